@@ -1,0 +1,87 @@
+import ipaddr from "ipaddr.js";
+
+/** A host in its one canonical spelling, or why the text is none and, where one is near, the valid form. */
+export type HostReading =
+  | { readonly kind: "ipv4" | "ipv6" | "name"; readonly host: string }
+  | { readonly kind: "invalid"; readonly why: string };
+
+const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+const DOTTED_QUAD = /^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/;
+const NUMBER = /^(\d+|0x[0-9a-f]*)$/;
+
+const invalid = (why: string, nearest?: string): HostReading => ({
+  kind: "invalid",
+  why: nearest === undefined ? why : `${why}; did you mean ${nearest}?`,
+});
+
+/** What a browser would make of it (WHATWG URL host parser): folds full-width digits, punycodes, reads octal and short IPv4. */
+const asUrlHost = (text: string): string | undefined => {
+  const url = `http://${text}/`;
+  return /^[^\s/?#@:\\[\]]+$/.test(text) && URL.canParse(url) ? new URL(url).hostname : undefined;
+};
+
+const readIPv6 = (text: string): HostReading => {
+  if (text.includes("%")) return invalid("a zone id names an interface of one machine only", text.replace(/%.*/, ""));
+  if (!ipaddr.IPv6.isValid(text)) return invalid("not an IPv6 address");
+  const parsed = ipaddr.IPv6.parse(text);
+  if (parsed.isIPv4MappedAddress()) return invalid("an IPv4-mapped IPv6 address", parsed.toIPv4Address().toString());
+  return { kind: "ipv6", host: parsed.toString() };
+};
+
+const readName = (text: string): HostReading => {
+  const name = text.toLowerCase().replace(/\.$/, "");
+  const labels = name.split(".");
+  if (NUMBER.test(labels.at(-1) ?? "")) {
+    return invalid("not an IPv4 address of four decimal numbers without leading zeros", asUrlHost(name));
+  }
+  if (name.length > 253) return invalid("longer than the 253 characters of a DNS name");
+  const bad = labels.find((label) => !LABEL.test(label));
+  if (bad === undefined) return { kind: "name", host: name };
+  const ascii = /[^\x20-\x7e]/.test(text) ? asUrlHost(text) : undefined;
+  return invalid("not an IP address and not a DNS name (letters, digits and - in labels of 1-63, separated by dots)", ascii);
+};
+
+/**
+ * Reads an IPv4 address (dotted decimal only: octal, hexadecimal and short forms mean different hosts to different
+ * programs), an IPv6 address without brackets (canonical per RFC 5952) or a DNS name (RFC 1123; lower case, one trailing
+ * dot removed). Everything that a shell or socat could take for syntax is outside these grammars.
+ */
+export const readHost = (text: string): HostReading => {
+  if (text === "") return invalid("empty");
+  if (text.includes(":")) return readIPv6(text);
+  if (DOTTED_QUAD.test(text) && ipaddr.IPv4.isValidFourPartDecimal(text)) return { kind: "ipv4", host: text };
+  return readName(text);
+};
+
+const FORBIDDEN_RANGES = new Set(["unspecified", "broadcast", "multicast", "linkLocal", "loopback"]);
+/** The metadata service of EC2 over IPv6: a unique local address, so no range covers it. */
+const METADATA_IPV6 = "fd00:ec2::254";
+
+const forbiddenAddress = (host: string): string | undefined => {
+  const parsed = ipaddr.parse(host);
+  const range = parsed.range();
+  if (FORBIDDEN_RANGES.has(range)) return `${host} is ${range === "linkLocal" ? "link-local" : range}`;
+  if (host === METADATA_IPV6) return `${host} is a cloud's metadata service`;
+  if (parsed instanceof ipaddr.IPv6 && range === "rfc6052") {
+    return forbiddenAddress(ipaddr.fromByteArray(parsed.toByteArray().slice(12)).toString());
+  }
+  return undefined;
+};
+
+/** `<service>.<namespace>.svc.<domain>` and `<pod>.<service>.<namespace>.svc.<domain>`: Kubernetes' DNS schema, whatever the domain. */
+const forbiddenName = (name: string): string | undefined => {
+  const labels = name.split(".");
+  if (labels.at(-1) === "localhost") return `${name} is loopback`;
+  if (labels.length === 1) return `${name} has one label, as a Service of the cluster has (write the full name)`;
+  const isClusters =
+    labels.at(-1) === "svc" ||
+    name.endsWith(".cluster.local") ||
+    ["svc", "pod"].includes(labels[2] ?? "") ||
+    labels[3] === "svc" ||
+    name === "kubernetes.default";
+  return isClusters ? `${name} is a name of the cluster's own` : undefined;
+};
+
+/** Why a canonical host is never a target, whatever the config allows; undefined when it may be one. */
+export const forbiddenHost = (host: string): string | undefined =>
+  ipaddr.isValid(host) ? forbiddenAddress(host) : forbiddenName(host);

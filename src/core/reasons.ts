@@ -1,0 +1,132 @@
+/**
+ * Why an admission ended as it did: one code, one sentence, one fix. The webhook's answer, `audit`, the log, the metrics'
+ * labels and the documentation all read this table; nothing else words an outcome.
+ */
+export const reasons = {
+  // skip: allowed, no patch
+  "not-pod-create": { outcome: "skip", says: "only the creation of a pod is looked at" },
+  "not-annotated": { outcome: "skip", says: "the pod asks for no private target" },
+  "mirror-pod": { outcome: "skip", says: "a mirror pod cannot be changed through the API server" },
+  "gateway-pod": { outcome: "skip", says: "the pod is a gateway itself" },
+  "not-flowgen": {
+    outcome: "skip",
+    says: "the pod is annotated but does not match the config's podSelector",
+    fix: "give the pod the labels of podSelector, or remove the annotation",
+  },
+  disabled: { outcome: "skip", says: "flowgen.io/mode is disabled" },
+  unchanged: { outcome: "skip", says: "nothing left to change: every target is redirected already" },
+
+  // inject and audit
+  injected: { outcome: "inject", says: "all targets are assigned and the pod's env leads to the gateway" },
+  "would-inject": { outcome: "audit", says: "in enforce mode all targets would be assigned" },
+
+  // reject: denied with a 4xx
+  "annotation-invalid": {
+    outcome: "reject",
+    code: 422,
+    says: "an annotation cannot be read",
+    fix: "correct the entry that the message names",
+  },
+  reserved: {
+    outcome: "reject",
+    code: 403,
+    says: "the pod carries flowgen.io/gateway-status or a target.flowgen.io label, which only the webhook may write",
+    fix: "remove them from the pod template, or annotate the targets",
+  },
+  "gateway-unknown": {
+    outcome: "reject",
+    code: 422,
+    says: "the config knows no such gateway",
+    fix: "use a gateway of the config, or ask the admin to add this one",
+  },
+  "tunnel-unknown": {
+    outcome: "reject",
+    code: 422,
+    says: "the gateway has no such tunnel",
+    fix: "use a tunnel of the gateway, or ask the admin to add this one",
+  },
+  "tunnel-ambiguous": {
+    outcome: "reject",
+    code: 422,
+    says: "several tunnels may carry the target",
+    fix: "name one with the entry's tunnel key or the flowgen.io/tunnel annotation",
+  },
+  "tunnel-namespace": {
+    outcome: "reject",
+    code: 403,
+    says: "the pod's namespace may not use the tunnel",
+    fix: "ask the admin to add the namespace to the tunnel's namespaces",
+  },
+  "target-not-allowed": {
+    outcome: "reject",
+    code: 403,
+    says: "the target is outside the allowedTargets of every tunnel that the pod may use",
+    fix: "correct the target, or ask the admin to add it to allowedTargets",
+  },
+  "target-forbidden": {
+    outcome: "reject",
+    code: 403,
+    says: "the target is not a private server: the address is loopback, link-local, multicast, unspecified or the cluster's own",
+    fix: "use the server's own address on the private network",
+  },
+  "redirect-unsupported": {
+    outcome: "reject",
+    code: 422,
+    says: "this version knows the redirect env only",
+    fix: "remove the redirect key, or set it to env",
+  },
+  "srv-url": {
+    outcome: "reject",
+    code: 422,
+    says: "a mongodb+srv URL finds its servers by DNS SRV records, so changing its host cannot redirect it",
+    fix: "use a mongodb:// URL with the host and port of each member",
+  },
+  "service-port-taken": {
+    outcome: "reject",
+    code: 409,
+    says: "the fixed servicePort cannot be given to the target",
+    fix: "choose another servicePort, or leave it out and take the allocated one",
+  },
+  "gateway-full": {
+    outcome: "reject",
+    code: 403,
+    says: "the gateway has no forward or port left",
+    fix: "raise maxForwards, remove unused targets, or use another gateway",
+  },
+  "not-ours": {
+    outcome: "reject",
+    code: 409,
+    says: "an object with the gateway's name exists and is not managed by flowgen-gateway-webhook",
+    fix: "rename the gateway in the config, delete the object, or hand it over with the label app.kubernetes.io/managed-by=flowgen-gateway-webhook",
+  },
+  "table-invalid": {
+    outcome: "reject",
+    code: 409,
+    says: "the gateway's forward table cannot be read, and is never overwritten blindly",
+    fix: "restore the ConfigMap's table.json, or delete the ConfigMap to start with an empty table",
+  },
+
+  // fail: HTTP 5xx and no review, so that failurePolicy decides
+  deadline: { outcome: "fail", says: "the deadline came before the gateway's objects were written" },
+  "api-error": { outcome: "fail", says: "the API server did not do what was asked" },
+} as const satisfies Record<string, ReasonText>;
+
+type ReasonText =
+  | { readonly outcome: "skip" | "inject" | "audit" | "fail"; readonly says: string; readonly fix?: string }
+  | { readonly outcome: "reject"; readonly code: number; readonly says: string; readonly fix: string };
+
+export type ReasonCode = keyof typeof reasons;
+type CodeOf<Outcome> = { [C in ReasonCode]: (typeof reasons)[C]["outcome"] extends Outcome ? C : never }[ReasonCode];
+export type RejectCode = CodeOf<"reject">;
+export type SkipCode = CodeOf<"skip">;
+export type FailCode = CodeOf<"fail">;
+
+/** A refusal as a value. `message` is what the user reads: where, what, why, what to do. Never holds an env's value. */
+export type Rejection = { readonly kind: "reject"; readonly reason: RejectCode; readonly message: string };
+
+/** A rejection whose message is `detail` (where and what), the code's sentence and its fix. */
+export const reject = (reason: RejectCode, detail: string): Rejection => ({
+  kind: "reject",
+  reason,
+  message: `${detail}: ${reasons[reason].says}; ${reasons[reason].fix}`,
+});

@@ -1,0 +1,57 @@
+import { closest } from "fastest-levenshtein";
+import { z } from "zod";
+
+/**
+ * An object whose unknown keys are errors that name the nearest known key. `hints` says more about a key that people try
+ * for a good reason.
+ */
+export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonly<Record<string, string>> = {}) =>
+  z.strictObject(shape, {
+    error: (issue) => {
+      if (issue.code !== "unrecognized_keys") return "not a map of keys and values";
+      return (issue.keys as string[])
+        .map((key) => `unknown key ${quote(key)}; ${Object.hasOwn(hints, key) ? hints[key] : `did you mean ${closest(key, Object.keys(shape))}?`}`)
+        .join("; ");
+    },
+  });
+
+/** A port as a number, or as digits (Helm and annotations quote numbers). */
+export const port = z
+  .union([z.number(), z.string().regex(/^[1-9]\d{0,4}$/).transform(Number)], { error: notPort })
+  .refine((value) => Number.isInteger(value) && value >= 1 && value <= 65535, { error: notPort });
+
+function notPort(issue: { readonly input?: unknown }): string {
+  return issue.input === undefined ? "is missing: a port (1-65535)" : `${quote(issue.input)} is not a port (1-65535)`;
+}
+
+/** DNS label that starts with a letter (RFC 1035): usable as a port's name, in a label's key and, upper-cased, as an env's name. */
+export const dnsLabel = z.string({ error: "not a name" }).superRefine((value, context) => {
+  if (/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value)) return;
+  const nearest = value.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+/, "").slice(0, 63).replace(/-+$/, "");
+  const hint = nearest === "" ? "" : `; did you mean ${nearest}?`;
+  context.addIssue(`${quote(value)} is not a name: a letter, then letters, digits and -, at most 63, all lower case${hint}`);
+});
+
+/** One of the given words. */
+export const oneOf = <const Words extends readonly [string, ...string[]]>(...words: Words) =>
+  z.enum(words, { error: (issue) => `${quote(issue.input)} is none of ${words.join(", ")}` });
+
+/**
+ * A value as it may be shown to a person or a log: one line, printable ASCII, at most 60 characters. Hidden where it looks as if a
+ * password were in it (a URL with credentials pasted where a host belongs).
+ */
+export function quote(value: unknown): string {
+  const text = JSON.stringify(value) ?? "nothing";
+  if (/@|passw|pwd/i.test(text)) return "(hidden: it may hold a password)";
+  const printable = text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+  return printable.length <= 60 ? printable : `${printable.slice(0, 56)}…"`;
+}
+
+const pathText = (path: readonly PropertyKey[]): string =>
+  path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+
+/** Each issue as `<root><path>: <what is wrong>`, at most `most` of them. */
+export const issueTexts = (root: string, error: z.ZodError, most = 10): readonly string[] => {
+  const texts = error.issues.map((issue) => `${`${root}${pathText(issue.path)}`.replace(/^\./, "")}: ${issue.message}`);
+  return texts.length <= most ? texts : [...texts.slice(0, most), `and ${texts.length - most} more`];
+};
