@@ -1,0 +1,199 @@
+/**
+ * Server-side apply on plain data: who owns which field, and what an object becomes when somebody applies or updates it.
+ * As structured-merge-diff does it in the API server: merge, drop what the applier gave up and nobody else owns, then take
+ * from the others every field whose value changed (force).
+ */
+import {
+  addFields,
+  entryOf,
+  type Fields,
+  isEqual,
+  isGranular,
+  itemOf,
+  itemPath,
+  itemsOf,
+  listKeys,
+  type Place,
+  ROOT,
+} from "./fields.ts";
+
+/** Owner → the paths of its fields. An owner is a manager and its operation: applying and updating are owned apart. */
+export type Owners = ReadonlyMap<string, ReadonlySet<string>>;
+export type Owned = { readonly content: Fields; readonly owners: Owners };
+const nothing: Owned = { content: Object.freeze({}), owners: new Map() };
+
+/** The live object with `config` applied, unchanged parts shared; or the paths that `config` gives more than once. */
+export const applied = (live: Owned = nothing, config: Fields, owner: string): Owned | { repeated: string[] } => {
+  const fields = new Set<string>();
+  const repeated: string[] = [];
+  addFields(config, ROOT, fields, repeated);
+  if (repeated.length > 0) return { repeated };
+  const before = live.owners.get(owner) ?? new Set();
+  const others = [...live.owners].filter(([name]) => name !== owner).map(([, paths]) => paths);
+  const kept = [fields, ...others];
+  const gone = without(before, fields, ...others);
+
+  const merged = merge(live.content, config, ROOT) as Fields;
+  const content = gone.size === 0 ? merged : ((prune(merged, ROOT, gone, kept) ?? {}) as Fields);
+  const mine = before.size === fields.size && without(before, fields).size === 0 ? before : fields;
+  return { content, owners: taken(live, content, owner, () => mine) };
+};
+
+/** The live object after `owner` replaced it by `next` (a PUT): the owner has what it changed, nobody what it removed. */
+export const updated = (live: Owned = nothing, next: Fields, owner: string): Owned => {
+  if (isEqual(live.content, next)) return live;
+  return { content: next, owners: taken(live, next, owner, (had, changed) => new Set([...had, ...changed])) };
+};
+
+/** The owners after `content` took the place of the live content; `live.owners` itself when no owner's fields changed. */
+const taken = (
+  live: Owned,
+  content: Fields,
+  owner: string,
+  fieldsOf: (had: ReadonlySet<string>, changed: ReadonlySet<string>) => ReadonlySet<string>,
+): Owners => {
+  const changed = new Set<string>();
+  const removed = new Set<string>();
+  compare(live.content, content, ROOT, changed, removed);
+  const owners = new Map<string, ReadonlySet<string>>();
+  for (const [name, paths] of live.owners) {
+    const left = without(paths, changed, removed);
+    owners.set(name, left.size === paths.size ? paths : left);
+  }
+  owners.set(owner, fieldsOf(owners.get(owner) ?? new Set(), changed));
+  for (const [name, paths] of owners) if (paths.size === 0) owners.delete(name);
+  const same = owners.size === live.owners.size && [...owners].every(([name, set]) => live.owners.get(name) === set);
+  return same ? live.owners : owners;
+};
+
+/** `live` with the fields of `config` put in; `live` itself when that changes nothing. */
+const merge = (live: unknown, config: unknown, place: Place): unknown => {
+  const keys = listKeys(config, place.parent, place.field);
+  if (keys !== undefined && Array.isArray(live)) return mergeItems(itemsOf(live), itemsOf(config), keys, place);
+  if (!isGranular(config, place.field) || !isGranular(live, place.field)) return isEqual(live, config) ? live : config;
+  let copy: Record<string, unknown> | undefined;
+  for (const field of Object.keys(config)) {
+    const entry = field in live ? merge(live[field], config[field], entryOf(place, field)) : config[field];
+    if (entry !== live[field]) (copy ??= { ...live })[field] = entry;
+  }
+  return copy === undefined ? live : Object.freeze(copy);
+};
+
+/** The items of both lists by key: in the order of `config`, with the items that only `live` has kept before their neighbours. */
+const mergeItems = (
+  live: readonly Fields[],
+  config: readonly Fields[],
+  keys: readonly string[],
+  place: Place,
+): readonly Fields[] => {
+  const had = new Map(live.map((item) => [itemPath("", item, keys), item]));
+  const wanted = new Set(config.map((item) => itemPath("", item, keys)));
+  const only = live.map((item) => !wanted.has(itemPath("", item, keys)));
+  const items: Fields[] = [];
+  let next = 0;
+  for (const item of config) {
+    const key = itemPath("", item, keys);
+    for (; only[next] === true; next++) items.push(live[next] as Fields);
+    const old = had.get(key);
+    items.push(old === undefined ? item : (merge(old, item, itemOf(place, item, keys)) as Fields));
+    if (old !== undefined && live[next] !== undefined && itemPath("", live[next] as Fields, keys) === key) next++;
+  }
+  items.push(...live.slice(next).filter((_, index) => only[next + index] === true));
+  const same = items.length === live.length && items.every((item, index) => item === live[index]);
+  return same ? live : Object.freeze(items);
+};
+
+/** `value` without the fields of `gone`; what encloses a kept field stays, what becomes empty goes (`undefined`). */
+const prune = (
+  value: unknown,
+  place: Place,
+  gone: ReadonlySet<string>,
+  kept: readonly ReadonlySet<string>[],
+): unknown => {
+  if (gone.has(place.path) && !encloses(place.path, kept)) return undefined;
+  const keys = listKeys(value, place.parent, place.field);
+  if (keys !== undefined) {
+    const items = itemsOf(value);
+    const left = items.map((item) => pruneEntries(item, itemOf(place, item, keys), gone, kept));
+    if (left.every((item, index) => item === items[index])) return value;
+    const rest = left.filter((item) => item !== undefined);
+    return rest.length === 0 ? undefined : Object.freeze(rest);
+  }
+  return isGranular(value, place.field) ? pruneEntries(value, place, gone, kept) : value;
+};
+
+const pruneEntries = (
+  value: Fields,
+  place: Place,
+  gone: ReadonlySet<string>,
+  kept: readonly ReadonlySet<string>[],
+): Fields | undefined => {
+  if (gone.has(place.path) && !encloses(place.path, kept)) return undefined;
+  let copy: Record<string, unknown> | undefined;
+  for (const [field, old] of Object.entries(value)) {
+    const entry = prune(old, entryOf(place, field), gone, kept);
+    if (entry === old) continue;
+    copy ??= { ...value };
+    if (entry === undefined) Reflect.deleteProperty(copy, field);
+    else copy[field] = entry;
+  }
+  if (copy === undefined) return value;
+  return Object.keys(copy).length === 0 ? undefined : Object.freeze(copy);
+};
+
+const encloses = (path: string, kept: readonly ReadonlySet<string>[]): boolean =>
+  kept.some((paths) => [...paths].some((other) => other.startsWith(path) && other.charAt(path.length) === "/"));
+
+const without = (paths: ReadonlySet<string>, ...less: readonly ReadonlySet<string>[]): ReadonlySet<string> => {
+  if (less.every((other) => other.size === 0)) return paths;
+  const left = new Set(paths);
+  for (const other of less) for (const path of other) left.delete(path);
+  return left;
+};
+
+/** Adds to `changed` the paths whose value is new or another one, and to `removed` those that `after` no longer has. */
+const compare = (before: unknown, after: unknown, place: Place, changed: Set<string>, removed: Set<string>): void => {
+  if (before === after) return;
+  if (before === undefined) {
+    addFields(after, place, changed, []);
+    return;
+  }
+  if (after === undefined) {
+    addFields(before, place, removed, []);
+    return;
+  }
+  const keys = listKeys(before, place.parent, place.field);
+  if (keys !== undefined && Array.isArray(after)) {
+    const had = new Map(itemsOf(before).map((item) => [itemPath("", item, keys), item]));
+    for (const item of itemsOf(after)) {
+      const key = itemPath("", item, keys);
+      const old = had.get(key);
+      had.delete(key);
+      const at = itemOf(place, item, keys);
+      if (old === undefined) changed.add(at.path);
+      compareEntries(old ?? {}, item, at, changed, removed);
+    }
+    for (const item of had.values()) {
+      const at = itemOf(place, item, keys);
+      removed.add(at.path);
+      compareEntries(item, {}, at, changed, removed);
+    }
+  } else if (isGranular(before, place.field) && isGranular(after, place.field)) {
+    compareEntries(before, after, place, changed, removed);
+  } else if (!isEqual(before, after)) {
+    changed.add(place.path);
+  }
+};
+
+const compareEntries = (
+  before: Fields,
+  after: Fields,
+  place: Place,
+  changed: Set<string>,
+  removed: Set<string>,
+): void => {
+  if (before === after) return;
+  for (const field of Object.keys(after)) compare(before[field], after[field], entryOf(place, field), changed, removed);
+  for (const field of Object.keys(before))
+    if (!(field in after)) compare(before[field], undefined, entryOf(place, field), changed, removed);
+};

@@ -1,0 +1,145 @@
+/**
+ * The cluster as this project needs it: five kinds of question, answered by a real API server (kubernetes.ts) or in memory
+ * (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
+ */
+export const resources = {
+  ConfigMap: { apiVersion: "v1", plural: "configmaps" },
+  Service: { apiVersion: "v1", plural: "services" },
+  Deployment: { apiVersion: "apps/v1", plural: "deployments" },
+  NetworkPolicy: { apiVersion: "networking.k8s.io/v1", plural: "networkpolicies" },
+  Pod: { apiVersion: "v1", plural: "pods" },
+  Event: { apiVersion: "v1", plural: "events" },
+} as const;
+
+/** The kinds that are read or written; every one of them lives in a namespace. */
+export type Kind = keyof typeof resources;
+
+export type Metadata = {
+  readonly name?: string;
+  readonly generateName?: string;
+  readonly namespace: string;
+  readonly uid?: string;
+  /** Opaque: compared for equality only. */
+  readonly resourceVersion?: string;
+  readonly generation?: number;
+  /** RFC 3339, UTC, whole seconds. */
+  readonly creationTimestamp?: string;
+  readonly labels?: Readonly<Record<string, string>>;
+  readonly annotations?: Readonly<Record<string, string>>;
+  readonly managedFields?: readonly Readonly<Record<string, unknown>>[];
+  readonly [field: string]: unknown;
+};
+
+/** An object as the API server sends it. Treat it as immutable: it may be shared with other readers. */
+export type KubeObject = {
+  readonly apiVersion: string;
+  readonly kind: Kind;
+  readonly metadata: Metadata;
+  readonly [field: string]: unknown;
+};
+
+export type Ref = { readonly kind: Kind; readonly namespace: string; readonly name: string };
+
+/** The reference of an object; the name is `""` while the API server has yet to generate one. */
+export const refOf = ({ kind, metadata }: KubeObject): Ref => ({
+  kind,
+  namespace: metadata.namespace,
+  name: metadata.name ?? "",
+});
+
+/** Every call ends by `signal` at the latest and fails with a ClusterError, whatever went wrong. */
+export type Cluster = {
+  /** `undefined`: there is no such object. */
+  get(ref: Ref, signal: AbortSignal): Promise<KubeObject | undefined>;
+  /** The objects that carry every label of `selector`, by namespace and name. `namespace` `""` is all namespaces. */
+  list(
+    kind: Kind,
+    namespace: string,
+    selector: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<readonly KubeObject[]>;
+  /** Makes a new object, by its name or by `generateName`; 409 `AlreadyExists`. */
+  create(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
+  /**
+   * Server-side apply, with force, as MANAGER: makes or changes the object so that it holds these fields, drops what
+   * MANAGER applied before and no longer does, leaves what others added. 409 `Conflict` when `metadata.resourceVersion`
+   * is given and is not the object's; where there is no object it is ignored, and the object is made. So NEVER makes
+   * only, and the version that was read changes only what was read. Do not apply what `create` made: its fields then
+   * have two owners and are never dropped.
+   */
+  apply(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
+};
+
+/** A `resourceVersion` that no object has: etcd's first revision is 1, and the first write makes it 2. */
+export const NEVER = "1";
+
+export type Verb = keyof Cluster;
+
+export type Failure = {
+  readonly verb: Verb;
+  readonly ref: Ref;
+  /** HTTP status; 0 when there was no answer. */
+  readonly code: number;
+  /** The API server's own word (`Conflict`, `Forbidden` …); without an answer `DeadlineExceeded` or `Unreachable`. */
+  readonly reason: string;
+  /** The API server's own sentence; a denial by RBAC names verb and resource. */
+  readonly says: string;
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+};
+
+/** A call that failed. After code 0 or 5xx a write may have taken effect all the same. */
+export class ClusterError extends Error {
+  readonly verb: Verb;
+  readonly ref: Ref;
+  readonly code: number;
+  readonly reason: string;
+  /** How long the API server asks to be left alone, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor({ verb, ref, code, reason, says, retryAfterMs, cause }: Failure) {
+    const status = code === 0 ? reason : `${code} ${reason}`;
+    const name = [ref.namespace, ref.name].filter((part) => part !== "").join("/");
+    const what = name === "" ? resources[ref.kind].plural : `${resources[ref.kind].plural} ${name}`;
+    super(`cannot ${verb} ${what}: ${says} (${status})`, { cause });
+    this.name = "ClusterError";
+    this.verb = verb;
+    this.ref = ref;
+    this.code = code;
+    this.reason = reason;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** Somebody else was faster: the object is no longer what was read, or exists already. */
+export const isConflict = (error: unknown): boolean => error instanceof ClusterError && error.code === 409;
+/** The deadline came, or the caller gave up. */
+export const isDeadline = (error: unknown): boolean =>
+  error instanceof ClusterError && error.reason === "DeadlineExceeded";
+/** The same call may succeed later: no answer, a busy API server, or one in trouble. */
+export const isTransient = (error: unknown): boolean =>
+  error instanceof ClusterError && !isDeadline(error) && (error.code === 0 || error.code === 429 || error.code >= 500);
+
+/** The error of a call that `signal` ended. */
+export const deadlineExceeded = (verb: Verb, ref: Ref, signal: AbortSignal): ClusterError =>
+  new ClusterError({
+    verb,
+    ref,
+    code: 0,
+    reason: "DeadlineExceeded",
+    says: "no answer before the deadline",
+    cause: signal.reason,
+  });
+
+/** The outcome of `work`, or the error of a call that `signal` ended first. */
+export const orDeadline = <T>(work: Promise<T>, verb: Verb, ref: Ref, signal: AbortSignal): Promise<T> =>
+  new Promise((resolve, reject) => {
+    const end = (): void => {
+      reject(deadlineExceeded(verb, ref, signal));
+    };
+    if (signal.aborted) end();
+    signal.addEventListener("abort", end, { once: true });
+    void work.then(resolve, reject).finally(() => {
+      signal.removeEventListener("abort", end);
+    });
+  });

@@ -1,0 +1,24 @@
+import { type Cluster, ClusterError, type Kind } from "./cluster.ts";
+
+/** `code`: 200 for an answer, else the error's. */
+export type OnCall = (verb: keyof Cluster, kind: Kind, code: number) => void;
+
+/** The same cluster, with every call told to `onCall` when it has ended. */
+export const counted = (cluster: Cluster, onCall: OnCall): Cluster => {
+  const told = async <T>(verb: keyof Cluster, kind: Kind, call: Promise<T>): Promise<T> => {
+    try {
+      const result = await call;
+      onCall(verb, kind, 200);
+      return result;
+    } catch (error) {
+      onCall(verb, kind, error instanceof ClusterError ? error.code : 0);
+      throw error;
+    }
+  };
+  return {
+    get: (ref, signal) => told("get", ref.kind, cluster.get(ref, signal)),
+    list: (kind, namespace, selector, signal) => told("list", kind, cluster.list(kind, namespace, selector, signal)),
+    create: (object, signal) => told("create", object.kind, cluster.create(object, signal)),
+    apply: (object, signal) => told("apply", object.kind, cluster.apply(object, signal)),
+  };
+};

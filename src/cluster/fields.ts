@@ -1,0 +1,110 @@
+/**
+ * The fields of an object as server-side apply sees them: what is merged by key, what is taken whole, and a path for each
+ * (in the notation of `managedFields`: `f:spec/f:ports/k:{"port":80,"protocol":"TCP"}/f:name`).
+ *
+ * Source of the tables: `x-kubernetes-list-map-keys`, `x-kubernetes-list-type` and `x-kubernetes-map-type` in the OpenAPI
+ * document of Kubernetes 1.35. What is not in them is, as there, an atomic list or a granular map.
+ */
+export type Fields = Readonly<Record<string, unknown>>;
+
+const containerLists = { env: ["name"], ports: ["containerPort", "protocol"], volumeMounts: ["mountPath"] };
+const containerKinds = ["containers", "initContainers", "ephemeralContainers"];
+const keysOfLists: Readonly<Record<string, readonly string[]>> = {
+  "metadata.ownerReferences": ["uid"],
+  "status.conditions": ["type"],
+  "spec.ports": ["port", "protocol"], // of a Service: a pod's spec has no ports
+  "spec.volumes": ["name"],
+  "spec.imagePullSecrets": ["name"],
+  "spec.hostAliases": ["ip"],
+  "spec.topologySpreadConstraints": ["topologyKey", "whenUnsatisfiable"],
+  ...Object.fromEntries(containerKinds.map((kind) => [`spec.${kind}`, ["name"]])),
+  ...Object.fromEntries(
+    containerKinds.flatMap((kind) =>
+      Object.entries({ ...containerLists, volumeDevices: ["devicePath"] }).map(([list, keys]) => [
+        `${kind}.${list}`,
+        keys,
+      ]),
+    ),
+  ),
+};
+const keyDefaults: Fields = { protocol: "TCP" };
+const atomicMaps: ReadonlySet<string> = new Set([
+  "selector",
+  "podSelector",
+  "nodeSelector",
+  "labelSelector",
+  "secretKeyRef",
+  "configMapKeyRef",
+  "fieldRef",
+  "resourceFieldRef",
+  "involvedObject",
+]);
+
+const isObject = (value: unknown): value is Fields =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+/** A map whose entries have owners of their own. `field` is the name it stands under. */
+export const isGranular = (value: unknown, field: string): value is Fields => isObject(value) && !atomicMaps.has(field);
+
+/** The keys that tell the items of a list apart, or `undefined` when the list is one value. */
+export const listKeys = (value: unknown, parent: string, field: string): readonly string[] | undefined =>
+  Array.isArray(value) ? keysOfLists[`${parent}.${field}`] : undefined;
+/** The items of a list that has keys. */
+export const itemsOf = (list: unknown): readonly Fields[] => list as readonly Fields[];
+
+export const fieldPath = (path: string, field: string): string => (path === "" ? `f:${field}` : `${path}/f:${field}`);
+export const itemPath = (path: string, item: Fields, keys: readonly string[]): string =>
+  `${path}/k:{${keys.map((key) => `"${key}":${JSON.stringify(item[key] ?? keyDefaults[key])}`).join(",")}}`;
+
+/** Where a walk is: the path, and the last two field names, which the tables are read by. */
+export type Place = { readonly path: string; readonly parent: string; readonly field: string };
+export const ROOT: Place = { path: "", parent: "", field: "" };
+/** The place of a map's entry. The items of a list stand at their list's name: `containers.env`, not `containers.0.env`. */
+export const entryOf = (place: Place, field: string): Place => ({
+  path: fieldPath(place.path, field),
+  parent: place.field,
+  field,
+});
+export const itemOf = (place: Place, item: Fields, keys: readonly string[]): Place => ({
+  ...place,
+  path: itemPath(place.path, item, keys),
+});
+
+/** Adds the path of every field of `value` to `into`; `repeated` takes the paths of items whose keys were seen before. */
+export const addFields = (value: unknown, place: Place, into: Set<string>, repeated: string[]): void => {
+  const keys = listKeys(value, place.parent, place.field);
+  if (keys !== undefined) {
+    for (const item of itemsOf(value)) {
+      const at = itemOf(place, item, keys);
+      if (into.has(at.path)) repeated.push(at.path);
+      into.add(at.path);
+      for (const field of Object.keys(item)) addFields(item[field], entryOf(at, field), into, repeated);
+    }
+    return;
+  }
+  const fields = isGranular(value, place.field) ? Object.keys(value) : [];
+  if (fields.length === 0) into.add(place.path);
+  for (const field of fields) addFields((value as Fields)[field], entryOf(place, field), into, repeated);
+};
+
+/** Whether two JSON values are equal; the order of a map's entries does not count. */
+export const isEqual = (a: unknown, b: unknown): boolean => {
+  if (a === b) return true;
+  if (Array.isArray(a)) {
+    return Array.isArray(b) && a.length === b.length && a.every((item, index) => isEqual(item, b[index]));
+  }
+  if (!isObject(a) || !isObject(b)) return false;
+  const fields = Object.keys(a);
+  return fields.length === Object.keys(b).length && fields.every((field) => field in b && isEqual(a[field], b[field]));
+};
+
+/** A deeply frozen copy of a JSON value, without the entries that are `undefined` or `null`: the API server drops both. */
+export const frozen = (value: unknown): unknown => {
+  if (Array.isArray(value)) return Object.freeze(value.map(frozen));
+  if (!isObject(value)) return value;
+  const copy: Record<string, unknown> = {};
+  for (const field of Object.keys(value)) {
+    const entry = value[field];
+    if (entry !== undefined && entry !== null) copy[field] = frozen(entry);
+  }
+  return Object.freeze(copy);
+};

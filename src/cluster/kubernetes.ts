@@ -1,0 +1,202 @@
+/**
+ * The cluster behind a real API server. Credentials, TLS and kubeconfig are client-node's; the requests are our own, over
+ * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
+ * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
+ * AbortSignal. Four verbs on six kinds need no more than a path and a body.
+ */
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
+import { KubeConfig } from "@kubernetes/client-node";
+import { z } from "zod";
+import { MANAGER } from "../core/words.ts";
+import {
+  type Cluster,
+  ClusterError,
+  deadlineExceeded,
+  type Failure,
+  type Kind,
+  type KubeObject,
+  orDeadline,
+  type Ref,
+  refOf,
+  resources,
+  type Verb,
+} from "./cluster.ts";
+
+export type ConnectOptions = {
+  /** Default: what kubectl would take (`KUBECONFIG`, `~/.kube/config`). */
+  readonly kubeconfigPath?: string;
+  /** Stands before `/var/run/secrets/kubernetes.io/serviceaccount`; default: nothing. */
+  readonly root?: string;
+  /** Told after every call: the HTTP status (0: no answer) and how long it took, in milliseconds. */
+  readonly onCall?: (verb: Verb, kind: Kind, code: number, ms: number) => void;
+};
+
+/**
+ * The cluster of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no such
+ * configuration; the API server is first asked by the first call.
+ */
+export const connect = async (source: "in-cluster" | "kubeconfig", options: ConnectOptions = {}): Promise<Cluster> => {
+  const config = new KubeConfig();
+  if (source === "in-cluster") loadFromPod(config, options.root);
+  else if (options.kubeconfigPath === undefined) config.loadFromDefault();
+  else config.loadFromFile(options.kubeconfigPath);
+  const server = config.getCurrentCluster()?.server;
+  if (server === undefined) throw new Error("the kubeconfig has no current context, or one without a cluster");
+  await config.applyToHTTPSOptions({}); // a missing CA, key or token file is an error now, not at the first admission
+  const ask = caller(config, server, options.onCall ?? (() => undefined));
+  return {
+    get: async (ref, signal) => {
+      try {
+        return (await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal)) as KubeObject;
+      } catch (error) {
+        if (error instanceof ClusterError && error.code === 404 && error.reason === "NotFound") return undefined;
+        throw error;
+      }
+    },
+    list: async (kind, namespace, selector, signal) => {
+      const ref = { kind, namespace, name: "" };
+      const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);
+      const path = `${pathOf(ref)}?${String(new URLSearchParams({ labelSelector: labels.join(",") }))}`;
+      const { items } = (await ask({ verb: "list", ref, method: "GET", path }, signal)) as { items: KubeObject[] };
+      // the items of a list come without these two
+      return items.map((item) => ({ ...item, apiVersion: resources[kind].apiVersion, kind }));
+    },
+    create: async (body, signal) => {
+      const path = `${pathOf({ ...refOf(body), name: "" })}?fieldManager=${MANAGER}`;
+      return (await ask({ verb: "create", ref: refOf(body), method: "POST", path, body }, signal)) as KubeObject;
+    },
+    apply: async (body, signal) => {
+      const path = `${pathOf(refOf(body))}?fieldManager=${MANAGER}&force=true`;
+      return (await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal)) as KubeObject;
+    },
+  };
+};
+
+const loadFromPod = (config: KubeConfig, root?: string): void => {
+  if (process.env["KUBERNETES_SERVICE_HOST"] === undefined) {
+    throw new Error("not in a cluster: KUBERNETES_SERVICE_HOST is not set; use a kubeconfig, or the cluster in memory");
+  }
+  config.loadFromCluster(root);
+};
+
+const pathOf = ({ kind, namespace, name }: Ref): string => {
+  const { apiVersion, plural } = resources[kind];
+  const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const within = namespace === "" ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}`}`;
+};
+
+type Question = {
+  readonly verb: Verb;
+  readonly ref: Ref;
+  readonly method: "GET" | "POST" | "PATCH";
+  readonly path: string;
+  readonly body?: KubeObject;
+};
+type Answer = { readonly code: number; readonly retryAfter: string | undefined; readonly text: string };
+
+/** Idle sockets are closed before the API server would do it (Go's default is 90 s): no request meets a closing one. */
+const agentOptions = { keepAlive: true, timeout: 60_000 };
+
+const caller = (config: KubeConfig, server: string, onCall: NonNullable<ConnectOptions["onCall"]>) => {
+  const agent = server.startsWith("https:") ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
+  return async (question: Question, signal: AbortSignal): Promise<unknown> => {
+    const { verb, ref } = question;
+    if (signal.aborted) throw deadlineExceeded(verb, ref, signal);
+    const start = performance.now();
+    let code = 0;
+    try {
+      const options: RequestOptions = { method: question.method, signal };
+      // each time anew: service-account tokens expire and their file is read again (every minute), certificates rotate;
+      // the agent keeps a socket only for the very TLS options that it was opened with
+      await orDeadline(config.applyToHTTPSOptions(options), verb, ref, signal);
+      if (config.getCurrentCluster()?.proxyUrl === undefined) options.agent = agent;
+      const answer = await send(new URL(server.replace(/\/$/, "") + question.path), options, question.body);
+      code = answer.code;
+      return read(question, answer);
+    } catch (error) {
+      if (error instanceof ClusterError) throw error;
+      if (isAborted(signal)) throw deadlineExceeded(verb, ref, signal);
+      throw new ClusterError({
+        verb,
+        ref,
+        code: 0,
+        reason: "Unreachable",
+        says: `${server}: ${saying(error)}`,
+        cause: error,
+      });
+    } finally {
+      onCall(verb, ref.kind, code, performance.now() - start);
+    }
+  };
+};
+
+/** `signal.aborted` read anew: it changes while a call waits, which the type checker does not know. */
+const isAborted = (signal: AbortSignal): boolean => signal.aborted;
+
+/** A connection refused by several addresses is an AggregateError with no message of its own. */
+const saying = (error: unknown): string => {
+  if (error instanceof AggregateError) return error.errors.map(saying).join("; ");
+  return error instanceof Error ? error.message : String(error);
+};
+
+const send = (url: URL, options: RequestOptions, body?: KubeObject): Promise<Answer> => {
+  const text = body === undefined ? undefined : JSON.stringify(body);
+  const type = options.method === "PATCH" ? "application/apply-patch+yaml" : "application/json"; // JSON is YAML
+  const headers = {
+    ...(options.headers as Record<string, string> | undefined),
+    accept: "application/json",
+    "user-agent": MANAGER,
+    ...(text !== undefined && { "content-type": type, "content-length": Buffer.byteLength(text) }),
+  };
+  const request = url.protocol === "https:" ? httpsRequest : httpRequest;
+  return new Promise((resolve, reject) => {
+    const asked = request(url, { ...options, headers }, (answer) => {
+      collect(answer).then(resolve, reject);
+    });
+    asked.on("error", reject);
+    asked.end(text);
+  });
+};
+
+const collect = async (answer: IncomingMessage): Promise<Answer> => {
+  const chunks: Buffer[] = [];
+  for await (const chunk of answer) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  return { code: answer.statusCode ?? 0, retryAfter: answer.headers["retry-after"], text };
+};
+
+/** The API server's words for a failure; anything may be missing, and a proxy in between answers in its own way. */
+const Status = z.object({
+  kind: z.literal("Status"),
+  reason: z.string().min(1).optional(),
+  message: z.string().optional(),
+  details: z.object({ retryAfterSeconds: z.number().optional() }).optional(),
+});
+
+const SHOWN = 200;
+
+const read = ({ verb, ref }: Question, { code, retryAfter, text }: Answer): unknown => {
+  const json = parsed(text);
+  if (code >= 200 && code < 300 && json !== undefined) return json;
+  const { data: status } = Status.safeParse(json);
+  const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
+  const failure: Failure = {
+    verb,
+    ref,
+    code,
+    reason: status?.reason ?? "Unknown",
+    says: status?.message ?? `no answer of an API server: ${JSON.stringify(text.slice(0, SHOWN))}`,
+    ...(Number.isFinite(seconds) && { retryAfterMs: seconds * 1000 }),
+  };
+  throw new ClusterError(failure);
+};
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+};

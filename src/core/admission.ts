@@ -1,0 +1,90 @@
+import type { Config } from "./config.ts";
+import type { PatchOperation } from "./patch.ts";
+import { type FailCode, reasons, type ReasonCode, type Rejection, type SkipCode } from "./reasons.ts";
+import { address, type Assignment } from "./target.ts";
+
+export type Outcome = "skip" | "inject" | "audit" | "reject" | "fail";
+
+/** An env that the redirect sets or adds; never its value. */
+export type EnvChange = { readonly container: string; readonly env: string; readonly change: "set" | "added" };
+
+/** How one admission ended: all that the webhook's answer, `inject`, `audit`, the log and the metrics are made from. */
+export type Admission = {
+  readonly outcome: Outcome;
+  readonly reason: ReasonCode;
+  /** For a person: why it was rejected, or would have been, or failed. */
+  readonly message?: string;
+  /** To be applied to the pod; empty unless the outcome is inject. */
+  readonly operations: readonly PatchOperation[];
+  readonly warnings: readonly string[];
+  /** `namespace/name`. */
+  readonly gateway?: string;
+  readonly assignments: readonly Assignment[];
+  readonly changed: readonly EnvChange[];
+};
+
+/** API servers cut or drop longer ones (Kubernetes' admission webhook documentation). */
+const MAX_WARNING = 120;
+const cut = (text: string): string => (text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 1)}…`);
+
+const nothing = { operations: [], warnings: [], assignments: [], changed: [] } as const;
+
+export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Admission => ({
+  ...nothing,
+  outcome: "skip",
+  reason,
+  warnings: warnings.map(cut),
+});
+
+/** In audit mode nobody is refused: the pod is let through with a warning that says what enforce would do. */
+export const refused = ({ reason, message }: Rejection, mode: Config["mode"], gateway?: string): Admission => ({
+  ...nothing,
+  outcome: mode === "audit" ? "audit" : "reject",
+  reason,
+  message,
+  warnings: mode === "audit" ? [cut(`audit: would be rejected: ${message}`)] : [],
+  ...(gateway !== undefined && { gateway }),
+});
+
+export const failed = (reason: FailCode, detail: string, gateway: string): Admission => ({
+  ...nothing,
+  outcome: "fail",
+  reason,
+  message: `${reasons[reason].says}: ${detail}`,
+  gateway,
+});
+
+type Redirected = {
+  readonly gateway: string;
+  readonly assignments: readonly Assignment[];
+  readonly operations: readonly PatchOperation[];
+  readonly changed: readonly EnvChange[];
+  readonly warnings: readonly string[];
+};
+
+/** All targets are assigned and redirected: the patch, or in audit mode the account of it. */
+export const redirected = ({ operations, warnings, ...rest }: Redirected, mode: Config["mode"]): Admission => {
+  if (operations.length === 0) return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: warnings.map(cut) };
+  if (mode === "enforce") return { ...rest, outcome: "inject", reason: "injected", operations, warnings: warnings.map(cut) };
+  return { ...rest, outcome: "audit", reason: "would-inject", operations: [], warnings: [...account(rest), ...warnings].map(cut) };
+};
+
+const account = ({ assignments, changed }: Pick<Redirected, "assignments" | "changed">): readonly string[] => [
+  ...assignments.map(({ target, host, port }) => `audit: ${address(target.host, target.port)} would be reached at ${address(host, port)}`),
+  ...(changed.length > 0 ? [`audit: env that would change: ${changed.map((item) => item.env).join(", ")}`] : []),
+];
+
+/** Key/value notes for the API server's audit log; nothing for a pod that is none of our business. */
+export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
+  if (admission.outcome === "skip") return undefined;
+  const { outcome, reason, gateway, assignments, changed } = admission;
+  return {
+    outcome,
+    reason,
+    ...(gateway !== undefined && { gateway }),
+    ...(assignments.length > 0 && {
+      targets: assignments.map((item) => `${address(item.target.host, item.target.port)}=${address(item.host, item.port)}`).join(","),
+    }),
+    ...(changed.length > 0 && { env: changed.map((item) => `${item.container}/${item.env}`).join(",") }),
+  };
+};

@@ -1,0 +1,143 @@
+import { parseDocument } from "yaml";
+import { z } from "zod";
+import { readHost } from "./host.ts";
+import { reject, type Rejection } from "./reasons.ts";
+import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
+import type { Target } from "./target.ts";
+import { annotation } from "./words.ts";
+
+/** More would be no hand-written annotation any more: each target costs a label of the pod and a rule of the NetworkPolicy. */
+const MAX_TARGETS = 128;
+const MAX_LENGTH = 64 * 1024;
+
+const host = z.string({ error: "is missing: a host name or an IP address" }).transform((text, context) => {
+  const reading = readHost(text);
+  if (reading.kind !== "invalid") return reading.host;
+  context.addIssue(`${quote(text)}: ${reading.why}`);
+  return z.NEVER;
+});
+
+/** The portable names of POSIX: what every shell and every Kubernetes version takes. */
+const envName = z
+  .string({ error: "not the name of an env" })
+  .regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/, { error: (issue) => `${quote(issue.input)} is not the name of an env` });
+const envNames = z.union([envName.transform((name) => [name]), z.array(envName).max(16)], {
+  error: "not the name of an env, nor a list of names",
+});
+
+const entry = strict(
+  {
+    name: dnsLabel.optional(),
+    targetHost: host,
+    targetPort: port,
+    servicePort: port.optional(),
+    tunnel: z.string({ error: "not the name of a tunnel" }).optional(),
+    hostEnv: envNames.default([]),
+    portEnv: envNames.default([]),
+    redirect: oneOf("env", "hostAlias", "file").default("env"),
+  },
+  { port: "the gateway chooses its own listen port: servicePort fixes the port of the Service" },
+);
+const entries = z.array(entry, { error: "not a list of targets" }).min(1, "names no target");
+
+type Entry = z.infer<typeof entry>;
+
+/** `target-10-0-0-5-1433`: a DNS label, and upper-cased the beginning of an env's name, which must not be a digit. */
+const derivedName = (entry: Entry): string =>
+  `target-${entry.targetHost.replace(/[^a-z0-9]+/g, "-").slice(0, 48).replace(/^-+|-+$/g, "")}-${entry.targetPort}`;
+
+const toTarget = ({ targetHost, targetPort, servicePort, tunnel, hostEnv, portEnv, ...rest }: Entry): Target => ({
+  name: rest.name ?? derivedName({ targetHost, targetPort, hostEnv, portEnv, ...rest }),
+  host: targetHost,
+  port: targetPort,
+  hostEnv,
+  portEnv,
+  ...(servicePort !== undefined && { servicePort }),
+  ...(tunnel !== undefined && { tunnel }),
+});
+
+const SHORT_ENTRY = /^(?:([^=:[\]]*)=)?(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/;
+
+/** `name=host:port` or `host:port`, IPv6 hosts in brackets; the fields that the long form would have. */
+const readShortEntry = (text: string): unknown => {
+  const match = SHORT_ENTRY.exec(text);
+  if (match === null) return undefined;
+  const [, name, bracketed, plain, targetPort] = match;
+  return {
+    ...(name !== undefined && { name: name.trim() }),
+    targetHost: bracketed ?? plain?.trim(),
+    targetPort: targetPort?.trim(),
+  };
+};
+
+type Read = { readonly kind: "read"; readonly raw: unknown } | { readonly kind: "unreadable"; readonly why: string };
+
+const readShortList = (text: string): Read => {
+  const raw: unknown[] = [];
+  for (const item of text.split(/[,\n]/).map((part) => part.trim())) {
+    if (item === "") continue;
+    const fields = readShortEntry(item);
+    if (fields === undefined) {
+      return { kind: "unreadable", why: `[${raw.length}]: ${quote(item)} is not name=host:port (an IPv6 host stands in brackets)` };
+    }
+    raw.push(fields);
+  }
+  return { kind: "read", raw };
+};
+
+/** YAML 1.2, of which JSON is a part. Aliases are refused: an annotation needs none and a bomb is made of them. */
+const readYaml = (text: string): Read => {
+  try {
+    const document = parseDocument(text, { prettyErrors: false, logLevel: "silent" });
+    const problem = document.errors[0];
+    if (problem !== undefined) return { kind: "unreadable", why: `: not YAML or JSON: ${firstLine(problem.message)}` };
+    return { kind: "read", raw: document.toJS({ maxAliasCount: 0 }) as unknown };
+  } catch (error) {
+    // The parser throws on aliases (ReferenceError) and on nesting deeper than the stack (RangeError).
+    return { kind: "unreadable", why: `: not a plain list: ${firstLine(String(error))}` };
+  }
+};
+
+const firstLine = (text: string): string => text.split("\n", 1)[0]?.replace(/[^\x20-\x7e]/g, "?").slice(0, 120) ?? "";
+
+const isShortList = (text: string): boolean => !/^(-\s|---|[{])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
+const firstItem = (text: string): string => text.slice(0, 300).split(/[,\n]/, 1)[0]?.trim() ?? "";
+
+/** The details say what to do already: the code's own sentence would add nothing. */
+const invalid = (details: readonly string[]): Rejection => ({ kind: "reject", reason: "annotation-invalid", message: details.join("; ") });
+
+const repeated = (targets: readonly Target[]): string[] =>
+  targets.flatMap((target, index) => {
+    const first = targets.findIndex(
+      (other) =>
+        other.name === target.name ||
+        (other.host === target.host && other.port === target.port && other.tunnel === target.tunnel),
+    );
+    if (first === index) return [];
+    const what = targets[first]?.name === target.name ? `the name ${target.name}` : "the target";
+    return [`${annotation.targets}[${index}]: ${what} stands in [${first}] already`];
+  });
+
+/**
+ * Reads `flowgen.io/private-targets`: a short list (`mssql=10.0.0.5:1433, 10.0.0.6:5432`), or a YAML or JSON list of entries.
+ * All or nothing: one bad entry refuses the annotation, and the message names every bad field (at most ten).
+ */
+export const readTargets = (text: string): { readonly kind: "targets"; readonly targets: readonly Target[] } | Rejection => {
+  if (text.length > MAX_LENGTH) return invalid([`${annotation.targets}: ${text.length} characters, at most ${MAX_LENGTH} are read`]);
+  const trimmed = text.trim();
+  const read = isShortList(trimmed) ? readShortList(trimmed) : readYaml(trimmed);
+  if (read.kind === "unreadable") return invalid([`${annotation.targets}${read.why}`]);
+  if (Array.isArray(read.raw) && read.raw.length > MAX_TARGETS) {
+    return invalid([`${annotation.targets}: ${read.raw.length} entries, at most ${MAX_TARGETS} are taken`]);
+  }
+  const parsed = entries.safeParse(read.raw);
+  if (!parsed.success) return invalid(issueTexts(annotation.targets, parsed.error));
+  const unsupported = parsed.data.findIndex((item) => item.redirect !== "env");
+  if (unsupported >= 0) {
+    const redirect = parsed.data[unsupported]?.redirect;
+    return reject("redirect-unsupported", `${annotation.targets}[${unsupported}].redirect: ${quote(redirect)}`);
+  }
+  const targets = parsed.data.map(toTarget);
+  const repeats = repeated(targets);
+  return repeats.length > 0 ? invalid(repeats.slice(0, 10)) : { kind: "targets", targets };
+};

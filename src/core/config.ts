@@ -1,0 +1,169 @@
+import { parseDocument } from "yaml";
+import { z } from "zod";
+import { type AllowedTarget, readAllowedTarget } from "./allowed.ts";
+import { readHost } from "./host.ts";
+import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
+
+/** What Kubernetes checks itself (resources, affinity, …) passes as it is. */
+const passed = z.record(z.string(), z.unknown(), { error: "not a map of keys and values" });
+const passedList = z.array(passed, { error: "not a list of maps" });
+const text = z.string({ error: "not a text" }).min(1, "is empty");
+/** An interface name: at most 15 characters (IFNAMSIZ), and the base name of the tunnel's config file. */
+const tunnelName = text.regex(/^[A-Za-z0-9][A-Za-z0-9_=+.-]{0,14}$/, {
+  error: (issue) => `${quote(issue.input)} is not a tunnel's name: at most 15 of A-Z a-z 0-9 _ = + . -`,
+});
+
+const canonicalHost = text.transform((value, context) => {
+  const reading = readHost(value);
+  if (reading.kind !== "invalid") return reading.host;
+  context.addIssue(`${quote(value)}: ${reading.why}`);
+  return z.NEVER;
+});
+
+const allowedTarget = text.transform((value, context): AllowedTarget => {
+  const read = readAllowedTarget(value);
+  if (typeof read !== "string") return read;
+  context.addIssue(`${quote(value)}: ${read}`);
+  return z.NEVER;
+});
+
+const DURATION_UNITS = { s: 1, m: 60, h: 3600, d: 86400 } as const;
+/** `30s`, `15m`, `24h`, `7d`; read as seconds. */
+const duration = text.transform((value, context) => {
+  const match = /^([1-9]\d{0,6})([smhd])$/.exec(value);
+  if (match !== null) return Number(match[1]) * DURATION_UNITS[match[2] as keyof typeof DURATION_UNITS];
+  context.addIssue(`${quote(value)} is not a duration such as 30m, 24h or 7d`);
+  return z.NEVER;
+});
+
+const portForward = strict({
+  name: dnsLabel,
+  port,
+  targetHost: canonicalHost,
+  targetPort: port,
+  servicePort: port.optional(),
+});
+
+const tunnel = strict({
+  name: tunnelName,
+  secretName: text,
+  allowedTargets: z.array(allowedTarget, { error: "not a list" }).default([]),
+  namespaces: z.array(dnsLabel, { error: "not a list of namespaces" }).optional(),
+  portForwards: z.array(portForward, { error: "not a list" }).nullish().transform((value) => value ?? []),
+});
+
+const image = strict({
+  repository: text.default("ghcr.io/linuxserver/wireguard"),
+  tag: text.default("1.0.20250521-r1-ls105"),
+  pullPolicy: oneOf("IfNotPresent", "Always", "Never").default("IfNotPresent"),
+});
+
+/** The chart's own limits end near 400 connections (32Mi) and throttle a shared gateway (50m): no CPU limit, 256Mi here. */
+const SOCAT_RESOURCES = { limits: { memory: "256Mi" }, requests: { cpu: "10m", memory: "16Mi" } };
+const socat = strict({
+  image: text.default("alpine/socat:1.8.0.1"),
+  resources: passed.default(SOCAT_RESOURCES),
+});
+
+const WIREGUARD_RESOURCES = { limits: { cpu: "200m", memory: "256Mi" }, requests: { cpu: "50m", memory: "64Mi" } };
+const WIREGUARD_SECURITY = {
+  runAsUser: 0,
+  runAsNonRoot: false,
+  capabilities: { add: ["NET_ADMIN"] },
+  privileged: false,
+};
+const WIREGUARD_ENV = [
+  { name: "LOG_CONFS", value: "false" },
+  { name: "WIREGUARD_IMPLEMENTATION", value: "wireguard-go" },
+];
+
+export const DEFAULT_GATEWAY = "flowgen-wireguard-gateway";
+
+/** The flowgen chart's `wireguardGateway` block, with its names and defaults, and what a shared gateway needs besides. */
+const gateway = strict({
+  name: dnsLabel.default(DEFAULT_GATEWAY),
+  namespace: dnsLabel.optional(),
+  enabled: z.boolean({ error: "neither true nor false" }).default(true),
+  tunnels: z.array(tunnel, { error: "not a list of tunnels" }).min(1, "names no tunnel"),
+  image: image.prefault({}),
+  imagePullSecrets: passedList.default([]),
+  socat: socat.prefault({}),
+  env: passedList.default(WIREGUARD_ENV),
+  resources: passed.default(WIREGUARD_RESOURCES),
+  securityContext: passed.default(WIREGUARD_SECURITY),
+  nodeSelector: passed.default({}),
+  tolerations: passedList.default([]),
+  affinity: passed.default({}),
+  retain: duration.default(24 * 3600),
+  maxForwards: z
+    .int({ error: (issue) => `${quote(issue.input)} is not a number of forwards (1-5000)` })
+    .min(1)
+    .max(5000)
+    .default(500),
+}).superRefine((value, context) => {
+  repeated(value.tunnels.map((item) => item.name)).forEach(([index, first, name]) =>
+    context.addIssue({ code: "custom", path: ["tunnels", index, "name"], message: `${quote(name)} is the name of tunnels[${first}] already` }),
+  );
+  clashes(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
+});
+
+const repeated = (names: readonly string[]): [index: number, first: number, name: string][] =>
+  names.flatMap((name, index) => (names.indexOf(name) < index ? [[index, names.indexOf(name), name]] : []));
+
+/** Static forwards of one gateway that cannot all be had: they share the pod's ports, the Service's ports and its port names. */
+const clashes = (tunnels: readonly z.infer<typeof tunnel>[]): [path: PropertyKey[], message: string][] => {
+  const all = tunnels.flatMap((item, t) =>
+    item.portForwards.map((forward, f) => ({ ...forward, tunnel: item.name, at: ["tunnels", t, "portForwards", f] })),
+  );
+  const keys: Record<string, (forward: (typeof all)[number]) => string> = {
+    name: (forward) => forward.name,
+    port: (forward) => String(forward.port),
+    servicePort: (forward) => String(forward.servicePort ?? forward.port),
+    targetHost: (forward) => `${forward.tunnel} ${forward.targetHost} ${forward.targetPort}`,
+  };
+  return Object.entries(keys).flatMap(([field, key]) =>
+    repeated(all.map(key)).map(([index, first, value]): [PropertyKey[], string] => {
+      const other = `${all[first]?.tunnel} ${all[first]?.name}`;
+      return [[...(all[index]?.at ?? []), field], `${quote(value)} is taken by the forward ${quote(other)}`];
+    }),
+  );
+};
+
+const config = strict({
+  mode: oneOf("enforce", "audit").default("enforce"),
+  podSelector: strict({ matchLabels: z.record(z.string(), z.string()) }).default({
+    matchLabels: { "app.kubernetes.io/name": "flowgen" },
+  }),
+  defaultGateway: dnsLabel.default(DEFAULT_GATEWAY),
+  gateways: z.array(gateway, { error: "is missing: a list of gateways" }).min(1, "names no gateway"),
+}).superRefine((value, context) => {
+  const names = value.gateways.map((item) => item.name);
+  repeated(names).forEach(([index, first, name]) =>
+    context.addIssue({ code: "custom", path: ["gateways", index, "name"], message: `${quote(name)} is the name of gateways[${first}] already` }),
+  );
+  if (!names.includes(value.defaultGateway)) {
+    const message = `${quote(value.defaultGateway)} is none of the gateways: ${names.join(", ")}`;
+    context.addIssue({ code: "custom", path: ["defaultGateway"], message });
+  }
+});
+
+export type Config = z.infer<typeof config>;
+export type Gateway = Config["gateways"][number];
+export type Tunnel = Gateway["tunnels"][number];
+export type Mode = Config["mode"] | "disabled";
+/** A gateway where it runs: the namespace is the config's, or else the pod's own. */
+export type PlacedGateway = Gateway & { readonly namespace: string };
+
+export type ConfigReading =
+  | { readonly kind: "config"; readonly config: Config }
+  | { readonly kind: "invalid"; readonly problems: readonly string[] };
+
+/** Reads the admin's config from YAML or JSON. Every problem is named by its path, with the reason and the nearest valid form. */
+export const readConfig = (yaml: string): ConfigReading => {
+  const document = parseDocument(yaml);
+  const [error] = document.errors;
+  if (error !== undefined) return { kind: "invalid", problems: [`not YAML: ${error.message.split("\n", 1)[0] ?? ""}`] };
+  const parsed = config.safeParse(document.toJS());
+  if (!parsed.success) return { kind: "invalid", problems: issueTexts("", parsed.error) };
+  return { kind: "config", config: parsed.data };
+};

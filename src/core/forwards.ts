@@ -1,0 +1,169 @@
+import { z } from "zod";
+import type { Gateway } from "./config.ts";
+import type { Want } from "./plan.ts";
+import { readHost } from "./host.ts";
+import { reject, type Rejection } from "./reasons.ts";
+import { dnsLabel, issueTexts, port, strict } from "./schema.ts";
+import { address } from "./target.ts";
+
+const forward = strict({
+  name: dnsLabel,
+  tunnel: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_=+.-]{0,14}$/),
+  targetHost: z.string().refine((host) => {
+    const reading = readHost(host);
+    return reading.kind !== "invalid" && reading.host === host;
+  }, "not a canonical host"),
+  targetPort: port,
+  listenPort: port,
+  servicePort: port,
+  /** Set by the sweep when nothing used the forward any more (ISO 8601); an admission that uses it removes the mark. */
+  unusedSince: z.string().optional(),
+});
+const tableSchema = strict({ version: z.literal(1), forwards: z.array(forward) });
+
+/** Listen port + service port → target, through a tunnel. */
+export type Forward = z.infer<typeof forward>;
+/** All forwards of a gateway: the single source of truth. */
+export type Table = z.infer<typeof tableSchema>;
+
+export const emptyTable: Table = { version: 1, forwards: [] };
+
+/** The lowest port that a process without privileges may listen on. */
+const FIRST_LISTEN_PORT = 1024;
+
+/** The ConfigMap's two keys: the truth, and made from it one line a forward for the scripts: `listenPort host port tunnel`. */
+export const writeTable = (table: Table): { readonly "table.json": string; readonly forwards: string } => ({
+  "table.json": `{"version":1,"forwards":[${table.forwards.map((item) => `\n  ${JSON.stringify(item)}`).join(",")}\n]}\n`,
+  forwards: table.forwards
+    .map((item) => `${item.listenPort} ${item.targetHost} ${item.targetPort} ${item.tunnel}\n`)
+    .join(""),
+});
+
+/** Reads `table.json` back. Checked in full: someone may have edited it, and what runs in the gateway is made from it. */
+export const readTable = (json: string, where: string): { readonly kind: "table"; readonly table: Table } | Rejection => {
+  const parsed = tableSchema.safeParse(parseJson(json));
+  if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
+  const { forwards } = parsed.data;
+  const shared = (["listenPort", "servicePort", "name"] as const).find((key) => new Set(forwards.map((item) => item[key])).size < forwards.length);
+  if (shared !== undefined) return reject("table-invalid", `${where}: two forwards share a ${shared}`);
+  return { kind: "table", table: parsed.data };
+};
+
+const parseJson = (json: string): unknown => {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return undefined;
+  }
+};
+
+type Allocation =
+  | { readonly kind: "allocated"; readonly table: Table; /** One per want, in its order. */ readonly forwards: readonly Forward[] }
+  | Rejection;
+
+const isFor = (item: Forward, tunnel: string, host: string, targetPort: number): boolean =>
+  item.targetPort === targetPort && item.targetHost === host && item.tunnel === tunnel;
+
+/** The first free number from `wished` up to 65535, then from `lowest` up; undefined when every one is taken. */
+const nextFree = (taken: ReadonlySet<number>, wished: number, lowest: number): number | undefined => {
+  const start = Math.max(wished, lowest);
+  for (let candidate = start; candidate <= 65535; candidate += 1) if (!taken.has(candidate)) return candidate;
+  for (let candidate = lowest; candidate < start; candidate += 1) if (!taken.has(candidate)) return candidate;
+  return undefined;
+};
+
+const freeName = (taken: ReadonlySet<string>, wished: string): string => {
+  if (!taken.has(wished)) return wished;
+  for (let n = 2; ; n += 1) {
+    const suffix = `-${n}`;
+    const candidate = `${wished.slice(0, 63 - suffix.length).replace(/-+$/, "")}${suffix}`;
+    if (!taken.has(candidate)) return candidate;
+  }
+};
+
+type Entry = {
+  readonly name: string;
+  readonly tunnel: string;
+  readonly targetHost: string;
+  readonly targetPort: number;
+  readonly listenPort: number;
+  readonly servicePort: number;
+  /** The service port was asked for by number: another one will not do. */
+  readonly isFixed: boolean;
+};
+
+const add = (forwards: readonly Forward[], entry: Entry): Forward | "service-port-taken" | "gateway-full" => {
+  const servicePorts = new Set(forwards.map((item) => item.servicePort));
+  if (entry.isFixed && servicePorts.has(entry.servicePort)) return "service-port-taken";
+  const servicePort = nextFree(servicePorts, entry.servicePort, entry.servicePort < FIRST_LISTEN_PORT ? 1 : FIRST_LISTEN_PORT);
+  const listenPort = nextFree(new Set(forwards.map((item) => item.listenPort)), entry.listenPort, FIRST_LISTEN_PORT);
+  if (servicePort === undefined || listenPort === undefined) return "gateway-full";
+  const name = freeName(new Set(forwards.map((item) => item.name)), entry.name);
+  const { tunnel, targetHost, targetPort } = entry;
+  return { name, tunnel, targetHost, targetPort, listenPort, servicePort };
+};
+
+/**
+ * The table with the config's static forwards in it. One that cannot be had because an earlier forward holds its service
+ * port is left out and named: a port that a running pod uses is never given to another target.
+ */
+export const withStaticForwards = (table: Table, gateway: Gateway): { readonly table: Table; readonly omitted: readonly string[] } => {
+  const forwards = [...table.forwards];
+  const omitted: string[] = [];
+  for (const tunnel of gateway.tunnels) {
+    for (const item of tunnel.portForwards) {
+      if (forwards.some((other) => isFor(other, tunnel.name, item.targetHost, item.targetPort))) continue;
+      const servicePort = item.servicePort ?? item.port;
+      const added = add(forwards, { ...item, tunnel: tunnel.name, listenPort: item.port, servicePort, isFixed: true });
+      if (typeof added === "string") omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
+      else forwards.push(added);
+    }
+  }
+  return { table: forwards.length === table.forwards.length ? table : { version: 1, forwards }, omitted };
+};
+
+/**
+ * Gives every want a forward: the one that the target has, or a new one. All or nothing. The same table object comes back
+ * when nothing had to change. The service port is the target's own when free, else the next free one; the listen port
+ * likewise, from 1024 up. A mark of the sweep on a forward that is used again is removed.
+ */
+export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[]): Allocation => {
+  const forwards = [...table.forwards];
+  const given: Forward[] = [];
+  let isChanged = false;
+  for (const { target, tunnel } of wants) {
+    const what = address(target.host, target.port);
+    const at = forwards.findIndex((item) => isFor(item, tunnel, target.host, target.port));
+    const existing = forwards[at];
+    if (existing !== undefined) {
+      if (target.servicePort !== undefined && target.servicePort !== existing.servicePort) {
+        return reject("service-port-taken", `${target.name}: ${what} has the service port ${existing.servicePort} already, not ${target.servicePort}`);
+      }
+      const { unusedSince, ...used } = existing;
+      if (unusedSince !== undefined) [forwards[at], isChanged] = [used, true];
+      given.push(used);
+      continue;
+    }
+    if (forwards.length >= gateway.maxForwards) {
+      return reject("gateway-full", `${target.name}: ${gateway.name} holds ${forwards.length} forwards of at most ${gateway.maxForwards}`);
+    }
+    const added = add(forwards, {
+      name: target.name,
+      tunnel,
+      targetHost: target.host,
+      targetPort: target.port,
+      listenPort: target.port,
+      servicePort: target.servicePort ?? target.port,
+      isFixed: target.servicePort !== undefined,
+    });
+    if (added === "service-port-taken") {
+      const holder = forwards.find((item) => item.servicePort === target.servicePort);
+      return reject(added, `${target.name}.servicePort: ${target.servicePort} leads to the target of ${holder?.name ?? "another forward"}`);
+    }
+    if (added === "gateway-full") return reject(added, `${target.name}: no port is free`);
+    forwards.push(added);
+    given.push(added);
+    isChanged = true;
+  }
+  return { kind: "allocated", table: isChanged ? { version: 1, forwards } : table, forwards: given };
+};

@@ -1,0 +1,99 @@
+import type { PlacedGateway } from "./config.ts";
+
+/** Where the gateway's scripts look for things (src/gateway). */
+const DIRECTORY = "/etc/flowgen-gateway";
+const SCRIPTS = `${DIRECTORY}/scripts`;
+
+/** Seconds that sessions have to end after SIGTERM; new ones are refused meanwhile, and with Recreate no successor runs yet. */
+const DRAIN = 10;
+const GRACE = DRAIN + 5;
+
+const script = (name: string, ...args: readonly string[]): readonly string[] => ["sh", `${SCRIPTS}/${name}`, ...args];
+const probe = (question: "ready" | "live"): unknown => ({ exec: { command: script("probe.sh", question) }, timeoutSeconds: 5 });
+
+const mount = (name: string, mountPath: string, readOnly = true): unknown => ({ name, mountPath, ...(readOnly && { readOnly }) });
+const scriptsMount = mount("scripts", SCRIPTS);
+const tableMount = mount("table", `${DIRECTORY}/table`);
+const dnsMount = (readOnly: boolean): unknown => mount("dns", "/run/flowgen-dns", readOnly);
+
+/** A Secret is mounted as a directory, one a tunnel: a subPath would never see a changed key. */
+const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
+  gateway.tunnels.map((tunnel, index) => mount(`tunnel-${index}`, `${DIRECTORY}/tunnels/${tunnel.name}`));
+
+/** Init container, tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. */
+export const gatewayContainers = (gateway: PlacedGateway): Readonly<Record<string, unknown>> => ({
+  terminationGracePeriodSeconds: GRACE,
+  initContainers: [
+    {
+      ...wireguardImage(gateway),
+      name: "setup-networking",
+      command: script("setup.sh"),
+      securityContext: gateway.securityContext,
+      resources: gateway.resources,
+      volumeMounts: [scriptsMount],
+    },
+  ],
+  containers: [wireguard(gateway), portForward(gateway)],
+});
+
+const wireguardImage = ({ image }: PlacedGateway): Readonly<Record<string, unknown>> => ({
+  image: `${image.repository}:${image.tag}`,
+  imagePullPolicy: image.pullPolicy,
+});
+
+const wireguard = (gateway: PlacedGateway): unknown => ({
+  ...wireguardImage(gateway),
+  name: "wireguard",
+  command: script("tunnel.sh"),
+  env: [...gateway.env, { name: "DRAIN", value: String(DRAIN) }],
+  securityContext: gateway.securityContext,
+  resources: gateway.resources,
+  volumeMounts: [
+    scriptsMount,
+    tableMount,
+    ...tunnelMounts(gateway),
+    mount("run", "/run/flowgen-gateway", false),
+    dnsMount(false),
+    mount("tun", "/dev/net/tun", false),
+  ],
+  readinessProbe: { ...(probe("ready") as object), periodSeconds: 5, failureThreshold: 1 },
+  livenessProbe: { ...(probe("live") as object), initialDelaySeconds: 10, periodSeconds: 10, failureThreshold: 3 },
+});
+
+const portForward = (gateway: PlacedGateway): unknown => ({
+  name: "port-forward",
+  image: gateway.socat.image,
+  imagePullPolicy: gateway.image.pullPolicy,
+  command: script("forward.sh"),
+  env: [{ name: "DRAIN", value: String(DRAIN) }],
+  securityContext: {
+    runAsNonRoot: true,
+    runAsUser: 65534,
+    runAsGroup: 65534,
+    readOnlyRootFilesystem: true,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    seccompProfile: { type: "RuntimeDefault" },
+  },
+  resources: gateway.socat.resources,
+  volumeMounts: [scriptsMount, tableMount, dnsMount(true), mount("tmp", "/tmp", false)],
+});
+
+/** A missing Secret stops its own tunnel only, so it is optional; keys never touch a disk. */
+export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: string): readonly unknown[] => [
+  { name: "scripts", configMap: { name: scripts } },
+  { name: "table", configMap: { name: table, items: [{ key: "forwards", path: "forwards" }] } },
+  ...gateway.tunnels.map((tunnel, index) => ({
+    name: `tunnel-${index}`,
+    secret: {
+      secretName: tunnel.secretName,
+      optional: true,
+      defaultMode: 0o400,
+      items: [{ key: `${tunnel.name}.conf`, path: `${tunnel.name}.conf` }],
+    },
+  })),
+  { name: "run", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
+  { name: "dns", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+  { name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
+  { name: "tun", hostPath: { path: "/dev/net/tun", type: "CharDevice" } },
+];

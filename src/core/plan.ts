@@ -1,0 +1,154 @@
+import { grants } from "./allowed.ts";
+import { readTargets } from "./annotation.ts";
+import type { Config, Gateway, Mode, PlacedGateway, Tunnel } from "./config.ts";
+import { forbiddenHost } from "./host.ts";
+import type { Pod } from "./pod.ts";
+import { reject, type Rejection, type SkipCode } from "./reasons.ts";
+import { quote } from "./schema.ts";
+import { address, type Target } from "./target.ts";
+import { annotation, TARGET_LABEL_PREFIX } from "./words.ts";
+
+/** A target with the tunnel that carries it. */
+export type Want = { readonly target: Target; readonly tunnel: string };
+
+/** What one admission wants, decided from the pod and the config alone. */
+export type Plan =
+  | { readonly kind: "skip"; readonly reason: SkipCode; readonly warnings: readonly string[] }
+  | (Rejection & { readonly mode: Config["mode"] })
+  | {
+      readonly kind: "plan";
+      readonly mode: Config["mode"];
+      readonly gateway: PlacedGateway;
+      readonly wants: readonly Want[];
+      readonly warnings: readonly string[];
+    };
+
+const MODES = ["enforce", "audit", "disabled"] as const satisfies readonly Mode[];
+
+/** The stricter of the config's and the pod's mode: a pod never turns an auditing cluster into an enforcing one. */
+const effectiveMode = (config: Config, wished: string | undefined): Mode | Rejection => {
+  if (wished === undefined) return config.mode;
+  const mode = MODES.find((word) => word === wished);
+  if (mode === undefined) {
+    return reject("annotation-invalid", `${annotation.mode}: ${quote(wished)} is none of ${MODES.join(", ")}`);
+  }
+  return MODES.indexOf(mode) > MODES.indexOf(config.mode) ? mode : config.mode;
+};
+
+const hasAll = (labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean =>
+  Object.entries(wanted).every(([key, value]) => labels[key] === value);
+
+/** A gateway's own pods carry the labels of flowgen pods too (the chart's), so they are told apart by their component. */
+const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean =>
+  labels["app.kubernetes.io/component"] === "wireguard-gateway";
+
+const isMirror = (annotations: Readonly<Record<string, string>>): boolean => "kubernetes.io/config.mirror" in annotations;
+
+/** Marks that only the webhook may write: kept on a pod without targets they would open a forward that was never asked for. */
+const reservedMarks = (
+  annotations: Readonly<Record<string, string>>,
+  labels: Readonly<Record<string, string>>,
+): readonly string[] => [
+  ...(annotation.status in annotations ? [`metadata.annotations[${annotation.status}]`] : []),
+  ...Object.keys(labels).filter((key) => key.startsWith(TARGET_LABEL_PREFIX)).map((key) => `metadata.labels[${key}]`),
+];
+
+/** Decides what a new pod wants. `namespace` is the request's: a pod's own may be empty. */
+export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
+  const annotations = pod.metadata.annotations ?? {};
+  const labels = pod.metadata.labels ?? {};
+  if (isMirror(annotations)) return skip("mirror-pod");
+  const mode = effectiveMode(config, annotations[annotation.mode]);
+  if (typeof mode !== "string") return { ...mode, mode: config.mode };
+  const targetsText = annotations[annotation.targets];
+  const isFlowgen = hasAll(labels, config.podSelector.matchLabels);
+  const isGateway = isGatewayPod(labels);
+  if (targetsText === undefined || mode === "disabled" || !isFlowgen || isGateway) {
+    const marks = reservedMarks(annotations, labels);
+    if (marks.length > 0) return { ...reject("reserved", marks.join(", ")), mode: config.mode };
+    if (isGateway) return skip("gateway-pod");
+    if (targetsText === undefined) return skip("not-annotated");
+    return mode === "disabled" ? skip("disabled") : skip("not-flowgen", notFlowgen(config));
+  }
+  return planTargets(pod, namespace, config, mode, targetsText);
+};
+
+const skip = (reason: SkipCode, ...warnings: readonly string[]): Plan => ({ kind: "skip", reason, warnings });
+
+const notFlowgen = (config: Config): string => {
+  const selector = Object.entries(config.podSelector.matchLabels).map(([key, value]) => `${key}=${value}`).join(",");
+  return `${annotation.targets} does nothing: the pod lacks ${selector}`.slice(0, 120);
+};
+
+const planTargets = (pod: Pod, namespace: string, config: Config, mode: Config["mode"], text: string): Plan => {
+  const annotations = pod.metadata.annotations ?? {};
+  const read = readTargets(text);
+  if (read.kind === "reject") return { ...read, mode };
+  const gateway = findGateway(config, namespace, annotations[annotation.gateway]);
+  if (gateway.kind === "reject") return { ...gateway, mode };
+  const wants: Want[] = [];
+  for (const [index, target] of read.targets.entries()) {
+    const tunnel = findTunnel(gateway.gateway, namespace, target, annotations[annotation.tunnel], `${annotation.targets}[${index}]`);
+    if (tunnel.kind === "reject") return { ...tunnel, mode };
+    wants.push({ target, tunnel: tunnel.name });
+  }
+  return { kind: "plan", mode, gateway: gateway.gateway, wants, warnings: dnsWarnings(pod) };
+};
+
+const findGateway = (
+  config: Config,
+  namespace: string,
+  wished: string | undefined,
+): { readonly kind: "gateway"; readonly gateway: PlacedGateway } | Rejection => {
+  const enabled = config.gateways.filter((item) => item.enabled);
+  const name = wished ?? config.defaultGateway;
+  const gateway = enabled.find((item) => item.name === name);
+  if (gateway !== undefined) return { kind: "gateway", gateway: placed(gateway, namespace) };
+  const where = wished === undefined ? "the config's defaultGateway" : annotation.gateway;
+  return reject("gateway-unknown", `${where}: ${quote(name)} is none of ${enabled.map((item) => item.name).join(", ")}`);
+};
+
+const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
+  ...gateway,
+  namespace: gateway.namespace ?? namespace,
+});
+
+const mayUse = (tunnel: Tunnel, namespace: string): boolean => tunnel.namespaces?.includes(namespace) ?? true;
+
+/** A static forward is an admin's grant of its own target; anything else needs a line of allowedTargets. */
+const carries = (tunnel: Tunnel, target: Target): boolean =>
+  tunnel.allowedTargets.some((allowed) => grants(allowed, target.host, target.port)) ||
+  tunnel.portForwards.some((forward) => forward.targetHost === target.host && forward.targetPort === target.port);
+
+const findTunnel = (
+  gateway: Gateway,
+  namespace: string,
+  target: Target,
+  podTunnel: string | undefined,
+  where: string,
+): { readonly kind: "tunnel"; readonly name: string } | Rejection => {
+  const what = `${where}: ${address(target.host, target.port)}`;
+  const forbidden = forbiddenHost(target.host);
+  if (forbidden !== undefined) return reject("target-forbidden", `${where}: ${forbidden}`);
+  const wished = target.tunnel ?? podTunnel;
+  const named = wished === undefined ? gateway.tunnels : gateway.tunnels.filter((tunnel) => tunnel.name === wished);
+  if (named.length === 0) {
+    const at = target.tunnel === undefined ? annotation.tunnel : `${where}.tunnel`;
+    const known = gateway.tunnels.map((tunnel) => tunnel.name).join(", ");
+    return reject("tunnel-unknown", `${at}: ${quote(wished)} is none of ${gateway.name}'s: ${known}`);
+  }
+  const able = named.filter((tunnel) => carries(tunnel, target));
+  if (able.length === 0) return reject("target-not-allowed", `${what} through ${named.map((tunnel) => tunnel.name).join(", ")}`);
+  const [only, ...others] = able.filter((tunnel) => mayUse(tunnel, namespace));
+  if (only === undefined) return reject("tunnel-namespace", `${what} from namespace ${namespace} through ${able.map((tunnel) => tunnel.name).join(", ")}`);
+  if (others.length > 0) return reject("tunnel-ambiguous", `${what}: ${[only, ...others].map((tunnel) => tunnel.name).join(", ")}`);
+  return { kind: "tunnel", name: only.name };
+};
+
+/** A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service. */
+const dnsWarnings = (pod: Pod): readonly string[] => {
+  const policy = pod.spec["dnsPolicy"];
+  const isBlind = policy === "Default" || policy === "None" || (pod.spec["hostNetwork"] === true && policy !== "ClusterFirstWithHostNet");
+  return isBlind ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"] : [];
+};
+

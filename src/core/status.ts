@@ -1,0 +1,89 @@
+import { z } from "zod";
+import { pointer, type PatchOperation } from "./patch.ts";
+import type { Pod } from "./pod.ts";
+import { address, type Assignment } from "./target.ts";
+import { annotation, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./words.ts";
+
+/** What `flowgen.io/gateway-status` says. Names and addresses only: an env's value may hold a password. */
+const statusSchema = z.object({
+  gateway: z.string(),
+  targets: z.record(z.string(), z.string()),
+  env: z.array(z.string()),
+  version: z.string(),
+});
+export type Status = z.infer<typeof statusSchema>;
+
+/** An address that an assignment answered to before: redirected as the target itself is. */
+export type Former = { readonly host: string; readonly port: number; readonly assignment: Assignment };
+
+const targetOf = ({ target }: Assignment): string => address(target.host, target.port);
+
+/**
+ * Addresses that an earlier status gave to targets which now have others: a pod that was restored, or copied to another
+ * cluster. A status is a hint and never trusted: at worst a forged one redirects env of the forger's own pod to the
+ * forger's own targets.
+ */
+export const formerAddresses = (pod: Pod, assignments: readonly Assignment[]): readonly Former[] => {
+  const text = pod.metadata.annotations?.[annotation.status];
+  const parsed = statusSchema.safeParse(text === undefined ? undefined : parseJson(text));
+  if (!parsed.success) return [];
+  return assignments.flatMap((assignment) => {
+    const key = targetOf(assignment);
+    const before = Object.hasOwn(parsed.data.targets, key) ? parsed.data.targets[key] : undefined;
+    const match = /^([a-z0-9.-]{1,253}):([1-9]\d{0,4})$/.exec(before ?? "");
+    if (match === null || before === address(assignment.host, assignment.port)) return [];
+    return [{ host: match[1] ?? "", port: Number(match[2]), assignment }];
+  });
+};
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+};
+
+/** Sets `key` of a map below metadata, or removes it (`undefined`), where that changes something. */
+const setKey = (
+  pod: Pod,
+  map: "labels" | "annotations",
+  values: Readonly<Record<string, string | undefined>>,
+): readonly PatchOperation[] => {
+  const existing = pod.metadata[map] ?? undefined;
+  const operations = Object.entries(values).flatMap(([key, value]): PatchOperation[] => {
+    const current = existing?.[key];
+    if (current === value) return [];
+    const path = pointer("metadata", map, key);
+    if (value === undefined) return [{ op: "remove", path }];
+    return [{ op: current === undefined ? "add" : "replace", path, value }];
+  });
+  return existing === undefined && operations.length > 0
+    ? [{ op: "add", path: pointer("metadata", map), value: {} }, ...operations]
+    : operations;
+};
+
+/** The operations that mark a pod as admitted: labels for the NetworkPolicy, the status; a label that was forged goes. */
+export const markPod = (pod: Pod, gateway: string, assignments: readonly Assignment[], status: Status): readonly PatchOperation[] => {
+  const forged = Object.keys(pod.metadata.labels ?? {}).filter((key) => key.startsWith(TARGET_LABEL_PREFIX));
+  const labels: Record<string, string | undefined> = Object.fromEntries(forged.map((key) => [key, undefined]));
+  for (const { forward } of assignments) labels[`${TARGET_LABEL_PREFIX}${forward}`] = "true";
+  labels[GATEWAY_LABEL] = gateway;
+  return [
+    ...setKey(pod, "labels", labels),
+    ...setKey(pod, "annotations", { [annotation.status]: JSON.stringify(status) }),
+  ];
+};
+
+/** The status of a pod whose env (`container/NAME`) lead to these assignments. */
+export const statusOf = (
+  gateway: { readonly name: string; readonly namespace: string },
+  assignments: readonly Assignment[],
+  env: readonly string[],
+  version: string,
+): Status => ({
+  gateway: `${gateway.namespace}/${gateway.name}`,
+  targets: Object.fromEntries(assignments.map((item) => [targetOf(item), address(item.host, item.port)])),
+  env: [...env],
+  version,
+});

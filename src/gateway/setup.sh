@@ -1,0 +1,12 @@
+#!/bin/sh
+# setup.sh: the init container. Sets what the pod's network should have and can live without.
+#
+# Clusters refuse `sysctls` in a pod's spec, and a container that is not privileged has /proc/sys read-only: a setting
+# that is refused is said and is no failure, because no guarantee of the gateway depends on it.
+set -u
+setting() { # NAME VALUE WHY
+  sysctl -w "$1=$2" >/dev/null 2>&1 || echo "setup: $1 stays $(sysctl -n "$1" 2>/dev/null) (wanted $2: $3)" >&2
+}
+setting net.ipv4.conf.all.rp_filter 2 "two tunnels may have the same address"
+setting net.ipv4.conf.default.rp_filter 2 "two tunnels may have the same address"
+setting net.ipv4.tcp_mtu_probing 1 "finds the packet size where ICMP is blocked"

@@ -1,0 +1,103 @@
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import type { FastifyBaseLogger } from "fastify";
+import type { PodCreation } from "../admit.ts";
+import { type Admission, skipped } from "../core/admission.ts";
+import { deadlineMs } from "./deadline.ts";
+import type { Metrics } from "./metrics.ts";
+import { readReview, type Review, writeReview } from "./review.ts";
+
+/**
+ * The API server takes request bodies up to 3 MiB (kube-apiserver `MaxRequestBodyBytes`); a review holds an object, an old
+ * object and a little more: 7 MiB, as controller-runtime has it.
+ */
+const BODY_LIMIT = 7 * 1024 * 1024;
+/** Longer than the 90 s that the API server's pool keeps an idle connection (Go net/http): the server never closes first. */
+const KEEP_ALIVE_MS = 120_000;
+
+export type AppOptions = {
+  readonly admit: (creation: PodCreation) => Promise<Admission>;
+  readonly log: FastifyBaseLogger;
+  readonly metrics: Metrics;
+  /** False while the server drains. */
+  readonly isReady: () => boolean;
+  /** PEM; absent: plain HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+};
+
+/** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
+export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): FastifyInstance => {
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    bodyLimit: BODY_LIMIT,
+    keepAliveTimeout: KEEP_ALIVE_MS,
+    forceCloseConnections: "idle",
+    return503OnClosing: false,
+    ...(tls && { https: { ...tls, minVersion: "TLSv1.2" } }),
+  } as const) as unknown as FastifyInstance;
+
+  // JSON and nothing else (415 otherwise). Not Fastify's own parser: it refuses bodies with a key __proto__, which an annotation may have.
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
+    try {
+      done(null, JSON.parse(body as string));
+    } catch {
+      done(Object.assign(new Error("the body is not JSON"), { statusCode: 400 }));
+    }
+  });
+
+  app.get("/healthz", () => "ok\n");
+  app.get("/readyz", (_request, reply) => reply.code(isReady() ? 200 : 503).send(isReady() ? "ok\n" : "draining\n"));
+
+  app.post("/mutate", async (request, reply) => {
+    const started = performance.now();
+    const review = readReview(request.body);
+    if (typeof review === "string") return await reply.code(400).send({ error: review });
+    const admission = await conclude(review, deadlineMs((request.query as { timeout?: unknown }).timeout));
+    const ms = performance.now() - started;
+    metrics.admission(admission, ms / 1000);
+    request.log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
+    return await answer(reply, review, admission);
+  });
+
+  const conclude = async ({ pod, namespace, dryRun }: Review, ms: number): Promise<Admission> => {
+    if (pod === undefined) return skipped("not-pod-create");
+    const deadline = new AbortController();
+    const timer = setTimeout(() => {
+      deadline.abort();
+    }, ms);
+    try {
+      return await admit({ pod, namespace, dryRun, signal: deadline.signal });
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+
+  app.setErrorHandler((error: Error & { statusCode?: number }, request: FastifyRequest, reply: FastifyReply) => {
+    const code = error.statusCode ?? 500;
+    if (code >= 500) request.log.error({ err: error }, "request failed");
+    return reply.code(code).send({ error: code >= 500 ? "internal error" : error.message });
+  });
+  return app;
+};
+
+const LEVEL = { skip: "info", inject: "info", audit: "info", reject: "warn", fail: "error" } as const;
+
+/** One line an admission: names and codes; never an env's value, never a pod. */
+const logFields = ({ uid, namespace, pod, dryRun }: Review, admission: Admission, ms: number): object => ({
+  uid,
+  namespace,
+  pod: pod?.metadata.name ?? pod?.metadata.generateName,
+  outcome: admission.outcome,
+  reason: admission.reason,
+  ...(admission.gateway !== undefined && { gateway: admission.gateway }),
+  ...(admission.message !== undefined && { detail: admission.message }),
+  ...(dryRun && { dryRun }),
+  ms: Math.round(ms * 100) / 100,
+});
+
+/** An admission that failed is answered without a review, so that the configured failurePolicy decides. */
+const answer = (reply: FastifyReply, { uid }: Review, admission: Admission): FastifyReply =>
+  admission.outcome === "fail"
+    ? reply.code(admission.reason === "deadline" ? 504 : 503).send({ error: admission.message })
+    : reply.send(writeReview(uid, admission));

@@ -1,0 +1,85 @@
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Admission } from "../core/admission.ts";
+
+/** What the webhook counts. One registry a server: nothing is global. */
+export type Metrics = {
+  readonly registry: Registry;
+  /** `seconds`: from the request's arrival to its answer. */
+  admission(admission: Pick<Admission, "outcome" | "reason">, seconds: number): void;
+  apiCall(verb: string, kind: string, code: number): void;
+  forwards(gateway: string, count: number): void;
+  conflict(gateway: string): void;
+  reloadFailure(file: "config" | "tls"): void;
+  /** `expiry`: seconds since 1970. */
+  certificateExpiry(expiry: number): void;
+};
+
+export const createMetrics = (): Metrics => {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+  const admissions = new Counter({
+    name: "flowgen_gateway_admissions_total",
+    help: "Admissions by outcome and reason code",
+    labelNames: ["outcome", "reason"],
+    registers,
+  });
+  const latency = new Histogram({
+    name: "flowgen_gateway_admission_duration_seconds",
+    help: "Time from a review's arrival to its answer",
+    labelNames: ["outcome"],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+    registers,
+  });
+  const apiCalls = new Counter({
+    name: "flowgen_gateway_api_calls_total",
+    help: "Calls to the Kubernetes API server by verb, kind and HTTP status (0: no answer)",
+    labelNames: ["verb", "kind", "code"],
+    registers,
+  });
+  const forwards = new Gauge({
+    name: "flowgen_gateway_forwards",
+    help: "Forwards in a gateway's table",
+    labelNames: ["gateway"],
+    registers,
+  });
+  const conflicts = new Counter({
+    name: "flowgen_gateway_table_conflicts_total",
+    help: "Writes that lost against another replica's and were made again",
+    labelNames: ["gateway"],
+    registers,
+  });
+  const reloadFailures = new Counter({
+    name: "flowgen_gateway_reload_failures_total",
+    help: "New versions of a file that were refused; the old one stays in use",
+    labelNames: ["file"],
+    registers,
+  });
+  const expiry = new Gauge({
+    name: "flowgen_gateway_certificate_expiry_timestamp_seconds",
+    help: "When the serving certificate ends",
+    registers,
+  });
+  return {
+    registry,
+    admission: ({ outcome, reason }, seconds) => {
+      admissions.inc({ outcome, reason });
+      latency.observe({ outcome }, seconds);
+    },
+    apiCall: (verb, kind, code) => {
+      apiCalls.inc({ verb, kind, code });
+    },
+    forwards: (gateway, count) => {
+      forwards.set({ gateway }, count);
+    },
+    conflict: (gateway) => {
+      conflicts.inc({ gateway });
+    },
+    reloadFailure: (file) => {
+      reloadFailures.inc({ file });
+    },
+    certificateExpiry: (seconds) => {
+      expiry.set(seconds);
+    },
+  };
+};

@@ -1,0 +1,77 @@
+import { z } from "zod";
+import { type Admission, auditAnnotations } from "../core/admission.ts";
+import { podSchema } from "../core/pod.ts";
+import { issueTexts } from "../core/schema.ts";
+import { reasons } from "../core/reasons.ts";
+
+const API_VERSION = "admission.k8s.io/v1";
+
+/** admission.k8s.io/v1 AdmissionReview, as far as it is read. Loose: a newer API server may send more. */
+const reviewSchema = z.looseObject({
+  apiVersion: z.string(),
+  kind: z.literal("AdmissionReview"),
+  request: z.looseObject({
+    uid: z.string().min(1),
+    resource: z.looseObject({ group: z.string(), version: z.string(), resource: z.string() }),
+    subResource: z.string().optional(),
+    namespace: z.string().default(""),
+    operation: z.string(),
+    dryRun: z.boolean().nullish(),
+    object: z.unknown(),
+  }),
+});
+
+const creationSchema = z.looseObject({ request: z.looseObject({ object: podSchema }) });
+
+export type Review = {
+  readonly uid: string;
+  readonly namespace: string;
+  readonly dryRun: boolean;
+  /** The pod that is about to be made; undefined for any other request. */
+  readonly pod: z.infer<typeof podSchema> | undefined;
+};
+
+/** Reads the body of a request. Returns the reason when it is no AdmissionReview of the version that is spoken here. */
+export const readReview = (body: unknown): Review | string => {
+  const version = (body as { apiVersion?: unknown } | null)?.apiVersion;
+  if (typeof version === "string" && version.startsWith("admission.k8s.io/") && version !== API_VERSION) {
+    return `apiVersion: ${version} is not spoken, only ${API_VERSION}: list it in the webhook's admissionReviewVersions`;
+  }
+  const parsed = reviewSchema.safeParse(body);
+  if (!parsed.success) return `not an AdmissionReview: ${issueTexts("", parsed.error, 3).join("; ")}`;
+  if (version !== API_VERSION) return `apiVersion: ${JSON.stringify(version)} is not ${API_VERSION}`;
+  const { uid, namespace, dryRun, operation, resource, subResource } = parsed.data.request;
+  const review = { uid, namespace, dryRun: dryRun === true };
+  const isPod = resource.group === "" && resource.version === "v1" && resource.resource === "pods";
+  if (operation !== "CREATE" || !isPod || (subResource !== undefined && subResource !== "")) return { ...review, pod: undefined };
+  const creation = creationSchema.safeParse(body);
+  if (!creation.success) return `not a pod: ${issueTexts("", creation.error, 3).join("; ")}`;
+  return { ...review, pod: creation.data.request.object };
+};
+
+/** The AdmissionReview that answers request `uid`. An admission that failed has none: the HTTP status tells the API server. */
+export const writeReview = (uid: string, admission: Admission): unknown => {
+  const { operations, warnings } = admission;
+  const audit = auditAnnotations(admission);
+  return {
+    apiVersion: API_VERSION,
+    kind: "AdmissionReview",
+    response: {
+      uid,
+      allowed: admission.outcome !== "reject",
+      ...(operations.length > 0 && {
+        patchType: "JSONPatch",
+        patch: Buffer.from(JSON.stringify(operations)).toString("base64"),
+      }),
+      ...(warnings.length > 0 && { warnings }),
+      ...(audit !== undefined && { auditAnnotations: audit }),
+      ...(admission.outcome === "reject" && { status: rejectionStatus(admission) }),
+    },
+  };
+};
+
+/** meta/v1 Status: the API server shows `message` to the person and keeps `code`. */
+const rejectionStatus = ({ reason, message }: Admission): unknown => {
+  const text = reasons[reason];
+  return { code: text.outcome === "reject" ? text.code : 403, reason, message: `${reason}: ${message ?? text.says}` };
+};

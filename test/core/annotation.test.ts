@@ -1,0 +1,111 @@
+import t from "tap";
+import fc from "fast-check";
+import { readTargets } from "../../src/core/annotation.ts";
+
+const targetsOf = (text: string) => {
+  const read = readTargets(text);
+  if (read.kind === "reject") throw new Error(read.message);
+  return read.targets;
+};
+const refusal = (text: string) => {
+  const read = readTargets(text);
+  if (read.kind !== "reject") throw new Error(`accepted: ${JSON.stringify(read)}`);
+  return read;
+};
+
+t.test("the short list", async (t) => {
+  t.strictSame(targetsOf("mssql=10.0.0.5:1433, postgres=10.0.0.6:5432"), [
+    { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] },
+    { name: "postgres", host: "10.0.0.6", port: 5432, hostEnv: [], portEnv: [] },
+  ]);
+  t.match(targetsOf("10.0.0.5:1433"), [{ name: "target-10-0-0-5-1433" }]);
+  t.match(targetsOf("\n a=SQL.corp.example.com.:1 \n b=[fd00::5]:5432,\n"), [
+    { name: "a", host: "sql.corp.example.com", port: 1 },
+    { name: "b", host: "fd00::5", port: 5432 },
+  ]);
+  t.match(targetsOf("[FD00::5]:5432, x=10.0.0.5:1"), [{ name: "target-fd00-5-5432", host: "fd00::5" }, { name: "x" }]);
+});
+
+t.test("the long list, in YAML and in JSON", async (t) => {
+  const yaml = `
+- name: mssql
+  targetHost: 10.0.0.5
+  targetPort: 1433
+  servicePort: 1434
+  tunnel: wg0
+  hostEnv: MSSQL_HOST
+  portEnv: [MSSQL_PORT, DB_PORT]
+  redirect: env
+- { targetHost: sql.corp.example.com, targetPort: "1433" }
+`;
+  const expected = [
+    { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: ["MSSQL_HOST"], portEnv: ["MSSQL_PORT", "DB_PORT"], servicePort: 1434, tunnel: "wg0" },
+    { name: "target-sql-corp-example-com-1433", host: "sql.corp.example.com", port: 1433, hostEnv: [], portEnv: [] },
+  ];
+  t.strictSame(targetsOf(yaml), expected);
+  const json = `[{"name":"mssql","targetHost":"10.0.0.5","targetPort":1433,"servicePort":1434,"tunnel":"wg0","hostEnv":"MSSQL_HOST",
+    "portEnv":["MSSQL_PORT","DB_PORT"],"redirect":"env"},{"targetHost":"sql.corp.example.com","targetPort":"1433"}]`;
+  t.strictSame(targetsOf(json), expected);
+  t.strictSame(targetsOf(`---\n${yaml.trim()}`), expected);
+});
+
+t.test("an error names entry, field, value, reason and the nearest valid form", async (t) => {
+  const refusals: Record<string, RegExp> = {
+    "": /flowgen\.io\/private-targets: names no target/,
+    "a=10.0.0.5:99999": /private-targets\[0\]\.targetPort: 99999 is not a port \(1-65535\)$/,
+    "a=10.0.0.5:0": /\[0\]\.targetPort: "0" is not a port/,
+    "a=10.0.0.5:65536": /: 65536 is not a port/,
+    "a=10.0.0.5:01433": /"01433" is not a port/,
+    "a=10.0.0.5": /\[0\]: "a=10\.0\.0\.5" is not name=host:port/,
+    "a=fd00::5:5432": /IPv6 host stands in brackets/,
+    "x=10.0.0.6:1, a=10.5:1433": /\[1\]\.targetHost: "10\.5": .*did you mean 10\.0\.0\.5\?/,
+    "MSSQL=10.0.0.5:1433": /\[0\]\.name: "MSSQL" is not a name: .*did you mean mssql\?/,
+    "1c=10.0.0.5:1433": /did you mean c\?/,
+    "ж=10.0.0.5:1433": /"\\u0436" is not a name: .*all lower case$/,
+    "a=10.0.0.5:1, a=10.0.0.6:1": /\[1\]: the name a stands in \[0\] already/,
+    "a=10.0.0.5:1, b=10.0.0.5:1": /\[1\]: the target stands in \[0\] already/,
+    "postgres://app:s3cret@10.0.0.6:5432/prod": /\(hidden: it may hold a password\)/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1433.5": /targetPort: 1433\.5 is not a port/,
+    "- targetHost: 10.0.0.5": /\[0\]\.targetPort: is missing/,
+    "- targetPort: 1": /\[0\]\.targetHost: is missing/,
+    "- targetHost: 10.0.0.5\n  targetPrt: 1433\n  targetPort: 1": /unknown key "targetPrt"; did you mean targetPort\?/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1433\n  port: 1433": /unknown key "port"; .*servicePort/,
+    '[{"targetHost":"10.0.0.5","targetPort":1,"__proto__":{"x":1}}]': /unknown key "__proto__"/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1\n  hostEnv: 'A B'": /\[0\]\.hostEnv/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1\n  hostEnv: [1X]": /\[0\]\.hostEnv/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1\n  redirect: magic": /"magic" is none of env, hostAlias, file/,
+    "- 1": /not a map of keys and values/,
+    "{a: 1}": /not a list of targets/,
+    "- &a [1]\n- *a": /not a plain list/,
+    "- a: b: c": /not YAML or JSON/,
+    "- a\u0000": /not/,
+  };
+  for (const [text, message] of Object.entries(refusals)) {
+    const { reason, message: said } = refusal(text);
+    t.equal(reason, "annotation-invalid", text);
+    t.match(said, message);
+    t.notMatch(said, /s3cret/);
+  }
+  t.match(refusal("- targetHost: 10.0.0.5\n  targetPort: 1\n  redirect: file"), { reason: "redirect-unsupported", message: /\[0\]\.redirect: "file"/ });
+});
+
+t.test("hostile annotations are refused whole and at once", async (t) => {
+  const bomb = ["- &a [x,x]", ...Array.from({ length: 20 }, (_, i) => `- &${String.fromCharCode(98 + i)} [*${String.fromCharCode(97 + i)},*${String.fromCharCode(97 + i)}]`)].join("\n");
+  t.match(refusal(bomb).message, /not a plain list/);
+  t.match(refusal("[".repeat(30_000)).message, /private-targets/);
+  t.match(refusal("x".repeat(1 << 20)).message, /1048576 characters, at most 65536/);
+  t.match(refusal(Array.from({ length: 10_000 }, (_, i) => `:${i}`).join(",")).message, /10000 entries, at most 128|is not/);
+  t.match(refusal(Array.from({ length: 4000 }, (_, i) => `a:${i}`).join(",")).message, /4000 entries, at most 128/);
+  t.ok(refusal(Array.from({ length: 100 }, () => `-${"é".repeat(300)}=10.0.0.5:0`).join(",")).message.length < 4000);
+});
+
+t.test("never a crash, never half", async () => {
+  const piece = fc.constantFrom("a=", "10.0.0.5", ":", "1433", ",", "\n", "- ", "targetHost: ", "[", "]", "{", "}", "&a ", "*a", "\0", "\t", '"', "'", "$(x)", "__proto__", "é");
+  fc.assert(
+    fc.property(fc.oneof(fc.string(), fc.array(piece).map((pieces) => pieces.join(""))), (text) => {
+      const read = readTargets(text);
+      return read.kind === "reject" ? read.message.length > 0 : read.targets.every(({ host, port }) => /^[a-z0-9.:-]+$/.test(host) && port >= 1 && port <= 65535);
+    }),
+    { numRuns: 1000 },
+  );
+});
