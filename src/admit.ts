@@ -47,6 +47,8 @@ export const admit = async (creation: PodCreation, { config, provision, version 
 
     const { assignments } = provisioned;
     const redirect = redirectEnv(pod, assignments, formerAddresses(pod, assignments));
+    if (redirect.kind === "reject") return refused(redirect, mode, gatewayId);
+
     const status = statusOf(gateway, assignments, redirect.env, version);
     const operations = [...redirect.operations, ...markPod(pod, gateway.name, assignments, status)];
     const warnings = [...plan.warnings, ...redirect.warnings];

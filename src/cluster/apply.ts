@@ -79,31 +79,44 @@ const merge = (live: unknown, config: unknown, place: Place): unknown => {
   return copy === undefined ? live : Object.freeze(copy);
 };
 
-/** The items of both lists by key: in the order of `config`, with the items that only `live` has kept before their neighbours. */
+/**
+ * The items of both lists by key, in the API server's order: that of `config`, with the items that only `live` has behind
+ * the neighbours that they had.
+ */
 const mergeItems = (
   live: readonly Fields[],
   config: readonly Fields[],
   keys: readonly string[],
   place: Place,
 ): readonly Fields[] => {
-  const had = new Map(live.map((item) => [itemPath("", item, keys), item]));
-  const wanted = new Set(config.map((item) => itemPath("", item, keys)));
-  const only = live.map((item) => !wanted.has(itemPath("", item, keys)));
+  const names = live.map((item) => itemPath("", item, keys));
+  const wanted = config.map((item) => itemPath("", item, keys));
+  const had = new Map(names.map((name, index) => [name, live[index]]));
+  const shared = new Set(wanted.filter((name) => had.has(name)));
   const items: Fields[] = [];
   let next = 0;
-  for (const item of config) {
-    const key = itemPath("", item, keys);
-    for (; only[next] === true; next++) items.push(live[next] as Fields);
-    const old = had.get(key);
+  const takeLive = (until: string | undefined): void => {
+    for (let name = names[next]; name !== undefined && name !== until; name = names[++next]) {
+      if (!shared.has(name)) items.push(live[next] as Fields);
+      else if (until !== undefined && !shared.has(until)) return;
+    }
+  };
+  config.forEach((item, index) => {
+    const name = wanted[index];
+    takeLive(name);
+    const old = had.get(name as string);
     items.push(old === undefined ? item : (merge(old, item, itemOf(place, item, keys)) as Fields));
-    if (old !== undefined && live[next] !== undefined && itemPath("", live[next] as Fields, keys) === key) next++;
-  }
-  items.push(...live.slice(next).filter((_, index) => only[next + index] === true));
+    if (names[next] === name) next++;
+  });
+  takeLive(undefined);
   const same = items.length === live.length && items.every((item, index) => item === live[index]);
   return same ? live : Object.freeze(items);
 };
 
-/** `value` without the fields of `gone`; what encloses a kept field stays, what becomes empty goes (`undefined`). */
+/**
+ * `value` without the fields of `gone`; what becomes empty goes (`undefined`). A map that encloses a kept field stays. An
+ * item of a list stays by its own path alone: whoever changed a field in it does not own the item.
+ */
 const prune = (
   value: unknown,
   place: Place,
@@ -114,7 +127,10 @@ const prune = (
   const keys = listKeys(value, place.parent, place.field);
   if (keys !== undefined) {
     const items = itemsOf(value);
-    const left = items.map((item) => pruneEntries(item, itemOf(place, item, keys), gone, kept));
+    const left = items.map((item) => {
+      const at = itemOf(place, item, keys);
+      return gone.has(at.path) ? undefined : pruneEntries(item, at, gone, kept);
+    });
     if (left.every((item, index) => item === items[index])) return value;
     const rest = left.filter((item) => item !== undefined);
     return rest.length === 0 ? undefined : Object.freeze(rest);
@@ -128,7 +144,6 @@ const pruneEntries = (
   gone: ReadonlySet<string>,
   kept: readonly ReadonlySet<string>[],
 ): Fields | undefined => {
-  if (gone.has(place.path) && !encloses(place.path, kept)) return undefined;
   let copy: Record<string, unknown> | undefined;
   for (const [field, old] of Object.entries(value)) {
     const entry = prune(old, entryOf(place, field), gone, kept);
@@ -138,7 +153,8 @@ const pruneEntries = (
     else copy[field] = entry;
   }
   if (copy === undefined) return value;
-  return Object.keys(copy).length === 0 ? undefined : Object.freeze(copy);
+  const isGone = Object.keys(copy).length === 0 && !kept.some((paths) => paths.has(place.path));
+  return isGone ? undefined : Object.freeze(copy);
 };
 
 const encloses = (path: string, kept: readonly ReadonlySet<string>[]): boolean =>

@@ -82,7 +82,7 @@ export const addFields = (value: unknown, place: Place, into: Set<string>, repea
     return;
   }
   const fields = isGranular(value, place.field) ? Object.keys(value) : [];
-  if (fields.length === 0) into.add(place.path);
+  if (fields.length === 0 && place !== ROOT) into.add(place.path);
   for (const field of fields) addFields((value as Fields)[field], entryOf(place, field), into, repeated);
 };
 
@@ -95,6 +95,38 @@ export const isEqual = (a: unknown, b: unknown): boolean => {
   if (!isObject(a) || !isObject(b)) return false;
   const fields = Object.keys(a);
   return fields.length === Object.keys(b).length && fields.every((field) => field in b && isEqual(a[field], b[field]));
+};
+
+/** Maps that the API server leaves out when they are empty, as it does every empty list; `emptyDir: {}` stays. */
+const omittedMaps: ReadonlySet<string> = new Set([
+  "metadata",
+  "labels",
+  "annotations",
+  "data",
+  "selector",
+  "matchLabels",
+  "nodeSelector",
+  "limits",
+  "requests",
+]);
+
+/** The value as the API server stores it, without empty lists and maps; itself when there are none. */
+export const withoutEmpty = (value: unknown): unknown => {
+  if (Array.isArray(value)) {
+    const items = value.map(withoutEmpty);
+    return items.every((item, index) => item === value[index]) ? value : Object.freeze(items);
+  }
+  if (!isObject(value)) return value;
+  let copy: Record<string, unknown> | undefined;
+  for (const [field, old] of Object.entries(value)) {
+    const entry = withoutEmpty(old);
+    const isOmitted = Array.isArray(entry) ? entry.length === 0 : omittedMaps.has(field) && isEqual(entry, {});
+    if (entry === old && !isOmitted) continue;
+    copy ??= { ...value };
+    if (isOmitted) Reflect.deleteProperty(copy, field);
+    else copy[field] = entry;
+  }
+  return copy === undefined ? value : Object.freeze(copy);
 };
 
 /** A deeply frozen copy of a JSON value, without the entries that are `undefined` or `null`: the API server drops both. */

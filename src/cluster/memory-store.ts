@@ -2,7 +2,7 @@
 import { MANAGER } from "../core/words.ts";
 import { applied, type Owned, type Owners, updated } from "./apply.ts";
 import { type Cluster, ClusterError, type Kind, type KubeObject, type Ref, resources } from "./cluster.ts";
-import { type Fields, frozen, isEqual } from "./fields.ts";
+import { type Fields, frozen, isEqual, withoutEmpty } from "./fields.ts";
 import { immutable, isTooLarge, problems, withDefaults } from "./memory-rules.ts";
 
 /** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
@@ -42,7 +42,7 @@ export const create = (state: State, call: MemoryCall, object: KubeObject): Kube
   if (state.stored.has(keyOf(ref))) {
     throw fault(call, 409, "AlreadyExists", `${resources[ref.kind].plural} "${name}" already exists`);
   }
-  const content = withDefaults(ref.kind, frozen(contentOf(object)) as Fields, nextAddress(state));
+  const content = withDefaults(ref.kind, withoutEmpty(frozen(contentOf(object))) as Fields, nextAddress(state));
   const owned = updated(undefined, content, CREATOR);
   return store(state, { ...call, ref }, undefined, owned, undefined, generateName);
 };
@@ -85,7 +85,9 @@ export const edit = (
   const live = state.stored.get(keyOf(ref));
   if (live === undefined) throw fault(call, 404, "NotFound", `${resources[ref.kind].plural} "${ref.name}" not found`);
   const next = change(live.object);
-  const content = frozen({ ...contentOf(next), ...("status" in next && { status: next["status"] }) }) as Fields;
+  const content = withoutEmpty(
+    frozen({ ...contentOf(next), ...("status" in next && { status: next["status"] }) }),
+  ) as Fields;
   const owned = updated(live, withDefaults(ref.kind, content, nextAddress(state)), `${manager} Update`);
   return store(state, call, live, owned);
 };
@@ -109,18 +111,16 @@ const isStale = (given: string | undefined, live: KubeObject): boolean =>
 const contentOf = (object: KubeObject): Fields => {
   const content: Record<string, unknown> = {};
   for (const field of Object.keys(object)) {
-    if (!unowned.has(field) && !isEmptyData(field, object[field])) content[field] = object[field];
+    if (!unowned.has(field)) content[field] = object[field];
   }
   const metadata: Record<string, unknown> = {};
   for (const field of ownedMetadata) {
     const value = object.metadata[field];
-    if (value !== undefined && !isEqual(value, {})) metadata[field] = value;
+    if (value !== undefined) metadata[field] = value;
   }
   if (Object.keys(metadata).length > 0) content["metadata"] = metadata;
   return content;
 };
-/** As the API server stores it: a ConfigMap without data has no such field. */
-const isEmptyData = (field: string, value: unknown): boolean => field === "data" && isEqual(value, {});
 const unowned: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
 const ownedMetadata = ["labels", "annotations", "ownerReferences", "finalizers"];
 
@@ -134,7 +134,8 @@ const store = (
   generateName?: string,
 ): KubeObject => {
   const { kind, namespace, name } = call.ref;
-  const content = withDefaults(kind, asked, nextAddress(state));
+  const full = withDefaults(kind, withoutEmpty(asked) as Fields, nextAddress(state));
+  const content = live !== undefined && isEqual(full, live.content) ? live.content : full;
   if (live !== undefined && content === live.content && owners === live.owners) {
     live.lastApplied = lastApplied ?? live.lastApplied;
     return live.object;

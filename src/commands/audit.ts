@@ -5,7 +5,12 @@ import { loadConfig, readText } from "./options.ts";
 import { admitOffline } from "./offline.ts";
 import { readStream, type Workload } from "./stream.ts";
 
-export type AuditOptions = { readonly file: string; readonly config: string; readonly namespace: string; readonly output: "table" | "json" };
+export type AuditOptions = {
+  readonly file: string;
+  readonly config: string;
+  readonly namespace: string;
+  readonly output: "table" | "json";
+};
 
 type Row = {
   readonly workload: string;
@@ -46,9 +51,14 @@ const toRow = ({ kind, namespace, name }: Workload, admission: Admission): Row =
 });
 
 const tableText = (rows: readonly Row[]): string => {
-  const head = aligned([["WORKLOAD", "OUTCOME", "REASON"], ...rows.map((row) => [row.workload, row.outcome, row.reason])]);
+  const head = aligned([
+    ["WORKLOAD", "OUTCOME", "REASON"],
+    ...rows.map((row) => [row.workload, row.outcome, row.reason]),
+  ]);
   const [title = "", ...lines] = head;
-  return [title, ...rows.flatMap((row, index) => [lines[index] ?? "", ...details(row)])].map((line) => `${line}\n`).join("");
+  return [title, ...rows.flatMap((row, index) => [lines[index] ?? "", ...details(row)])]
+    .map((line) => `${line}\n`)
+    .join("");
 };
 
 const details = (row: Row): readonly string[] => [
@@ -61,5 +71,10 @@ const details = (row: Row): readonly string[] => [
 /** Columns padded to the widest cell; nothing at the end of a line. */
 export const aligned = (rows: readonly (readonly string[])[]): readonly string[] => {
   const widths = (rows[0] ?? []).map((_cell, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ").trimEnd());
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd(),
+  );
 };

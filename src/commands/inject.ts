@@ -24,7 +24,11 @@ export const inject = async ({ file, config, namespace }: InjectOptions, { out, 
   out(text);
   if (manifests.length > 0) {
     out(text.endsWith("\n") || text === "" ? "" : "\n");
-    out(manifests.map((manifest) => `---\n${stringify(manifest, { lineWidth: 0, aliasDuplicateObjects: false })}`).join(""));
+    out(
+      manifests
+        .map((manifest) => `---\n${stringify(manifest, { lineWidth: 0, aliasDuplicateObjects: false })}`)
+        .join(""),
+    );
   }
   return 0;
 };

@@ -34,7 +34,8 @@ const recording = (cluster: Cluster, applied: Map<string, KubeObject>): Cluster 
   apply: async (object, signal) => {
     const result = await cluster.apply(object, signal);
     const { resourceVersion, ...metadata } = object.metadata;
-    if (resourceVersion !== undefined) applied.set(`${object.kind} ${metadata.namespace}/${metadata.name ?? ""}`, { ...object, metadata });
+    if (resourceVersion !== undefined)
+      applied.set(`${object.kind} ${metadata.namespace}/${metadata.name ?? ""}`, { ...object, metadata });
     return result;
   },
 });

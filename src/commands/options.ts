@@ -13,7 +13,8 @@ export const loadConfig = (path: string): Config => parseConfig(readText(path), 
 
 export const parseConfig = (yaml: string, path: string): Config => {
   const reading = readConfig(yaml);
-  if (reading.kind === "invalid") throw new UsageError(`${path} is not a valid config:\n  ${reading.problems.join("\n  ")}`);
+  if (reading.kind === "invalid")
+    throw new UsageError(`${path} is not a valid config:\n  ${reading.problems.join("\n  ")}`);
   return reading.config;
 };
 

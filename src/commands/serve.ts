@@ -47,21 +47,45 @@ export const serve = async (options: ServeOptions): Promise<void> => {
 
   const refused = (file: "config" | "tls") => (error: unknown) => {
     server.metrics.reloadFailure(file);
-    log.error({ file, detail: error instanceof Error ? error.message : String(error) }, "reload refused, the old version stays");
+    log.error(
+      { file, detail: error instanceof Error ? error.message : String(error) },
+      "reload refused, the old version stays",
+    );
   };
-  const reload = (file: "config" | "tls", paths: readonly string[], initial: readonly string[], take: (texts: readonly string[]) => void) =>
-    watchFiles(paths, initial, reloadSeconds * 1000, (texts) => {
-      take(texts);
-      log.info({ file }, "reloaded");
-    }, refused(file));
+  const reload = (
+    file: "config" | "tls",
+    paths: readonly string[],
+    initial: readonly string[],
+    take: (texts: readonly string[]) => void,
+  ) =>
+    watchFiles(
+      paths,
+      initial,
+      reloadSeconds * 1000,
+      (texts) => {
+        take(texts);
+        log.info({ file }, "reloaded");
+      },
+      refused(file),
+    );
   const watches = [
-    reload("config", [options.config], [configText], ([text = ""]) => { server.setConfig(parseConfig(text, options.config)); }),
-    ...(tls ? [reload("tls", tlsPaths, tlsTexts, (texts) => { server.setTls(checkedTls(texts, tlsPaths)); })] : []),
+    reload("config", [options.config], [configText], ([text = ""]) => {
+      server.setConfig(parseConfig(text, options.config));
+    }),
+    ...(tls
+      ? [
+          reload("tls", tlsPaths, tlsTexts, (texts) => {
+            server.setTls(checkedTls(texts, tlsPaths));
+          }),
+        ]
+      : []),
   ];
   closeWithGrace({ delay: drainSeconds * 1000 + LONGEST_ADMISSION_MS, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, "crashed");
     log.info({ signal }, "draining");
-    watches.forEach((watch) => { watch.stop(); });
+    watches.forEach((watch) => {
+      watch.stop();
+    });
     await server.stop();
     log.info("stopped");
   });
@@ -69,7 +93,8 @@ export const serve = async (options: ServeOptions): Promise<void> => {
 
 const tlsFiles = ({ tlsCert, tlsKey, plainHttp }: ServeOptions): readonly string[] => {
   if (plainHttp) {
-    if (tlsCert !== undefined || tlsKey !== undefined) throw new UsageError("--plain-http goes without --tls-cert and --tls-key");
+    if (tlsCert !== undefined || tlsKey !== undefined)
+      throw new UsageError("--plain-http goes without --tls-cert and --tls-key");
     return [];
   }
   if (tlsCert === undefined || tlsKey === undefined) {

@@ -46,7 +46,13 @@ export const readStream = (text: string, file: string, defaultNamespace: string)
   };
 };
 
-type Part = { readonly workloads: readonly Workload[]; readonly start: number; readonly end: number; readonly isPatched: () => boolean; readonly text: () => string };
+type Part = {
+  readonly workloads: readonly Workload[];
+  readonly start: number;
+  readonly end: number;
+  readonly isPatched: () => boolean;
+  readonly text: () => string;
+};
 
 /** A document's own text runs from its first content to its end; what stands between documents is kept as it is. */
 const readPart = (document: Document, text: string, file: string, defaultNamespace: string): Part => {
@@ -55,7 +61,9 @@ const readPart = (document: Document, text: string, file: string, defaultNamespa
   let patches = 0;
   const patch = (base: Path) => (operations: readonly PatchOperation[]) => {
     if (patches === 0 && operations.length > 0) unshare(document);
-    operations.forEach((operation) => { applyTo(document, base, operation); });
+    operations.forEach((operation) => {
+      applyTo(document, base, operation);
+    });
     patches += operations.length;
   };
   const [start, , end] = document.range ?? [0, 0, 0];
@@ -88,8 +96,12 @@ const jsonText = (document: Document, text: string): string => {
 /** Written back with comments and quotes as they were; lines are never folded. */
 const yamlText = (document: Document, before: string): string => {
   const directives = /^---/.test(before);
-  document.directives = undefined as never;
-  const text = document.toString({ lineWidth: 0, directives: false, indentSeq: /\n( *)\S[^\n]*:\n\1 +- /.test(before) });
+  document.directives = undefined;
+  const text = document.toString({
+    lineWidth: 0,
+    directives: false,
+    indentSeq: /\n( *)\S[^\n]*:\n\1 +- /.test(before),
+  });
   return `${directives ? "---\n" : ""}${text}`;
 };
 
@@ -103,10 +115,13 @@ const findWorkloads = (
   const kind = document.getIn([...base, "kind"]);
   const items = document.getIn([...base, "items"], true);
   if (typeof kind === "string" && kind.endsWith("List") && isSeq(items)) {
-    return items.items.flatMap((_item, index) => findWorkloads(document, [...base, "items", index], file, defaultNamespace, patch));
+    return items.items.flatMap((_item, index) =>
+      findWorkloads(document, [...base, "items", index], file, defaultNamespace, patch),
+    );
   }
   const template = typeof kind === "string" && Object.hasOwn(TEMPLATE, kind) ? TEMPLATE[kind] : undefined;
-  if (template === undefined || !isMap(document.getIn([...base, ...template], base.length + template.length > 0))) return [];
+  if (template === undefined || !isMap(document.getIn([...base, ...template], base.length + template.length > 0)))
+    return [];
   return [readWorkload(document, base, String(kind), template, file, defaultNamespace, patch)];
 };
 
@@ -128,7 +143,9 @@ const readWorkload = (
   const raw = valueAt(document, [...base, ...template]);
   const parsed = podSchema.safeParse({ metadata: {}, ...(raw as object) });
   if (!parsed.success) {
-    throw new UsageError(`${file}: ${kind} ${namespace}/${name}: ${issueTexts(template.join("."), parsed.error, 3).join("; ")}`);
+    throw new UsageError(
+      `${file}: ${kind} ${namespace}/${name}: ${issueTexts(template.join("."), parsed.error, 3).join("; ")}`,
+    );
   }
   return { kind, name, namespace, pod: parsed.data, patch: patch([...base, ...template]) };
 };
@@ -144,27 +161,27 @@ const valueAt = (document: Document, path: Path): unknown => {
  * them. Only a document that has any loses its comments.
  */
 const unshare = (document: Document): void => {
-  let isShared = false;
-  visit(document, {
-    Alias: () => {
-      isShared = true;
-      return visit.BREAK;
-    },
-  });
-  if (isShared) document.contents = document.createNode(document.toJS(), { aliasDuplicateObjects: false }) as never;
+  let aliases = 0;
+  visit(document, { Alias: () => void (aliases += 1) });
+  if (aliases > 0) document.contents = document.createNode(document.toJS(), { aliasDuplicateObjects: false }) as never;
 };
 
 /** Applies one JSON Patch operation below `base`, in the document's tree, so that its comments and its order stay. */
 const applyTo = (document: Document, base: Path, { op, path, ...rest }: PatchOperation): void => {
-  const segments = path.split("/").slice(1).map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
+  const segments = path
+    .split("/")
+    .slice(1)
+    .map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
   const full: (string | number)[] = [...base];
-  for (const segment of segments) full.push(isSeq(document.getIn(full, true)) && segment !== "-" ? Number(segment) : segment);
+  for (const segment of segments)
+    full.push(isSeq(document.getIn(full, true)) && segment !== "-" ? Number(segment) : segment);
   if (op === "remove") {
     document.deleteIn(full);
     return;
   }
   const node = document.createNode((rest as { value: unknown }).value);
   if (full.at(-1) === "-") document.addIn(full.slice(0, -1), node);
-  else if (document.getIn(full.slice(0, -1), true) == null) document.setIn(full.slice(0, -1), document.createNode({ [String(full.at(-1))]: node }));
+  else if (document.getIn(full.slice(0, -1), true) == null)
+    document.setIn(full.slice(0, -1), document.createNode({ [String(full.at(-1))]: node }));
   else document.setIn(full, node);
 };

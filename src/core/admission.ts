@@ -64,13 +64,24 @@ type Redirected = {
 
 /** All targets are assigned and redirected: the patch, or in audit mode the account of it. */
 export const redirected = ({ operations, warnings, ...rest }: Redirected, mode: Config["mode"]): Admission => {
-  if (operations.length === 0) return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: warnings.map(cut) };
-  if (mode === "enforce") return { ...rest, outcome: "inject", reason: "injected", operations, warnings: warnings.map(cut) };
-  return { ...rest, outcome: "audit", reason: "would-inject", operations: [], warnings: [...account(rest), ...warnings].map(cut) };
+  if (operations.length === 0)
+    return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: warnings.map(cut) };
+  if (mode === "enforce")
+    return { ...rest, outcome: "inject", reason: "injected", operations, warnings: warnings.map(cut) };
+  return {
+    ...rest,
+    outcome: "audit",
+    reason: "would-inject",
+    operations: [],
+    warnings: [...account(rest), ...warnings].map(cut),
+  };
 };
 
 const account = ({ assignments, changed }: Pick<Redirected, "assignments" | "changed">): readonly string[] => [
-  ...assignments.map(({ target, host, port }) => `audit: ${address(target.host, target.port)} would be reached at ${address(host, port)}`),
+  ...assignments.map(
+    ({ target, host, port }) =>
+      `audit: ${address(target.host, target.port)} would be reached at ${address(host, port)}`,
+  ),
   ...(changed.length > 0 ? [`audit: env that would change: ${changed.map((item) => item.env).join(", ")}`] : []),
 ];
 
@@ -83,7 +94,9 @@ export const auditAnnotations = (admission: Admission): Readonly<Record<string, 
     reason,
     ...(gateway !== undefined && { gateway }),
     ...(assignments.length > 0 && {
-      targets: assignments.map((item) => `${address(item.target.host, item.target.port)}=${address(item.host, item.port)}`).join(","),
+      targets: assignments
+        .map((item) => `${address(item.target.host, item.target.port)}=${address(item.host, item.port)}`)
+        .join(","),
     }),
     ...(changed.length > 0 && { env: changed.map((item) => `${item.container}/${item.env}`).join(",") }),
   };

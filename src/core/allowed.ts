@@ -31,7 +31,9 @@ export const readAllowedTarget = (text: string): AllowedTarget | string => {
   const name = readHost(host.replace(/^\*\./, ""));
   if (name.kind === "invalid") return name.why;
   if (host.startsWith("*.")) {
-    return name.kind === "name" ? { kind: "suffix", suffix: `.${name.host}`, ...ported } : "a wildcard stands before a DNS name only";
+    return name.kind === "name"
+      ? { kind: "suffix", suffix: `.${name.host}`, ...ported }
+      : "a wildcard stands before a DNS name only";
   }
   if (name.kind === "name") return { kind: "name", name: name.host, ...ported };
   const parsed = ipaddr.parse(name.host);

@@ -44,7 +44,10 @@ type Entry = z.infer<typeof entry>;
 
 /** `target-10-0-0-5-1433`: a DNS label, and upper-cased the beginning of an env's name, which must not be a digit. */
 const derivedName = (entry: Entry): string =>
-  `target-${entry.targetHost.replace(/[^a-z0-9]+/g, "-").slice(0, 48).replace(/^-+|-+$/g, "")}-${entry.targetPort}`;
+  `target-${entry.targetHost
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, 48)
+    .replace(/^-+|-+$/g, "")}-${entry.targetPort}`;
 
 const toTarget = ({ targetHost, targetPort, servicePort, tunnel, hostEnv, portEnv, ...rest }: Entry): Target => ({
   name: rest.name ?? derivedName({ targetHost, targetPort, hostEnv, portEnv, ...rest }),
@@ -78,7 +81,10 @@ const readShortList = (text: string): Read => {
     if (item === "") continue;
     const fields = readShortEntry(item);
     if (fields === undefined) {
-      return { kind: "unreadable", why: `[${raw.length}]: ${quote(item)} is not name=host:port (an IPv6 host stands in brackets)` };
+      return {
+        kind: "unreadable",
+        why: `[${raw.length}]: ${quote(item)} is not name=host:port (an IPv6 host stands in brackets)`,
+      };
     }
     raw.push(fields);
   }
@@ -98,13 +104,22 @@ const readYaml = (text: string): Read => {
   }
 };
 
-const firstLine = (text: string): string => text.split("\n", 1)[0]?.replace(/[^\x20-\x7e]/g, "?").slice(0, 120) ?? "";
+const firstLine = (text: string): string =>
+  text
+    .split("\n", 1)[0]
+    ?.replace(/[^\x20-\x7e]/g, "?")
+    .slice(0, 120) ?? "";
 
-const isShortList = (text: string): boolean => !/^(-\s|---|[{])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
+const isShortList = (text: string): boolean =>
+  !/^(-\s|---|[{])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
 const firstItem = (text: string): string => text.slice(0, 300).split(/[,\n]/, 1)[0]?.trim() ?? "";
 
 /** The details say what to do already: the code's own sentence would add nothing. */
-const invalid = (details: readonly string[]): Rejection => ({ kind: "reject", reason: "annotation-invalid", message: details.join("; ") });
+const invalid = (details: readonly string[]): Rejection => ({
+  kind: "reject",
+  reason: "annotation-invalid",
+  message: details.join("; "),
+});
 
 const repeated = (targets: readonly Target[]): string[] =>
   targets.flatMap((target, index) => {
@@ -122,8 +137,11 @@ const repeated = (targets: readonly Target[]): string[] =>
  * Reads `flowgen.io/private-targets`: a short list (`mssql=10.0.0.5:1433, 10.0.0.6:5432`), or a YAML or JSON list of entries.
  * All or nothing: one bad entry refuses the annotation, and the message names every bad field (at most ten).
  */
-export const readTargets = (text: string): { readonly kind: "targets"; readonly targets: readonly Target[] } | Rejection => {
-  if (text.length > MAX_LENGTH) return invalid([`${annotation.targets}: ${text.length} characters, at most ${MAX_LENGTH} are read`]);
+export const readTargets = (
+  text: string,
+): { readonly kind: "targets"; readonly targets: readonly Target[] } | Rejection => {
+  if (text.length > MAX_LENGTH)
+    return invalid([`${annotation.targets}: ${text.length} characters, at most ${MAX_LENGTH} are read`]);
   const trimmed = text.trim();
   const read = isShortList(trimmed) ? readShortList(trimmed) : readYaml(trimmed);
   if (read.kind === "unreadable") return invalid([`${annotation.targets}${read.why}`]);

@@ -49,7 +49,10 @@ const tunnel = strict({
   secretName: text,
   allowedTargets: z.array(allowedTarget, { error: "not a list" }).default([]),
   namespaces: z.array(dnsLabel, { error: "not a list of namespaces" }).optional(),
-  portForwards: z.array(portForward, { error: "not a list" }).nullish().transform((value) => value ?? []),
+  portForwards: z
+    .array(portForward, { error: "not a list" })
+    .nullish()
+    .transform((value) => value ?? []),
 });
 
 const image = strict({
@@ -102,7 +105,11 @@ const gateway = strict({
     .default(500),
 }).superRefine((value, context) => {
   repeated(value.tunnels.map((item) => item.name)).forEach(([index, first, name]) =>
-    context.addIssue({ code: "custom", path: ["tunnels", index, "name"], message: `${quote(name)} is the name of tunnels[${first}] already` }),
+    context.addIssue({
+      code: "custom",
+      path: ["tunnels", index, "name"],
+      message: `${quote(name)} is the name of tunnels[${first}] already`,
+    }),
   );
   clashes(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
 });
@@ -139,7 +146,11 @@ const config = strict({
 }).superRefine((value, context) => {
   const names = value.gateways.map((item) => item.name);
   repeated(names).forEach(([index, first, name]) =>
-    context.addIssue({ code: "custom", path: ["gateways", index, "name"], message: `${quote(name)} is the name of gateways[${first}] already` }),
+    context.addIssue({
+      code: "custom",
+      path: ["gateways", index, "name"],
+      message: `${quote(name)} is the name of gateways[${first}] already`,
+    }),
   );
   if (!names.includes(value.defaultGateway)) {
     const message = `${quote(value.defaultGateway)} is none of the gateways: ${names.join(", ")}`;

@@ -40,11 +40,16 @@ export const writeTable = (table: Table): { readonly "table.json": string; reado
 });
 
 /** Reads `table.json` back. Checked in full: someone may have edited it, and what runs in the gateway is made from it. */
-export const readTable = (json: string, where: string): { readonly kind: "table"; readonly table: Table } | Rejection => {
+export const readTable = (
+  json: string,
+  where: string,
+): { readonly kind: "table"; readonly table: Table } | Rejection => {
   const parsed = tableSchema.safeParse(parseJson(json));
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
   const { forwards } = parsed.data;
-  const shared = (["listenPort", "servicePort", "name"] as const).find((key) => new Set(forwards.map((item) => item[key])).size < forwards.length);
+  const shared = (["listenPort", "servicePort", "name"] as const).find(
+    (key) => new Set(forwards.map((item) => item[key])).size < forwards.length,
+  );
   if (shared !== undefined) return reject("table-invalid", `${where}: two forwards share a ${shared}`);
   return { kind: "table", table: parsed.data };
 };
@@ -58,7 +63,11 @@ const parseJson = (json: string): unknown => {
 };
 
 type Allocation =
-  | { readonly kind: "allocated"; readonly table: Table; /** One per want, in its order. */ readonly forwards: readonly Forward[] }
+  | {
+      readonly kind: "allocated";
+      readonly table: Table;
+      /** One per want, in its order. */ readonly forwards: readonly Forward[];
+    }
   | Rejection;
 
 const isFor = (item: Forward, tunnel: string, host: string, targetPort: number): boolean =>
@@ -95,7 +104,11 @@ type Entry = {
 const add = (forwards: readonly Forward[], entry: Entry): Forward | "service-port-taken" | "gateway-full" => {
   const servicePorts = new Set(forwards.map((item) => item.servicePort));
   if (entry.isFixed && servicePorts.has(entry.servicePort)) return "service-port-taken";
-  const servicePort = nextFree(servicePorts, entry.servicePort, entry.servicePort < FIRST_LISTEN_PORT ? 1 : FIRST_LISTEN_PORT);
+  const servicePort = nextFree(
+    servicePorts,
+    entry.servicePort,
+    entry.servicePort < FIRST_LISTEN_PORT ? 1 : FIRST_LISTEN_PORT,
+  );
   const listenPort = nextFree(new Set(forwards.map((item) => item.listenPort)), entry.listenPort, FIRST_LISTEN_PORT);
   if (servicePort === undefined || listenPort === undefined) return "gateway-full";
   const name = freeName(new Set(forwards.map((item) => item.name)), entry.name);
@@ -107,7 +120,10 @@ const add = (forwards: readonly Forward[], entry: Entry): Forward | "service-por
  * The table with the config's static forwards in it. One that cannot be had because an earlier forward holds its service
  * port is left out and named: a port that a running pod uses is never given to another target.
  */
-export const withStaticForwards = (table: Table, gateway: Gateway): { readonly table: Table; readonly omitted: readonly string[] } => {
+export const withStaticForwards = (
+  table: Table,
+  gateway: Gateway,
+): { readonly table: Table; readonly omitted: readonly string[] } => {
   const forwards = [...table.forwards];
   const omitted: string[] = [];
   for (const tunnel of gateway.tunnels) {
@@ -137,7 +153,10 @@ export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[])
     const existing = forwards[at];
     if (existing !== undefined) {
       if (target.servicePort !== undefined && target.servicePort !== existing.servicePort) {
-        return reject("service-port-taken", `${target.name}: ${what} has the service port ${existing.servicePort} already, not ${target.servicePort}`);
+        return reject(
+          "service-port-taken",
+          `${target.name}: ${what} has the service port ${existing.servicePort} already, not ${target.servicePort}`,
+        );
       }
       const { unusedSince, ...used } = existing;
       if (unusedSince !== undefined) [forwards[at], isChanged] = [used, true];
@@ -145,7 +164,10 @@ export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[])
       continue;
     }
     if (forwards.length >= gateway.maxForwards) {
-      return reject("gateway-full", `${target.name}: ${gateway.name} holds ${forwards.length} forwards of at most ${gateway.maxForwards}`);
+      return reject(
+        "gateway-full",
+        `${target.name}: ${gateway.name} holds ${forwards.length} forwards of at most ${gateway.maxForwards}`,
+      );
     }
     const added = add(forwards, {
       name: target.name,
@@ -158,7 +180,10 @@ export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[])
     });
     if (added === "service-port-taken") {
       const holder = forwards.find((item) => item.servicePort === target.servicePort);
-      return reject(added, `${target.name}.servicePort: ${target.servicePort} leads to the target of ${holder?.name ?? "another forward"}`);
+      return reject(
+        added,
+        `${target.name}.servicePort: ${target.servicePort} leads to the target of ${holder?.name ?? "another forward"}`,
+      );
     }
     if (added === "gateway-full") return reject(added, `${target.name}: no port is free`);
     forwards.push(added);

@@ -9,9 +9,16 @@ const DRAIN = 10;
 const GRACE = DRAIN + 5;
 
 const script = (name: string, ...args: readonly string[]): readonly string[] => ["sh", `${SCRIPTS}/${name}`, ...args];
-const probe = (question: "ready" | "live"): unknown => ({ exec: { command: script("probe.sh", question) }, timeoutSeconds: 5 });
+const probe = (question: "ready" | "live"): unknown => ({
+  exec: { command: script("probe.sh", question) },
+  timeoutSeconds: 5,
+});
 
-const mount = (name: string, mountPath: string, readOnly = true): unknown => ({ name, mountPath, ...(readOnly && { readOnly }) });
+const mount = (name: string, mountPath: string, readOnly = true): unknown => ({
+  name,
+  mountPath,
+  ...(readOnly && { readOnly }),
+});
 const scriptsMount = mount("scripts", SCRIPTS);
 const tableMount = mount("table", `${DIRECTORY}/table`);
 const dnsMount = (readOnly: boolean): unknown => mount("dns", "/run/flowgen-dns", readOnly);

@@ -38,7 +38,10 @@ const readName = (text: string): HostReading => {
   const bad = labels.find((label) => !LABEL.test(label));
   if (bad === undefined) return { kind: "name", host: name };
   const ascii = /[^\x20-\x7e]/.test(text) ? asUrlHost(text) : undefined;
-  return invalid("not an IP address and not a DNS name (letters, digits and - in labels of 1-63, separated by dots)", ascii);
+  return invalid(
+    "not an IP address and not a DNS name (letters, digits and - in labels of 1-63, separated by dots)",
+    ascii,
+  );
 };
 
 /**

@@ -120,7 +120,11 @@ const namespaceSelector = (namespaces: readonly string[] | undefined): unknown =
     : { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: namespaces }] };
 
 /** Admits to each forward the pods that the webhook labelled for it; to a static forward any flowgen pod. */
-export const networkPolicyManifest = (gateway: PlacedGateway, table: Table, podSelector: Config["podSelector"]): Manifest => {
+export const networkPolicyManifest = (
+  gateway: PlacedGateway,
+  table: Table,
+  podSelector: Config["podSelector"],
+): Manifest => {
   const rule = (forward: Forward): unknown => {
     const tunnel = gateway.tunnels.find((item) => item.name === forward.tunnel);
     const isStatic = tunnel?.portForwards.some(
@@ -144,7 +148,9 @@ export const networkPolicyManifest = (gateway: PlacedGateway, table: Table, podS
     spec: {
       podSelector: { matchLabels: podLabels(gateway) },
       policyTypes: ["Ingress"],
-      ingress: table.forwards.filter((forward) => gateway.tunnels.some((item) => item.name === forward.tunnel)).map(rule),
+      ingress: table.forwards
+        .filter((forward) => gateway.tunnels.some((item) => item.name === forward.tunnel))
+        .map(rule),
     },
   };
 };

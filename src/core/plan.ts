@@ -4,9 +4,10 @@ import type { Config, Gateway, Mode, PlacedGateway, Tunnel } from "./config.ts";
 import { forbiddenHost } from "./host.ts";
 import type { Pod } from "./pod.ts";
 import { reject, type Rejection, type SkipCode } from "./reasons.ts";
+import { redirectEnv } from "./redirect.ts";
 import { quote } from "./schema.ts";
 import { address, type Target } from "./target.ts";
-import { annotation, TARGET_LABEL_PREFIX } from "./words.ts";
+import { annotation, dnsName, TARGET_LABEL_PREFIX } from "./words.ts";
 
 /** A target with the tunnel that carries it. */
 export type Want = { readonly target: Target; readonly tunnel: string };
@@ -42,7 +43,8 @@ const hasAll = (labels: Readonly<Record<string, string>>, wanted: Readonly<Recor
 const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean =>
   labels["app.kubernetes.io/component"] === "wireguard-gateway";
 
-const isMirror = (annotations: Readonly<Record<string, string>>): boolean => "kubernetes.io/config.mirror" in annotations;
+const isMirror = (annotations: Readonly<Record<string, string>>): boolean =>
+  "kubernetes.io/config.mirror" in annotations;
 
 /** Marks that only the webhook may write: kept on a pod without targets they would open a forward that was never asked for. */
 const reservedMarks = (
@@ -50,7 +52,9 @@ const reservedMarks = (
   labels: Readonly<Record<string, string>>,
 ): readonly string[] => [
   ...(annotation.status in annotations ? [`metadata.annotations[${annotation.status}]`] : []),
-  ...Object.keys(labels).filter((key) => key.startsWith(TARGET_LABEL_PREFIX)).map((key) => `metadata.labels[${key}]`),
+  ...Object.keys(labels)
+    .filter((key) => key.startsWith(TARGET_LABEL_PREFIX))
+    .map((key) => `metadata.labels[${key}]`),
 ];
 
 /** Decides what a new pod wants. `namespace` is the request's: a pod's own may be empty. */
@@ -76,7 +80,9 @@ export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
 const skip = (reason: SkipCode, ...warnings: readonly string[]): Plan => ({ kind: "skip", reason, warnings });
 
 const notFlowgen = (config: Config): string => {
-  const selector = Object.entries(config.podSelector.matchLabels).map(([key, value]) => `${key}=${value}`).join(",");
+  const selector = Object.entries(config.podSelector.matchLabels)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(",");
   return `${annotation.targets} does nothing: the pod lacks ${selector}`.slice(0, 120);
 };
 
@@ -88,10 +94,18 @@ const planTargets = (pod: Pod, namespace: string, config: Config, mode: Config["
   if (gateway.kind === "reject") return { ...gateway, mode };
   const wants: Want[] = [];
   for (const [index, target] of read.targets.entries()) {
-    const tunnel = findTunnel(gateway.gateway, namespace, target, annotations[annotation.tunnel], `${annotation.targets}[${index}]`);
+    const tunnel = findTunnel(
+      gateway.gateway,
+      namespace,
+      target,
+      annotations[annotation.tunnel],
+      `${annotation.targets}[${index}]`,
+    );
     if (tunnel.kind === "reject") return { ...tunnel, mode };
     wants.push({ target, tunnel: tunnel.name });
   }
+  const srv = srvRejection(pod, gateway.gateway, wants);
+  if (srv !== undefined) return { ...srv, mode };
   return { kind: "plan", mode, gateway: gateway.gateway, wants, warnings: dnsWarnings(pod) };
 };
 
@@ -105,7 +119,10 @@ const findGateway = (
   const gateway = enabled.find((item) => item.name === name);
   if (gateway !== undefined) return { kind: "gateway", gateway: placed(gateway, namespace) };
   const where = wished === undefined ? "the config's defaultGateway" : annotation.gateway;
-  return reject("gateway-unknown", `${where}: ${quote(name)} is none of ${enabled.map((item) => item.name).join(", ")}`);
+  return reject(
+    "gateway-unknown",
+    `${where}: ${quote(name)} is none of ${enabled.map((item) => item.name).join(", ")}`,
+  );
 };
 
 const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
@@ -138,17 +155,41 @@ const findTunnel = (
     return reject("tunnel-unknown", `${at}: ${quote(wished)} is none of ${gateway.name}'s: ${known}`);
   }
   const able = named.filter((tunnel) => carries(tunnel, target));
-  if (able.length === 0) return reject("target-not-allowed", `${what} through ${named.map((tunnel) => tunnel.name).join(", ")}`);
+  if (able.length === 0)
+    return reject("target-not-allowed", `${what} through ${named.map((tunnel) => tunnel.name).join(", ")}`);
   const [only, ...others] = able.filter((tunnel) => mayUse(tunnel, namespace));
-  if (only === undefined) return reject("tunnel-namespace", `${what} from namespace ${namespace} through ${able.map((tunnel) => tunnel.name).join(", ")}`);
-  if (others.length > 0) return reject("tunnel-ambiguous", `${what}: ${[only, ...others].map((tunnel) => tunnel.name).join(", ")}`);
+  if (only === undefined)
+    return reject(
+      "tunnel-namespace",
+      `${what} from namespace ${namespace} through ${able.map((tunnel) => tunnel.name).join(", ")}`,
+    );
+  if (others.length > 0)
+    return reject("tunnel-ambiguous", `${what}: ${[only, ...others].map((tunnel) => tunnel.name).join(", ")}`);
   return { kind: "tunnel", name: only.name };
+};
+
+/** Said before anything is provisioned: a pod that cannot be redirected must not leave a forward behind. */
+const srvRejection = (pod: Pod, gateway: PlacedGateway, wants: readonly Want[]): Rejection | undefined => {
+  const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
+  if (!containers.some(({ env }) => env?.some(({ value }) => value?.includes("+srv") ?? false) ?? false))
+    return undefined;
+  const host = dnsName(gateway);
+  const trial = redirectEnv(
+    pod,
+    wants.map(({ target }) => ({ target, forward: target.name, host, port: target.port })),
+    [],
+  );
+  return trial.kind === "reject" ? trial : undefined;
 };
 
 /** A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service. */
 const dnsWarnings = (pod: Pod): readonly string[] => {
   const policy = pod.spec["dnsPolicy"];
-  const isBlind = policy === "Default" || policy === "None" || (pod.spec["hostNetwork"] === true && policy !== "ClusterFirstWithHostNet");
-  return isBlind ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"] : [];
+  const isBlind =
+    policy === "Default" ||
+    policy === "None" ||
+    (pod.spec["hostNetwork"] === true && policy !== "ClusterFirstWithHostNet");
+  return isBlind
+    ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"]
+    : [];
 };
-

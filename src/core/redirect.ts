@@ -1,159 +1,178 @@
-import type { EnvChange } from "./admission.ts";
-import { type Edit, editSource, expand, type Expanded } from "./env-expand.ts";
-import { type Mapping, mappingsOf, matchText, mayHold } from "./env-match.ts";
-import { namedEnv, partnerOf, plainPort, setEnv } from "./env-names.ts";
-import { pointer, type PatchOperation } from "./patch.ts";
+import { type ContainerEnv, rewriteEnv } from "./env-container.ts";
+import { type Former, routesOf } from "./env-routes.ts";
+import { type PatchOperation, pointer } from "./patch.ts";
 import type { Container, EnvVar, Pod } from "./pod.ts";
-import type { Former } from "./status.ts";
-import { address, type Assignment } from "./target.ts";
+import { reject, type Rejection } from "./reasons.ts";
+import type { Assignment } from "./target.ts";
 
+/** An address that an assignment answered to before (from an old gateway-status): redirected as the target itself is. */
+export type { Former };
+export type EnvChange = { readonly container: string; readonly env: string; readonly change: "set" | "added" };
 export type Redirection = {
-  /** On env only. */
+  readonly kind: "redirect";
+  /** Of env only; they apply in their order. */
   readonly operations: readonly PatchOperation[];
   readonly changed: readonly EnvChange[];
-  /** `container/NAME` of every env that leads to the gateway, changed or right already; the same when it is all done again. */
+  /** `container/NAME` of every env that now leads to the gateway: the same on a second run. */
   readonly env: readonly string[];
-  /** For a person; never an env's value. */
+  /** At most 120 characters each; never an env's value. */
   readonly warnings: readonly string[];
 };
 
-/** What is decided for one container. */
-export type Draft = {
-  readonly name: string;
+/** A container with the env that will be put in front, so that a `$(VAR)` anywhere in the list can refer to them. */
+type Draft = {
+  readonly container: Container;
+  readonly field: "containers" | "initContainers";
+  readonly index: number;
+  readonly added: readonly EnvVar[];
+  /** Added and present env; those set by name have their new value. */
   readonly env: readonly EnvVar[];
-  /** New values by index; beyond the end: added. */
-  readonly values: Map<number, { readonly name: string; readonly value: string }>;
-  readonly led: Set<string>;
-  readonly reached: Set<Assignment>;
-  readonly warnings: string[];
+};
+
+const MAX_WARNING = 120;
+const clip = (text: string): string => (text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 3)}...`);
+
+/** What `hostEnv` and `portEnv` ask for; the first target that names an env gets it. */
+const named = (assignments: readonly Assignment[]): Map<string, string> => {
+  const values = new Map<string, string>();
+  const name = (env: string, value: string): unknown => values.has(env) || values.set(env, value);
+  for (const { target, host } of assignments) for (const env of target.hostEnv) name(env, host);
+  for (const { target, port } of assignments) for (const env of target.portEnv) name(env, String(port));
+  return values;
+};
+
+const draft = (
+  container: Container,
+  field: Draft["field"],
+  index: number,
+  fixed: ReadonlyMap<string, string>,
+): Draft => {
+  const present = container.env ?? [];
+  const added = [...fixed]
+    .filter(([name]) => !present.some((env) => env.name === name))
+    .map(([name, value]) => ({ name, value }));
+  const env = fixed.size === 0 ? present : present.map((entry) => ({ ...entry, ...fixedValue(entry, fixed) }));
+  return { container, field, index, added, env: [...added, ...env] };
+};
+
+const fixedValue = ({ name }: EnvVar, fixed: ReadonlyMap<string, string>): object => {
+  const value = fixed.get(name);
+  return value === undefined ? {} : { value, valueFrom: undefined };
+};
+
+/** `MSSQL_HOST` and `MSSQL_PORT` for a target `mssql`. */
+const envNames = ({ target }: Assignment): [string, string] => {
+  const stem = target.name.toUpperCase().replaceAll("-", "_");
+  return [`${stem}_HOST`, `${stem}_PORT`];
 };
 
 /**
- * Leads a pod's env to its assignments, in every container and init container (sidecars are init containers):
- * 1. env that the annotation names are set; 2. other literal values that hold a target's address get the gateway's;
- * 3. for a target that nothing matched, `<NAME>_HOST` and `<NAME>_PORT` are added.
+ * Adds `<NAME>_HOST` and `<NAME>_PORT` of targets that no env leads to. To regular containers only: flows run there, and an
+ * init container that needs the target says so with an env of its own.
  */
-export const redirectEnv = (pod: Pod, assignments: readonly Assignment[], former: readonly Former[]): Redirection => {
-  const groups = [
-    ["initContainers", pod.spec.initContainers ?? []],
-    ["containers", pod.spec.containers],
-  ] as const;
-  const places = groups.flatMap(([group, list]) => list.map((container, index) => ({ container, path: ["spec", group, index] as const })));
-  const byValue = assignments.filter(({ target }) => target.hostEnv.length === 0);
-  const mappings = mappingsOf(byValue, former.filter(({ assignment }) => byValue.includes(assignment)));
-  const drafts = places.map(({ container }) => {
-    const draft = newDraft(container);
-    for (const assignment of assignments) namedEnv(draft, assignment);
-    if (mappings.length > 0) redirectValues(draft, assignments, mappings);
-    return draft;
-  });
-  for (const assignment of byValue) {
-    if (!drafts.some((draft) => draft.reached.has(assignment))) drafts.forEach((draft) => { addEnv(draft, assignment); });
-  }
-  return {
-    operations: drafts.flatMap((draft, index) => operationsOf(draft, places[index]?.path ?? [], places[index]?.container)),
-    changed: drafts.flatMap((draft) =>
-      [...draft.values].map(([index, { name }]) => ({ container: draft.name, env: name, change: index < draft.env.length ? ("set" as const) : ("added" as const) })),
-    ),
-    env: drafts.flatMap((draft) => [...draft.led].sort().map((name) => `${draft.name}/${name}`)),
-    warnings: [...new Set(drafts.flatMap((draft) => draft.warnings))],
-  };
-};
-
-const newDraft = ({ name, env }: Container): Draft => ({ name, env: env ?? [], values: new Map(), led: new Set(), reached: new Set(), warnings: [] });
-
-const redirectValues = (draft: Draft, assignments: readonly Assignment[], mappings: readonly Mapping[]): void => {
-  const named = new Set(assignments.flatMap(({ target }) => [...target.hostEnv, ...target.portEnv]));
-  const isCandidate = mayHold(mappings);
-  const edits = new Map<number, Edit[]>();
-  const before = new Map<string, string>();
-  const expanded = draft.env.map(({ name, value }) => {
-    if (value === undefined) {
-      before.delete(name);
-      return undefined;
+const withUnmatched = (drafts: readonly Draft[], unmatched: readonly Assignment[], warnings: Set<string>): Draft[] =>
+  drafts.map((each) => {
+    if (each.field === "initContainers") return each;
+    const added: EnvVar[] = [];
+    for (const assignment of unmatched) {
+      const [hostName, portName] = envNames(assignment);
+      const wanted: EnvVar[] = [
+        { name: hostName, value: assignment.host },
+        { name: portName, value: String(assignment.port) },
+      ];
+      const other = wanted.find(({ name, value }) => each.env.some((env) => env.name === name && env.value !== value));
+      if (other !== undefined) {
+        warnings.add(
+          `${assignment.target.name}: ${other.name} has another value and is left alone; name hostEnv and portEnv`,
+        );
+        continue;
+      }
+      added.push(...wanted.filter(({ name }) => ![...each.env, ...added].some((env) => env.name === name)));
+      warnings.add(`${assignment.target.name}: no env holds its address; ${hostName} and ${portName} are added`);
+      const unseen = (each.container.env ?? []).filter(({ valueFrom }) => valueFrom != null).map(({ name }) => name);
+      if (unseen.length > 0)
+        warnings.add(`${assignment.target.name}: values that are not seen: ${unseen.slice(0, 3).join(", ")}`);
     }
-    const result = expand(value, before);
-    before.set(name, result.text);
-    return result;
+    return { ...each, added: [...added, ...each.added], env: [...added, ...each.env] };
   });
-  expanded.forEach((item, index) => {
-    const name = draft.env[index]?.name ?? "";
-    if (item !== undefined && !named.has(name) && isCandidate(item.text)) findEdits(draft, index, expanded, mappings, named, edits);
-  });
-  makeEdits(draft, expanded, edits);
-};
 
-/** Decides the edits of one env, and of the port env beside it. */
-const findEdits = (
-  draft: Draft,
-  index: number,
-  expanded: readonly (Expanded | undefined)[],
-  mappings: readonly Mapping[],
-  named: ReadonlySet<string>,
-  edits: Map<number, Edit[]>,
-): void => {
-  const name = draft.env[index]?.name ?? "";
-  const text = expanded[index]?.text ?? "";
-  const partner = partnerOf(draft.env, name);
-  const partnerText = partner === undefined ? undefined : expanded[partner]?.text;
-  const partnerPort = partnerText === undefined ? undefined : plainPort(partnerText);
-  const isAlone = /^[\s"']*[a-z0-9.:[\]-]+[\s"']*$/i.test(text);
-  const matches = matchText(text, mappings, isAlone ? partnerPort : undefined);
-  for (const note of matches.notes) draft.warnings.push(`${name}: ${note}`);
-  if (matches.reached.length === 0) return;
-  draft.led.add(name);
-  for (const assignment of matches.reached) draft.reached.add(assignment);
-  if (matches.edits.length > 0) edits.set(index, [...(edits.get(index) ?? []), ...matches.edits]);
-  const [only] = matches.reached;
-  const isPair = isAlone && plainPort(text.replace(/^.*:/s, "")) === undefined && partner !== undefined && partnerPort !== undefined && only !== undefined;
-  const partnerName = draft.env[partner ?? -1]?.name ?? "";
-  if (!isPair || named.has(partnerName)) return;
-  draft.led.add(partnerName);
-  if (partnerPort !== only.port) edits.set(partner, [{ at: [0, partnerText?.length ?? 0], text: String(only.port) }]);
-};
+type Patch = { readonly operations: readonly PatchOperation[]; readonly changed: readonly EnvChange[] };
 
-/** Writes the edits back, in the env's order, so that a reference is judged by what it will expand to. */
-const makeEdits = (draft: Draft, expanded: readonly (Expanded | undefined)[], edits: ReadonlyMap<number, readonly Edit[]>): void => {
-  if (edits.size === 0) return;
-  const after = new Map<string, string>();
-  draft.env.forEach(({ name, value }, index) => {
-    const item = expanded[index];
-    if (value === undefined || item === undefined) {
-      after.delete(name);
-      return;
-    }
-    const wanted = edits.get(index);
-    const edited = wanted === undefined ? value : editSource(value, item, wanted, after);
-    if (edited === undefined) draft.warnings.push(`${name}: a reference in it cannot be followed; it is left as it is`);
-    else if (edited !== value) setEnv(draft, index, name, edited);
-    after.set(name, expand(edited ?? value, after).text);
-  });
-};
-
-/** An existing env of that name with another value is never overwritten. */
-const addEnv = (draft: Draft, { target, host, port }: Assignment): void => {
-  const prefix = target.name.toUpperCase().replaceAll("-", "_");
-  const [hostName, portName] = [`${prefix}_HOST`, `${prefix}_PORT`];
-  const unseen = draft.env.filter(({ value }) => value === undefined).map(({ name }) => name);
-  const note = unseen.length === 0 ? "" : ` (unseen: ${unseen.slice(0, 3).join(", ")})`;
-  const taken = [hostName, portName].find((name) => draft.env.some((item) => item.name === name));
-  if (taken !== undefined) {
-    draft.warnings.push(`${taken} has another value and stays: nothing leads to ${address(target.host, target.port)}${note}`);
-    return;
-  }
-  setEnv(draft, undefined, hostName, host);
-  setEnv(draft, undefined, portName, String(port));
-  draft.warnings.push(`no env holds ${address(target.host, target.port)}: ${hostName} and ${portName} are added${note}`);
-};
-
-const operationsOf = (draft: Draft, path: readonly (string | number)[], container: Container | undefined): readonly PatchOperation[] => {
+/** Values are set first, by the indices of the list as it is; then the added env go in front. */
+const patchOf = ({ container, field, index, added, env }: Draft, changes: ReadonlyMap<number, string>): Patch => {
   const operations: PatchOperation[] = [];
-  if (draft.values.size > 0 && container?.env == null) operations.push({ op: "add", path: pointer(...path, "env"), value: [] });
-  for (const [index, item] of draft.values) {
-    const existing = draft.env[index];
-    if (existing === undefined) operations.push({ op: "add", path: pointer(...path, "env", "-"), value: item });
-    else if (existing.valueFrom !== undefined || existing.value === undefined) operations.push({ op: "replace", path: pointer(...path, "env", index), value: item });
-    else operations.push({ op: "replace", path: pointer(...path, "env", index, "value"), value: item.value });
+  const changed: EnvChange[] = [];
+  for (const [at, before] of (container.env ?? []).entries()) {
+    const position = at + added.length;
+    const value = changes.get(position) ?? env[position]?.value;
+    if (value === before.value && (before.valueFrom == null || env[position]?.valueFrom != null)) continue;
+    const path = ["spec", field, index, "env", at];
+    if (before.valueFrom != null) operations.push({ op: "remove", path: pointer(...path, "valueFrom") });
+    operations.push({ op: before.value === undefined ? "add" : "replace", path: pointer(...path, "value"), value });
+    changed.push({ container: container.name, env: before.name, change: "set" });
   }
-  return operations;
+  const list = pointer("spec", field, index, "env");
+  const entries = added.map(({ name, value }) => ({ name, value }));
+  if (entries.length > 0 && container.env == null) operations.push({ op: "add", path: list, value: entries });
+  else for (const entry of entries.toReversed()) operations.push({ op: "add", path: `${list}/0`, value: entry });
+  for (const { name } of added) changed.push({ container: container.name, env: name, change: "added" });
+  return { operations, changed };
+};
+
+/** What a person should know about the env that are set by name. */
+const namedWarnings = (
+  drafts: readonly Draft[],
+  assignments: readonly Assignment[],
+  fixed: ReadonlyMap<string, string>,
+): string[] => {
+  const replaced = drafts.flatMap(({ container }) =>
+    (container.env ?? [])
+      .filter(({ name, valueFrom }) => valueFrom != null && fixed.has(name))
+      .map(({ name }) => `${name}: its valueFrom is replaced, because an annotation names it`),
+  );
+  const ports = assignments
+    .filter(({ target, port }) => target.hostEnv.length > 0 && target.portEnv.length === 0 && port !== target.port)
+    .map(({ target, port }) => `${target.hostEnv.join(", ")}: the port to use is ${port}, not ${target.port}`);
+  return [...replaced, ...ports];
+};
+
+/**
+ * Makes a pod's env lead to the gateway, in every container and init container: env that the annotation names, else env
+ * that hold a target's address, else new ones. Decides from the values alone, so a second run finds nothing to do.
+ */
+export const redirectEnv = (
+  pod: Pod,
+  assignments: readonly Assignment[],
+  former: readonly Former[],
+): Redirection | Rejection => {
+  const fixed = named(assignments);
+  const byValue = assignments.filter(({ target }) => target.hostEnv.length === 0);
+  const routes = routesOf(assignments, byValue, former);
+  const drafts = [
+    ...(pod.spec.initContainers ?? []).map((each, index) => draft(each, "initContainers", index, fixed)),
+    ...pod.spec.containers.map((each, index) => draft(each, "containers", index, fixed)),
+  ];
+  const rewrite = (all: readonly Draft[]): ContainerEnv[] =>
+    all.map(({ env }) => rewriteEnv(env, routes, (name) => fixed.has(name)));
+  let results = rewrite(drafts);
+  const warnings = new Set<string>(namedWarnings(drafts, assignments, fixed));
+  for (const [at, { srv }] of results.entries()) {
+    const at_ = drafts[at];
+    if (srv !== undefined && at_)
+      return reject("srv-url", clip(`spec.${at_.field}[${at_.container.name}].env[${srv}]`));
+  }
+  const unmatched = byValue.filter((assignment) => !results.some(({ matched }) => matched.has(assignment)));
+  const complete = unmatched.length === 0 ? drafts : withUnmatched(drafts, unmatched, warnings);
+  if (unmatched.length > 0) results = rewrite(complete);
+  const patches = complete.map((each, at) => patchOf(each, results[at]?.changes ?? new Map<number, string>()));
+  const env = complete.flatMap(({ container }, at) =>
+    [...fixed.keys(), ...(results[at]?.leading ?? [])].map((name) => `${container.name}/${name}`),
+  );
+  return {
+    kind: "redirect",
+    operations: patches.flatMap(({ operations }) => operations),
+    changed: patches.flatMap(({ changed }) => changed),
+    env: [...new Set(env)].sort(),
+    warnings: [...new Set([...warnings, ...results.flatMap((result) => result.warnings)].map(clip))],
+  };
 };

@@ -9,15 +9,27 @@ export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonl
   z.strictObject(shape, {
     error: (issue) => {
       if (issue.code !== "unrecognized_keys") return "not a map of keys and values";
-      return (issue.keys as string[])
-        .map((key) => `unknown key ${quote(key)}; ${Object.hasOwn(hints, key) ? hints[key] : `did you mean ${closest(key, Object.keys(shape))}?`}`)
+      return (issue.keys)
+        .map(
+          (key) =>
+            `unknown key ${quote(key)}; ${Object.hasOwn(hints, key) ? hints[key] : `did you mean ${closest(key, Object.keys(shape))}?`}`,
+        )
         .join("; ");
     },
   });
 
 /** A port as a number, or as digits (Helm and annotations quote numbers). */
 export const port = z
-  .union([z.number(), z.string().regex(/^[1-9]\d{0,4}$/).transform(Number)], { error: notPort })
+  .union(
+    [
+      z.number(),
+      z
+        .string()
+        .regex(/^[1-9]\d{0,4}$/)
+        .transform(Number),
+    ],
+    { error: notPort },
+  )
   .refine((value) => Number.isInteger(value) && value >= 1 && value <= 65535, { error: notPort });
 
 function notPort(issue: { readonly input?: unknown }): string {
@@ -27,9 +39,16 @@ function notPort(issue: { readonly input?: unknown }): string {
 /** DNS label that starts with a letter (RFC 1035): usable as a port's name, in a label's key and, upper-cased, as an env's name. */
 export const dnsLabel = z.string({ error: "not a name" }).superRefine((value, context) => {
   if (/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value)) return;
-  const nearest = value.toLowerCase().replace(/[^a-z0-9]+/g, "-").replace(/^[^a-z]+/, "").slice(0, 63).replace(/-+$/, "");
+  const nearest = value
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^[^a-z]+/, "")
+    .slice(0, 63)
+    .replace(/-+$/, "");
   const hint = nearest === "" ? "" : `; did you mean ${nearest}?`;
-  context.addIssue(`${quote(value)} is not a name: a letter, then letters, digits and -, at most 63, all lower case${hint}`);
+  context.addIssue(
+    `${quote(value)} is not a name: a letter, then letters, digits and -, at most 63, all lower case${hint}`,
+  );
 });
 
 /** One of the given words. */
@@ -41,7 +60,7 @@ export const oneOf = <const Words extends readonly [string, ...string[]]>(...wor
  * password were in it (a URL with credentials pasted where a host belongs).
  */
 export function quote(value: unknown): string {
-  const text = JSON.stringify(value) ?? "nothing";
+  const text = JSON.stringify(value ?? null);
   if (/@|passw|pwd/i.test(text)) return "(hidden: it may hold a password)";
   const printable = text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return printable.length <= 60 ? printable : `${printable.slice(0, 56)}…"`;

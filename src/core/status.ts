@@ -64,7 +64,12 @@ const setKey = (
 };
 
 /** The operations that mark a pod as admitted: labels for the NetworkPolicy, the status; a label that was forged goes. */
-export const markPod = (pod: Pod, gateway: string, assignments: readonly Assignment[], status: Status): readonly PatchOperation[] => {
+export const markPod = (
+  pod: Pod,
+  gateway: string,
+  assignments: readonly Assignment[],
+  status: Status,
+): readonly PatchOperation[] => {
   const forged = Object.keys(pod.metadata.labels ?? {}).filter((key) => key.startsWith(TARGET_LABEL_PREFIX));
   const labels: Record<string, string | undefined> = Object.fromEntries(forged.map((key) => [key, undefined]));
   for (const { forward } of assignments) labels[`${TARGET_LABEL_PREFIX}${forward}`] = "true";

@@ -23,4 +23,5 @@ export type Assignment = {
 };
 
 /** `host:port`, with brackets around an IPv6 host. */
-export const address = (host: string, port: number): string => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`);
+export const address = (host: string, port: number): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

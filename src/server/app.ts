@@ -1,5 +1,10 @@
-import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import type { FastifyBaseLogger } from "fastify";
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
 import { deadlineMs } from "./deadline.ts";
@@ -28,7 +33,7 @@ export type AppOptions = {
 export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): FastifyInstance => {
   const app = Fastify({
     loggerInstance: log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: "idle",

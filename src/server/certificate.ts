@@ -24,7 +24,11 @@ const crypto = webcrypto;
  * A new CA and a serving certificate for DNS names and IP addresses, both valid from a minute ago (clocks differ) for `days`.
  * The CA's key is thrown away: nothing else can ever be signed by it.
  */
-export const makeServingCertificate = async (names: readonly string[], days: number, now: Date): Promise<ServingCertificate> => {
+export const makeServingCertificate = async (
+  names: readonly string[],
+  days: number,
+  now: Date,
+): Promise<ServingCertificate> => {
   const [caKeys, leafKeys] = await Promise.all([generateKeys(), generateKeys()]);
   const validity = {
     notBefore: new Date(now.getTime() - 60_000),

@@ -18,6 +18,9 @@ export const deadlineMs = (timeout: unknown): number => {
 const durationMs = (text: string): number | undefined => {
   if (!/^(\d{1,9}(\.\d{1,9})?(ms|s|m))+$/.test(text)) return undefined;
   const parts = text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m)/g);
-  const sum = [...parts].reduce((ms, [, amount, unit]) => ms + Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS], 0);
+  const sum = [...parts].reduce(
+    (ms, [, amount, unit]) => ms + Number(amount) * UNIT_MS[unit as keyof typeof UNIT_MS],
+    0,
+  );
   return sum > 0 ? sum : undefined;
 };

@@ -43,7 +43,8 @@ export const readReview = (body: unknown): Review | string => {
   const { uid, namespace, dryRun, operation, resource, subResource } = parsed.data.request;
   const review = { uid, namespace, dryRun: dryRun === true };
   const isPod = resource.group === "" && resource.version === "v1" && resource.resource === "pods";
-  if (operation !== "CREATE" || !isPod || (subResource !== undefined && subResource !== "")) return { ...review, pod: undefined };
+  if (operation !== "CREATE" || !isPod || (subResource !== undefined && subResource !== ""))
+    return { ...review, pod: undefined };
   const creation = creationSchema.safeParse(body);
   if (!creation.success) return `not a pod: ${issueTexts("", creation.error, 3).join("; ")}`;
   return { ...review, pod: creation.data.request.object };

@@ -44,14 +44,22 @@ export type Running = {
 export const run = async (options: RunOptions): Promise<Running> => {
   const { log, version, scripts, host, tls } = options;
   const metrics = createMetrics();
-  const cluster = counted(options.cluster, metrics.apiCall);
+  const cluster = counted(options.cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
   const provision = createProvisioner(cluster, {
     scripts,
     events: {
-      conflict: ({ namespace, name }) => { metrics.conflict(`${namespace}/${name}`); },
-      table: ({ namespace, name }, table) => { metrics.forwards(`${namespace}/${name}`, table.forwards.length); },
-      omitted: ({ namespace, name }, forwards) => { log.warn({ gateway: `${namespace}/${name}`, forwards }, "static forwards left out"); },
-      restart: ({ namespace, name }, why) => { log.warn({ gateway: `${namespace}/${name}`, why }, "gateway restarts"); },
+      conflict: ({ namespace, name }) => {
+        metrics.conflict(`${namespace}/${name}`);
+      },
+      table: ({ namespace, name }, table) => {
+        metrics.forwards(`${namespace}/${name}`, table.forwards.length);
+      },
+      omitted: ({ namespace, name }, forwards) => {
+        log.warn({ gateway: `${namespace}/${name}`, forwards }, "static forwards left out");
+      },
+      restart: ({ namespace, name }, why) => {
+        log.warn({ gateway: `${namespace}/${name}`, why }, "gateway restarts");
+      },
     },
   });
   let config = options.config;
@@ -70,7 +78,9 @@ export const run = async (options: RunOptions): Promise<Running> => {
     url: urlOf(app.server, tls ? "https" : "http"),
     metricsUrl: `${urlOf(metricsServer, "http")}/metrics`,
     metrics,
-    setConfig: (next) => { config = next; },
+    setConfig: (next) => {
+      config = next;
+    },
     setTls: ({ cert, key, expiry }) => {
       (app.server as unknown as TlsServer).setSecureContext({ cert, key, minVersion: "TLSv1.2" });
       metrics.certificateExpiry(expiry);
@@ -102,6 +112,8 @@ const serveMetrics = ({ registry }: Metrics, host: string, port: number): Promis
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(port, host, () => { resolve(server); });
+    server.listen(port, host, () => {
+      resolve(server);
+    });
   });
 };

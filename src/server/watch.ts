@@ -3,7 +3,10 @@ import { readFile } from "node:fs/promises";
 /** The contents of some files, in their order, read together. */
 export type Contents = readonly string[];
 
-export type Watch = { /** Looks now, not at the next tick. */ readonly check: () => Promise<void>; readonly stop: () => void };
+export type Watch = {
+  /** Looks now, not at the next tick. */ readonly check: () => Promise<void>;
+  readonly stop: () => void;
+};
 
 /**
  * Calls `onChange` when the contents of the files differ from what they were, `onError` when they cannot be read. Contents are
@@ -38,4 +41,5 @@ export const watchFiles = (
   };
 };
 
-export const readFiles = (paths: readonly string[]): Promise<Contents> => Promise.all(paths.map((path) => readFile(path, "utf8")));
+export const readFiles = (paths: readonly string[]): Promise<Contents> =>
+  Promise.all(paths.map((path) => readFile(path, "utf8")));

@@ -23,7 +23,8 @@ t.test("what a pattern grants", async (t) => {
     ["*.corp.example.com", "a.b.corp.example.com", 1433],
     ["*.corp.example.com:1433", "a.corp.example.com", 1433],
   ];
-  for (const [pattern, host, port] of granted) t.ok(isGranted(pattern, host, port), `${pattern} grants ${host}:${port}`);
+  for (const [pattern, host, port] of granted)
+    t.ok(isGranted(pattern, host, port), `${pattern} grants ${host}:${port}`);
 });
 
 t.test("what it does not", async (t) => {
@@ -39,7 +40,8 @@ t.test("what it does not", async (t) => {
     ["sql.corp.example.com", "x.sql.corp.example.com", 1],
     ["sql.corp.example.com", "10.0.0.5", 1],
   ];
-  for (const [pattern, host, port] of refused) t.notOk(isGranted(pattern, host, port), `${pattern} does not grant ${host}:${port}`);
+  for (const [pattern, host, port] of refused)
+    t.notOk(isGranted(pattern, host, port), `${pattern} does not grant ${host}:${port}`);
 });
 
 t.test("patterns that are none", async (t) => {

@@ -39,7 +39,15 @@ t.test("the long list, in YAML and in JSON", async (t) => {
 - { targetHost: sql.corp.example.com, targetPort: "1433" }
 `;
   const expected = [
-    { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: ["MSSQL_HOST"], portEnv: ["MSSQL_PORT", "DB_PORT"], servicePort: 1434, tunnel: "wg0" },
+    {
+      name: "mssql",
+      host: "10.0.0.5",
+      port: 1433,
+      hostEnv: ["MSSQL_HOST"],
+      portEnv: ["MSSQL_PORT", "DB_PORT"],
+      servicePort: 1434,
+      tunnel: "wg0",
+    },
     { name: "target-sql-corp-example-com-1433", host: "sql.corp.example.com", port: 1433, hostEnv: [], portEnv: [] },
   ];
   t.strictSame(targetsOf(yaml), expected);
@@ -86,26 +94,68 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
     t.match(said, message);
     t.notMatch(said, /s3cret/);
   }
-  t.match(refusal("- targetHost: 10.0.0.5\n  targetPort: 1\n  redirect: file"), { reason: "redirect-unsupported", message: /\[0\]\.redirect: "file"/ });
+  t.match(refusal("- targetHost: 10.0.0.5\n  targetPort: 1\n  redirect: file"), {
+    reason: "redirect-unsupported",
+    message: /\[0\]\.redirect: "file"/,
+  });
 });
 
 t.test("hostile annotations are refused whole and at once", async (t) => {
-  const bomb = ["- &a [x,x]", ...Array.from({ length: 20 }, (_, i) => `- &${String.fromCharCode(98 + i)} [*${String.fromCharCode(97 + i)},*${String.fromCharCode(97 + i)}]`)].join("\n");
+  const bomb = [
+    "- &a [x,x]",
+    ...Array.from(
+      { length: 20 },
+      (_, i) => `- &${String.fromCharCode(98 + i)} [*${String.fromCharCode(97 + i)},*${String.fromCharCode(97 + i)}]`,
+    ),
+  ].join("\n");
   t.match(refusal(bomb).message, /not a plain list/);
   t.match(refusal("[".repeat(30_000)).message, /private-targets/);
   t.match(refusal("x".repeat(1 << 20)).message, /1048576 characters, at most 65536/);
-  t.match(refusal(Array.from({ length: 10_000 }, (_, i) => `:${i}`).join(",")).message, /10000 entries, at most 128|is not/);
+  t.match(
+    refusal(Array.from({ length: 10_000 }, (_, i) => `:${i}`).join(",")).message,
+    /10000 entries, at most 128|is not/,
+  );
   t.match(refusal(Array.from({ length: 4000 }, (_, i) => `a:${i}`).join(",")).message, /4000 entries, at most 128/);
   t.ok(refusal(Array.from({ length: 100 }, () => `-${"é".repeat(300)}=10.0.0.5:0`).join(",")).message.length < 4000);
 });
 
 t.test("never a crash, never half", async () => {
-  const piece = fc.constantFrom("a=", "10.0.0.5", ":", "1433", ",", "\n", "- ", "targetHost: ", "[", "]", "{", "}", "&a ", "*a", "\0", "\t", '"', "'", "$(x)", "__proto__", "é");
+  const piece = fc.constantFrom(
+    "a=",
+    "10.0.0.5",
+    ":",
+    "1433",
+    ",",
+    "\n",
+    "- ",
+    "targetHost: ",
+    "[",
+    "]",
+    "{",
+    "}",
+    "&a ",
+    "*a",
+    "\0",
+    "\t",
+    '"',
+    "'",
+    "$(x)",
+    "__proto__",
+    "é",
+  );
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.array(piece).map((pieces) => pieces.join(""))), (text) => {
-      const read = readTargets(text);
-      return read.kind === "reject" ? read.message.length > 0 : read.targets.every(({ host, port }) => /^[a-z0-9.:-]+$/.test(host) && port >= 1 && port <= 65535);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.array(piece).map((pieces) => pieces.join("")),
+      ),
+      (text) => {
+        const read = readTargets(text);
+        return read.kind === "reject"
+          ? read.message.length > 0
+          : read.targets.every(({ host, port }) => /^[a-z0-9.:-]+$/.test(host) && port >= 1 && port <= 65535);
+      },
+    ),
     { numRuns: 1000 },
   );
 });

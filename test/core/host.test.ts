@@ -61,7 +61,12 @@ t.test("whatever is accepted is free of syntax, and reads as itself", async () =
       const reading = readHost(text);
       if (reading.kind === "invalid") return true;
       const again = readHost(reading.host);
-      return /^[a-z0-9.:-]+$/.test(reading.host) && !reading.host.startsWith("-") && again.kind !== "invalid" && again.host === reading.host;
+      return (
+        /^[a-z0-9.:-]+$/.test(reading.host) &&
+        !reading.host.startsWith("-") &&
+        again.kind !== "invalid" &&
+        again.host === reading.host
+      );
     }),
     { numRuns: 500 },
   );
@@ -92,7 +97,15 @@ t.test("never a target, whatever the config allows", async (t) => {
     "x.cluster.local",
   ];
   for (const host of forbidden) t.type(forbiddenHost(host), "string", host);
-  for (const host of ["10.0.0.5", "192.168.1.1", "8.8.8.8", "fd00::5", "64:ff9b::a00:5", "sql.corp.example.com", "svc.example.com"]) {
+  for (const host of [
+    "10.0.0.5",
+    "192.168.1.1",
+    "8.8.8.8",
+    "fd00::5",
+    "64:ff9b::a00:5",
+    "sql.corp.example.com",
+    "svc.example.com",
+  ]) {
     t.equal(forbiddenHost(host), undefined, host);
   }
 });

@@ -1,0 +1,374 @@
+import { readFileSync } from "node:fs";
+import jsonpatch from "fast-json-patch";
+import t from "tap";
+import { admit, type PodCreation } from "../src/admit.ts";
+import { ClusterError, type KubeObject } from "../src/cluster/cluster.ts";
+import { counted } from "../src/cluster/counted.ts";
+import { createMemoryCluster, type MemoryOptions } from "../src/cluster/memory.ts";
+import { createProvisioner } from "../src/cluster/provision.ts";
+import type { Admission } from "../src/core/admission.ts";
+import type { PatchOperation } from "../src/core/patch.ts";
+import type { Pod } from "../src/core/pod.ts";
+import { configOf, podOf, scripts } from "./helpers.ts";
+
+const config = configOf(`
+gateways:
+  - namespace: flowgen-gateway
+    tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8", "*.corp.example.com"]}]
+    maxForwards: 10
+`);
+
+/** A webhook on a cluster of its own. */
+const setup = (options: MemoryOptions = {}, using = config) => {
+  const cluster = createMemoryCluster(options);
+  const calls: string[] = [];
+  let clock = 0;
+  const provision = createProvisioner(
+    counted(cluster, (verb, kind) => calls.push(`${verb} ${kind}`)),
+    { scripts, now: () => clock, pause: () => Promise.resolve() },
+  );
+  const { signal } = new AbortController();
+  return {
+    cluster,
+    calls,
+    tick: (ms: number) => {
+      clock += ms;
+    },
+    admit: (pod: Pod, more: Partial<PodCreation> = {}, config = using) =>
+      admit({ pod, namespace: "team-a", dryRun: false, signal, ...more }, { config, provision, version: "1.2.3" }),
+  };
+};
+const patched = (pod: Pod, { operations }: Admission): Pod =>
+  jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;
+const versions = (objects: readonly KubeObject[]) =>
+  objects.map(({ kind, metadata }) => `${kind} ${metadata.name ?? ""} ${metadata.resourceVersion ?? ""}`);
+const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
+const mssql = podOf("mssql=10.0.0.5:1433", { MSSQL_HOST: "10.0.0.5", MSSQL_PORT: "1433" });
+
+t.test("a pod as a real API server sends it", async (t) => {
+  const { request } = JSON.parse(
+    readFileSync(new URL("fixtures/reviews/review-pod-create.json", import.meta.url), "utf8"),
+  ) as { request: { object: Pod } };
+  const webhook = setup();
+  const admission = await webhook.admit(request.object);
+  t.match(admission, { outcome: "inject", reason: "injected", gateway: "flowgen-gateway/flowgen-wireguard-gateway" });
+  const pod = patched(request.object, admission);
+  t.strictSame(pod.spec.containers[0]?.env, [
+    { name: "POD_NAME", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "metadata.name" } } },
+    { name: "MSSQL_HOST", value: HOST },
+    { name: "MSSQL_PORT", value: "1433" },
+    { name: "DATABASE_URL", value: `postgres://app:s3cret@${HOST}:5432/prod` },
+    { name: "NATS_TOKEN", valueFrom: { secretKeyRef: { name: "nats", key: "token" } } },
+  ]);
+  t.match(pod.metadata.labels, {
+    "flowgen.io/gateway": "flowgen-wireguard-gateway",
+    "target.flowgen.io/mssql": "true",
+    "target.flowgen.io/postgres": "true",
+  });
+  t.strictSame(JSON.parse(pod.metadata.annotations?.["flowgen.io/gateway-status"] ?? ""), {
+    gateway: "flowgen-gateway/flowgen-wireguard-gateway",
+    targets: { "10.0.0.5:1433": `${HOST}:1433`, "10.0.0.6:5432": `${HOST}:5432` },
+    env: ["flowgen/DATABASE_URL", "flowgen/MSSQL_HOST", "flowgen/MSSQL_PORT"],
+    version: "1.2.3",
+  });
+  const rest = (value: Pod) => ({
+    ...value,
+    metadata: { ...value.metadata, labels: {}, annotations: {} },
+    spec: { ...value.spec, containers: value.spec.containers.map((item) => ({ ...item, env: [] })) },
+  });
+  t.strictSame(rest(pod), rest(request.object), "nothing else changed");
+  t.strictSame(
+    webhook.cluster.all().map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`),
+    [
+      "ConfigMap flowgen-gateway/flowgen-wireguard-gateway-forwards",
+      "ConfigMap flowgen-gateway/flowgen-wireguard-gateway-scripts",
+      "Deployment flowgen-gateway/flowgen-wireguard-gateway",
+      "NetworkPolicy flowgen-gateway/flowgen-wireguard-gateway",
+      "Service flowgen-gateway/flowgen-wireguard-gateway",
+    ],
+  );
+  t.match(
+    await webhook.admit(pod),
+    { outcome: "skip", reason: "unchanged", operations: [] },
+    "its own output is left alone",
+  );
+});
+
+t.test("warm: no API call; another target: one write of the table", async (t) => {
+  const webhook = setup();
+  await webhook.admit(mssql);
+  webhook.calls.length = 0;
+  t.match(await webhook.admit(mssql), { outcome: "inject" });
+  t.strictSame(webhook.calls, []);
+  webhook.tick(30_001);
+  t.match(await webhook.admit(mssql), { outcome: "inject" });
+  t.strictSame(
+    webhook.calls,
+    ["get ConfigMap", "get Deployment", "get Service", "get NetworkPolicy", "get ConfigMap"],
+    "an old cache is read again, nothing is written",
+  );
+  webhook.calls.length = 0;
+  await webhook.admit(podOf("postgres=10.0.0.6:5432"));
+  t.strictSame(webhook.calls.filter((call) => call.startsWith("apply")).sort(), [
+    "apply ConfigMap",
+    "apply NetworkPolicy",
+    "apply Service",
+  ]);
+});
+
+t.test("concurrent admissions share one write", async (t) => {
+  const webhook = setup();
+  await webhook.admit(mssql);
+  webhook.calls.length = 0;
+  const targets = Array.from({ length: 8 }, (_, i) => podOf(`t${i}=10.0.1.${i}:5000`));
+  const admissions = await Promise.all(targets.map((pod) => webhook.admit(pod)));
+  t.ok(admissions.every(({ outcome }) => outcome === "inject"));
+  t.equal(new Set(admissions.map(({ assignments }) => assignments[0]?.port)).size, 8, "a port each");
+  t.ok(webhook.calls.filter((call) => call === "apply ConfigMap").length <= 2, webhook.calls.join());
+});
+
+t.test("in a batch a bad request is refused alone", async (t) => {
+  const webhook = setup();
+  const [good, bad] = await Promise.all([
+    webhook.admit(mssql),
+    webhook.admit(podOf("- {name: x, targetHost: 10.0.0.9, targetPort: 1, servicePort: 1433}")),
+  ]);
+  t.match(good, { outcome: "inject" });
+  t.match(bad, { outcome: "reject", reason: "service-port-taken" });
+});
+
+t.test("dry run: the same patch, and nothing is written", async (t) => {
+  const webhook = setup();
+  const dry = await webhook.admit(mssql, { dryRun: true });
+  t.strictSame(webhook.cluster.all(), []);
+  t.notOk(
+    webhook.calls.some((call) => !call.startsWith("get")),
+    webhook.calls.join(),
+  );
+  const real = await webhook.admit(mssql);
+  t.strictSame(dry, real);
+  const before = versions(webhook.cluster.all());
+  t.match(await webhook.admit(podOf("x=10.0.0.6:1433"), { dryRun: true }), {
+    outcome: "inject",
+    assignments: [{ port: 1434 }],
+  });
+  t.strictSame(versions(webhook.cluster.all()), before);
+});
+
+t.test("audit: allowed without a patch, and the answer says what would have been done", async (t) => {
+  const webhook = setup({}, { ...config, mode: "audit" });
+  t.match(await webhook.admit(mssql), {
+    outcome: "audit",
+    reason: "would-inject",
+    operations: [],
+    assignments: [{ port: 1433 }],
+    changed: [{ env: "MSSQL_HOST" }],
+    warnings: [`audit: 10.0.0.5:1433 would be reached at ${HOST}:1433`, "audit: env that would change: MSSQL_HOST"],
+  });
+  t.match(await webhook.admit(podOf("x=127.0.0.1:1")), {
+    outcome: "audit",
+    reason: "target-forbidden",
+    operations: [],
+    warnings: [/^audit: would be rejected: .{1,110}$/],
+  });
+  t.strictSame(webhook.cluster.all(), []);
+});
+
+t.test("reject: the reasons that need the cluster", async (t) => {
+  const full = setup(
+    {},
+    configOf(
+      "gateways: [{namespace: g, maxForwards: 1, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8]}]}]",
+    ),
+  );
+  t.match(await full.admit(podOf("a=10.0.0.5:1, b=10.0.0.6:1")), { outcome: "reject", reason: "gateway-full" });
+  t.strictSame(full.cluster.all(), [], "a gateway that nobody got is not made");
+
+  const taken = setup();
+  await taken.cluster.create(
+    {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "flowgen-wireguard-gateway", namespace: "flowgen-gateway" },
+      spec: { ports: [{ port: 1 }] },
+    },
+    new AbortController().signal,
+  );
+  const before = versions(taken.cluster.all());
+  t.match(await taken.admit(mssql), {
+    outcome: "reject",
+    reason: "not-ours",
+    message: /Service flowgen-gateway\/flowgen-wireguard-gateway: .*hand it over/,
+  });
+  t.strictSame(versions(taken.cluster.all()), before, "untouched");
+
+  const edited = setup();
+  await edited.admit(mssql);
+  edited.cluster.edit(
+    "kubectl-edit",
+    { kind: "ConfigMap", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway-forwards" },
+    (object) => ({ ...object, data: { "table.json": '{"version":1,"forwards":[{"targetHost":"$(x)"}]}' } }),
+  );
+  t.match(await edited.admit(podOf("x=10.0.0.8:1")), {
+    outcome: "reject",
+    reason: "table-invalid",
+    message: /flowgen-wireguard-gateway-forwards table\.json\.forwards\[0\]/,
+  });
+
+  const srv = setup();
+  t.match(
+    await srv.admit(
+      podOf("mongo=db.corp.example.com:27017", { MONGO_URL: "mongodb+srv://u:s3cret@db.corp.example.com/x" }),
+    ),
+    { outcome: "reject", reason: "srv-url", message: /^((?!s3cret).)*$/ },
+  );
+  t.strictSame(srv.cluster.all(), [], "no forward is left behind");
+  t.match(await srv.admit(podOf("mssql=10.0.0.5:1433", { OTHER: "mongodb+srv://elsewhere.example.com/x" })), {
+    outcome: "inject",
+  });
+});
+
+t.test("fail: no answer in time, or an API server that refuses", async (t) => {
+  const denied = setup({
+    before: ({ verb, ref }) => {
+      if (verb === "apply") throw new ClusterError({ verb, ref, code: 403, reason: "Forbidden", says: "may not" });
+      return undefined;
+    },
+  });
+  t.match(await denied.admit(mssql), {
+    outcome: "fail",
+    reason: "api-error",
+    message: /cannot apply configmaps .*may not/,
+  });
+
+  const stuck = setup({ before: () => new Promise(() => undefined) });
+  const deadline = new AbortController();
+  const waiting = stuck.admit(mssql, { signal: deadline.signal });
+  deadline.abort();
+  t.match(await waiting, { outcome: "fail", reason: "deadline" });
+  t.match(await stuck.admit(mssql, { signal: AbortSignal.abort() }), { outcome: "fail", reason: "deadline" });
+
+  const broken = setup({
+    before: () => {
+      throw new TypeError("a bug");
+    },
+  });
+  await t.rejects(broken.admit(mssql), TypeError, "a bug is not an outcome");
+});
+
+t.test("a shared write goes on while anybody waits for it", async (t) => {
+  let release: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const webhook = setup({ before: ({ verb }) => (verb === "apply" ? held : undefined) });
+  const first = new AbortController();
+  const [impatient, patient] = [webhook.admit(mssql, { signal: first.signal }), webhook.admit(mssql)];
+  await new Promise((resolve) => setImmediate(resolve));
+  first.abort();
+  t.match(await impatient, { outcome: "fail", reason: "deadline" });
+  release();
+  t.match(await patient, { outcome: "inject" });
+});
+
+t.test("transient faults are survived: a lost answer, a 500, a 409", async (t) => {
+  let faults = 6;
+  const codes = [0, 500, 409];
+  const webhook = setup({
+    after: ({ verb, ref }) => {
+      if (verb === "apply" && faults-- > 0)
+        throw new ClusterError({ verb, ref, code: codes[faults % 3] ?? 0, reason: "x", says: "y" });
+      return undefined;
+    },
+  });
+  t.match(await webhook.admit(mssql), { outcome: "inject", assignments: [{ port: 1433 }] });
+  t.ok(faults <= 0);
+});
+
+t.test("drift in our own fields is repaired, what others added stays", async (t) => {
+  const webhook = setup();
+  await webhook.admit(mssql);
+  const ref = { kind: "Service", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
+  webhook.cluster.edit("kubectl-edit", ref, (object) => ({
+    ...object,
+    metadata: { ...object.metadata, annotations: { team: "dba" } },
+    spec: { ...(object["spec"] as object), selector: { stolen: "yes" } },
+  }));
+  webhook.tick(30_001);
+  await webhook.admit(mssql);
+  const service = webhook.cluster.all().find(({ kind }) => kind === "Service");
+  t.match(service, {
+    metadata: { annotations: { team: "dba" } },
+    spec: { selector: { "app.kubernetes.io/instance": "flowgen-wireguard-gateway" } },
+  });
+});
+
+t.test(
+  "a changed template is announced by an Event before the pod is replaced; the gateway's pods are woken for a new table",
+  async (t) => {
+    const webhook = setup();
+    const selector = {
+      "app.kubernetes.io/name": "flowgen",
+      "app.kubernetes.io/instance": "flowgen-wireguard-gateway",
+      "app.kubernetes.io/component": "wireguard-gateway",
+    };
+    await webhook.cluster.create(
+      {
+        apiVersion: "v1",
+        kind: "Pod",
+        metadata: { name: "gw-0", namespace: "flowgen-gateway", labels: selector },
+        spec: { containers: [{ name: "x", image: "x" }] },
+      },
+      new AbortController().signal,
+    );
+    await webhook.admit(mssql);
+    t.match(webhook.cluster.all().find(({ kind }) => kind === "Pod")?.metadata.annotations, {
+      "flowgen.io/table": /\d+/,
+    });
+    t.notOk(webhook.cluster.all().some(({ kind }) => kind === "Event"));
+    const other = configOf(
+      "gateways: [{namespace: flowgen-gateway, image: {tag: newer}, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8]}]}]",
+    );
+    await webhook.admit(mssql, {}, other);
+    t.match(
+      webhook.cluster.all().filter(({ kind }) => kind === "Event"),
+      [{ reason: "GatewayRestart", involvedObject: { kind: "Deployment", name: "flowgen-wireguard-gateway" } }],
+    );
+    t.match(
+      webhook.cluster.all().find(({ kind }) => kind === "Deployment"),
+      { spec: { template: { spec: { containers: [{ image: /:newer$/ }] } } } },
+    );
+  },
+);
+
+t.test("a pod that comes back is redirected from its old addresses; forged marks are overwritten", async (t) => {
+  const status = {
+    gateway: "flowgen-gateway/flowgen-wireguard-gateway",
+    targets: { "10.0.0.5:1433": "old-gateway.elsewhere.svc:1500" },
+    env: ["flowgen/MSSQL_HOST"],
+    version: "0.0.1",
+  };
+  const restored = podOf(
+    "mssql=10.0.0.5:1433",
+    { MSSQL_HOST: "old-gateway.elsewhere.svc", MSSQL_PORT: "1500" },
+    { "flowgen.io/gateway-status": JSON.stringify(status) },
+  );
+  const forged: Pod = {
+    ...restored,
+    metadata: {
+      ...restored.metadata,
+      labels: { ...restored.metadata.labels, "target.flowgen.io/payroll": "true", "target.flowgen.io/mssql": "no" },
+    },
+  };
+  const pod = patched(forged, await setup().admit(forged));
+  t.strictSame(pod.spec.containers[0]?.env, [
+    { name: "MSSQL_HOST", value: HOST },
+    { name: "MSSQL_PORT", value: "1433" },
+  ]);
+  t.strictSame(pod.metadata.labels, {
+    app: "flowgen",
+    "app.kubernetes.io/name": "flowgen",
+    "flowgen.io/gateway": "flowgen-wireguard-gateway",
+    "target.flowgen.io/mssql": "true",
+  });
+});

@@ -1,0 +1,503 @@
+/**
+ * What every Cluster does, whatever is behind it. Runs on memory in the default tests, and on a real API server in the
+ * cluster tests: whatever is shown on memory is then true of the real thing. So the objects are valid ones, and nothing is
+ * assumed about versions, times and addresses.
+ */
+import type { Test } from "tap";
+import { type Cluster, ClusterError, type KubeObject, NEVER, type Ref, refOf } from "../../src/cluster/cluster.ts";
+import { MANAGER } from "../../src/core/words.ts";
+
+/** A cluster to be tested and a namespace in it that is empty and nobody else's. */
+export type Subject = {
+  readonly cluster: Cluster;
+  readonly namespace: string;
+  /** Replaces an object as another field manager (GET, change, PUT). */
+  readonly editAs: (manager: string, ref: Ref, change: (object: KubeObject) => KubeObject) => Promise<KubeObject>;
+  /** Deletes an object. */
+  readonly remove: (ref: Ref) => Promise<void>;
+  readonly done: () => Promise<void>;
+};
+
+export type Port = { name?: string; port: number; targetPort?: number; protocol?: string; [field: string]: unknown };
+
+export const configMap = (
+  namespace: string,
+  name: string,
+  data: Readonly<Record<string, string>>,
+  metadata: Readonly<Record<string, unknown>> = {},
+): KubeObject => ({ apiVersion: "v1", kind: "ConfigMap", metadata: { name, namespace, ...metadata }, data });
+
+export const service = (namespace: string, name: string, ports: readonly Port[]): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: { name, namespace },
+  spec: { selector: { app: name }, ports },
+});
+
+export const deployment = (namespace: string, name: string, env: readonly Record<string, string>[]): KubeObject => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: { name, namespace },
+  spec: {
+    replicas: 0,
+    selector: { matchLabels: { app: name } },
+    template: {
+      metadata: { labels: { app: name } },
+      spec: { containers: [{ name: "main", image: "example/main:1", env }] },
+    },
+  },
+});
+
+export const networkPolicy = (namespace: string, name: string, ports: readonly number[]): KubeObject => ({
+  apiVersion: "networking.k8s.io/v1",
+  kind: "NetworkPolicy",
+  metadata: { name, namespace },
+  spec: {
+    podSelector: {},
+    policyTypes: ["Ingress"],
+    ingress: ports.map((port) => ({ ports: [{ protocol: "TCP", port }] })),
+  },
+});
+
+/** A signal that no call of the suite reaches. */
+export const soon = (): AbortSignal => AbortSignal.timeout(20_000);
+
+/** The API server's copy of an object that must be there. */
+export const must = async (cluster: Cluster, ref: Ref): Promise<KubeObject> => {
+  const object = await cluster.get(ref, soon());
+  if (object === undefined) throw new Error(`no ${ref.kind} ${ref.namespace}/${ref.name}`);
+  return object;
+};
+
+/** Shows that a call fails with a ClusterError of this code (and reason), and gives the error. */
+export const fails = async (t: Test, call: Promise<unknown>, code: number, reason?: string): Promise<ClusterError> => {
+  const error = await call.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  );
+  if (!(error instanceof ClusterError)) throw new Error(`not a ClusterError: ${String(error)}`);
+  t.equal(error.code, code, error.message);
+  if (reason !== undefined) t.equal(error.reason, reason);
+  return error;
+};
+
+type Spec = {
+  readonly clusterIP?: string;
+  readonly type?: string;
+  readonly ports: readonly Port[];
+  readonly [field: string]: unknown;
+};
+const specOf = (object: KubeObject): Spec => object["spec"] as Spec;
+const dataOf = (object: KubeObject): unknown => object["data"];
+const envOf = (object: KubeObject): readonly Record<string, string>[] => {
+  type Template = {
+    readonly template: { readonly spec: { readonly containers: readonly { env?: Record<string, string>[] }[] } };
+  };
+  return (object["spec"] as Template).template.spec.containers[0]?.env ?? [];
+};
+const version = (object: KubeObject): string => object.metadata.resourceVersion ?? "";
+const labelled = (object: KubeObject, labels: Readonly<Record<string, string>>): KubeObject => ({
+  ...object,
+  metadata: { ...object.metadata, labels: { ...object.metadata.labels, ...labels } },
+});
+const annotated = (object: KubeObject, annotations: Readonly<Record<string, string>>): KubeObject => ({
+  ...object,
+  metadata: { ...object.metadata, annotations: { ...object.metadata.annotations, ...annotations } },
+});
+const withVersion = (object: KubeObject, resourceVersion: string): KubeObject => ({
+  ...object,
+  metadata: { ...object.metadata, resourceVersion },
+});
+
+type Rule = (t: Test, subject: Subject) => Promise<void>;
+
+/** Runs every rule as a subtest of its own, each in a cluster and namespace of its own making. */
+export const contract = async (t: Test, name: string, makeCluster: () => Promise<Subject>): Promise<void> => {
+  await t.test(name, async (t) => {
+    for (const [rule, check] of Object.entries(rules)) {
+      await t.test(rule, async (t) => {
+        const subject = await makeCluster();
+        try {
+          await check(t, subject);
+        } finally {
+          await subject.done();
+        }
+      });
+    }
+  });
+};
+
+const reading: Readonly<Record<string, Rule>> = {
+  "get: what is not there is undefined": async (t, { cluster, namespace }) => {
+    t.equal(await cluster.get({ kind: "ConfigMap", namespace, name: "none" }, soon()), undefined);
+    t.equal(await cluster.get({ kind: "Deployment", namespace, name: "none" }, soon()), undefined);
+  },
+  "get: what was written, with what the API server adds": async (t, { cluster, namespace }) => {
+    const made = await cluster.apply(configMap(namespace, "a", { k: "v" }), soon());
+    const read = await must(cluster, refOf(made));
+    t.strictSame(read, made);
+    t.match(read, { apiVersion: "v1", kind: "ConfigMap", data: { k: "v" }, metadata: { name: "a", namespace } });
+    t.match(read.metadata.uid, /^[0-9a-f-]{36}$/);
+    t.match(read.metadata.creationTimestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    t.match(read.metadata.managedFields, [{ manager: MANAGER, operation: "Apply", apiVersion: "v1" }]);
+  },
+  "list: by kind, namespace and every label": async (t, { cluster, namespace }) => {
+    for (const [name, labels] of [
+      ["b", { app: "x", tier: "1" }],
+      ["a", { app: "x", tier: "2" }],
+      ["c", { app: "y", tier: "1" }],
+    ] as const) {
+      await cluster.apply(configMap(namespace, name, {}, { labels }), soon());
+    }
+    await cluster.apply(
+      { ...service(namespace, "s", [{ port: 1 }]), metadata: { namespace, name: "s", labels: { app: "x" } } },
+      soon(),
+    );
+    const names = async (selector: Record<string, string>): Promise<(string | undefined)[]> =>
+      (await cluster.list("ConfigMap", namespace, selector, soon())).map(({ metadata }) => metadata.name);
+    t.strictSame(await names({ app: "x" }), ["a", "b"]);
+    t.strictSame(await names({ app: "x", tier: "1" }), ["b"]);
+    t.strictSame(await names({ app: "z" }), []);
+    t.match(await cluster.list("Service", "", { app: "x" }, soon()), [{ apiVersion: "v1", kind: "Service" }]);
+    t.strictSame(await cluster.list("ConfigMap", `${namespace}-other`, {}, soon()), []);
+  },
+};
+
+const creating: Readonly<Record<string, Rule>> = {
+  "create: once": async (t, { cluster, namespace }) => {
+    const object = configMap(namespace, "a", { k: "v" });
+    const made = await cluster.create(object, soon());
+    t.strictSame(await must(cluster, refOf(object)), made);
+    const error = await fails(t, cluster.create(object, soon()), 409, "AlreadyExists");
+    t.match(error, { verb: "create", ref: { kind: "ConfigMap", namespace, name: "a" } });
+    t.match(error.message, `cannot create configmaps ${namespace}/a: `);
+  },
+  "create: names are generated": async (t, { cluster, namespace }) => {
+    const object = { apiVersion: "v1", kind: "ConfigMap", metadata: { namespace, generateName: "note-" } } as const;
+    const [a, b] = [await cluster.create(object, soon()), await cluster.create(object, soon())];
+    t.match(a.metadata, { name: /^note-[a-z0-9]{5}$/, generateName: "note-" });
+    t.not(a.metadata.name, b.metadata.name);
+    const long = { ...object, metadata: { namespace, generateName: "n".repeat(70) } };
+    t.equal((await cluster.create(long, soon())).metadata.name?.length, 63);
+  },
+  "create: names, labels and sizes are checked": async (t, { cluster, namespace }) => {
+    const bad = ["", "Upper", "under_score", "-dash", "dot.", "a".repeat(254)];
+    for (const name of bad) await fails(t, cluster.create(configMap(namespace, name, {}), soon()), 422, "Invalid");
+    await cluster.create(configMap(namespace, "0.with-dots", {}), soon());
+    for (const name of ["with.dots", "a".repeat(64)]) {
+      await fails(t, cluster.create(service(namespace, name, [{ port: 1 }]), soon()), 422, "Invalid");
+    }
+    for (const labels of [{ ok: "no spaces" }, { "no spaces": "ok" }, { ok: "a".repeat(64) }, { "a/b/c": "ok" }]) {
+      await fails(t, cluster.create(configMap(namespace, "a", {}, { labels }), soon()), 422, "Invalid");
+    }
+    await cluster.create(configMap(namespace, "labels", {}, { labels: { "flowgen.io/a_B.c": "" } }), soon());
+    const annotations = { note: "a".repeat(256 * 1024) };
+    await fails(t, cluster.create(configMap(namespace, "a", {}, { annotations }), soon()), 422, "Invalid");
+    await fails(
+      t,
+      cluster.create(configMap(namespace, "a", { k: "a".repeat(1024 * 1024 + 1) }), soon()),
+      422,
+      "Invalid",
+    );
+    await fails(t, cluster.create(configMap(namespace, "a", { "a/b": "" }), soon()), 422, "Invalid");
+    const huge = configMap(namespace, "a", { k: "a".repeat(3 * 1024 * 1024 + 1) });
+    await fails(t, cluster.apply(huge, soon()), 413, "RequestEntityTooLarge");
+    await fails(t, cluster.create({ ...configMap(namespace, "a", {}, { resourceVersion: "5" }) }, soon()), 500);
+    t.equal(await cluster.get({ kind: "ConfigMap", namespace, name: "a" }, soon()), undefined);
+    await cluster.create(configMap(namespace, "a", { k: "a".repeat(1024 * 1024) }), soon());
+  },
+};
+
+const others: Readonly<Record<string, Rule>> = {
+  "Event: in the namespace of its object": async (t, { cluster, namespace }) => {
+    const about = (of: string): KubeObject => ({
+      apiVersion: "v1",
+      kind: "Event",
+      metadata: { namespace, generateName: "e-" },
+      involvedObject: { kind: "Deployment", namespace: of, name: "d" },
+      reason: "Restart",
+      message: "because",
+      type: "Normal",
+    });
+    t.match(await cluster.create(about(namespace), soon()), { reason: "Restart", metadata: { name: /^e-/ } });
+    await fails(t, cluster.create(about("elsewhere"), soon()), 422, "Invalid");
+  },
+};
+
+const locking: Readonly<Record<string, Rule>> = {
+  "apply: makes what is not there, whatever its resourceVersion": async (t, { cluster, namespace }) => {
+    const made = await cluster.apply(withVersion(configMap(namespace, "a", { k: "v" }), "12345"), soon());
+    t.strictSame(dataOf(made), { k: "v" });
+  },
+  "apply: with NEVER it makes only": async (t, { cluster, namespace }) => {
+    const made = await cluster.apply(withVersion(configMap(namespace, "a", { k: "1" }), NEVER), soon());
+    const again = cluster.apply(withVersion(configMap(namespace, "a", { k: "2" }), NEVER), soon());
+    const error = await fails(t, again, 409, "Conflict");
+    t.match(error.message, `cannot apply configmaps ${namespace}/a: `);
+    t.strictSame(await must(cluster, refOf(made)), made);
+  },
+  "apply: with the version that was read, once": async (t, { cluster, namespace }) => {
+    const made = await cluster.apply(configMap(namespace, "a", { k: "1" }), soon());
+    const next = await cluster.apply(withVersion(configMap(namespace, "a", { k: "2" }), version(made)), soon());
+    t.not(version(next), version(made));
+    await fails(
+      t,
+      cluster.apply(withVersion(configMap(namespace, "a", { k: "3" }), version(made)), soon()),
+      409,
+      "Conflict",
+    );
+    await fails(
+      t,
+      cluster.apply(withVersion(configMap(namespace, "a", { k: "2" }), version(made)), soon()),
+      409,
+      "Conflict",
+    );
+    t.strictSame(dataOf(await must(cluster, refOf(made))), { k: "2" });
+  },
+  'apply: a version of "" or "0" is no version, and does not lock': async (t, { cluster, namespace }) => {
+    await cluster.apply(configMap(namespace, "a", { k: "1" }), soon());
+    for (const none of ["", "0"]) {
+      const next = await cluster.apply(withVersion(configMap(namespace, "a", { k: `new ${none}` }), none), soon());
+      t.strictSame(dataOf(next), { k: `new ${none}` });
+    }
+  },
+  "apply: of many at once with one version, one wins": async (t, { cluster, namespace }) => {
+    for (const resourceVersion of [NEVER, undefined]) {
+      const read = await cluster.get({ kind: "ConfigMap", namespace, name: "a" }, soon());
+      const given = resourceVersion ?? version(read as KubeObject);
+      const all = await Promise.allSettled(
+        Array.from({ length: 8 }, (_, k) =>
+          cluster.apply(withVersion(configMap(namespace, "a", { k: `${given} ${k}` }), given), soon()),
+        ),
+      );
+      const won = all.filter((each) => each.status === "fulfilled");
+      t.equal(won.length, 1);
+      for (const each of all) if (each.status === "rejected") t.match(each.reason, { code: 409, reason: "Conflict" });
+      t.strictSame(await must(cluster, { kind: "ConfigMap", namespace, name: "a" }), won[0]?.value);
+    }
+  },
+  "apply: after a deletion it makes a new object": async (t, { cluster, namespace, remove }) => {
+    const made = await cluster.apply(configMap(namespace, "a", { k: "1" }), soon());
+    await remove(refOf(made));
+    const again = await cluster.apply(withVersion(configMap(namespace, "a", { k: "2" }), version(made)), soon());
+    t.not(again.metadata.uid, made.metadata.uid);
+    await remove(refOf(made));
+    const gone = configMap(namespace, "a", {}, { uid: made.metadata.uid });
+    await fails(t, cluster.apply(gone, soon()), 409, "Conflict");
+    await cluster.apply(configMap(namespace, "a", {}), soon());
+    await fails(t, cluster.apply(gone, soon()), 422, "Invalid");
+  },
+};
+
+const owning: Readonly<Record<string, Rule>> = {
+  "apply: what changes nothing leaves the version": async (t, { cluster, namespace, editAs }) => {
+    const objects = [
+      configMap(namespace, "a", { k: "v" }),
+      service(namespace, "a", [
+        { name: "x", port: 80 },
+        { name: "y", port: 81, targetPort: 8081 },
+      ]),
+      deployment(namespace, "a", [{ name: "A", value: "1" }]),
+      networkPolicy(namespace, "a", [80, 81]),
+    ];
+    for (const object of objects) {
+      const made = await cluster.apply(object, soon());
+      t.strictSame(await cluster.apply(object, soon()), made);
+      t.strictSame(await cluster.apply(withVersion(object, version(made)), soon()), made);
+      const edited = await editAs("somebody", refOf(object), (read) => annotated(read, { note: "mine" }));
+      t.not(version(edited), version(made));
+      const counted = object.kind === "Deployment" ? 1 : 0;
+      t.equal(edited.metadata.generation, made.metadata.generation && made.metadata.generation + counted);
+      t.equal(version(await cluster.apply(object, soon())), version(edited));
+    }
+  },
+  "apply: drops what it no longer holds": async (t, { cluster, namespace }) => {
+    const labels = { keep: "1", drop: "1" };
+    await cluster.apply(configMap(namespace, "a", { keep: "1", drop: "1" }, { labels }), soon());
+    const next = await cluster.apply(configMap(namespace, "a", { keep: "1" }, { labels: { keep: "1" } }), soon());
+    t.strictSame(dataOf(next), { keep: "1" });
+    t.strictSame(next.metadata.labels, { keep: "1" });
+    const bare = await cluster.apply(configMap(namespace, "a", {}), soon());
+    t.equal(bare.metadata.labels, undefined);
+    t.notOk("data" in bare);
+    t.notOk("data" in (await cluster.apply(configMap(namespace, "b", {}), soon())));
+  },
+  "apply: leaves what others added": async (t, { cluster, namespace, editAs }) => {
+    const made = await cluster.apply(configMap(namespace, "a", { ours: "1" }, { labels: { ours: "1" } }), soon());
+    await editAs("somebody", refOf(made), (read) => ({
+      ...annotated(labelled(read, { theirs: "1" }), { theirs: "1" }),
+      data: { ...(read["data"] as object), theirs: "1" },
+    }));
+    const next = await cluster.apply(configMap(namespace, "a", { ours: "2" }), soon());
+    t.strictSame(dataOf(next), { ours: "2", theirs: "1" });
+    t.strictSame(next.metadata.labels, { theirs: "1" });
+    t.strictSame(next.metadata.annotations, { theirs: "1" });
+  },
+  "apply: takes back what others changed": async (t, { cluster, namespace, editAs }) => {
+    const object = configMap(namespace, "a", { k: "ours" }, { labels: { k: "ours" } });
+    await cluster.apply(object, soon());
+    await editAs("somebody", refOf(object), (read) => ({ ...labelled(read, { k: "theirs" }), data: { k: "theirs" } }));
+    const next = await cluster.apply(object, soon());
+    t.strictSame(dataOf(next), { k: "ours" });
+    t.strictSame(next.metadata.labels, { k: "ours" });
+    t.equal(next.metadata.managedFields?.length, 1, "somebody owns nothing any more");
+    await editAs("somebody", refOf(object), (read) => ({ ...read, data: {} }));
+    t.strictSame(dataOf(await cluster.apply(object, soon())), { k: "ours" });
+  },
+  "apply: does not drop what somebody else owns by now": async (t, { cluster, namespace, editAs }) => {
+    const made = await cluster.apply(configMap(namespace, "a", { k: "ours", l: "ours" }), soon());
+    await editAs("somebody", refOf(made), (read) => ({ ...read, data: { k: "theirs", l: "ours" } }));
+    t.strictSame(dataOf(await cluster.apply(configMap(namespace, "a", {}), soon())), { k: "theirs" });
+  },
+  "apply: what was created is never dropped": async (t, { cluster, namespace }) => {
+    await cluster.create(configMap(namespace, "a", { k: "1" }), soon());
+    await cluster.apply(configMap(namespace, "a", { k: "1", l: "1" }), soon());
+    const next = await cluster.apply(configMap(namespace, "a", { m: "1" }), soon());
+    t.strictSame(dataOf(next), { k: "1", m: "1" });
+  },
+  "apply: managedFields must not be sent": async (t, { cluster, namespace }) => {
+    const made = await cluster.apply(configMap(namespace, "a", { k: "v" }), soon());
+    await fails(t, cluster.apply(made, soon()), 400, "BadRequest");
+  },
+};
+
+const lists: Readonly<Record<string, Rule>> = {
+  "Service: an address and defaults, which stay": async (t, { cluster, namespace }) => {
+    const made = await cluster.apply(service(namespace, "a", [{ port: 80 }]), soon());
+    const { clusterIP, type, ports } = specOf(made);
+    t.match(clusterIP, /^[0-9a-f.:]+$/);
+    t.equal(type, "ClusterIP");
+    t.match(ports, [{ port: 80, targetPort: 80, protocol: "TCP" }]);
+    const next = await cluster.apply(service(namespace, "a", [{ port: 81 }]), soon());
+    t.equal(specOf(next).clusterIP, clusterIP);
+    t.match(
+      specOf(next).ports.map(({ port }) => port),
+      [81],
+    );
+    const moved = { ...service(namespace, "a", [{ port: 81 }]), spec: { ...specOf(made), clusterIP: "None" } };
+    await fails(t, cluster.apply(moved, soon()), 422, "Invalid");
+  },
+  "Service: ports are told apart by port and protocol": async (t, { cluster, namespace, editAs }) => {
+    const names = (object: KubeObject): (string | undefined)[] =>
+      specOf(object)
+        .ports.map(({ name }) => name)
+        .sort();
+    const ours = [
+      { name: "a", port: 80 },
+      { name: "b", port: 81 },
+    ];
+    const made = await cluster.apply(service(namespace, "s", ours), soon());
+    await editAs("somebody", refOf(made), (read) => {
+      const spec = specOf(read);
+      return { ...read, spec: { ...spec, ports: [...spec.ports, { name: "theirs", port: 80, protocol: "UDP" }] } };
+    });
+    const next = await cluster.apply(
+      service(namespace, "s", [
+        { name: "c", port: 82 },
+        { name: "renamed", port: 80 },
+      ]),
+      soon(),
+    );
+    t.strictSame(names(next), ["c", "renamed", "theirs"]);
+    const moved = await cluster.apply(service(namespace, "s", [{ name: "c", port: 82, targetPort: 8082 }]), soon());
+    t.strictSame(names(moved), ["c", "theirs"]);
+    t.match(
+      specOf(moved).ports.find(({ name }) => name === "c"),
+      { targetPort: 8082 },
+    );
+  },
+  "Service: wrong ports are refused, and nothing is written": async (t, { cluster, namespace }) => {
+    const bad: readonly (readonly Port[])[] = [
+      [],
+      [
+        { name: "a", port: 80 },
+        { name: "a", port: 81 },
+      ],
+      [{ name: "a", port: 80 }, { port: 81 }],
+      [{ port: 0 }],
+      [{ port: 65536 }],
+      [{ name: "Upper", port: 80 }],
+      [{ port: 80, protocol: "tcp" }],
+      [{ name: "a".repeat(64), port: 80 }],
+    ];
+    for (const ports of bad) await fails(t, cluster.apply(service(namespace, "s", ports), soon()), 422, "Invalid");
+    const twice = service(namespace, "s", [
+      { name: "a", port: 80 },
+      { name: "b", port: 80 },
+    ]);
+    await fails(t, cluster.create(twice, soon()), 422, "Invalid");
+    await fails(t, cluster.apply(twice, soon()), 500);
+    t.equal(await cluster.get(refOf(twice), soon()), undefined);
+  },
+  "Deployment: env by name; generation counts changes of the spec and of annotations": async (
+    t,
+    { cluster, namespace, editAs },
+  ) => {
+    const made = await cluster.apply(
+      deployment(namespace, "d", [
+        { name: "A", value: "1" },
+        { name: "B", value: "1" },
+      ]),
+      soon(),
+    );
+    t.equal(made.metadata.generation, 1);
+    const noted = await cluster.apply(
+      annotated(
+        deployment(namespace, "d", [
+          { name: "A", value: "1" },
+          { name: "B", value: "1" },
+        ]),
+        { note: "x" },
+      ),
+      soon(),
+    );
+    t.equal(noted.metadata.generation, 2);
+    const edited = await editAs("somebody", refOf(made), (read) => {
+      const text = JSON.stringify(read).replace('"env":[', '"env":[{"name":"THEIRS","value":"1"},');
+      return JSON.parse(text) as KubeObject;
+    });
+    t.equal(edited.metadata.generation, 3);
+    const next = await cluster.apply(deployment(namespace, "d", [{ name: "B", value: "2" }]), soon());
+    t.strictSame(envOf(next), [
+      { name: "THEIRS", value: "1" },
+      { name: "B", value: "2" },
+    ]);
+    t.equal(next.metadata.generation, 4);
+    const other = deployment(namespace, "other", []);
+    const reselected = { ...other, metadata: { namespace, name: "d" } };
+    await fails(t, cluster.apply(reselected, soon()), 422, "Invalid");
+  },
+  "NetworkPolicy: ingress is one value": async (t, { cluster, namespace, editAs }) => {
+    const made = await cluster.apply(networkPolicy(namespace, "n", [80, 81]), soon());
+    t.equal(made.metadata.generation, 1);
+    const { ingress } = specOf(networkPolicy(namespace, "n", [80, 81, 82]));
+    await editAs("somebody", refOf(made), (read) => ({ ...read, spec: { ...specOf(read), ingress } }));
+    const next = await cluster.apply(networkPolicy(namespace, "n", [81]), soon());
+    t.strictSame(specOf(next)["ingress"], specOf(networkPolicy(namespace, "n", [81]))["ingress"]);
+    t.equal(next.metadata.generation, 3);
+  },
+};
+
+const ending: Readonly<Record<string, Rule>> = {
+  "a signal that is aborted already: no call, no effect": async (t, { cluster, namespace }) => {
+    const signal = AbortSignal.abort();
+    const object = configMap(namespace, "a", {});
+    const ref = refOf(object);
+    await fails(t, cluster.get(ref, signal), 0, "DeadlineExceeded");
+    await fails(t, cluster.list("ConfigMap", namespace, {}, signal), 0, "DeadlineExceeded");
+    await fails(t, cluster.create(object, signal), 0, "DeadlineExceeded");
+    const error = await fails(t, cluster.apply(object, signal), 0, "DeadlineExceeded");
+    t.match(error.message, `cannot apply configmaps ${namespace}/a: `);
+    t.equal(await cluster.get(ref, soon()), undefined);
+  },
+};
+
+const rules: Readonly<Record<string, Rule>> = {
+  ...reading,
+  ...creating,
+  ...others,
+  ...locking,
+  ...owning,
+  ...lists,
+  ...ending,
+};

@@ -1,0 +1,201 @@
+import { renameSync, writeFileSync } from "node:fs";
+import type { RequestListener } from "node:http";
+import { TLSSocket } from "node:tls";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { type Cluster, isConflict, isDeadline, isTransient, type Ref } from "../../src/cluster/cluster.ts";
+import { connect, type ConnectOptions } from "../../src/cluster/kubernetes.ts";
+import { authority } from "./authority.ts";
+import { configMap, contract, fails, soon } from "./contract.ts";
+import { kubeconfig, listen, type Loopback, overMemory, reply, status } from "./loopback.ts";
+
+const ref: Ref = { kind: "ConfigMap", namespace: "team-a", name: "a" };
+const object = configMap("team-a", "a", { k: "v" });
+const ok: RequestListener = (_, response) => {
+  reply(response, 200, object);
+};
+
+type Started = { readonly cluster: Cluster; readonly server: Loopback; readonly calls: (readonly unknown[])[] };
+
+/** A server that answers so, and a cluster that is connected to it over plain HTTP. */
+const start = async (t: Test, answer: RequestListener, options: ConnectOptions = {}): Promise<Started> => {
+  const server = await listen(answer);
+  t.teardown(server.close);
+  const calls: (readonly unknown[])[] = [];
+  const path = kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
+  const onCall = (...call: readonly [string, string, number, number]): void => void calls.push(call);
+  return { server, calls, cluster: await connect("kubeconfig", { kubeconfigPath: path, onCall, ...options }) };
+};
+
+await contract(t, "memory behind HTTP", async () => {
+  const { memory, answer } = overMemory();
+  const { server, cluster } = await start(t, answer);
+  return {
+    cluster,
+    namespace: "contract",
+    editAs: (manager, ref, change) => Promise.resolve(memory.edit(manager, ref, change)),
+    remove: (ref) => Promise.resolve(void memory.remove(ref)),
+    done: server.close,
+  };
+});
+
+void t.test("one socket for all calls, and every call is told", async (t) => {
+  const { cluster, server, calls } = await start(t, ok);
+  for (let count = 0; count < 20; count++) await cluster.get(ref, soon());
+  await cluster.apply(object, soon());
+  t.equal(server.sockets(), 1);
+  t.equal(calls.length, 21);
+  t.match(calls[0], ["get", "ConfigMap", 200, Number]);
+  t.match(calls[20], ["apply", "ConfigMap", 200, Number]);
+});
+
+void t.test("a deadline ends a call at once, and the next one works", async (t) => {
+  let stall = true;
+  const { cluster, calls } = await start(t, (_, response) => {
+    if (stall)
+      response.writeHead(200).write('{"half":'); // an answer that never ends
+    else reply(response, 200, object);
+  });
+  const late = new AbortController();
+  setTimeout(() => {
+    late.abort();
+  }, 30);
+  const error = await fails(t, cluster.apply(object, late.signal), 0, "DeadlineExceeded");
+  t.ok(isDeadline(error) && !isTransient(error));
+  t.match(calls, [["apply", "ConfigMap", 0, Number]]);
+  stall = false;
+  t.match(await cluster.get(ref, soon()), { data: { k: "v" } });
+});
+
+void t.test("failures in the API server's own words", async (t) => {
+  const denial = 'configmaps "a" is forbidden: User "system:serviceaccount:x:y" cannot get resource "configmaps"';
+  let answer: (response: Parameters<RequestListener>[1]) => void;
+  const { cluster } = await start(t, (_, response) => {
+    answer(response);
+  });
+  answer = (response) => {
+    reply(response, 403, status(403, "Forbidden", denial));
+  };
+  const denied = await fails(t, cluster.get(ref, soon()), 403, "Forbidden");
+  t.equal(denied.message, `cannot get configmaps team-a/a: ${denial} (403 Forbidden)`);
+  t.notOk(isTransient(denied) || isConflict(denied));
+  answer = (response) => {
+    reply(response, 429, status(429, "TooManyRequests", "slow down", { retryAfterSeconds: 9 }), { "retry-after": "2" });
+  };
+  const busy = await fails(t, cluster.list("Pod", "", {}, soon()), 429, "TooManyRequests");
+  t.equal(busy.retryAfterMs, 2000);
+  t.ok(isTransient(busy));
+  t.match(busy.message, "cannot list pods: slow down");
+  answer = (response) => {
+    reply(response, 500, status(500, "ServerTimeout", "later", { retryAfterSeconds: 1 }));
+  };
+  t.equal((await fails(t, cluster.create(object, soon()), 500, "ServerTimeout")).retryAfterMs, 1000);
+  answer = (response) => {
+    reply(response, 404, "404 page not found");
+  };
+  const stranger = await fails(t, cluster.get(ref, soon()), 404, "Unknown");
+  t.match(stranger.message, '"404 page not found"');
+  t.equal(stranger.retryAfterMs, undefined);
+  answer = (response) => {
+    reply(response, 200, "<html>");
+  };
+  await fails(t, cluster.get(ref, soon()), 200, "Unknown");
+});
+
+void t.test("no answer is code 0 Unreachable", async (t) => {
+  const cut = await start(t, (_, response) => {
+    response.writeHead(200, { "content-length": "100" }).write("{");
+    setImmediate(() => response.destroy());
+  });
+  const error = await fails(t, cut.cluster.apply(object, soon()), 0, "Unreachable");
+  t.ok(isTransient(error));
+  t.match(cut.calls, [["apply", "ConfigMap", 0, Number]]);
+  await cut.server.close();
+  const refused = await fails(t, cut.cluster.get(ref, soon()), 0, "Unreachable");
+  t.match(refused.message, `${cut.server.url}: connect ECONNREFUSED`);
+});
+
+void t.test("TLS: CA, client certificate and a path before the API; another CA is refused", async (t) => {
+  const { ca, issue } = await authority();
+  const serving = await issue("127.0.0.1");
+  const seen: unknown[] = [];
+  const server = await listen(
+    (request, response) => {
+      const { socket } = request;
+      seen.push([socket instanceof TLSSocket && socket.getPeerCertificate().subject.CN, request.url]);
+      reply(response, 200, object);
+    },
+    { ...serving, ca, requestCert: true, rejectUnauthorized: true },
+  );
+  t.teardown(server.close);
+  const base64 = (text: string): string => Buffer.from(text).toString("base64");
+  const client = await issue("webhook");
+  const user = { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) };
+  const url = `${server.url}/k8s/clusters/c-1/`;
+  const trusting = kubeconfig(t, { server: url, "certificate-authority-data": base64(ca) }, user);
+  const cluster = await connect("kubeconfig", { kubeconfigPath: trusting });
+  await cluster.get(ref, soon());
+  await cluster.get(ref, soon());
+  t.equal(server.sockets(), 1);
+  t.strictSame(seen[1], ["webhook", "/k8s/clusters/c-1/api/v1/namespaces/team-a/configmaps/a"]);
+
+  const other = await authority();
+  const wary = kubeconfig(t, { server: url, "certificate-authority-data": base64(other.ca) }, user);
+  const error = await fails(
+    t,
+    (await connect("kubeconfig", { kubeconfigPath: wary })).get(ref, soon()),
+    0,
+    "Unreachable",
+  );
+  t.match(error.message, /certificate/);
+});
+
+void t.test("in a pod: CA and token of the ServiceAccount, and a new token is taken over", async (t) => {
+  const { ca, issue } = await authority();
+  const tokens: unknown[] = [];
+  const server = await listen(
+    (request, response) => {
+      tokens.push(request.headers.authorization);
+      reply(response, 200, object);
+    },
+    await issue("127.0.0.1"),
+  );
+  t.teardown(server.close);
+  const root = t.testdir({
+    var: { run: { secrets: { "kubernetes.io": { serviceaccount: { "ca.crt": ca, token: "one" } } } } },
+  });
+  const { hostname, port } = new URL(server.url);
+  await t.rejects(connect("in-cluster"), /KUBERNETES_SERVICE_HOST is not set/);
+  t.intercept(process, "env", {
+    value: { ...process.env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
+  });
+  const cluster = await connect("in-cluster", { root });
+  await cluster.get(ref, soon());
+  const token = join(root, "var/run/secrets/kubernetes.io/serviceaccount/token");
+  writeFileSync(`${token}.new`, "two");
+  renameSync(`${token}.new`, token);
+  const now = Date.now();
+  t.capture(Date, "now", () => now + 61_000);
+  const RealDate = Date;
+  t.intercept(globalThis, "Date", {
+    value: class extends RealDate {
+      constructor() {
+        super(now + 61_000);
+      }
+    },
+  });
+  await cluster.get(ref, soon());
+  t.strictSame(tokens, ["Bearer one", "Bearer two"]);
+});
+
+void t.test("a configuration that cannot serve is refused at once", async (t) => {
+  const nowhere = join(t.testdir({}), "none");
+  await t.rejects(connect("kubeconfig", { kubeconfigPath: nowhere }), { code: "ENOENT" });
+  const missing = kubeconfig(t, { server: "https://127.0.0.1:1", "certificate-authority": "/nowhere/ca.crt" });
+  await t.rejects(connect("kubeconfig", { kubeconfigPath: missing }), { code: "ENOENT" });
+  const plain = kubeconfig(t, { server: "http://127.0.0.1:1" });
+  await t.rejects(connect("kubeconfig", { kubeconfigPath: plain }), /HTTP protocol is not allowed/);
+  const path = t.testdir({ kubeconfig: "apiVersion: v1\nkind: Config\nclusters: []\nusers: []\ncontexts: []\n" });
+  t.intercept(process, "env", { value: { ...process.env, KUBECONFIG: join(path, "kubeconfig") } });
+  await t.rejects(connect("kubeconfig"), /no current context/);
+});

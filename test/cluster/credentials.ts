@@ -1,0 +1,60 @@
+// All files by which the parts of one control plane know each other, written into its folder.
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createAuthority, createTokenKeys, signClient, signServer } from "./certificates.ts";
+import type { Signed } from "./certificates.ts";
+
+export type Credentials = {
+  /** The folder that the files are in. */
+  readonly folder: string;
+  /** The CA's certificate, PEM. */
+  readonly ca: string;
+  /** The admin's client certificate and key, PEM. */
+  readonly admin: Signed;
+};
+
+const users = [
+  { file: "admin", name: "admin", group: "system:masters" },
+  { file: "controller-manager", name: "system:kube-controller-manager" },
+  { file: "scheduler", name: "system:kube-scheduler" },
+] as const;
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+/** A kubeconfig (JSON, which is YAML too) with everything inline, so that the file can be copied. */
+export function kubeconfig(url: string, ca: string, client: Signed): string {
+  const name = "test-cluster";
+  const cluster = { server: url, "certificate-authority-data": base64(ca) };
+  const user = { "client-certificate-data": base64(client.certificate), "client-key-data": base64(client.key) };
+  return JSON.stringify({
+    apiVersion: "v1",
+    kind: "Config",
+    "current-context": name,
+    contexts: [{ name, context: { cluster: name, user: name } }],
+    clusters: [{ name, cluster }],
+    users: [{ name, user }],
+  });
+}
+
+/** Creates fresh certificates, keys and kubeconfigs for the API server at this address. */
+export async function writeCredentials(folder: string, url: string): Promise<Credentials> {
+  await mkdir(folder, { mode: 0o700 });
+  const write = (name: string, content: string): Promise<void> =>
+    writeFile(join(folder, name), content, { mode: 0o600 });
+  const authority = await createAuthority();
+  const server = await signServer(authority);
+  const tokens = await createTokenKeys();
+  const clients = await Promise.all(users.map((user) => signClient(authority, user)));
+  await Promise.all([
+    write("ca.crt", authority.certificate),
+    write("ca.key", authority.key),
+    write("apiserver.crt", server.certificate),
+    write("apiserver.key", server.key),
+    write("tokens.key", tokens.privateKey),
+    write("tokens.pub", tokens.publicKey),
+    ...users.map(({ file }, at) =>
+      write(`${file}.kubeconfig`, kubeconfig(url, authority.certificate, clients[at] as Signed)),
+    ),
+  ]);
+  return { folder, ca: authority.certificate, admin: clients[0] as Signed };
+}

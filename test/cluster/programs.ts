@@ -1,0 +1,20 @@
+// Where the control plane's programs are: build.sh knows, and builds those that are missing.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+
+export const components = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"] as const;
+
+/** The server programs of a control plane, by the name of their executable. */
+export type Component = (typeof components)[number];
+
+/** Returns the folder that holds these programs and kubectl; builds what is missing (minutes, the first time). */
+export async function findPrograms(needed: readonly Component[]): Promise<string> {
+  const script = join(import.meta.dirname, "build.sh");
+  // What it says on stderr (progress, or what is missing) is for whoever waits for it.
+  const child = spawn(script, [...needed, "kubectl"], { stdio: ["ignore", "pipe", "inherit"] });
+  const [folder, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
+  if (code !== 0) throw new Error("the programs of the control plane are missing: build.sh says why, above");
+  return folder.trim();
+}

@@ -1,0 +1,69 @@
+import { readFileSync } from "node:fs";
+import t from "tap";
+import { parseAllDocuments, stringify } from "yaml";
+import { type PlacedGateway, readConfig } from "../../src/core/config.ts";
+import { allocate, emptyTable, type Table, withStaticForwards } from "../../src/core/forwards.ts";
+import {
+  deploymentManifest,
+  networkPolicyManifest,
+  scriptsManifest,
+  serviceManifest,
+  tableManifest,
+} from "../../src/core/manifests.ts";
+
+const read = readConfig(readFileSync(new URL("../fixtures/manifests/config.yaml", import.meta.url), "utf8"));
+if (read.kind === "invalid") throw new Error(read.problems.join("\n"));
+const { config } = read;
+const gateway = { ...config.gateways[0], namespace: "flowgen-gateway" } as PlacedGateway;
+const scripts = { files: { "forward.sh": "#!/bin/sh\n" }, hash: "0123456789abcdef" };
+const table = (): Table => {
+  const result = allocate(withStaticForwards(emptyTable, gateway).table, gateway, [
+    { tunnel: "wg0", target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] } },
+    { tunnel: "wg0", target: { name: "postgres", host: "10.0.0.6", port: 5432, hostEnv: [], portEnv: [] } },
+  ]);
+  if (result.kind === "reject") throw new Error(result.message);
+  return result.table;
+};
+
+t.test("the gateway's objects are those of the golden file", async (t) => {
+  const manifests = [
+    tableManifest(gateway, table()),
+    scriptsManifest(gateway, scripts),
+    deploymentManifest(gateway, scripts),
+    serviceManifest(gateway, table()),
+    networkPolicyManifest(gateway, table(), config.podSelector),
+  ];
+  const golden = new URL("../fixtures/manifests/gateway.yaml", import.meta.url);
+  const expected = parseAllDocuments(readFileSync(golden, "utf8")).map((document) => document.toJS() as unknown);
+  t.strictSame(
+    JSON.parse(JSON.stringify(manifests)),
+    expected,
+    `differs from ${golden.pathname}; now:\n${manifests.map((item) => stringify(item)).join("---\n")}`,
+  );
+});
+
+t.test("the Deployment does not depend on the table, and does on the scripts", async (t) => {
+  const template = (hash: string) => JSON.stringify(deploymentManifest(gateway, { ...scripts, hash }));
+  t.equal(template("a"), template("a"));
+  t.not(template("a"), template("b"));
+  t.notMatch(template("a"), /1433|5432|10\.0\.0\.5/);
+});
+
+t.test("pull secrets and a tunnel without namespaces", async (t) => {
+  const open = {
+    ...gateway,
+    imagePullSecrets: [{ name: "regcred" }],
+    tunnels: gateway.tunnels.map(({ namespaces: _, ...tunnel }) => tunnel),
+  };
+  t.match(deploymentManifest(open, scripts), {
+    spec: { template: { spec: { imagePullSecrets: [{ name: "regcred" }] } } },
+  });
+  t.match(networkPolicyManifest(open, table(), config.podSelector), {
+    spec: { ingress: [{ from: [{ namespaceSelector: {} }] }] },
+  });
+});
+
+t.test("a forward whose tunnel is no longer configured admits nobody", async (t) => {
+  const gone = { ...gateway, tunnels: gateway.tunnels.map((tunnel) => ({ ...tunnel, name: "wg9" })) };
+  t.match(networkPolicyManifest(gone, table(), config.podSelector), { spec: { ingress: [] } });
+});

@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import { pino } from "pino";
+import t from "tap";
+import { type Admission, failed, redirected, refused, skipped } from "../../src/core/admission.ts";
+import { reject } from "../../src/core/reasons.ts";
+import { createApp } from "../../src/server/app.ts";
+import { deadlineMs } from "../../src/server/deadline.ts";
+import { createMetrics } from "../../src/server/metrics.ts";
+
+const fixture = (name: string): string => readFileSync(new URL(`../fixtures/reviews/${name}`, import.meta.url), "utf8");
+const review = fixture("review-pod-create.json");
+type Review = { apiVersion?: unknown; kind?: unknown; request: Record<string, unknown> };
+const edited = (change: (review: Review) => void): string => {
+  const copy = JSON.parse(review) as Review;
+  change(copy);
+  return JSON.stringify(copy);
+};
+
+const setup = (admission: Admission | (() => Promise<Admission>)) => {
+  const lines: string[] = [];
+  const metrics = createMetrics();
+  const seen: { signal: AbortSignal; namespace: string; dryRun: boolean }[] = [];
+  let isReady = true;
+  const app = createApp({
+    admit: (creation) => {
+      seen.push(creation);
+      return typeof admission === "function" ? admission() : Promise.resolve(admission);
+    },
+    log: pino({ base: null }, { write: (line: string) => void lines.push(line) }),
+    metrics,
+    isReady: () => isReady,
+  });
+  const post = (payload: string, headers: Record<string, string> = {}, url = "/mutate?timeout=10s") =>
+    app.inject({ method: "POST", url, payload, headers: { "content-type": "application/json", ...headers } });
+  return { app, metrics, lines, seen, post, drain: () => (isReady = false) };
+};
+const inject = redirected(
+  {
+    gateway: "g/gw",
+    assignments: [{ target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] }, forward: "mssql", host: "gw.g.svc", port: 1433 }],
+    operations: [{ op: "add", path: "/metadata/labels/x", value: "s3cret" }],
+    changed: [{ container: "flowgen", env: "MSSQL_HOST", change: "set" }],
+    warnings: ["w".repeat(200)],
+  },
+  "enforce",
+);
+
+t.test("inject: allowed, with a JSON Patch, warnings of at most 120 characters and notes for the audit log", async (t) => {
+  const { post, lines, seen, metrics } = setup(inject);
+  const response = await post(review);
+  t.equal(response.statusCode, 200);
+  const body = response.json<{ response: { patch: string; warnings: string[] } }>();
+  t.match(body, {
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    response: {
+      uid: "259120e5-f956-4bca-9b8c-883a20777fb6",
+      allowed: true,
+      patchType: "JSONPatch",
+      auditAnnotations: { outcome: "inject", reason: "injected", gateway: "g/gw", targets: "10.0.0.5:1433=gw.g.svc:1433", env: "flowgen/MSSQL_HOST" },
+    },
+  });
+  t.strictSame(JSON.parse(Buffer.from(body.response.patch, "base64").toString()), inject.operations);
+  t.strictSame(body.response.warnings.map((warning) => warning.length), [120]);
+  t.match(seen, [{ namespace: "team-a", dryRun: false }]);
+  t.equal(lines.length, 1, "one line an admission");
+  t.match(JSON.parse(lines[0] ?? ""), { uid: "259120e5-f956-4bca-9b8c-883a20777fb6", namespace: "team-a", pod: "flowgen-9cbd598c6-", outcome: "inject", reason: "injected", gateway: "g/gw", ms: Number, msg: "admission" });
+  t.notMatch(lines.join(), /s3cret/);
+  t.match(await metrics.registry.metrics(), /flowgen_gateway_admissions_total\{outcome="inject",reason="injected"\} 1/);
+});
+
+t.test("the other outcomes", async (t) => {
+  const skip = (await setup(skipped("not-annotated")).post(review)).json<{ response: unknown }>();
+  t.strictSame(skip.response, { uid: "259120e5-f956-4bca-9b8c-883a20777fb6", allowed: true });
+  const rejection = refused(reject("target-forbidden", "x"), "enforce", "g/gw");
+  t.match((await setup(rejection).post(review)).json(), { response: { allowed: false, status: { code: 403, reason: "target-forbidden", message: /^target-forbidden: x: the target is not/ } } });
+  t.match((await setup(refused(reject("target-forbidden", "x"), "audit")).post(review)).json(), { response: { allowed: true, warnings: [/^audit: would be rejected: x/], auditAnnotations: { outcome: "audit", reason: "target-forbidden" } } });
+  for (const [reason, code] of [["deadline", 504], ["api-error", 503]] as const) {
+    const { post, lines } = setup(failed(reason, "cannot get pods", "g/gw"));
+    const response = await post(review);
+    t.equal(response.statusCode, code, "no review: failurePolicy decides");
+    t.match(response.json(), { error: /cannot get pods/ });
+    t.match(JSON.parse(lines[0] ?? ""), { level: 50, outcome: "fail", reason });
+  }
+});
+
+t.test("what is not the creation of a pod is skipped without a look", async (t) => {
+  const { post, seen } = setup(inject);
+  const others = [
+    fixture("review-deployment-create.json"),
+    edited((copy) => (copy.request["operation"] = "UPDATE")),
+    edited((copy) => (copy.request["subResource"] = "ephemeralcontainers")),
+  ];
+  for (const other of others) t.match((await post(other)).json(), { response: { allowed: true, patch: undefined } });
+  t.strictSame(seen, []);
+  t.match((await post(edited((copy) => (copy.request["dryRun"] = true)))).json(), { response: { allowed: true } });
+  t.match(seen, [{ dryRun: true }]);
+});
+
+t.test("a body that is not a review of this version: 400 with the reason", async (t) => {
+  const { post, lines, seen } = setup(inject);
+  const bad: [body: string, reason: RegExp][] = [
+    ["", /not JSON|empty/i],
+    ["{", /the body is not JSON/],
+    ["null", /not an AdmissionReview/],
+    ["[]", /not an AdmissionReview/],
+    ["{}", /not an AdmissionReview: apiVersion/],
+    [edited((copy) => (copy.apiVersion = "admission.k8s.io/v1beta1")), /v1beta1 is not spoken, only admission\.k8s\.io\/v1: list it in the webhook's admissionReviewVersions/],
+    [edited((copy) => (copy.apiVersion = "v1")), /apiVersion: "v1" is not admission\.k8s\.io\/v1/],
+    [edited((copy) => (copy.kind = "Pod")), /not an AdmissionReview: kind/],
+    [edited((copy) => delete copy.request["uid"]), /request\.uid/],
+    [edited((copy) => (copy.request["object"] = { metadata: {}, spec: {} })), /not a pod: request\.object\.spec\.containers/],
+  ];
+  for (const [body, reason] of bad) {
+    const response = await post(body);
+    t.equal(response.statusCode, 400, body.slice(0, 60));
+    t.match(response.json(), { error: reason });
+  }
+  t.strictSame([lines, seen], [[], []]);
+});
+
+t.test("media type, size, method and path", async (t) => {
+  const { app, post } = setup(inject);
+  t.equal((await post(review, { "content-type": "application/yaml" })).statusCode, 415);
+  t.equal((await post(review, { "content-type": "application/json; charset=utf-8" })).statusCode, 200);
+  const large = (size: number) => edited((copy) => (copy["request"]["oldObject"] = "x".repeat(size)));
+  t.equal((await post(large(6 << 20))).statusCode, 200, "object and old object of 3 MiB each");
+  t.equal((await post(large(8 << 20))).statusCode, 413);
+  t.equal((await app.inject({ method: "GET", url: "/mutate" })).statusCode, 404);
+  const proto = review.replace('"annotations": {', '"annotations": {"__proto__": "x",');
+  t.not(proto, review);
+  t.equal((await post(proto)).statusCode, 200, "a key __proto__ is a key");
+});
+
+t.test("healthy while it runs, ready until it drains", async (t) => {
+  const { app, drain } = setup(inject);
+  t.equal((await app.inject("/healthz")).statusCode, 200);
+  t.equal((await app.inject("/readyz")).statusCode, 200);
+  drain();
+  t.equal((await app.inject("/readyz")).statusCode, 503);
+  t.equal((await app.inject("/healthz")).statusCode, 200);
+});
+
+t.test("a bug answers 500 and says nothing of the inside", async (t) => {
+  const { post, lines } = setup(() => Promise.reject(new Error("boom s3cret")));
+  const response = await post(review);
+  t.equal(response.statusCode, 500);
+  t.strictSame(response.json(), { error: "internal error" });
+  t.match(lines.join(), /request failed/);
+});
+
+t.test("the deadline is the request's timeout less a margin", async (t) => {
+  const cases: [timeout: unknown, ms: number][] = [["10s", 9000], ["1s", 800], ["500ms", 400], ["1m", 29_000], ["1m30s", 29_000], ["2.5s", 2000], [undefined, 9000], ["", 9000], ["0s", 9000], ["x", 9000], [["10s"], 9000]];
+  for (const [timeout, ms] of cases) t.equal(deadlineMs(timeout), ms, String(timeout));
+  const { post, seen } = setup(
+    () => new Promise((resolve) => {
+      const { signal } = seen[0] as { signal: AbortSignal };
+      signal.addEventListener("abort", () => resolve(failed("deadline", "x", "g/gw")));
+    }),
+  );
+  t.equal((await post(review, {}, "/mutate?timeout=20ms")).statusCode, 504);
+});
