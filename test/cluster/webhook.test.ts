@@ -1,0 +1,174 @@
+// The main job on a real API server: ReplicaSets make pods, the API server asks the webhook, the gateway's objects appear.
+import { readFileSync } from "node:fs";
+import t from "tap";
+import type { Pod } from "../../src/core/pod.ts";
+import { startControlPlane } from "./control-plane.ts";
+import { freePorts } from "./ports.ts";
+import { install, kubectl as run } from "./webhook.ts";
+
+const example = (name: string): string => readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8");
+const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
+
+const controlPlane = await startControlPlane();
+t.teardown(controlPlane.stop);
+const kubectl = (args: readonly string[], input = ""): Promise<string> => run(controlPlane, args, input);
+const get = async <T>(...args: string[]): Promise<T> => JSON.parse(await kubectl(["get", ...args, "-o", "json"])) as T;
+type List<T> = { readonly items: readonly T[] };
+
+/** Asks again until there is an answer, for at most 20 s: what is waited for are controllers. */
+const eventually = async <T>(ask: () => Promise<T | undefined>): Promise<T> => {
+  for (let tries = 0; tries < 100; tries += 1) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
+  throw new Error("waited for 20 s");
+};
+const podsOf = (namespace: string, instance: string, count: number): Promise<readonly Pod[]> =>
+  eventually(async () => {
+    const { items } = await get<List<Pod>>(
+      "pods",
+      `--namespace=${namespace}`,
+      "-l",
+      `app.kubernetes.io/instance=${instance}`,
+    );
+    return items.length === count ? items : undefined;
+  });
+
+const [port = 0] = await freePorts(1);
+const installed = await install(controlPlane, example("webhook-config.yaml"), port);
+for (const namespace of ["team-a", "team-b"]) await kubectl(["create", "namespace", namespace]);
+
+t.test("the examples on a real API server", async (t) => {
+  const webhook = await installed.start();
+  t.teardown(webhook.stop);
+  await kubectl(["apply", "-f", "-"], example("flowgen-deployments.yaml"));
+
+  const pods = await podsOf("team-a", "flowgen", 3);
+  for (const pod of pods) {
+    t.match(pod.spec.containers[0]?.env, [
+      { name: "POD_NAME" },
+      { name: "MSSQL_HOST", value: HOST },
+      { name: "MSSQL_PORT", value: "1433" },
+      { name: "DATABASE_URL", value: `postgres://app:s3cret@${HOST}:5432/prod` },
+      { name: "NATS_TOKEN" },
+    ]);
+    t.match(pod.metadata.labels, {
+      "flowgen.io/gateway": "flowgen-wireguard-gateway",
+      "target.flowgen.io/mssql": "true",
+      "target.flowgen.io/postgres": "true",
+    });
+    t.match(JSON.parse(pod.metadata.annotations?.["flowgen.io/gateway-status"] ?? "{}"), {
+      targets: { "10.0.0.5:1433": `${HOST}:1433` },
+    });
+  }
+  const [report] = await podsOf("team-b", "flowgen-reports", 1);
+  t.match(
+    report?.spec.containers[0]?.env?.filter(({ name }) => name.startsWith("WAREHOUSE")),
+    [{ value: HOST }, { value: "1434" }],
+  );
+  const [careful] = await podsOf("team-a", "flowgen-careful", 1);
+  t.match(
+    careful?.spec.containers[0]?.env,
+    [{ name: "FTP_HOST", value: "files.corp.example.com" }],
+    "audit mode changes nothing",
+  );
+
+  const refused = await eventually(async () => {
+    const { items } = await get<List<{ reason: string; message: string }>>("events", "--namespace=team-b");
+    return items.find(({ reason }) => reason === "FailedCreate")?.message;
+  });
+  t.match(
+    refused,
+    /pods\.flowgen\.io.* denied the request: target-forbidden: flowgen\.io\/private-targets\[0\]: 169\.254\.169\.254 is link-local/,
+  );
+
+  const service = await get<{ spec: { ports: { name: string; port: number; targetPort: number }[] } }>(
+    "service",
+    "flowgen-wireguard-gateway",
+    "--namespace=flowgen-gateway",
+  );
+  t.strictSame(service.spec.ports.map(({ name, port, targetPort }) => [name, port, targetPort]).sort(), [
+    ["mssql", 1433, 1433],
+    ["postgres", 5432, 5432],
+    ["warehouse", 1434, 1434],
+  ]);
+  t.match(await get("deployment", "flowgen-wireguard-gateway", "--namespace=flowgen-gateway"), {
+    metadata: { generation: 1 },
+    spec: { replicas: 1, strategy: { type: "Recreate" } },
+  });
+  t.match(await get("networkpolicy", "flowgen-wireguard-gateway", "--namespace=flowgen-gateway"), {
+    spec: { ingress: [{}, {}, {}] },
+  });
+  const metrics = await webhook.metrics();
+  t.match(metrics, /flowgen_gateway_admissions_total\{outcome="inject",reason="injected"\} 4/);
+  t.match(metrics, /flowgen_gateway_forwards\{gateway="flowgen-gateway\/flowgen-wireguard-gateway"\} 3/);
+  t.notMatch(JSON.stringify(webhook.log), /s3cret/);
+});
+
+t.test("a server-side dry run of a pod gives the same patch and writes nothing", async (t) => {
+  const webhook = await installed.start();
+  t.teardown(webhook.stop);
+  const objects = async (): Promise<readonly string[]> => {
+    const { items } = await get<List<{ kind: string; metadata: { name: string; resourceVersion: string } }>>(
+      "configmaps,services,deployments,networkpolicies,events",
+      "--namespace=flowgen-gateway",
+    );
+    return items.map(({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`);
+  };
+  const pod = JSON.stringify({
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: {
+      name: "new",
+      namespace: "team-a",
+      labels: { "app.kubernetes.io/name": "flowgen" },
+      annotations: { "flowgen.io/private-targets": "other=10.0.0.8:1433" },
+    },
+    spec: { containers: [{ name: "flowgen", image: "x", env: [{ name: "OTHER", value: "10.0.0.8:1433" }] }] },
+  });
+  const before = await objects();
+  const dry = JSON.parse(await kubectl(["create", "--dry-run=server", "-o", "json", "-f", "-"], pod)) as Pod;
+  t.match(dry.spec.containers[0]?.env, [{ name: "OTHER", value: `${HOST}:1435` }]);
+  t.strictSame(await objects(), before);
+});
+
+t.test(
+  "no webhook: pods without the annotation start, annotated ones wait and come by themselves once it is back",
+  async (t) => {
+    const deployment = (name: string, annotations: object): string =>
+      JSON.stringify({
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        metadata: { name, namespace: "team-a" },
+        spec: {
+          selector: { matchLabels: { "app.kubernetes.io/instance": name } },
+          template: {
+            metadata: {
+              labels: { "app.kubernetes.io/name": "flowgen", "app.kubernetes.io/instance": name },
+              annotations,
+            },
+            spec: { containers: [{ name: "flowgen", image: "x" }] },
+          },
+        },
+      });
+    await kubectl(["apply", "-f", "-"], deployment("plain", {}));
+    await podsOf("team-a", "plain", 1);
+    await kubectl(["apply", "-f", "-"], deployment("waiting", { "flowgen.io/private-targets": "mssql=10.0.0.5:1433" }));
+    const message = await eventually(async () => {
+      const { items } = await get<List<{ message: string; involvedObject: { name: string } }>>(
+        "events",
+        "--namespace=team-a",
+      );
+      return items.find(
+        ({ involvedObject, message }) =>
+          involvedObject.name.startsWith("waiting") && message.includes("failed calling webhook"),
+      )?.message;
+    });
+    t.match(message, /failed calling webhook "pods\.flowgen\.io"/);
+    const webhook = await installed.start();
+    t.teardown(webhook.stop);
+    const [pod] = await podsOf("team-a", "waiting", 1);
+    t.match(pod?.metadata.labels, { "target.flowgen.io/mssql": "true" });
+  },
+);
