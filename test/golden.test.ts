@@ -23,7 +23,17 @@ const answer = (admission: Admission) => {
     const value = "value" in operation ? { value: operation.value } : {};
     return { op: operation.op, path: operation.path, ...value };
   });
-  return JSON.parse(JSON.stringify({ outcome, reason, message, gateway, patch, warnings, auditAnnotations: auditAnnotations(admission) })) as object;
+  return JSON.parse(
+    JSON.stringify({
+      outcome,
+      reason,
+      message,
+      gateway,
+      patch,
+      warnings,
+      auditAnnotations: auditAnnotations(admission),
+    }),
+  ) as object;
 };
 
 for (const name of readdirSync(folder)) {
@@ -36,7 +46,8 @@ for (const name of readdirSync(folder)) {
     const { signal } = new AbortController();
     const admission = await admit({ pod, namespace, dryRun: false, signal }, { config, provision, version: "1.2.3" });
     const got = answer(admission);
-    if (process.env["GOLDEN"] === "write") writeFileSync(file, `${text.split(/^---$/m)[0]}---\n${stringify(got, { lineWidth: 0 })}`);
+    if (process.env["GOLDEN"] === "write")
+      writeFileSync(file, `${text.split(/^---$/m)[0]}---\n${stringify(got, { lineWidth: 0 })}`);
     else t.strictSame(got, expected);
     t.notMatch(JSON.stringify({ ...got, patch: [] }), /s3cret/, "no password outside the patch");
     t.ok(admission.warnings.every((warning) => warning.length <= 120));

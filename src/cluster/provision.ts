@@ -1,22 +1,14 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, PlacedGateway } from "../core/config.ts";
-import { allocate, type Forward, type Table, withStaticForwards } from "../core/forwards.ts";
-import type { Scripts } from "../core/manifests.ts";
+import { allocate, type Given, type Table, withStaticForwards } from "../core/forwards.ts";
+import { type Scripts, tableName } from "../core/manifests.ts";
 import type { Want } from "../core/plan.ts";
 import type { Rejection } from "../core/reasons.ts";
 import type { Assignment } from "../core/target.ts";
 import { dnsName } from "../core/words.ts";
-import { type Cluster, ClusterError, deadlineExceeded, isConflict, isTransient } from "./cluster.ts";
-import {
-  type Applied,
-  converge,
-  type ConvergeEvents,
-  type GatewayObjects,
-  readGateway,
-  tableOf,
-  wakeKubelet,
-  writeTableObject,
-} from "./gateway-objects.ts";
+import { type Cluster, isConflict, isTransient, orDeadline } from "./cluster.ts";
+import { type Applied, converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
+import { type GatewayObjects, readGateway, tableOf, writeTableObject } from "./gateway-objects.ts";
+import { delayMs, sleepUnless, whenAllAbort } from "./waiting.ts";
 
 /** An assignment that the table backs, or why there is none. Failed I/O is a ClusterError. */
 export type Provisioned = { readonly kind: "assigned"; readonly assignments: readonly Assignment[] } | Rejection;
@@ -52,12 +44,14 @@ export const CACHE_MS = 30_000;
 const MAX_ATTEMPTS = 12;
 
 type Job = Request & { readonly settle: (result: Provisioned) => void; readonly fail: (error: unknown) => void };
+/** Jobs that one write of the table serves: one config, one gateway. */
+type Batch = { readonly config: Config; readonly gateway: PlacedGateway; readonly jobs: readonly Job[] };
 /** One gateway's work in this process: what it knows, what waits, what it applied. */
 type Lane = {
-  known?: { config: Config; table: Table; readAt: number };
+  known?: { readonly config: Config; readonly table: Table; readonly readAt: number };
   queue: Job[];
   isBusy: boolean;
-  applied: Applied;
+  readonly applied: Applied;
 };
 
 /**
@@ -67,92 +61,93 @@ type Lane = {
  * `resourceVersion`: who loses reads and allocates again.
  */
 export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): Provisioner => {
-  const { scripts, events = {}, now = () => performance.now(), random = Math.random, pause = defaultPause } = options;
+  const { scripts, events = {}, now = () => performance.now(), random = Math.random, pause = sleepUnless } = options;
   const lanes = new Map<string, Lane>();
 
-  const attempt = async (lane: Lane, jobs: readonly Job[], signal: AbortSignal): Promise<readonly Provisioned[]> => {
-    const [first] = jobs;
-    if (first === undefined) return [];
-    const { config, gateway } = first;
+  const attempt = async (lane: Lane, { config, gateway, jobs }: Batch, signal: AbortSignal): Promise<Round> => {
     const readAt = now();
     const objects = await readGateway(cluster, gateway, signal);
-    const state = allocateAll(objects, jobs, (omitted) => events.omitted?.(gateway, omitted));
-    if (state.kind === "reject") return jobs.map(() => state);
-    if (state.results.some((result) => result.kind === "assigned")) {
-      await write(lane, { config, gateway, table: state.table, isNew: state.isNew }, objects, signal);
-      lane.known = { config, table: state.table, readAt };
-      events.table?.(gateway, state.table);
-    }
-    return state.results;
-  };
-
-  const write = async (
-    lane: Lane,
-    { config, gateway, table, isNew }: { config: Config; gateway: PlacedGateway; table: Table; isNew: boolean },
-    objects: GatewayObjects,
-    signal: AbortSignal,
-  ): Promise<void> => {
-    const desired = { gateway, table, scripts, podSelector: config.podSelector };
-    const written = isNew ? await writeTableObject(cluster, gateway, table, objects, signal) : undefined;
+    const round = allocateAll(objects, gateway, jobs);
+    if (round.kind === "reject" || round.results.every(({ result }) => result.kind === "reject")) return round;
+    const { table } = round;
+    if (round.omitted.length > 0) events.omitted?.(gateway, round.omitted);
+    const written = round.isNew ? await writeTableObject(cluster, gateway, table, objects, signal) : undefined;
     await Promise.all([
-      converge(cluster, desired, objects, lane.applied, signal, events),
-      written && wakeKubelet(cluster, gateway, written.metadata.resourceVersion ?? "", signal),
+      converge(
+        cluster,
+        { gateway, table, scripts, podSelector: config.podSelector },
+        objects,
+        lane.applied,
+        signal,
+        events,
+      ),
+      written && wakeKubelet(cluster, gateway, written, signal),
     ]);
+    lane.known = { config, table, readAt };
+    events.table?.(gateway, table);
+    return round;
   };
 
-  const withRetries = async (lane: Lane, jobs: readonly Job[]): Promise<readonly Provisioned[]> => {
-    const signal = whenAllAbort(jobs.map((job) => job.signal));
+  const withRetries = async (lane: Lane, batch: Batch): Promise<Round> => {
+    const signal = whenAllAbort(batch.jobs.map((job) => job.signal));
     for (let attempts = 1; ; attempts += 1) {
       try {
-        return await attempt(lane, jobs, signal);
+        return await attempt(lane, batch, signal);
       } catch (error) {
-        const gateway = jobs[0]?.gateway;
-        if (isConflict(error) && gateway !== undefined) events.conflict?.(gateway);
+        if (isConflict(error)) events.conflict?.(batch.gateway);
         if (attempts >= MAX_ATTEMPTS || !(isConflict(error) || isTransient(error))) throw error;
         await pause(delayMs(error, attempts, random()), signal);
       }
     }
   };
 
+  const serve = async (lane: Lane, batch: Batch): Promise<void> => {
+    try {
+      const round = await withRetries(lane, batch);
+      if (round.kind === "reject") batch.jobs.forEach((job) => job.settle(round));
+      else round.results.forEach(({ request, result }) => request.settle(result));
+    } catch (error) {
+      batch.jobs.forEach((job) => job.fail(error));
+    }
+  };
+
   const drain = async (lane: Lane): Promise<void> => {
     lane.isBusy = true;
-    while (lane.queue.length > 0) {
-      const waiting = lane.queue.splice(0);
-      // After a config reload old and new requests may wait together; one write serves one config and kind.
-      const [head] = waiting;
-      const jobs = waiting.filter((job) => job.config === head?.config);
-      lane.queue.push(...waiting.filter((job) => job.config !== head?.config));
-      try {
-        const results = await withRetries(lane, jobs);
-        jobs.forEach((job, index) => job.settle(results[index] as Provisioned));
-      } catch (error) {
-        jobs.forEach((job) => job.fail(error));
-      }
+    for (let [head] = lane.queue; head !== undefined; [head] = lane.queue) {
+      // After a reload requests of the old config and of the new one may wait together.
+      const { config, gateway } = head;
+      const jobs = lane.queue.filter((job) => job.config === config);
+      lane.queue = lane.queue.filter((job) => job.config !== config);
+      await serve(lane, { config, gateway, jobs });
     }
     lane.isBusy = false;
   };
 
-  const preview = async (request: Request): Promise<Provisioned> => {
-    const objects = await readGateway(cluster, request.gateway, request.signal);
-    const state = allocateAll(objects, [request]);
-    return state.kind === "reject" ? state : (state.results[0] as Provisioned);
-  };
-
   return async (request) => {
     const { gateway, config, wants, signal } = request;
-    const key = `${gateway.namespace}/${gateway.name}`;
-    const lane: Lane = lanes.get(key) ?? { queue: [], isBusy: false, applied: new Map() };
-    lanes.set(key, lane);
-    const known = lane.known;
-    if (known !== undefined && known.config === config && now() - known.readAt <= CACHE_MS) {
+    const lane = laneOf(lanes, gateway);
+    const { known } = lane;
+    if (known?.config === config && now() - known.readAt <= CACHE_MS) {
       const warm = allocate(known.table, gateway, wants);
-      if (warm.kind === "allocated" && warm.table === known.table) return assigned(request, warm.forwards);
+      if (warm.kind === "allocated" && warm.table === known.table) return assigned(gateway, warm.given);
     }
-    if (!request.write) return await preview(request);
+    if (!request.write) return previewOf(await readGateway(cluster, gateway, signal), gateway, wants);
     const outcome = new Promise<Provisioned>((settle, fail) => lane.queue.push({ ...request, settle, fail }));
     if (!lane.isBusy) void drain(lane);
-    return await orAbort(outcome, request, signal);
+    return await orDeadline(
+      outcome,
+      "apply",
+      { kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) },
+      signal,
+    );
   };
+};
+
+const laneOf = (lanes: Map<string, Lane>, { namespace, name }: PlacedGateway): Lane => {
+  const key = `${namespace}/${name}`;
+  const lane = lanes.get(key) ?? { queue: [], isBusy: false, applied: new Map() };
+  lanes.set(key, lane);
+  return lane;
 };
 
 type Round =
@@ -160,72 +155,51 @@ type Round =
   | {
       readonly kind: "round";
       readonly table: Table;
-      /** Not what the API server has. */ readonly isNew: boolean;
-      readonly results: readonly Provisioned[];
+      /** Not what the API server has. */
+      readonly isNew: boolean;
+      readonly results: readonly { readonly request: Job; readonly result: Provisioned }[];
+      /** Static forwards that cannot be had. */
+      readonly omitted: readonly string[];
     };
 
 /** Folds the requests over the table that was read; one that is refused changes nothing for the others. */
-const allocateAll = (
-  objects: GatewayObjects,
-  requests: readonly Request[],
-  onOmitted: (forwards: readonly string[]) => void = () => undefined,
-): Round => {
+const allocateAll = (objects: GatewayObjects, gateway: PlacedGateway, requests: readonly Job[]): Round => {
   const read = tableOf(objects);
-  const [first] = requests;
-  if (read.kind === "reject" || first === undefined)
-    return read.kind === "reject" ? read : { kind: "round", table: read.table, isNew: false, results: [] };
-  const start = withStaticForwards(read.table, first.gateway);
-  if (start.omitted.length > 0) onOmitted(start.omitted);
-  let table = start.table;
-  const results = requests.map((request): Provisioned => {
-    const allocation = allocate(table, request.gateway, request.wants);
-    if (allocation.kind === "reject") return allocation;
+  if (read.kind === "reject") return read;
+  const start = withStaticForwards(read.table, gateway);
+  let { table } = start;
+  const results = requests.map((request) => {
+    const allocation = allocate(table, gateway, request.wants);
+    if (allocation.kind === "reject") return { request, result: allocation };
     table = allocation.table;
-    return assigned(request, allocation.forwards);
+    return { request, result: assigned(gateway, allocation.given) };
   });
-  return { kind: "round", table, isNew: table !== read.table || objects.table === undefined, results };
-};
-
-const assigned = ({ gateway, wants }: Request, forwards: readonly Forward[]): Provisioned => ({
-  kind: "assigned",
-  assignments: wants.flatMap(({ target }, index) => {
-    const forward = forwards[index];
-    return forward === undefined
-      ? []
-      : [{ target, forward: forward.name, host: dnsName(gateway), port: forward.servicePort }];
-  }),
-});
-
-/** Exponential with full jitter (10 ms doubling to 1 s), or what the API server asks for. */
-const delayMs = (error: unknown, attempts: number, random: number): number =>
-  (error instanceof ClusterError ? error.retryAfterMs : undefined) ?? random * Math.min(1000, 10 * 2 ** attempts);
-
-const defaultPause = (ms: number, signal: AbortSignal): Promise<unknown> =>
-  sleep(ms, undefined, { signal, ref: false });
-
-/** Aborts when the last of them has: a shared write goes on while anybody still waits for it. */
-const whenAllAbort = (signals: readonly AbortSignal[]): AbortSignal => {
-  const controller = new AbortController();
-  let waiting = signals.length;
-  const one = (): void => {
-    waiting -= 1;
-    if (waiting === 0) controller.abort();
+  return {
+    kind: "round",
+    table,
+    isNew: table !== read.table || objects.table === undefined,
+    results,
+    omitted: start.omitted,
   };
-  for (const signal of signals) {
-    if (signal.aborted) one();
-    else signal.addEventListener("abort", one, { once: true });
-  }
-  return controller.signal;
 };
 
-const orAbort = (outcome: Promise<Provisioned>, { gateway }: Request, signal: AbortSignal): Promise<Provisioned> =>
-  new Promise((resolve, reject) => {
-    const onAbort = (): void => {
-      reject(
-        deadlineExceeded("apply", { kind: "ConfigMap", namespace: gateway.namespace, name: gateway.name }, signal),
-      );
-    };
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    outcome.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
+/** What the answer would be; the allocation is thrown away. */
+const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, wants: readonly Want[]): Provisioned => {
+  const read = tableOf(objects);
+  if (read.kind === "reject") return read;
+  const allocation = allocate(withStaticForwards(read.table, gateway).table, gateway, wants);
+  return allocation.kind === "reject" ? allocation : assigned(gateway, allocation.given);
+};
+
+const assigned = (gateway: PlacedGateway, given: readonly Given[]): Provisioned => {
+  const host = dnsName(gateway);
+  return {
+    kind: "assigned",
+    assignments: given.map(({ target, forward }) => ({
+      target,
+      forward: forward.name,
+      host,
+      port: forward.servicePort,
+    })),
+  };
+};

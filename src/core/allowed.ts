@@ -8,13 +8,13 @@ export type AllowedTarget = { readonly port?: number } & (
   | { readonly kind: "suffix"; readonly suffix: string }
 );
 
-const PORT = /^(.*):([1-9]\d{0,4})$/;
-
+/** `host:port`, or `[host]:port`, which an IPv6 host needs; what is neither is a host alone. */
 const splitPort = (text: string): { host: string; port?: number } => {
-  const bracketed = /^\[([^\]]*)\](?::([1-9]\d{0,4}))?$/.exec(text);
-  if (bracketed) return { host: bracketed[1] ?? "", ...(bracketed[2] !== undefined && { port: Number(bracketed[2]) }) };
-  const ported = PORT.exec(text);
-  return ported && !ported[1]?.includes(":") ? { host: ported[1] ?? "", port: Number(ported[2]) } : { host: text };
+  const port = /:([1-9]\d{0,4})$/.exec(text)?.[1];
+  const host = port === undefined ? text : text.slice(0, -port.length - 1);
+  if (host.startsWith("[") && host.endsWith("]"))
+    return { host: host.slice(1, -1), ...(port !== undefined && { port: Number(port) }) };
+  return port === undefined || host.includes(":") ? { host: text } : { host, port: Number(port) };
 };
 
 /**

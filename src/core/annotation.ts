@@ -106,13 +106,13 @@ const readYaml = (text: string): Read => {
 
 const firstLine = (text: string): string =>
   text
-    .split("\n", 1)[0]
-    ?.replace(/[^\x20-\x7e]/g, "?")
-    .slice(0, 120) ?? "";
+    .replace(/\n.*/s, "")
+    .replace(/[^\x20-\x7e]/g, "?")
+    .slice(0, 120);
 
 const isShortList = (text: string): boolean =>
   !/^(-\s|---|[{])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
-const firstItem = (text: string): string => text.slice(0, 300).split(/[,\n]/, 1)[0]?.trim() ?? "";
+const firstItem = (text: string): string => text.replace(/[,\n].*/s, "").trim();
 
 /** The details say what to do already: the code's own sentence would add nothing. */
 const invalid = (details: readonly string[]): Rejection => ({

@@ -129,9 +129,15 @@ const clashes = (tunnels: readonly z.infer<typeof tunnel>[]): [path: PropertyKey
     targetHost: (forward) => `${forward.tunnel} ${forward.targetHost} ${forward.targetPort}`,
   };
   return Object.entries(keys).flatMap(([field, key]) =>
-    repeated(all.map(key)).map(([index, first, value]): [PropertyKey[], string] => {
-      const other = `${all[first]?.tunnel} ${all[first]?.name}`;
-      return [[...(all[index]?.at ?? []), field], `${quote(value)} is taken by the forward ${quote(other)}`];
+    all.flatMap((forward, index): [PropertyKey[], string][] => {
+      const other = all.slice(0, index).find((earlier) => key(earlier) === key(forward));
+      if (other === undefined) return [];
+      return [
+        [
+          [...forward.at, field],
+          `${quote(key(forward))} is taken by the forward ${quote(`${other.tunnel} ${other.name}`)}`,
+        ],
+      ];
     }),
   );
 };
@@ -173,7 +179,7 @@ export type ConfigReading =
 export const readConfig = (yaml: string): ConfigReading => {
   const document = parseDocument(yaml);
   const [error] = document.errors;
-  if (error !== undefined) return { kind: "invalid", problems: [`not YAML: ${error.message.split("\n", 1)[0] ?? ""}`] };
+  if (error !== undefined) return { kind: "invalid", problems: [`not YAML: ${error.message.replace(/\n.*/s, "")}`] };
   const parsed = config.safeParse(document.toJS());
   if (!parsed.success) return { kind: "invalid", problems: issueTexts("", parsed.error) };
   return { kind: "config", config: parsed.data };

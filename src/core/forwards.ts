@@ -4,7 +4,7 @@ import type { Want } from "./plan.ts";
 import { readHost } from "./host.ts";
 import { reject, type Rejection } from "./reasons.ts";
 import { dnsLabel, issueTexts, port, strict } from "./schema.ts";
-import { address } from "./target.ts";
+import { address, type Target } from "./target.ts";
 
 const forward = strict({
   name: dnsLabel,
@@ -62,11 +62,14 @@ const parseJson = (json: string): unknown => {
   }
 };
 
+/** A target and the forward that it has. */
+export type Given = { readonly target: Target; readonly forward: Forward };
+
 type Allocation =
   | {
       readonly kind: "allocated";
       readonly table: Table;
-      /** One per want, in its order. */ readonly forwards: readonly Forward[];
+      /** One per want, in its order. */ readonly given: readonly Given[];
     }
   | Rejection;
 
@@ -101,19 +104,25 @@ type Entry = {
   readonly isFixed: boolean;
 };
 
-const add = (forwards: readonly Forward[], entry: Entry): Forward | "service-port-taken" | "gateway-full" => {
+type Added =
+  | { readonly kind: "added"; readonly forward: Forward }
+  | { readonly kind: "taken"; readonly by: Forward }
+  | { readonly kind: "full" };
+
+const add = (forwards: readonly Forward[], entry: Entry): Added => {
+  const holder = entry.isFixed ? forwards.find((item) => item.servicePort === entry.servicePort) : undefined;
+  if (holder !== undefined) return { kind: "taken", by: holder };
   const servicePorts = new Set(forwards.map((item) => item.servicePort));
-  if (entry.isFixed && servicePorts.has(entry.servicePort)) return "service-port-taken";
   const servicePort = nextFree(
     servicePorts,
     entry.servicePort,
     entry.servicePort < FIRST_LISTEN_PORT ? 1 : FIRST_LISTEN_PORT,
   );
   const listenPort = nextFree(new Set(forwards.map((item) => item.listenPort)), entry.listenPort, FIRST_LISTEN_PORT);
-  if (servicePort === undefined || listenPort === undefined) return "gateway-full";
+  if (servicePort === undefined || listenPort === undefined) return { kind: "full" };
   const name = freeName(new Set(forwards.map((item) => item.name)), entry.name);
   const { tunnel, targetHost, targetPort } = entry;
-  return { name, tunnel, targetHost, targetPort, listenPort, servicePort };
+  return { kind: "added", forward: { name, tunnel, targetHost, targetPort, listenPort, servicePort } };
 };
 
 /**
@@ -131,8 +140,8 @@ export const withStaticForwards = (
       if (forwards.some((other) => isFor(other, tunnel.name, item.targetHost, item.targetPort))) continue;
       const servicePort = item.servicePort ?? item.port;
       const added = add(forwards, { ...item, tunnel: tunnel.name, listenPort: item.port, servicePort, isFixed: true });
-      if (typeof added === "string") omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
-      else forwards.push(added);
+      if (added.kind === "added") forwards.push(added.forward);
+      else omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
     }
   }
   return { table: forwards.length === table.forwards.length ? table : { version: 1, forwards }, omitted };
@@ -145,7 +154,7 @@ export const withStaticForwards = (
  */
 export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[]): Allocation => {
   const forwards = [...table.forwards];
-  const given: Forward[] = [];
+  const given: Given[] = [];
   let isChanged = false;
   for (const { target, tunnel } of wants) {
     const what = address(target.host, target.port);
@@ -160,7 +169,7 @@ export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[])
       }
       const { unusedSince, ...used } = existing;
       if (unusedSince !== undefined) [forwards[at], isChanged] = [used, true];
-      given.push(used);
+      given.push({ target, forward: used });
       continue;
     }
     if (forwards.length >= gateway.maxForwards) {
@@ -178,17 +187,16 @@ export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[])
       servicePort: target.servicePort ?? target.port,
       isFixed: target.servicePort !== undefined,
     });
-    if (added === "service-port-taken") {
-      const holder = forwards.find((item) => item.servicePort === target.servicePort);
+    if (added.kind === "taken") {
       return reject(
-        added,
-        `${target.name}.servicePort: ${target.servicePort} leads to the target of ${holder?.name ?? "another forward"}`,
+        "service-port-taken",
+        `${target.name}.servicePort: ${added.by.servicePort} leads to the target of ${added.by.name}`,
       );
     }
-    if (added === "gateway-full") return reject(added, `${target.name}: no port is free`);
-    forwards.push(added);
-    given.push(added);
+    if (added.kind === "full") return reject("gateway-full", `${target.name}: no port is free`);
+    forwards.push(added.forward);
+    given.push({ target, forward: added.forward });
     isChanged = true;
   }
-  return { kind: "allocated", table: isChanged ? { version: 1, forwards } : table, forwards: given };
+  return { kind: "allocated", table: isChanged ? { version: 1, forwards } : table, given };
 };

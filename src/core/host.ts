@@ -30,12 +30,11 @@ const readIPv6 = (text: string): HostReading => {
 
 const readName = (text: string): HostReading => {
   const name = text.toLowerCase().replace(/\.$/, "");
-  const labels = name.split(".");
-  if (NUMBER.test(labels.at(-1) ?? "")) {
+  if (NUMBER.test(name.replace(/^.*\./, ""))) {
     return invalid("not an IPv4 address of four decimal numbers without leading zeros", asUrlHost(name));
   }
   if (name.length > 253) return invalid("longer than the 253 characters of a DNS name");
-  const bad = labels.find((label) => !LABEL.test(label));
+  const bad = name.split(".").find((label) => !LABEL.test(label));
   if (bad === undefined) return { kind: "name", host: name };
   const ascii = /[^\x20-\x7e]/.test(text) ? asUrlHost(text) : undefined;
   return invalid(

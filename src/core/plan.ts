@@ -1,12 +1,11 @@
-import { grants } from "./allowed.ts";
 import { readTargets } from "./annotation.ts";
-import type { Config, Gateway, Mode, PlacedGateway, Tunnel } from "./config.ts";
-import { forbiddenHost } from "./host.ts";
+import { findGateway, findTunnel } from "./choose.ts";
+import type { Config, Mode, PlacedGateway } from "./config.ts";
 import type { Pod } from "./pod.ts";
 import { reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { redirectEnv } from "./redirect.ts";
 import { quote } from "./schema.ts";
-import { address, type Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { annotation, dnsName, TARGET_LABEL_PREFIX } from "./words.ts";
 
 /** A target with the tunnel that carries it. */
@@ -74,7 +73,7 @@ export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
     if (targetsText === undefined) return skip("not-annotated");
     return mode === "disabled" ? skip("disabled") : skip("not-flowgen", notFlowgen(config));
   }
-  return planTargets(pod, namespace, config, mode, targetsText);
+  return planTargets({ pod, namespace, annotations, targets: targetsText }, config, mode);
 };
 
 const skip = (reason: SkipCode, ...warnings: readonly string[]): Plan => ({ kind: "skip", reason, warnings });
@@ -86,9 +85,19 @@ const notFlowgen = (config: Config): string => {
   return `${annotation.targets} does nothing: the pod lacks ${selector}`.slice(0, 120);
 };
 
-const planTargets = (pod: Pod, namespace: string, config: Config, mode: Config["mode"], text: string): Plan => {
-  const annotations = pod.metadata.annotations ?? {};
-  const read = readTargets(text);
+type Annotated = {
+  readonly pod: Pod;
+  readonly namespace: string;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly targets: string;
+};
+
+const planTargets = (
+  { pod, namespace, annotations, targets }: Annotated,
+  config: Config,
+  mode: Config["mode"],
+): Plan => {
+  const read = readTargets(targets);
   if (read.kind === "reject") return { ...read, mode };
   const gateway = findGateway(config, namespace, annotations[annotation.gateway]);
   if (gateway.kind === "reject") return { ...gateway, mode };
@@ -107,65 +116,6 @@ const planTargets = (pod: Pod, namespace: string, config: Config, mode: Config["
   const srv = srvRejection(pod, gateway.gateway, wants);
   if (srv !== undefined) return { ...srv, mode };
   return { kind: "plan", mode, gateway: gateway.gateway, wants, warnings: dnsWarnings(pod) };
-};
-
-const findGateway = (
-  config: Config,
-  namespace: string,
-  wished: string | undefined,
-): { readonly kind: "gateway"; readonly gateway: PlacedGateway } | Rejection => {
-  const enabled = config.gateways.filter((item) => item.enabled);
-  const name = wished ?? config.defaultGateway;
-  const gateway = enabled.find((item) => item.name === name);
-  if (gateway !== undefined) return { kind: "gateway", gateway: placed(gateway, namespace) };
-  const where = wished === undefined ? "the config's defaultGateway" : annotation.gateway;
-  return reject(
-    "gateway-unknown",
-    `${where}: ${quote(name)} is none of ${enabled.map((item) => item.name).join(", ")}`,
-  );
-};
-
-const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
-  ...gateway,
-  namespace: gateway.namespace ?? namespace,
-});
-
-const mayUse = (tunnel: Tunnel, namespace: string): boolean => tunnel.namespaces?.includes(namespace) ?? true;
-
-/** A static forward is an admin's grant of its own target; anything else needs a line of allowedTargets. */
-const carries = (tunnel: Tunnel, target: Target): boolean =>
-  tunnel.allowedTargets.some((allowed) => grants(allowed, target.host, target.port)) ||
-  tunnel.portForwards.some((forward) => forward.targetHost === target.host && forward.targetPort === target.port);
-
-const findTunnel = (
-  gateway: Gateway,
-  namespace: string,
-  target: Target,
-  podTunnel: string | undefined,
-  where: string,
-): { readonly kind: "tunnel"; readonly name: string } | Rejection => {
-  const what = `${where}: ${address(target.host, target.port)}`;
-  const forbidden = forbiddenHost(target.host);
-  if (forbidden !== undefined) return reject("target-forbidden", `${where}: ${forbidden}`);
-  const wished = target.tunnel ?? podTunnel;
-  const named = wished === undefined ? gateway.tunnels : gateway.tunnels.filter((tunnel) => tunnel.name === wished);
-  if (named.length === 0) {
-    const at = target.tunnel === undefined ? annotation.tunnel : `${where}.tunnel`;
-    const known = gateway.tunnels.map((tunnel) => tunnel.name).join(", ");
-    return reject("tunnel-unknown", `${at}: ${quote(wished)} is none of ${gateway.name}'s: ${known}`);
-  }
-  const able = named.filter((tunnel) => carries(tunnel, target));
-  if (able.length === 0)
-    return reject("target-not-allowed", `${what} through ${named.map((tunnel) => tunnel.name).join(", ")}`);
-  const [only, ...others] = able.filter((tunnel) => mayUse(tunnel, namespace));
-  if (only === undefined)
-    return reject(
-      "tunnel-namespace",
-      `${what} from namespace ${namespace} through ${able.map((tunnel) => tunnel.name).join(", ")}`,
-    );
-  if (others.length > 0)
-    return reject("tunnel-ambiguous", `${what}: ${[only, ...others].map((tunnel) => tunnel.name).join(", ")}`);
-  return { kind: "tunnel", name: only.name };
 };
 
 /** Said before anything is provisioned: a pod that cannot be redirected must not leave a forward behind. */

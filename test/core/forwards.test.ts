@@ -24,7 +24,7 @@ const want = (name: string, host: string, port: number, servicePort?: number, tu
 const allocated = (table: Table, wants: readonly Want[], from = gateway) => {
   const result = allocate(table, from, wants);
   if (result.kind === "reject") throw new Error(result.message);
-  return result;
+  return { ...result, forwards: result.given.map(({ forward }) => forward) };
 };
 
 t.test("the documented example and the documented collision", async (t) => {

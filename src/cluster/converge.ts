@@ -1,0 +1,121 @@
+import { createHash } from "node:crypto";
+import type { Config, PlacedGateway } from "../core/config.ts";
+import type { Table } from "../core/forwards.ts";
+import {
+  deploymentManifest,
+  type Manifest,
+  networkPolicyManifest,
+  podLabels,
+  type Scripts,
+  scriptsManifest,
+  serviceManifest,
+} from "../core/manifests.ts";
+import { MANAGER } from "../core/words.ts";
+import { type Cluster, type KubeObject, refOf } from "./cluster.ts";
+import { type GatewayObjects, locked } from "./gateway-objects.ts";
+
+const TEMPLATE_ANNOTATION = "flowgen.io/template";
+const TABLE_ANNOTATION = "flowgen.io/table";
+
+/**
+ * What this process applied last, by object: the version that it got and what was in it. An object that still has that
+ * version needs no second apply, and one that anybody touched gets one, which repairs drift. Losing it costs an apply that
+ * changes nothing.
+ */
+export type Applied = Map<string, string>;
+
+export type ConvergeEvents = { readonly restart?: (gateway: PlacedGateway, why: string) => void };
+
+/** Brings the derived objects to the table by server-side apply. The scripts come first: the pod cannot start without them. */
+export const converge = async (
+  cluster: Cluster,
+  desired: {
+    readonly gateway: PlacedGateway;
+    readonly table: Table;
+    readonly scripts: Scripts;
+    readonly podSelector: Config["podSelector"];
+  },
+  objects: GatewayObjects,
+  applied: Applied,
+  signal: AbortSignal,
+  events: ConvergeEvents = {},
+): Promise<void> => {
+  const { gateway, table, scripts } = desired;
+  const bring = async (read: KubeObject | undefined, manifest: Manifest, isLocked = true): Promise<void> => {
+    const key = `${manifest.kind} ${manifest.metadata.namespace}/${manifest.metadata.name}`;
+    const content = JSON.stringify(manifest);
+    const mark = ({ metadata }: KubeObject): string => [metadata.uid, metadata.resourceVersion, content].join(" ");
+    if (read !== undefined && applied.get(key) === mark(read)) return;
+    applied.set(
+      key,
+      mark(await cluster.apply(isLocked || read === undefined ? locked(manifest, read) : manifest, signal)),
+    );
+  };
+  const deployment = withTemplateHash(deploymentManifest(gateway, scripts));
+  if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
+    events.restart?.(gateway, RESTART);
+    await bestEffort(cluster.create(restartEvent(objects.deployment), signal));
+  }
+  await bring(objects.scripts, scriptsManifest(gateway, scripts));
+  await Promise.all([
+    // Not locked: its status changes all the time, and nothing in it depends on the table.
+    bring(objects.deployment, deployment, false),
+    bring(objects.service, serviceManifest(gateway, table)),
+    bring(objects.networkPolicy, networkPolicyManifest(gateway, table, desired.podSelector)),
+  ]);
+};
+
+const withTemplateHash = (manifest: Manifest): Manifest => {
+  const hash = createHash("sha256").update(JSON.stringify(manifest["spec"])).digest("hex").slice(0, 16);
+  return { ...manifest, metadata: { ...manifest.metadata, annotations: { [TEMPLATE_ANNOTATION]: hash } } };
+};
+
+const isRestart = (read: KubeObject, next: Manifest): boolean =>
+  read.metadata.annotations?.[TEMPLATE_ANNOTATION] !== next.metadata.annotations?.[TEMPLATE_ANNOTATION];
+
+const RESTART = "the gateway's config, images or scripts changed: its pod is replaced";
+
+/** With Recreate a changed template is an outage of seconds for all who use the gateway: said before it happens. */
+const restartEvent = ({ apiVersion, kind, metadata: { name, namespace, uid } }: KubeObject): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Event",
+  metadata: { generateName: `${name}-`, namespace },
+  involvedObject: { apiVersion, kind, name, namespace, uid },
+  type: "Normal",
+  reason: "GatewayRestart",
+  message: RESTART,
+  reportingComponent: MANAGER,
+  source: { component: MANAGER },
+});
+
+/**
+ * Touches an annotation of the gateway's pods: the kubelet then refreshes their ConfigMap volume at once, not within 60-90 s.
+ * A convenience: a failure is not the admission's.
+ */
+export const wakeKubelet = async (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  table: KubeObject,
+  signal: AbortSignal,
+): Promise<void> => {
+  const touch = async (): Promise<void> => {
+    const pods = await cluster.list("Pod", gateway.namespace, podLabels(gateway), signal);
+    await Promise.all(
+      pods.map(refOf).map(({ name, namespace }) =>
+        cluster.apply(
+          {
+            apiVersion: "v1",
+            kind: "Pod",
+            metadata: { name, namespace, annotations: { [TABLE_ANNOTATION]: String(table.metadata.resourceVersion) } },
+          },
+          signal,
+        ),
+      ),
+    );
+  };
+  await bestEffort(touch());
+};
+
+const bestEffort = async (work: Promise<unknown>): Promise<void> => {
+  await work.catch(() => undefined);
+};

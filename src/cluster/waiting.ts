@@ -1,0 +1,24 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { ClusterError } from "./cluster.ts";
+
+/** Exponential with full jitter (10 ms doubling to 1 s), or what the API server asks for. */
+export const delayMs = (error: unknown, attempts: number, random: number): number =>
+  (error instanceof ClusterError ? error.retryAfterMs : undefined) ?? random * Math.min(1000, 10 * 2 ** attempts);
+
+/** Sleeps; rejects when `signal` aborts. */
+export const sleepUnless = (ms: number, signal: AbortSignal): Promise<unknown> => sleep(ms, undefined, { signal });
+
+/** Aborts when the last of them has: a shared write goes on while anybody still waits for it. */
+export const whenAllAbort = (signals: readonly AbortSignal[]): AbortSignal => {
+  const controller = new AbortController();
+  let waiting = signals.length;
+  const one = (): void => {
+    waiting -= 1;
+    if (waiting === 0) controller.abort();
+  };
+  for (const signal of signals) {
+    if (signal.aborted) one();
+    else signal.addEventListener("abort", one, { once: true });
+  }
+  return controller.signal;
+};

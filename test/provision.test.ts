@@ -1,0 +1,168 @@
+import t from "tap";
+import { ClusterError } from "../src/cluster/cluster.ts";
+import { createMemoryCluster, type MemoryOptions } from "../src/cluster/memory.ts";
+import { fault } from "../src/cluster/memory-store.ts";
+import { createProvisioner, type ProvisionEvents, type ProvisionOptions } from "../src/cluster/provision.ts";
+import { delayMs, sleepUnless, whenAllAbort } from "../src/cluster/waiting.ts";
+import { loadScripts } from "../src/cluster/scripts.ts";
+import type { Want } from "../src/core/plan.ts";
+import { configOf, gatewayOf, scripts, wantOf } from "./helpers.ts";
+
+const config = configOf(`
+gateways:
+  - namespace: flowgen-gateway
+    tunnels: [{name: wg0, secretName: a, portForwards: [{name: static, port: 1433, targetHost: 10.0.0.9, targetPort: 1433}]}]
+`);
+const { signal } = new AbortController();
+
+const setup = (options: Partial<ProvisionOptions> = {}, memory: MemoryOptions = {}) => {
+  const cluster = createMemoryCluster(memory);
+  const provision = createProvisioner(cluster, { scripts, ...options });
+  return {
+    cluster,
+    ask: (wants: readonly Want[], more: { write?: boolean; config?: typeof config } = {}) => {
+      const using = more.config ?? config;
+      return provision({ config: using, gateway: gatewayOf(using), wants, write: more.write ?? true, signal });
+    },
+  };
+};
+
+t.test("static forwards come first; one that cannot be had is told, once there is something to write", async (t) => {
+  const omitted: string[][] = [];
+  const events: ProvisionEvents = { omitted: (_gateway, forwards) => omitted.push([...forwards]) };
+  const webhook = setup({ events });
+  t.match(
+    await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)]),
+    { assignments: [{ port: 1434 }] },
+    "1433 is the static one's",
+  );
+  t.strictSame(omitted, []);
+  const other = configOf(
+    "gateways: [{namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: a, portForwards: [{name: late, port: 1434, targetHost: 10.0.0.8, targetPort: 1}]}]}]",
+  );
+  t.match(await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)], { config: other }), { assignments: [{ port: 1434 }] });
+  t.strictSame(omitted, [["wg0/late: service port 1434 is taken"]]);
+});
+
+t.test("conflicts, table sizes and restarts are told", async (t) => {
+  const told: string[] = [];
+  let conflicts = 2;
+  const webhook = setup(
+    {
+      random: () => 0,
+      events: {
+        conflict: ({ name }) => told.push(`conflict ${name}`),
+        table: (_gateway, { forwards }) => told.push(`table ${forwards.length}`),
+        restart: (_gateway, why) => told.push(why),
+      },
+    },
+    {
+      before: (call) => {
+        if (call.verb === "apply" && conflicts-- > 0) throw fault(call, 409, "Conflict", "changed");
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  t.strictSame(told, ["conflict flowgen-wireguard-gateway", "conflict flowgen-wireguard-gateway", "table 2"]);
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)], {
+    config: configOf(
+      "gateways: [{namespace: flowgen-gateway, nodeSelector: {disk: ssd}, tunnels: [{name: wg0, secretName: a}]}]",
+    ),
+  });
+  t.match(told.slice(3), [/its pod is replaced/, "table 2"]);
+});
+
+t.test("retries are bounded, and what cannot be mended by one is not retried", async (t) => {
+  const failing = (code: number) => {
+    let calls = 0;
+    const webhook = setup(
+      { random: () => 0 },
+      {
+        before: (call) => {
+          calls += 1;
+          throw fault(call, code, "Nope", "no");
+        },
+      },
+    );
+    return { webhook, calls: () => calls };
+  };
+  const busy = failing(503);
+  await t.rejects(busy.webhook.ask([wantOf("a", "10.0.0.5", 1)]), { code: 503 });
+  t.equal(busy.calls(), 4 * 12, "the first read of twelve attempts");
+  const denied = failing(403);
+  await t.rejects(denied.webhook.ask([wantOf("a", "10.0.0.5", 1)]), { code: 403 });
+  t.equal(denied.calls(), 4);
+});
+
+t.test("a preview is refused as the real thing would be", async (t) => {
+  const webhook = setup();
+  await webhook.cluster.create(
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "flowgen-wireguard-gateway-forwards", namespace: "flowgen-gateway" },
+      data: {},
+    },
+    signal,
+  );
+  t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)], { write: false }), { reason: "not-ours" });
+  t.match(await setup().ask([wantOf("a", "10.0.0.5", 1, 1433)], { write: false }), { reason: "service-port-taken" });
+  t.match(await setup().ask([wantOf("a", "10.0.0.5", 1433)], { write: false }), { assignments: [{ port: 1434 }] });
+});
+
+t.test("an emptied table of ours is refused, not started anew", async (t) => {
+  const webhook = setup();
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  webhook.cluster.edit(
+    "kubectl-edit",
+    { kind: "ConfigMap", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway-forwards" },
+    ({ data: _, ...object }) => object,
+  );
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1)]), { reason: "table-invalid" });
+});
+
+t.test("requests of an old config and of a new one that wait together are each served by theirs", async (t) => {
+  const webhook = setup();
+  const newer = configOf(
+    "gateways: [{namespace: flowgen-gateway, maxForwards: 1, tunnels: [{name: wg0, secretName: a}]}]",
+  );
+  const answers = await Promise.all([
+    webhook.ask([wantOf("a", "10.0.0.5", 1)]),
+    webhook.ask([wantOf("b", "10.0.0.6", 1)]),
+    webhook.ask([wantOf("c", "10.0.0.7", 1)], { config: newer }),
+  ]);
+  t.match(answers, [{ kind: "assigned" }, { kind: "assigned" }, { reason: "gateway-full" }]);
+});
+
+t.test("waiting", async (t) => {
+  const error = (retryAfterMs?: number) =>
+    new ClusterError({
+      verb: "get",
+      ref: { kind: "Pod", namespace: "", name: "" },
+      code: 429,
+      reason: "x",
+      says: "y",
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    });
+  t.equal(delayMs(error(1500), 1, 0.5), 1500, "as the API server asks");
+  t.strictSame(
+    [1, 2, 20].map((attempts) => delayMs(error(), attempts, 0.5)),
+    [10, 20, 500],
+  );
+  t.equal(delayMs(new Error("x"), 1, 0.5), 10);
+  const controllers = [new AbortController(), new AbortController()];
+  const all = whenAllAbort(controllers.map((controller) => controller.signal));
+  controllers[0]?.abort();
+  t.notOk(all.aborted);
+  controllers[1]?.abort();
+  t.ok(all.aborted);
+  t.ok(whenAllAbort([AbortSignal.abort()]).aborted);
+  await t.rejects(sleepUnless(60_000, AbortSignal.abort()), { name: "AbortError" });
+});
+
+t.test("the scripts are those of src/gateway, with a hash over them", async (t) => {
+  const loaded = loadScripts();
+  t.match(Object.keys(loaded.files), ["forward.sh", "normalise.sh", "probe.sh", "setup.sh", "tunnel.sh"]);
+  t.match(loaded.hash, /^[0-9a-f]{16}$/);
+});
