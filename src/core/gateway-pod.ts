@@ -9,10 +9,20 @@ const DRAIN = 10;
 const GRACE = DRAIN + 5;
 
 const script = (name: string, ...args: readonly string[]): readonly string[] => ["sh", `${SCRIPTS}/${name}`, ...args];
-const probe = (question: "ready" | "live"): unknown => ({
-  exec: { command: script("probe.sh", question) },
-  timeoutSeconds: 5,
-});
+/** `probe.sh` says for either container whether it is ready or alive; why so, it says itself. */
+const probes = (part: "tunnel" | "forward"): Readonly<Record<string, unknown>> => {
+  const exec = (question: "ready" | "live"): unknown => ({ command: script("probe.sh", question, part) });
+  return {
+    readinessProbe: { exec: exec("ready"), timeoutSeconds: 5, periodSeconds: 5, failureThreshold: 1 },
+    livenessProbe: {
+      exec: exec("live"),
+      timeoutSeconds: 5,
+      periodSeconds: 10,
+      failureThreshold: 3,
+      initialDelaySeconds: 10,
+    },
+  };
+};
 
 const mount = (name: string, mountPath: string, readOnly = true): unknown => ({
   name,
@@ -63,8 +73,7 @@ const wireguard = (gateway: PlacedGateway): unknown => ({
     dnsMount(false),
     mount("tun", "/dev/net/tun", false),
   ],
-  readinessProbe: { ...(probe("ready") as object), periodSeconds: 5, failureThreshold: 1 },
-  livenessProbe: { ...(probe("live") as object), initialDelaySeconds: 10, periodSeconds: 10, failureThreshold: 3 },
+  ...probes("tunnel"),
 });
 
 const portForward = (gateway: PlacedGateway): unknown => ({
@@ -84,6 +93,7 @@ const portForward = (gateway: PlacedGateway): unknown => ({
   },
   resources: gateway.socat.resources,
   volumeMounts: [scriptsMount, tableMount, dnsMount(true), mount("tmp", "/tmp", false)],
+  ...probes("forward"),
 });
 
 /** A missing Secret stops its own tunnel only, so it is optional; keys never touch a disk. */

@@ -24,6 +24,7 @@ set -u
 ALIVE=nodelay,keepalive,keepidle=60,keepintvl=10,keepcnt=3,setsockopt=6:18:30000
 
 log() { echo "forward: $*" >&2; }
+is_running() { [ -n "$1" ] && kill -0 "$1" 2>/dev/null; } # to busybox, no pid is the script's own group
 nap() { sleep "$1" & wait $!; } # a trap interrupts `wait`, not `sleep`
 
 is_number() { case $1 in '' | 0* | *[!0-9]* | ??????*) return 1 ;; esac; [ "$1" -ge "$2" ] && [ "$1" -le "$3" ]; }
@@ -36,12 +37,15 @@ is_ipv4() {
   [ $# -eq 4 ] || return
   for octet; do [ "$octet" = 0 ] || is_number "$octet" 1 255 || return; done
 }
-is_ipv6() { case $1 in *[!0-9a-fA-F:.]* | ????????????????????????????????????????*) return 1 ;; *:*:*) ;; *) return 1 ;; esac; }
+is_ipv6() { case $1 in *[!0-9a-fA-F:.]*) return 1 ;; *:*:*) [ ${#1} -le 45 ] ;; *) return 1 ;; esac; }
 is_address() { is_ipv4 "$1" || is_ipv6 "$1"; }
-is_name() { case $1 in -* | .* | *..* | *[!A-Za-z0-9.-]*) return 1 ;; *[A-Za-z]*) [ ${#1} -le 200 ] ;; *) return 1 ;; esac; }
+is_name() {
+  case $1 in -* | .* | *..* | *[!A-Za-z0-9.-]*) return 1 ;; *[A-Za-z]*) [ ${#1} -le 200 ] ;; *) return 1 ;; esac
+}
 is_tunnel() { case $1 in '' | .* | -* | *[!A-Za-z0-9_=+.-]* | ????????????????*) return 1 ;; esac; }
 is_forward() { # LISTEN HOST PORT TUNNEL [MORE]
-  is_number "$1" 1024 65535 && is_number "$3" 1 65535 && is_tunnel "$4" && [ -z "$5" ] && { is_address "$2" || is_name "$2"; }
+  is_number "$1" 1024 65535 && is_number "$3" 1 65535 && is_tunnel "$4" && [ -z "$5" ] || return
+  is_address "$2" || is_name "$2"
 }
 
 # --- names ---
@@ -107,15 +111,15 @@ recall() { # LISTEN: what runs there; sets pid and the used_ variables, empty wh
 stop() { # LISTEN: the listener alone; waits until the port is free, whatever signal comes in between
   recall "$1"
   rm -f "$STATE_DIR/$1"
-  while kill "$pid" 2>/dev/null; do wait "$pid"; done
+  while is_running "$pid"; do kill "$pid"; wait "$pid"; done
 }
 
 start() { # LISTEN ADDRESS PORT TUNNEL
   from=TCP4-LISTEN:$1 to=TCP4:$2:$3
   [ ! -e /proc/net/if_inet6 ] || from=TCP6-LISTEN:$1,ipv6only=0
   ! is_ipv6 "$2" || to=TCP6:[$2]:$3
-  # setsid: a signal to the group never reaches sessions. -t30: late replies after a half-close. A dead target: 10 s.
-  setsid "$SOCAT" -t30 "$from,fork,reuseaddr,backlog=1024,$ALIVE" "$to,so-bindtodevice=$4,connect-timeout=10,$ALIVE" &
+  # setsid: a signal to the group never reaches sessions. -t30: late replies after a half-close. A dead target: 8 s.
+  setsid "$SOCAT" -t30 "$from,fork,reuseaddr,backlog=1024,$ALIVE" "$to,so-bindtodevice=$4,connect-timeout=8,$ALIVE" &
   echo "$! $2 $3 $4" >"$STATE_DIR/$1"
   log "$1 -> $2 port $3 by $4"
 }
@@ -127,10 +131,10 @@ reconcile() { # makes the listeners what the table says
     is_number "$listen" 1024 65535 || { [ -z "$listen" ] || complain "no listen port"; continue; }
     case $wanted in *" $listen "*) complain "port $listen is taken by a line above"; continue ;; esac
     wanted="$wanted$listen "
-    is_forward "$listen" "$host" "$port" "$tunnel" "$more" || { complain "not 'listenPort host port tunnel'"; continue; }
+    is_forward "$listen" "$host" "$port" "$tunnel" "$more" || { complain "not valid"; continue; }
     recall "$listen"
     choose_address "$host" "$tunnel" || continue # not resolved yet
-    if [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; then
+    if is_running "$pid"; then
       [ "$used_address $used_port $used_tunnel" != "$address $port $tunnel" ] || continue
       stop "$listen"
     fi
@@ -144,16 +148,11 @@ reconcile() { # makes the listeners what the table says
 }
 complain() { [ "$table" = "$complained_about" ] || log "line $line is ignored: $1"; }
 
-sessions_open() {
-  for file in /proc/[0-9]*/comm; do
-    read -r name 2>/dev/null <"$file" && [ "$name" = "${SOCAT##*/}" ] && return
-  done
-  return 1
-}
+sessions_open() { grep -qxF "${SOCAT##*/}" /proc/[0-9]*/comm 2>/dev/null; }
 
 finish() { # refuse new sessions, let the others end
   trap '' TERM INT
-  kill "$resolver" 2>/dev/null
+  ! is_running "$resolver" || kill "$resolver"
   for file in "$STATE_DIR"/[0-9]*; do [ ! -e "$file" ] || stop "${file##*/}"; done
   deadline=$(($(date +%s) + DRAIN))
   while sessions_open && [ "$(date +%s)" -lt "$deadline" ]; do sleep 0.2; done
@@ -165,12 +164,12 @@ rm -f "$STATE_DIR"/*
 complained_about=none
 trap finish TERM INT
 trap : USR1 # ends the nap: the table may have changed
-resolver &
-resolver=$!
+resolver=
 # Where busybox has inotifyd, a swap of the volume (a rename in its directory) wakes at once; else within $POLL.
 inotifyd - "${FORWARDS_FILE%/*}:y" 2>/dev/null | while read -r _; do kill -USR1 $$; done &
 while :; do
   : >"$STATE_DIR/alive"
+  is_running "$resolver" || { resolver & resolver=$!; }
   if table=$(cat "$FORWARDS_FILE" 2>/dev/null); then
     reconcile
     complained_about=$table

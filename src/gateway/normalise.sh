@@ -13,37 +13,38 @@ function wrong(reason) { printf "line %d: %s\n", NR, reason | "cat >&2"; failed 
 function emit(line) { output = output line "\n" }
 function end_section() {
   if (section != "peer") return
-  if (!has_public_key) wrong("the [Peer] above has no PublicKey")
-  if (!has_keepalive) emit("PersistentKeepalive = 25")
+  if (!("publickey" in has)) wrong("the [Peer] above has no PublicKey")
+  if (!("persistentkeepalive" in has)) emit("PersistentKeepalive = 25")
 }
 function is_key(text) { return length(text) == 44 && text ~ /^[A-Za-z0-9+\/]+=$/ }
 function setting(key, value) {
-  if (key in ignored) return
+  if (key ~ /^(table|saveconfig|(pre|post)(up|down))$/) return
   if (!(key in name_of)) { wrong("unknown key (only the keys of wg-quick are known)"); return }
   if (value == "") { if (key != "allowedips") wrong(name_of[key] " is empty"); return }
   if (key ~ /key$/ && !is_key(value)) { wrong(name_of[key] " is not a WireGuard key"); return }
   if (key ~ /^(mtu|listenport)$/ && value !~ /^[0-9]+$/) { wrong(name_of[key] " is not a number"); return }
-  if (key ~ /^(address|allowedips)$/ && value !~ /^[0-9a-fA-F.:\/, \t]+$/) { wrong(name_of[key] " is not a list of addresses"); return }
+  if (key ~ /^(address|allowedips)$/ && value !~ /^[0-9a-fA-F.:\/, \t]+$/) {
+    wrong(name_of[key] " is not a list of addresses")
+    return
+  }
   if (key == "persistentkeepalive" && value ~ /^(0|off)$/) return
-  if (key == "privatekey") has_private_key = 1
-  if (key == "publickey") has_public_key = 1
-  if (key == "persistentkeepalive") has_keepalive = 1
-  if (key == "address") has_address = 1
+  has[key] = 1
   if (key ~ /^(address|dns|mtu)$/) emit("#" key " = " value)
   else emit(name_of[key] " = " value)
 }
 BEGIN {
   known = "PrivateKey ListenPort FwMark PublicKey PresharedKey AllowedIPs Endpoint PersistentKeepalive Address DNS MTU"
-  count = split(known, names, " ")
-  for (i = 1; i <= count; i++) name_of[tolower(names[i])] = names[i]
-  count = split("table saveconfig preup postup predown postdown", names, " ")
-  for (i = 1; i <= count; i++) ignored[names[i]] = 1
+  for (count = split(known, names, " "); count > 0; count--) name_of[tolower(names[count])] = names[count]
 }
 NR == 1 { sub(/^\357\273\277/, "") }
 { sub(/#.*/, ""); gsub(/^[ \t]+|[ \t\r]+$/, "") }
 $0 == "" { next }
 tolower($0) == "[interface]" { end_section(); section = "interface"; emit("[Interface]"); next }
-tolower($0) == "[peer]" { end_section(); section = "peer"; peers++; has_public_key = has_keepalive = 0; emit("[Peer]"); next }
+tolower($0) == "[peer]" {
+  end_section(); section = "peer"; peers++; emit("[Peer]")
+  delete has["publickey"]; delete has["persistentkeepalive"]
+  next
+}
 section == "" { wrong("text before the first [Interface]"); next }
 !match($0, /^[A-Za-z]+[ \t]*[:=]/) { wrong("not a section and not Key = value"); next }
 {
@@ -53,8 +54,8 @@ section == "" { wrong("text before the first [Interface]"); next }
 }
 END {
   end_section()
-  if (!has_private_key) wrong("no PrivateKey")
-  if (!has_address) wrong("no Address")
+  if (!("privatekey" in has)) wrong("no PrivateKey")
+  if (!("address" in has)) wrong("no Address")
   if (!peers) wrong("no [Peer]")
   if (failed) exit 1
   printf "%s", output

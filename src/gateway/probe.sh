@@ -16,6 +16,7 @@ fresh() { [ -n "$(find "$1" -mmin -2 2>/dev/null)" ]; }
 ready_tunnel() {
   [ -r "$FORWARDS_FILE" ] || fail "no forward table yet"
   oldest=$(($(date +%s) - MAX_HANDSHAKE_AGE))
+  # shellcheck disable=SC2013 # names hold no blanks
   for tunnel in $(cut -d ' ' -f 4 "$FORWARDS_FILE" | sort -u | grep -x '[A-Za-z0-9_=+][A-Za-z0-9_=+.-]*'); do
     last=$(wg show "$tunnel" latest-handshakes 2>/dev/null | cut -f 2 | sort -n | tail -n 1)
     [ "${last:-0}" -gt "$oldest" ] || fail "tunnel $tunnel: no handshake for $MAX_HANDSHAKE_AGE s"
@@ -35,5 +36,7 @@ live_tunnel() {
 ready_forward() { [ -e "$STATE_DIR/ready" ] || fail "the forward table has not been read yet"; }
 live_forward() { fresh "$STATE_DIR/alive" || fail "forward.sh does not run"; }
 
-case ${1-} in ready | live) ;; *) fail "usage: probe.sh ready|live tunnel|forward" ;; esac
-case ${2-tunnel} in tunnel | forward) "$1_${2-tunnel}" ;; *) fail "usage: probe.sh ready|live tunnel|forward" ;; esac
+case "${1-} ${2-}" in
+  "ready tunnel" | "live tunnel" | "ready forward" | "live forward") "$1_$2" ;;
+  *) fail "usage: probe.sh ready|live tunnel|forward" ;;
+esac

@@ -1,0 +1,38 @@
+// The Secret as flowgen's documentation writes it brings its tunnel up, although its AllowedIPs cover the pod's own
+// network, the clients' and the cluster's DNS.
+import t from "tap";
+import { startGateway } from "./gateway.ts";
+import { run } from "./hosts.ts";
+import { leaks, startNetwork } from "./network.ts";
+import { startTarget, talk, untilHeard } from "./traffic.ts";
+import { documentedSecret, startVpn } from "./vpn.ts";
+
+for (const shell of ["busybox", "dash"] as const) {
+  void t.test(`the documented Secret, scripts run by ${shell}`, async (t) => {
+    const network = await startNetwork(t);
+    const vpn = await startVpn(network, "vpn-a", "192.0.2.10", ["10.0.0.5"]);
+    await startTarget(vpn.host, "10.0.0.5", 1433, "mssql");
+    const gateway = startGateway(t, network, { shell });
+    const routes = run(network.pod, "ip route show table main");
+    gateway.setSecret("wg0", documentedSecret(vpn, { endpoint: "vpn.example.com:51820" }));
+    gateway.setForwards("1433 10.0.0.5 1433 wg0");
+    gateway.start("tunnel");
+    gateway.start("forward");
+
+    const firstAnswer = await untilHeard(network, 1433, "mssql");
+    t.comment(`first answer after ${firstAnswer} ms`);
+    t.ok(gateway.probe("ready", "tunnel").ok, "ready");
+    t.ok(gateway.probe("live", "tunnel").ok, "live");
+    t.ok(gateway.probe("ready", "forward").ok && gateway.probe("live", "forward").ok, "socat container ready and live");
+    t.equal(talk(network, 1433).text, "mssql\n", "a client on another subnet of 10.0.0.0/8 is answered");
+    t.match(
+      run(network.pod, "busybox nslookup kubernetes.default.svc.cluster.local"),
+      "10.96.0.1",
+      "cluster DNS works",
+    );
+    t.equal(run(network.pod, "ip route show table main"), routes, "the main routing table is as it was");
+    t.match(run(network.pod, "ip link show wg0"), "mtu 1420", "its MTU is set");
+    t.notOk((await gateway.log()).includes(vpn.clientKeys.privateKey), "no key in the log");
+    t.equal(leaks(network), 0, "nothing else left by the pod's own network");
+  });
+}

@@ -1,0 +1,86 @@
+// Forwards come and go while others carry traffic, and what carries traffic does not notice.
+import t from "tap";
+import { setTimeout as sleep } from "node:timers/promises";
+import { attempt, run, startOn, until, type Started } from "./hosts.ts";
+import { startLab } from "./lab.ts";
+import { podAddress } from "./network.ts";
+import { postgresBin, startPostgres } from "./postgres.ts";
+import { startTalk, startTarget, untilHeard, untilRefused } from "./traffic.ts";
+
+for (const shell of ["busybox", "dash"] as const) {
+  void t.test(
+    `20 changes under load, ${shell === "dash" ? "woken by inotifyd" : "by polling"} (${shell})`,
+    async (t) => {
+      const { network, vpn, gateway } = await startLab(t, { shell });
+      await startPostgres(t, vpn.host, "10.0.0.5");
+      const base = ["7000 10.0.0.5 7000 wg0", "5432 10.0.0.5 5432 wg0"];
+      gateway.setForwards(...base);
+      await untilHeard(network, 7000, "five");
+      const database = `-h ${podAddress} -U postgres postgres`;
+      await until(
+        "PostgreSQL by the gateway",
+        () => attempt(network.client, `${postgresBin()}/psql ${database} -c 'select 1'`).status === 0,
+      );
+      run(network.client, `${postgresBin()}/pgbench -q -i ${database}`);
+
+      const pgbench = (options: string): Started =>
+        startOn(network.client, [
+          `${postgresBin()}/pgbench`,
+          ..."-S -T 120 --failures-detailed".split(" "),
+          ...options.split(" "),
+          ...database.split(" "),
+        ]);
+      const benches = [pgbench("-c 8 -j 2"), pgbench("-C -c 2 -j 1")]; // 8 long sessions, 2 clients that connect for each transaction
+      await sleep(500);
+      const accept: number[] = [];
+      const refuse: number[] = [];
+      for (let change = 0; change < 20; change++) {
+        if (change % 2 === 0) {
+          gateway.setForwards(...base, `${8000 + change} 10.0.0.5 7000 wg0`);
+          accept.push(await untilHeard(network, 8000 + change, "five"));
+        } else {
+          gateway.setForwards(...base);
+          refuse.push(await untilRefused(network, 8000 + change - 1));
+        }
+      }
+      for (const bench of benches) {
+        bench.kill("SIGALRM"); // what its own -T uses: it ends and reports
+        await bench.ended;
+        t.comment(
+          bench
+            .output()
+            .match(/.*(clients|processed|failed|tps).*/g)
+            ?.join("; "),
+        );
+        t.match(bench.output(), /failed transactions: 0 /, "no transaction failed");
+        t.notMatch(bench.output(), /aborted|error/i, "no session was lost");
+      }
+      t.comment(`accepts after ${accept.join(" ")} ms, refuses after ${refuse.join(" ")} ms`);
+      t.ok(Math.max(...accept) < 2_000, "a new forward accepts within 2 s");
+      t.ok(Math.max(...refuse) < 2_000, "a removed forward refuses within 2 s");
+    },
+  );
+}
+
+void t.test("only what changed is touched", async (t) => {
+  const { network, vpn, gateway } = await startLab(t, { privateAddresses: ["10.0.0.6"] });
+  await startTarget(vpn.host, "10.0.0.6", 7000, "six");
+  const listeners = (): string =>
+    run(network.pod, "ss -tlnpH | sed 's/.*:\\(7[0-9]*\\) .*pid=\\([0-9]*\\).*/\\1 \\2/' | sort");
+  gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.5 7000 wg0");
+  await untilHeard(network, 7001, "five");
+  const before = listeners();
+  const session = startTalk(network, 7001, { say: "still here", afterMs: 4_000, forMs: 6_000 });
+  await sleep(500);
+
+  gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.6 7000 wg0");
+  await untilHeard(network, 7001, "six");
+  t.equal(listeners().split("\n")[0], before.split("\n")[0], "the other listener is the same process");
+  gateway.setForwards("7000 10.0.0.5 7000 wg0");
+  await untilRefused(network, 7001);
+  t.equal((await session.heard).text, "five\nstill here", "a session outlives its forward");
+
+  const victim = listeners().split(" ")[1] ?? "";
+  run(network.pod, `kill -9 ${victim}`);
+  t.ok((await untilHeard(network, 7000, "five")) < 2_500, "a listener that was killed is started again");
+});

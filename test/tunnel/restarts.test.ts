@@ -1,0 +1,126 @@
+// Whatever is killed comes back by itself in the same pod, and the end of the pod is orderly.
+import t from "tap";
+import { setTimeout as sleep } from "node:timers/promises";
+import { run, startOn, until } from "./hosts.ts";
+import type { Container } from "./gateway.ts";
+import { startLab } from "./lab.ts";
+import { leaks } from "./network.ts";
+import { startTalk, talk, untilHeard, untilRefused } from "./traffic.ts";
+
+for (const shell of ["busybox", "dash"] as const) {
+  void t.test(`kill -9 (${shell})`, async (t) => {
+    const { network, gateway } = await startLab(t, { shell });
+    await untilHeard(network, 7000, "five");
+    const routes = run(network.pod, "ip route show table main");
+    const restart = async (container: Container): Promise<void> => {
+      await gateway.stop(container, "SIGKILL");
+      gateway.start(container);
+    };
+    // Processes of the pod are found below the container's first one: other pods of this machine have the same names.
+    const kill = (container: Container, pattern: string): void => {
+      const children = run(network.pod, `ps -o pid=,args= --ppid ${gateway.pidOf(container)}`).split("\n");
+      const found = children
+        .find((line) => line.includes(pattern))
+        ?.trim()
+        .split(" ")[0];
+      if (found === undefined) throw new Error(`no ${pattern} in ${children.join("; ")}`);
+      process.kill(Number(found), "SIGKILL");
+    };
+    const steps: [string, () => void | Promise<void>][] = [
+      ["wireguard container", async () => restart("tunnel")],
+      ["socat container", async () => restart("forward")],
+      ["both containers", async () => restart("tunnel").then(async () => restart("forward"))],
+      [
+        "wireguard-go",
+        () => {
+          kill("tunnel", "wireguard-go");
+        },
+      ],
+      [
+        "a tunnel's worker",
+        () => {
+          kill("tunnel", "tunnel.sh");
+        },
+      ],
+      [
+        "a listener",
+        () => {
+          kill("forward", "socat");
+        },
+      ],
+      [
+        "the resolver",
+        () => {
+          kill("forward", "forward.sh");
+        },
+      ],
+    ];
+    for (const [what, action] of steps) {
+      await action();
+      await sleep(100);
+      const back = await untilHeard(network, 7000, "five");
+      t.ok(back < 4_000, `${what}: answers again after ${back} ms`);
+    }
+    await sleep(1_500);
+    t.equal(run(network.pod, "ip route show table main"), routes, "the main routing table is as it was");
+    t.equal(run(network.pod, "ip rule | grep -c 'oif wg0'").trim(), "1", "rules do not pile up");
+    t.ok(gateway.probe("live", "tunnel").ok && gateway.probe("live", "forward").ok, "live");
+    t.equal(leaks(network), 0, "nothing left by the pod's own network");
+  });
+
+  void t.test(`SIGTERM (${shell})`, async (t) => {
+    const { network, gateway } = await startLab(t, { shell });
+    await untilHeard(network, 7000, "five");
+    await sleep(3_000); // the sessions of this wait end
+    const [tunnel, forward] = await Promise.all([
+      gateway.stop("tunnel", "SIGTERM"),
+      gateway.stop("forward", "SIGTERM"),
+    ]);
+    t.ok(Math.max(tunnel, forward) < 2_000, `idle: both containers end after ${tunnel} and ${forward} ms`);
+    t.notMatch(run(network.pod, "ip link"), "wg0", "the identity is given up");
+
+    gateway.start("tunnel");
+    gateway.start("forward");
+    await untilHeard(network, 7000, "five");
+    const session = startTalk(network, 7000, { say: "last words", afterMs: 1_500, forMs: 2_000 });
+    await sleep(700);
+    const ends = Promise.all([gateway.stop("tunnel", "SIGTERM"), gateway.stop("forward", "SIGTERM")]);
+    await untilRefused(network, 7000);
+    t.equal((await session.heard).text, "five\nlast words", "an open session is served to its end");
+    const drained = Math.max(...(await ends));
+    t.ok(drained < 3_500, `and the containers end after it, ${drained} ms`);
+
+    gateway.start("tunnel");
+    gateway.start("forward");
+    await untilHeard(network, 7000, "five");
+    const endless = startTalk(network, 7000, { forMs: 20_000 });
+    await sleep(700);
+    const cut = Math.max(
+      ...(await Promise.all([gateway.stop("tunnel", "SIGTERM"), gateway.stop("forward", "SIGTERM")])),
+    );
+    t.ok(
+      cut > 2_000 && cut < 5_000,
+      `a session that does not end is cut after the grace period (DRAIN 3 s): ${cut} ms`,
+    );
+    t.ok(((await endless.heard).endedMs ?? Infinity) < 6_000, "and its client sees the end");
+    await until("refused", () => talk(network, 7000).error === "ECONNREFUSED");
+  });
+}
+
+void t.test("an interface that a killed container left behind is taken over", async (t) => {
+  const { network, gateway } = await startLab(t, { containers: [] });
+  startOn(network.pod, ["wireguard-go", "-f", "wg0"]); // as the kernel's would: it outlives the container
+  await until("the interface", () => run(network.pod, "wg show interfaces").includes("wg0"));
+  gateway.start("tunnel");
+  gateway.start("forward");
+  await untilHeard(network, 7000, "five");
+  const index = (): string => run(network.pod, "cat /sys/class/net/wg0/ifindex");
+  const before = index();
+  const session = startTalk(network, 7000, { say: "still here", afterMs: 3_000, forMs: 4_000 });
+  await sleep(500);
+  await gateway.stop("tunnel", "SIGKILL");
+  gateway.start("tunnel");
+  await until("the worker", async () => (await gateway.log()).includes("taken over live"));
+  t.equal(index(), before, "the same interface");
+  t.equal((await session.heard).text, "five\nstill here", "a session lives through the restart");
+});

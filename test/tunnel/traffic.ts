@@ -1,0 +1,48 @@
+// Servers behind a tunnel and clients in front of the gateway.
+import { join } from "node:path";
+import { attempt, run, startOn, until, type Host, type Started } from "./hosts.ts";
+import { podAddress, type Network } from "./network.ts";
+import type { Heard, Talk } from "./talk.ts";
+
+const script = (name: string): string[] => [process.execPath, "--no-warnings", join(import.meta.dirname, name)];
+
+export const startTarget = async (host: Host, address: string, port: number, name: string): Promise<Started> => {
+  const target = startOn(host, [...script("target.ts"), address, `${port}`, name]);
+  await until(`target ${name}`, () => target.output().includes("listening"));
+  return target;
+};
+
+export const talkAll = (network: Network, port: number, options: Partial<Talk> = {}): Heard[] => {
+  const talk: Talk = { host: podAddress, port, ...options };
+  return JSON.parse(run(network.client, [...script("talk.ts"), `'${JSON.stringify(talk)}'`].join(" "))) as Heard[];
+};
+
+export const talk = (network: Network, port: number, options: Partial<Talk> = {}): Heard =>
+  talkAll(network, port, options)[0] ?? { text: "" };
+
+// Talks while the test goes on.
+export const startTalk = (
+  network: Network,
+  port: number,
+  options: Partial<Talk> = {},
+): { readonly heard: Promise<Heard> } => {
+  const talk: Talk = { host: podAddress, port, ...options };
+  const process = startOn(network.client, [...script("talk.ts"), JSON.stringify(talk)]);
+  return { heard: process.ended.then(() => (JSON.parse(process.output()) as [Heard])[0]) };
+};
+
+// Waits until the forward on this port greets with NAME; resolves to the milliseconds it took.
+export const untilHeard = async (
+  network: Network,
+  port: number,
+  name: string,
+  milliseconds?: number,
+): Promise<number> => {
+  const request = `timeout 1 socat -t 0.1 TCP4:${podAddress}:${port},connect-timeout=1 - </dev/null`;
+  return until(`${name} on port ${port}`, () => attempt(network.client, request).output.includes(name), milliseconds);
+};
+
+export const untilRefused = async (network: Network, port: number): Promise<number> => {
+  const request = `socat -u OPEN:/dev/null TCP4:${podAddress}:${port},connect-timeout=1`;
+  return until(`port ${port} refuses`, () => attempt(network.client, request).output.includes("refused"));
+};
