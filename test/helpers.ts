@@ -14,7 +14,11 @@ export const configOf = (yaml: string): Config => {
 export const gatewayOf = (config: Config): PlacedGateway => {
   const [gateway] = config.gateways;
   if (gateway === undefined) throw new Error("the config has no gateway");
-  return { ...gateway, namespace: gateway.namespace ?? "flowgen-gateway" };
+  return {
+    ...gateway,
+    namespace: gateway.namespace ?? "flowgen-gateway",
+    isPerNamespace: gateway.namespace === undefined,
+  };
 };
 
 export const wantOf = (name: string, host: string, port: number, servicePort?: number): Want => ({

@@ -111,6 +111,62 @@ t.test("a preview is refused as the real thing would be", async (t) => {
   t.match(await setup().ask([wantOf("a", "10.0.0.5", 1433)], { write: false }), { assignments: [{ port: 1434 }] });
 });
 
+t.test("a table that was deleted is not started anew while the Service has the ports of running pods", async (t) => {
+  const webhook = setup();
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  webhook.cluster.remove({
+    kind: "ConfigMap",
+    namespace: "flowgen-gateway",
+    name: "flowgen-wireguard-gateway-forwards",
+  });
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1)]), {
+    reason: "table-invalid",
+    message: /^Service .*is missing/,
+  });
+});
+
+t.test("a derived object that is deleted between read and write is made from a new read", async (t) => {
+  let isArmed = false;
+  const ref = { kind: "Service", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
+  const webhook = setup(
+    { random: () => 0 },
+    {
+      before: (call) => {
+        if (isArmed && call.verb === "apply" && call.ref.kind === "Service") {
+          isArmed = false;
+          webhook.cluster.remove(ref);
+        }
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  isArmed = true;
+  await webhook.ask([wantOf("b", "10.0.0.6", 2)]);
+  const service = webhook.cluster.all().find(({ kind }) => kind === "Service");
+  t.strictSame((service?.["spec"] as { ports: { port: number }[] }).ports.map(({ port }) => port).sort(), [1, 1433, 2]);
+});
+
+t.test("what is not owed does not fail an admission: a pod list that hangs", async (t) => {
+  const webhook = setup({}, { before: ({ verb }) => (verb === "list" ? new Promise(() => undefined) : undefined) });
+  t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)]), { kind: "assigned" });
+});
+
+t.test("gateways of two namespaces share neither table nor cache", async (t) => {
+  const cluster = createMemoryCluster();
+  const provision = createProvisioner(cluster, { scripts });
+  const gateway = (namespace: string) => ({ ...gatewayOf(config), namespace, isPerNamespace: true });
+  const ask = (namespace: string, want: Want) =>
+    provision({ config, gateway: gateway(namespace), wants: [want], write: true, signal });
+  t.match(await ask("team-a", wantOf("a", "10.0.0.5", 2000)), {
+    assignments: [{ host: "flowgen-wireguard-gateway.team-a.svc", port: 2000 }],
+  });
+  t.match(await ask("team-b", wantOf("b", "10.0.0.6", 2000)), {
+    assignments: [{ host: "flowgen-wireguard-gateway.team-b.svc", port: 2000 }],
+  });
+  t.equal(cluster.all().filter(({ kind }) => kind === "Service").length, 2);
+});
+
 t.test("an emptied table of ours is refused, not started anew", async (t) => {
   const webhook = setup();
   await webhook.ask([wantOf("a", "10.0.0.5", 1)]);

@@ -12,11 +12,11 @@ import type { Want } from "../src/core/plan.ts";
 import { address } from "../src/core/target.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "./helpers.ts";
 
-const SCHEDULES = Number(process.env["SCHEDULES"] ?? 1000);
+const SCHEDULES = Number(process.env["SCHEDULES"] ?? 600);
 const config = configOf(`
 gateways:
   - namespace: flowgen-gateway
-    tunnels: [{name: wg0, secretName: a, portForwards: [{name: static, port: 2000, targetHost: 10.0.0.9, targetPort: 2000}]}]
+    tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "fd00::/8"], portForwards: [{name: static, port: 2000, targetHost: 10.0.0.9, targetPort: 2000}]}]
 `);
 const gateway = gatewayOf(config);
 /** Three of five want the same port, one wants it by number. */

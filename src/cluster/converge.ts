@@ -11,8 +11,8 @@ import {
   serviceManifest,
 } from "../core/manifests.ts";
 import { MANAGER } from "../core/words.ts";
-import { type Cluster, type KubeObject, refOf } from "./cluster.ts";
-import { type GatewayObjects, locked } from "./gateway-objects.ts";
+import { type Cluster, type KubeObject, type Ref, refOf } from "./cluster.ts";
+import { type GatewayObjects, identified, locked } from "./gateway-objects.ts";
 
 const TEMPLATE_ANNOTATION = "flowgen.io/template";
 const TABLE_ANNOTATION = "flowgen.io/table";
@@ -46,15 +46,14 @@ export const converge = async (
     const content = JSON.stringify(manifest);
     const mark = ({ metadata }: KubeObject): string => [metadata.uid, metadata.resourceVersion, content].join(" ");
     if (read !== undefined && applied.get(key) === mark(read)) return;
-    applied.set(
-      key,
-      mark(await cluster.apply(isLocked || read === undefined ? locked(manifest, read) : manifest, signal)),
-    );
+    const object = isLocked || read === undefined ? locked(manifest, read) : identified(manifest, read);
+    applied.set(key, mark(await cluster.apply(object, signal)));
   };
   const deployment = withTemplateHash(deploymentManifest(gateway, scripts));
   if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
     events.restart?.(gateway, RESTART);
-    await bestEffort(cluster.create(restartEvent(objects.deployment), signal));
+    const { deployment: read } = objects;
+    await bestEffort(signal, (soon) => cluster.create(restartEvent(read), soon));
   }
   await bring(objects.scripts, scriptsManifest(gateway, scripts));
   await Promise.all([
@@ -98,24 +97,19 @@ export const wakeKubelet = async (
   table: KubeObject,
   signal: AbortSignal,
 ): Promise<void> => {
-  const touch = async (): Promise<void> => {
-    const pods = await cluster.list("Pod", gateway.namespace, podLabels(gateway), signal);
-    await Promise.all(
-      pods.map(refOf).map(({ name, namespace }) =>
-        cluster.apply(
-          {
-            apiVersion: "v1",
-            kind: "Pod",
-            metadata: { name, namespace, annotations: { [TABLE_ANNOTATION]: String(table.metadata.resourceVersion) } },
-          },
-          signal,
-        ),
-      ),
-    );
-  };
-  await bestEffort(touch());
+  await bestEffort(signal, async (soon) => {
+    const pods = await cluster.list("Pod", gateway.namespace, podLabels(gateway), soon);
+    const annotations = { [TABLE_ANNOTATION]: String(table.metadata.resourceVersion) };
+    const touch = ({ name, namespace }: Ref): Promise<unknown> =>
+      cluster.apply({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, annotations } }, soon);
+    await Promise.all(pods.map((pod) => touch(refOf(pod))));
+  });
 };
 
-const bestEffort = async (work: Promise<unknown>): Promise<void> => {
-  await work.catch(() => undefined);
+/** What helps but is not owed may take a second and may fail; no admission does for it. */
+const bestEffort = async (signal: AbortSignal, work: (soon: AbortSignal) => Promise<unknown>): Promise<void> => {
+  const timer = new AbortController();
+  const timeout = setTimeout(() => timer.abort(), 1000);
+  await work(AbortSignal.any([signal, timer.signal])).catch(() => undefined);
+  clearTimeout(timeout);
 };

@@ -39,6 +39,12 @@ export const tableOf = (objects: GatewayObjects): { readonly kind: "table"; read
     (object) => object !== undefined && object.metadata.labels?.[MANAGED_BY] !== MANAGER,
   );
   if (foreign !== undefined) return reject("not-ours", nameOf(foreign));
+  if (objects.table === undefined && objects.service !== undefined) {
+    return reject(
+      "table-invalid",
+      `${nameOf(objects.service)} has ports of running pods, and its ConfigMap with the forward table is missing`,
+    );
+  }
   if (objects.table === undefined) return { kind: "table", table: emptyTable };
   const data = { ...(objects.table["data"] as Readonly<Record<string, string>> | undefined) };
   return readTable(String(data["table.json"]), `${nameOf(objects.table)} table.json`);
@@ -46,11 +52,17 @@ export const tableOf = (objects: GatewayObjects): { readonly kind: "table"; read
 
 const nameOf = ({ kind, metadata }: KubeObject): string => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
 
-/** Applied when it is the version that was read, made only when there was none. */
-export const locked = (manifest: Manifest, read: KubeObject | undefined): KubeObject => ({
+/** The object that was read and no other: without its uid, an apply to one that was deleted meanwhile would make it anew. */
+export const identified = (manifest: Manifest, { metadata: { uid } }: KubeObject): KubeObject => ({
   ...manifest,
-  metadata: { ...manifest.metadata, resourceVersion: read?.metadata.resourceVersion ?? NEVER },
+  metadata: { ...manifest.metadata, ...(uid !== undefined && { uid }) },
 });
+
+/** Applied when it is the version that was read, made only when there was none. */
+export const locked = (manifest: Manifest, read: KubeObject | undefined): KubeObject => {
+  const object = read === undefined ? manifest : identified(manifest, read);
+  return { ...object, metadata: { ...object.metadata, resourceVersion: read?.metadata.resourceVersion ?? NEVER } };
+};
 
 /** Writes the table if it is still the version that was read; 409 otherwise. */
 export const writeTableObject = (

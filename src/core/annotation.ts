@@ -8,14 +8,22 @@ import { annotation } from "./words.ts";
 
 /** More would be no hand-written annotation any more: each target costs a label of the pod and a rule of the NetworkPolicy. */
 const MAX_TARGETS = 128;
-const MAX_LENGTH = 64 * 1024;
+/** Enough for all of them; a parser fed with more of nothing but brackets would hold everybody up. */
+const MAX_LENGTH = 16 * 1024;
 
-const host = z.string({ error: "is missing: a host name or an IP address" }).transform((text, context) => {
-  const reading = readHost(text);
-  if (reading.kind !== "invalid") return reading.host;
-  context.addIssue(`${quote(text)}: ${reading.why}`);
-  return z.NEVER;
-});
+const host = z
+  .string({
+    error: ({ input }) =>
+      input === undefined
+        ? "is missing: a host name or an IP address"
+        : `${quote(input)} is not a text: put it in quotes`,
+  })
+  .transform((text, context) => {
+    const reading = readHost(text);
+    if (reading.kind !== "invalid") return reading.host;
+    context.addIssue(`${quote(text)}: ${reading.why}`);
+    return z.NEVER;
+  });
 
 /** The portable names of POSIX: what every shell and every Kubernetes version takes. */
 const envName = z
@@ -94,7 +102,7 @@ const readShortList = (text: string): Read => {
 /** YAML 1.2, of which JSON is a part. Aliases are refused: an annotation needs none and a bomb is made of them. */
 const readYaml = (text: string): Read => {
   try {
-    const document = parseDocument(text, { prettyErrors: false, logLevel: "silent" });
+    const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
     const problem = document.errors[0];
     if (problem !== undefined) return { kind: "unreadable", why: `: not YAML or JSON: ${firstLine(problem.message)}` };
     return { kind: "read", raw: document.toJS({ maxAliasCount: 0 }) as unknown };
@@ -114,12 +122,15 @@ const isShortList = (text: string): boolean =>
   !/^(-\s|---|[{])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
 const firstItem = (text: string): string => text.replace(/[,\n].*/s, "").trim();
 
-/** The details say what to do already: the code's own sentence would add nothing. */
-const invalid = (details: readonly string[]): Rejection => ({
-  kind: "reject",
-  reason: "annotation-invalid",
-  message: details.join("; "),
-});
+/**
+ * The details say what to do already: the code's own sentence would add nothing. Values are hidden when the annotation looks as if
+ * credentials had been pasted into it.
+ */
+const invalid = (details: readonly string[], text = ""): Rejection => {
+  const message = details.join("; ");
+  const hidden = /@|:\/\/|passw|pwd|secret|token/i.test(text) ? message.replace(/"[^"]*"?/g, "(hidden)") : message;
+  return { kind: "reject", reason: "annotation-invalid", message: hidden };
+};
 
 const repeated = (targets: readonly Target[]): string[] =>
   targets.flatMap((target, index) => {
@@ -144,12 +155,12 @@ export const readTargets = (
     return invalid([`${annotation.targets}: ${text.length} characters, at most ${MAX_LENGTH} are read`]);
   const trimmed = text.trim();
   const read = isShortList(trimmed) ? readShortList(trimmed) : readYaml(trimmed);
-  if (read.kind === "unreadable") return invalid([`${annotation.targets}${read.why}`]);
+  if (read.kind === "unreadable") return invalid([`${annotation.targets}${read.why}`], trimmed);
   if (Array.isArray(read.raw) && read.raw.length > MAX_TARGETS) {
     return invalid([`${annotation.targets}: ${read.raw.length} entries, at most ${MAX_TARGETS} are taken`]);
   }
   const parsed = entries.safeParse(read.raw);
-  if (!parsed.success) return invalid(issueTexts(annotation.targets, parsed.error));
+  if (!parsed.success) return invalid(issueTexts(annotation.targets, parsed.error), trimmed);
   const unsupported = parsed.data.findIndex((item) => item.redirect !== "env");
   if (unsupported >= 0) {
     const redirect = parsed.data[unsupported]?.redirect;

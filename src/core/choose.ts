@@ -26,14 +26,18 @@ export const findGateway = (
 const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
   ...gateway,
   namespace: gateway.namespace ?? namespace,
+  isPerNamespace: gateway.namespace === undefined,
 });
 
 const mayUse = (tunnel: Tunnel, namespace: string): boolean => tunnel.namespaces?.includes(namespace) ?? true;
 
-/** A static forward is an admin's grant of its own target; anything else needs a line of allowedTargets. */
-const carries = (tunnel: Tunnel, target: Target): boolean =>
-  tunnel.allowedTargets.some((allowed) => grants(allowed, target.host, target.port)) ||
-  tunnel.portForwards.some((forward) => forward.targetHost === target.host && forward.targetPort === target.port);
+/** Whether a tunnel has a static forward to the target. */
+export const isStatic = (tunnel: Tunnel, { host, port }: Pick<Target, "host" | "port">): boolean =>
+  tunnel.portForwards.some((forward) => forward.targetHost === host && forward.targetPort === port);
+
+/** Whether a tunnel may carry a target: a static forward is an admin's grant of its own target, anything else needs a line of allowedTargets. */
+export const carries = (tunnel: Tunnel, target: Pick<Target, "host" | "port">): boolean =>
+  tunnel.allowedTargets.some((allowed) => grants(allowed, target.host, target.port)) || isStatic(tunnel, target);
 
 /**
  * The tunnel that carries a target: the one that the entry or the pod names, else the only one that may. `where` names the entry in

@@ -1,22 +1,27 @@
-import { parseDocument } from "yaml";
+import { parse } from "yaml";
 import { z } from "zod";
 import { type AllowedTarget, readAllowedTarget } from "./allowed.ts";
-import { readHost } from "./host.ts";
+import { forbiddenHost, readHost } from "./host.ts";
 import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
 
 /** What Kubernetes checks itself (resources, affinity, …) passes as it is. */
 const passed = z.record(z.string(), z.unknown(), { error: "not a map of keys and values" });
 const passedList = z.array(passed, { error: "not a list of maps" });
 const text = z.string({ error: "not a text" }).min(1, "is empty");
-/** An interface name: at most 15 characters (IFNAMSIZ), and the base name of the tunnel's config file. */
-const tunnelName = text.regex(/^[A-Za-z0-9][A-Za-z0-9_=+.-]{0,14}$/, {
-  error: (issue) => `${quote(issue.input)} is not a tunnel's name: at most 15 of A-Z a-z 0-9 _ = + . -`,
+/** An interface name, at most 15 characters (IFNAMSIZ), and with `.conf` a Secret's key. */
+const tunnelName = text.regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/, {
+  error: (issue) => `${quote(issue.input)} is not a tunnel's name: at most 15 of A-Z a-z 0-9 _ . -`,
+});
+
+const namespaceName = text.regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, {
+  error: (issue) => `${quote(issue.input)} is not the name of a namespace`,
 });
 
 const canonicalHost = text.transform((value, context) => {
   const reading = readHost(value);
-  if (reading.kind !== "invalid") return reading.host;
-  context.addIssue(`${quote(value)}: ${reading.why}`);
+  const problem = reading.kind === "invalid" ? reading.why : forbiddenHost(reading.host);
+  if (reading.kind !== "invalid" && problem === undefined) return reading.host;
+  context.addIssue(`${quote(value)}: ${problem}`);
   return z.NEVER;
 });
 
@@ -46,9 +51,14 @@ const portForward = strict({
 
 const tunnel = strict({
   name: tunnelName,
-  secretName: text,
+  secretName: text.regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
+    error: (issue) => `${quote(issue.input)} is not the name of a Secret`,
+  }),
   allowedTargets: z.array(allowedTarget, { error: "not a list" }).default([]),
-  namespaces: z.array(dnsLabel, { error: "not a list of namespaces" }).optional(),
+  namespaces: z
+    .array(namespaceName, { error: "not a list of namespaces" })
+    .min(1, "names nobody: leave it out for every namespace")
+    .optional(),
   portForwards: z
     .array(portForward, { error: "not a list" })
     .nullish()
@@ -85,13 +95,13 @@ export const DEFAULT_GATEWAY = "flowgen-wireguard-gateway";
 /** The flowgen chart's `wireguardGateway` block, with its names and defaults, and what a shared gateway needs besides. */
 const gateway = strict({
   name: dnsLabel.default(DEFAULT_GATEWAY),
-  namespace: dnsLabel.optional(),
+  namespace: namespaceName.optional(),
   enabled: z.boolean({ error: "neither true nor false" }).default(true),
   tunnels: z.array(tunnel, { error: "not a list of tunnels" }).min(1, "names no tunnel"),
   image: image.prefault({}),
   imagePullSecrets: passedList.default([]),
   socat: socat.prefault({}),
-  env: passedList.default(WIREGUARD_ENV),
+  env: z.array(z.looseObject({ name: text }), { error: "not a list of env" }).default(WIREGUARD_ENV),
   resources: passed.default(WIREGUARD_RESOURCES),
   securityContext: passed.default(WIREGUARD_SECURITY),
   nodeSelector: passed.default({}),
@@ -99,9 +109,9 @@ const gateway = strict({
   affinity: passed.default({}),
   retain: duration.default(24 * 3600),
   maxForwards: z
-    .int({ error: (issue) => `${quote(issue.input)} is not a number of forwards (1-5000)` })
+    .int({ error: (issue) => `${quote(issue.input)} is not a number of forwards (1-3000)` })
     .min(1)
-    .max(5000)
+    .max(3000)
     .default(500),
 }).superRefine((value, context) => {
   repeated(value.tunnels.map((item) => item.name)).forEach(([index, first, name]) =>
@@ -109,6 +119,13 @@ const gateway = strict({
       code: "custom",
       path: ["tunnels", index, "name"],
       message: `${quote(name)} is the name of tunnels[${first}] already`,
+    }),
+  );
+  repeated(value.env.map((item) => item.name)).forEach(([index, first, name]) =>
+    context.addIssue({
+      code: "custom",
+      path: ["env", index, "name"],
+      message: `${quote(name)} is the name of env[${first}] already`,
     }),
   );
   clashes(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
@@ -169,7 +186,11 @@ export type Gateway = Config["gateways"][number];
 export type Tunnel = Gateway["tunnels"][number];
 export type Mode = Config["mode"] | "disabled";
 /** A gateway where it runs: the namespace is the config's, or else the pod's own. */
-export type PlacedGateway = Gateway & { readonly namespace: string };
+export type PlacedGateway = Gateway & {
+  readonly namespace: string;
+  /** The config names no namespace: there is one such gateway in each, for the pods of that namespace alone. */
+  readonly isPerNamespace: boolean;
+};
 
 export type ConfigReading =
   | { readonly kind: "config"; readonly config: Config }
@@ -177,10 +198,20 @@ export type ConfigReading =
 
 /** Reads the admin's config from YAML or JSON. Every problem is named by its path, with the reason and the nearest valid form. */
 export const readConfig = (yaml: string): ConfigReading => {
-  const document = parseDocument(yaml);
-  const [error] = document.errors;
-  if (error !== undefined) return { kind: "invalid", problems: [`not YAML: ${error.message.replace(/\n.*/s, "")}`] };
-  const parsed = config.safeParse(document.toJS());
+  const raw = parseYaml(yaml);
+  if (raw.kind === "invalid") return raw;
+  const parsed = config.safeParse(raw.value);
   if (!parsed.success) return { kind: "invalid", problems: issueTexts("", parsed.error) };
   return { kind: "config", config: parsed.data };
+};
+
+const parseYaml = (
+  yaml: string,
+): { readonly kind: "yaml"; readonly value: unknown } | (ConfigReading & { kind: "invalid" }) => {
+  try {
+    return { kind: "yaml", value: parse(yaml, { prettyErrors: false }) as unknown };
+  } catch (error) {
+    // Syntax, an alias of nothing, a bomb of aliases, a second document.
+    return { kind: "invalid", problems: [`not a YAML document: ${String(error).replace(/\n.*/s, "")}`] };
+  }
 };

@@ -1,20 +1,23 @@
 import { z } from "zod";
 import type { Gateway } from "./config.ts";
 import type { Want } from "./plan.ts";
-import { readHost } from "./host.ts";
+import { forbiddenHost, readHost } from "./host.ts";
 import { reject, type Rejection } from "./reasons.ts";
 import { dnsLabel, issueTexts, port, strict } from "./schema.ts";
 import { address, type Target } from "./target.ts";
+
+/** The lowest port that a process without privileges may listen on. */
+const FIRST_LISTEN_PORT = 1024;
 
 const forward = strict({
   name: dnsLabel,
   tunnel: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_=+.-]{0,14}$/),
   targetHost: z.string().refine((host) => {
     const reading = readHost(host);
-    return reading.kind !== "invalid" && reading.host === host;
-  }, "not a canonical host"),
+    return reading.kind !== "invalid" && reading.host === host && forbiddenHost(host) === undefined;
+  }, "not a canonical host of a private server"),
   targetPort: port,
-  listenPort: port,
+  listenPort: port.refine((value) => value >= FIRST_LISTEN_PORT, "below 1024"),
   servicePort: port,
   /** Set by the sweep when nothing used the forward any more (ISO 8601); an admission that uses it removes the mark. */
   unusedSince: z.string().optional(),
@@ -27,9 +30,6 @@ export type Forward = z.infer<typeof forward>;
 export type Table = z.infer<typeof tableSchema>;
 
 export const emptyTable: Table = { version: 1, forwards: [] };
-
-/** The lowest port that a process without privileges may listen on. */
-const FIRST_LISTEN_PORT = 1024;
 
 /** The ConfigMap's two keys: the truth, and made from it one line a forward for the scripts: `listenPort host port tunnel`. */
 export const writeTable = (table: Table): { readonly "table.json": string; readonly forwards: string } => ({
@@ -47,10 +47,14 @@ export const readTable = (
   const parsed = tableSchema.safeParse(parseJson(json));
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
   const { forwards } = parsed.data;
-  const shared = (["listenPort", "servicePort", "name"] as const).find(
-    (key) => new Set(forwards.map((item) => item[key])).size < forwards.length,
-  );
-  if (shared !== undefined) return reject("table-invalid", `${where}: two forwards share a ${shared}`);
+  const unique: Record<string, (item: Forward) => unknown> = {
+    listenPort: (item) => item.listenPort,
+    servicePort: (item) => item.servicePort,
+    name: (item) => item.name,
+    target: (item) => `${item.tunnel} ${address(item.targetHost, item.targetPort)}`,
+  };
+  const shared = Object.entries(unique).find(([, key]) => new Set(forwards.map(key)).size < forwards.length);
+  if (shared !== undefined) return reject("table-invalid", `${where}: two forwards share a ${shared[0]}`);
   return { kind: "table", table: parsed.data };
 };
 
@@ -137,8 +141,13 @@ export const withStaticForwards = (
   const omitted: string[] = [];
   for (const tunnel of gateway.tunnels) {
     for (const item of tunnel.portForwards) {
-      if (forwards.some((other) => isFor(other, tunnel.name, item.targetHost, item.targetPort))) continue;
       const servicePort = item.servicePort ?? item.port;
+      const existing = forwards.find((other) => isFor(other, tunnel.name, item.targetHost, item.targetPort));
+      if (existing !== undefined) {
+        if (existing.servicePort !== servicePort)
+          omitted.push(`${tunnel.name}/${item.name}: its target has the service port ${existing.servicePort} already`);
+        continue;
+      }
       const added = add(forwards, { ...item, tunnel: tunnel.name, listenPort: item.port, servicePort, isFixed: true });
       if (added.kind === "added") forwards.push(added.forward);
       else omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);

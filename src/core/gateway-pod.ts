@@ -62,7 +62,10 @@ const wireguard = (gateway: PlacedGateway): unknown => ({
   ...wireguardImage(gateway),
   name: "wireguard",
   command: script("tunnel.sh"),
-  env: [...gateway.env, { name: "DRAIN", value: String(DRAIN) }],
+  env: [
+    ...gateway.env,
+    ...(gateway.env.some(({ name }) => name === "DRAIN") ? [] : [{ name: "DRAIN", value: String(DRAIN) }]),
+  ],
   securityContext: gateway.securityContext,
   resources: gateway.resources,
   volumeMounts: [

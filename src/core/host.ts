@@ -55,15 +55,30 @@ export const readHost = (text: string): HostReading => {
   return readName(text);
 };
 
-const FORBIDDEN_RANGES = new Set(["unspecified", "broadcast", "multicast", "linkLocal", "loopback"]);
-/** The metadata service of EC2 over IPv6: a unique local address, so no range covers it. */
-const METADATA_IPV6 = "fd00:ec2::254";
+/** The last three wrap an IPv4 address in a way that only a translator or a relay undoes: no server's own address. */
+const FORBIDDEN_RANGES = new Set([
+  "unspecified",
+  "broadcast",
+  "multicast",
+  "linkLocal",
+  "loopback",
+  "rfc6145",
+  "6to4",
+  "teredo",
+]);
+/** Metadata services of EC2 and Google over IPv6, of Alibaba and Azure, which no range covers. */
+const METADATA = new Set([
+  "fd00:ec2::254",
+  "fd20:ce::254",
+  "100.100.100.200",
+  "168.63.129.16",
+  "metadata.google.internal",
+]);
 
 const forbiddenAddress = (host: string): string | undefined => {
   const parsed = ipaddr.parse(host);
   const range = parsed.range();
   if (FORBIDDEN_RANGES.has(range)) return `${host} is ${range === "linkLocal" ? "link-local" : range}`;
-  if (host === METADATA_IPV6) return `${host} is a cloud's metadata service`;
   if (parsed instanceof ipaddr.IPv6 && range === "rfc6052") {
     return forbiddenAddress(ipaddr.fromByteArray(parsed.toByteArray().slice(12)).toString());
   }
@@ -85,5 +100,7 @@ const forbiddenName = (name: string): string | undefined => {
 };
 
 /** Why a canonical host is never a target, whatever the config allows; undefined when it may be one. */
-export const forbiddenHost = (host: string): string | undefined =>
-  ipaddr.isValid(host) ? forbiddenAddress(host) : forbiddenName(host);
+export const forbiddenHost = (host: string): string | undefined => {
+  if (METADATA.has(host)) return `${host} is a cloud's metadata service`;
+  return ipaddr.isValid(host) ? forbiddenAddress(host) : forbiddenName(host);
+};

@@ -1,5 +1,6 @@
-import type { Config, PlacedGateway } from "./config.ts";
-import { writeTable, type Forward, type Table } from "./forwards.ts";
+import { carries, isStatic } from "./choose.ts";
+import type { Config, PlacedGateway, Tunnel } from "./config.ts";
+import { type Table, writeTable } from "./forwards.ts";
 import { gatewayContainers, gatewayVolumes } from "./gateway-pod.ts";
 import { GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "./words.ts";
 
@@ -114,43 +115,38 @@ const DEAD_NODE_TOLERATIONS = ["not-ready", "unreachable"].map((condition) => ({
   tolerationSeconds: 30,
 }));
 
-const namespaceSelector = (namespaces: readonly string[] | undefined): unknown =>
-  namespaces === undefined
+const namespaceSelector = (gateway: PlacedGateway, tunnel: Tunnel): unknown => {
+  const namespaces = gateway.isPerNamespace ? [gateway.namespace] : tunnel.namespaces;
+  return namespaces === undefined
     ? {}
     : { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: namespaces }] };
+};
 
-/** Admits to each forward the pods that the webhook labelled for it; to a static forward any flowgen pod. */
+/**
+ * Admits to each forward the pods that the webhook labelled for it and for this gateway (a name alone may be another
+ * gateway's forward); to a static forward, which is an admin's grant, any flowgen pod. A forward that the config no longer
+ * allows admits nobody.
+ */
 export const networkPolicyManifest = (
   gateway: PlacedGateway,
   table: Table,
   podSelector: Config["podSelector"],
-): Manifest => {
-  const rule = (forward: Forward): unknown => {
-    const tunnel = gateway.tunnels.find((item) => item.name === forward.tunnel);
-    const isStatic = tunnel?.portForwards.some(
-      (item) => item.targetHost === forward.targetHost && item.targetPort === forward.targetPort,
-    );
-    const labelled = { matchLabels: { [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" } };
-    return {
-      from: [
-        {
-          namespaceSelector: namespaceSelector(tunnel?.namespaces),
-          podSelector: isStatic === true ? { matchLabels: podSelector.matchLabels } : labelled,
-        },
-      ],
-      ports: [{ protocol: "TCP", port: forward.listenPort }],
-    };
-  };
-  return {
-    apiVersion: "networking.k8s.io/v1",
-    kind: "NetworkPolicy",
-    metadata: metadata(gateway, gateway.name),
-    spec: {
-      podSelector: { matchLabels: podLabels(gateway) },
-      policyTypes: ["Ingress"],
-      ingress: table.forwards
-        .filter((forward) => gateway.tunnels.some((item) => item.name === forward.tunnel))
-        .map(rule),
-    },
-  };
-};
+): Manifest => ({
+  apiVersion: "networking.k8s.io/v1",
+  kind: "NetworkPolicy",
+  metadata: metadata(gateway, gateway.name),
+  spec: {
+    podSelector: { matchLabels: podLabels(gateway) },
+    policyTypes: ["Ingress"],
+    ingress: table.forwards.flatMap((forward) => {
+      const tunnel = gateway.tunnels.find((item) => item.name === forward.tunnel);
+      const target = { host: forward.targetHost, port: forward.targetPort };
+      if (tunnel === undefined || !carries(tunnel, target)) return [];
+      const matchLabels = isStatic(tunnel, target)
+        ? podSelector.matchLabels
+        : { [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" };
+      const from = [{ namespaceSelector: namespaceSelector(gateway, tunnel), podSelector: { matchLabels } }];
+      return [{ from, ports: [{ protocol: "TCP", port: forward.listenPort }] }];
+    }),
+  },
+});

@@ -60,18 +60,20 @@ const reservedMarks = (
 export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
   const annotations = pod.metadata.annotations ?? {};
   const labels = pod.metadata.labels ?? {};
-  if (isMirror(annotations)) return skip("mirror-pod");
   const mode = effectiveMode(config, annotations[annotation.mode]);
   if (typeof mode !== "string") return { ...mode, mode: config.mode };
   const targetsText = annotations[annotation.targets];
   const isFlowgen = hasAll(labels, config.podSelector.matchLabels);
-  const isGateway = isGatewayPod(labels);
-  if (targetsText === undefined || mode === "disabled" || !isFlowgen || isGateway) {
+  const skipped = isMirror(annotations) ? "mirror-pod" : isGatewayPod(labels) ? "gateway-pod" : undefined;
+  // A pod that is let through as it is must not bring marks of its own, least of all by asking for audit mode itself.
+  const isUntouched = skipped !== undefined || mode === "disabled" || !isFlowgen || mode !== config.mode;
+  if (targetsText === undefined || isUntouched) {
     const marks = reservedMarks(annotations, labels);
     if (marks.length > 0) return { ...reject("reserved", marks.join(", ")), mode: config.mode };
-    if (isGateway) return skip("gateway-pod");
+    if (skipped !== undefined) return skip(skipped);
     if (targetsText === undefined) return skip("not-annotated");
-    return mode === "disabled" ? skip("disabled") : skip("not-flowgen", notFlowgen(config));
+    if (mode === "disabled") return skip("disabled");
+    if (!isFlowgen) return skip("not-flowgen", notFlowgen(config));
   }
   return planTargets({ pod, namespace, annotations, targets: targetsText }, config, mode);
 };

@@ -9,7 +9,7 @@ export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonl
   z.strictObject(shape, {
     error: (issue) => {
       if (issue.code !== "unrecognized_keys") return "not a map of keys and values";
-      return (issue.keys)
+      return issue.keys
         .map(
           (key) =>
             `unknown key ${quote(key)}; ${Object.hasOwn(hints, key) ? hints[key] : `did you mean ${closest(key, Object.keys(shape))}?`}`,

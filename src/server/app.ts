@@ -10,13 +10,18 @@ import { type Admission, skipped } from "../core/admission.ts";
 import { deadlineMs } from "./deadline.ts";
 import type { Metrics } from "./metrics.ts";
 import { readReview, type Review, writeReview } from "./review.ts";
+import { type Tls, tlsOptions } from "./tls.ts";
 
 /**
  * The API server takes request bodies up to 3 MiB (kube-apiserver `MaxRequestBodyBytes`); a review holds an object, an old
  * object and a little more: 7 MiB, as controller-runtime has it.
  */
 const BODY_LIMIT = 7 * 1024 * 1024;
-/** Longer than the 90 s that the API server's pool keeps an idle connection (Go net/http): the server never closes first. */
+/**
+ * Longer than the 90 s that the API server's pool keeps an idle connection (Go net/http): the server never closes first. It
+ * holds for a connection that has carried no request yet, too: Go keeps spare ones, and Node counts their silence as the
+ * time that a request's headers take.
+ */
 const KEEP_ALIVE_MS = 120_000;
 
 export type AppOptions = {
@@ -26,7 +31,7 @@ export type AppOptions = {
   /** False while the server drains. */
   readonly isReady: () => boolean;
   /** PEM; absent: plain HTTP. */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tls?: Pick<Tls, "cert" | "key">;
 };
 
 /** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
@@ -36,10 +41,19 @@ export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): Fa
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: BODY_LIMIT,
     keepAliveTimeout: KEEP_ALIVE_MS,
-    forceCloseConnections: "idle",
+    requestTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
-    ...(tls && { https: { ...tls, minVersion: "TLSv1.2" } }),
-  } as const) as unknown as FastifyInstance;
+    childLoggerFactory: (logger) => logger,
+    ...(tls && { https: tlsOptions(tls) }),
+  }) as unknown as FastifyInstance;
+  app.server.headersTimeout = KEEP_ALIVE_MS;
+
+  // While the server drains every answer is the last of its connection: the client knows before it could ask again. Set with
+  // the answer, because an admission may have come before the end did.
+  app.addHook("onSend", (_request, reply, payload, done) => {
+    if (!isReady()) reply.header("connection", "close");
+    done(null, payload);
+  });
 
   // JSON and nothing else (415 otherwise). Not Fastify's own parser: it refuses bodies with a key __proto__, which an annotation may have.
   app.removeAllContentTypeParsers();
@@ -61,7 +75,7 @@ export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): Fa
     const admission = await conclude(review, deadlineMs((request.query as { timeout?: unknown }).timeout));
     const ms = performance.now() - started;
     metrics.admission(admission, ms / 1000);
-    request.log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
+    log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
     return await answer(reply, review, admission);
   });
 
@@ -78,9 +92,9 @@ export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): Fa
     }
   };
 
-  app.setErrorHandler((error: Error & { statusCode?: number }, request: FastifyRequest, reply: FastifyReply) => {
+  app.setErrorHandler((error: Error & { statusCode?: number }, _request: FastifyRequest, reply: FastifyReply) => {
     const code = error.statusCode ?? 500;
-    if (code >= 500) request.log.error({ err: error }, "request failed");
+    if (code >= 500) log.error({ err: error }, "request failed");
     return reply.code(code).send({ error: code >= 500 ? "internal error" : error.message });
   });
   return app;

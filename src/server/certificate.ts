@@ -51,7 +51,7 @@ export const makeServingCertificate = async (
   const leaf = await X509CertificateGenerator.create(
     {
       ...validity,
-      subject: `CN=${names[0] ?? "flowgen-gateway-webhook"}`,
+      subject: "CN=flowgen-gateway-webhook", // clients read the names below only
       issuer: ca.subject,
       publicKey: leafKeys.publicKey,
       signingKey: caKeys.privateKey,
@@ -65,9 +65,16 @@ export const makeServingCertificate = async (
     },
     crypto,
   );
-  const key = PemConverter.encode(await crypto.subtle.exportKey("pkcs8", leafKeys.privateKey), "PRIVATE KEY");
-  return { ca: ca.toString("pem"), cert: leaf.toString("pem"), key };
+  const key = await crypto.subtle.exportKey("pkcs8", leafKeys.privateKey);
+  return {
+    ca: pem(ca.rawData, "CERTIFICATE"),
+    cert: pem(leaf.rawData, "CERTIFICATE"),
+    key: pem(key, "PRIVATE KEY"),
+  };
 };
+
+/** With a line's end at the end, so that such files can be joined to a chain. */
+const pem = (der: ArrayBuffer, tag: string): string => `${PemConverter.encode(der, tag)}\n`;
 
 const generateKeys = (): Promise<webcrypto.CryptoKeyPair> =>
   crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);

@@ -55,6 +55,9 @@ export const createMetrics = (): Metrics => {
     labelNames: ["file"],
     registers,
   });
+  // From the start, so that the first failure is an increase.
+  reloadFailures.inc({ file: "config" }, 0);
+  reloadFailures.inc({ file: "tls" }, 0);
   const expiry = new Gauge({
     name: "flowgen_gateway_certificate_expiry_timestamp_seconds",
     help: "When the serving certificate ends",

@@ -1,34 +1,36 @@
 import { z } from "zod";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
-import { podSchema } from "../core/pod.ts";
+import { type Pod, podSchema } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
 
 const API_VERSION = "admission.k8s.io/v1";
 
-/** admission.k8s.io/v1 AdmissionReview, as far as it is read. Loose: a newer API server may send more. */
-const reviewSchema = z.looseObject({
+/** admission.k8s.io/v1 AdmissionReview, as far as it is read; the rest is left out. */
+const reviewSchema = z.object({
   apiVersion: z.string(),
   kind: z.literal("AdmissionReview"),
-  request: z.looseObject({
+  request: z.object({
     uid: z.string().min(1),
-    resource: z.looseObject({ group: z.string(), version: z.string(), resource: z.string() }),
+    resource: z.object({ group: z.string(), version: z.string(), resource: z.string() }),
     subResource: z.string().optional(),
-    namespace: z.string().default(""),
+    // A label of DNS (RFC 1123), as the API server has checked: what is kept by namespace stays small, whoever calls.
+    namespace: z
+      .string()
+      .regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/, "not the name of a namespace")
+      .default(""),
     operation: z.string(),
     dryRun: z.boolean().nullish(),
     object: z.unknown(),
   }),
 });
 
-const creationSchema = z.looseObject({ request: z.looseObject({ object: podSchema }) });
-
 export type Review = {
   readonly uid: string;
   readonly namespace: string;
   readonly dryRun: boolean;
   /** The pod that is about to be made; undefined for any other request. */
-  readonly pod: z.infer<typeof podSchema> | undefined;
+  readonly pod: Pod | undefined;
 };
 
 /** Reads the body of a request. Returns the reason when it is no AdmissionReview of the version that is spoken here. */
@@ -40,14 +42,14 @@ export const readReview = (body: unknown): Review | string => {
   const parsed = reviewSchema.safeParse(body);
   if (!parsed.success) return `not an AdmissionReview: ${issueTexts("", parsed.error, 3).join("; ")}`;
   if (version !== API_VERSION) return `apiVersion: ${JSON.stringify(version)} is not ${API_VERSION}`;
-  const { uid, namespace, dryRun, operation, resource, subResource } = parsed.data.request;
+  const { uid, namespace, dryRun, operation, resource, subResource, object } = parsed.data.request;
   const review = { uid, namespace, dryRun: dryRun === true };
   const isPod = resource.group === "" && resource.version === "v1" && resource.resource === "pods";
   if (operation !== "CREATE" || !isPod || (subResource !== undefined && subResource !== ""))
     return { ...review, pod: undefined };
-  const creation = creationSchema.safeParse(body);
-  if (!creation.success) return `not a pod: ${issueTexts("", creation.error, 3).join("; ")}`;
-  return { ...review, pod: creation.data.request.object };
+  const pod = podSchema.safeParse(object);
+  if (!pod.success) return `not a pod: ${issueTexts("request.object", pod.error, 3).join("; ")}`;
+  return { ...review, pod: pod.data };
 };
 
 /** The AdmissionReview that answers request `uid`. An admission that failed has none: the HTTP status tells the API server. */

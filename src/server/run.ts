@@ -1,16 +1,19 @@
-import { createServer, type Server } from "node:http";
 import type { Server as TlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
 import { admit } from "../admit.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { counted } from "../cluster/counted.ts";
-import { createProvisioner } from "../cluster/provision.ts";
-import type { Config } from "../core/config.ts";
+import { createProvisioner, type ProvisionEvents, type Provisioner } from "../cluster/provision.ts";
+import type { Config, PlacedGateway } from "../core/config.ts";
 import type { Scripts } from "../core/manifests.ts";
 import { createApp } from "./app.ts";
+import { watchConnections } from "./connections.ts";
+import { listenOn } from "./listen.ts";
+import { serveMetrics } from "./metrics-server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import type { Tls } from "./tls.ts";
+import { type Tls, tlsOptions } from "./tls.ts";
 
 export type RunOptions = {
   readonly cluster: Cluster;
@@ -40,29 +43,12 @@ export type Running = {
   readonly stop: () => Promise<void>;
 };
 
-/** Starts the webhook and its metrics, on ports of their own. */
+/** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
 export const run = async (options: RunOptions): Promise<Running> => {
-  const { log, version, scripts, host, tls } = options;
+  const { log, version, host, port, metricsPort, drainSeconds, tls } = options;
   const metrics = createMetrics();
-  const cluster = counted(options.cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
-  const provision = createProvisioner(cluster, {
-    scripts,
-    events: {
-      conflict: ({ namespace, name }) => {
-        metrics.conflict(`${namespace}/${name}`);
-      },
-      table: ({ namespace, name }, table) => {
-        metrics.forwards(`${namespace}/${name}`, table.forwards.length);
-      },
-      omitted: ({ namespace, name }, forwards) => {
-        log.warn({ gateway: `${namespace}/${name}`, forwards }, "static forwards left out");
-      },
-      restart: ({ namespace, name }, why) => {
-        log.warn({ gateway: `${namespace}/${name}`, why }, "gateway restarts");
-      },
-    },
-  });
-  let config = options.config;
+  const provision = provisioner(options, metrics);
+  let { config } = options;
   let isDraining = false;
   const app = createApp({
     admit: (creation) => admit(creation, { config, provision, version }),
@@ -72,8 +58,19 @@ export const run = async (options: RunOptions): Promise<Running> => {
     ...(tls && { tls }),
   });
   if (tls) metrics.certificateExpiry(tls.expiry);
-  await app.listen({ host, port: options.port });
-  const metricsServer = await serveMetrics(metrics, host, options.metricsPort);
+  const metricsServer = await listenOn(host, (each) => serveMetrics(metrics.registry, each, metricsPort));
+  const endConnections = [app.server, metricsServer].map(watchConnections);
+  const close = async (): Promise<void> => {
+    const closed = [app.close(), new Promise((resolve) => metricsServer.close(resolve))];
+    endConnections.forEach((end) => end());
+    await Promise.all(closed);
+  };
+  try {
+    await listenOn(host, (each) => app.listen({ host: each, port }));
+  } catch (error) {
+    await close();
+    throw error;
+  }
   return {
     url: urlOf(app.server, tls ? "https" : "http"),
     metricsUrl: `${urlOf(metricsServer, "http")}/metrics`,
@@ -81,39 +78,33 @@ export const run = async (options: RunOptions): Promise<Running> => {
     setConfig: (next) => {
       config = next;
     },
-    setTls: ({ cert, key, expiry }) => {
-      (app.server as unknown as TlsServer).setSecureContext({ cert, key, minVersion: "TLSv1.2" });
-      metrics.certificateExpiry(expiry);
+    setTls: (next) => {
+      (app.server as unknown as TlsServer).setSecureContext(tlsOptions(next));
+      metrics.certificateExpiry(next.expiry);
     },
     stop: async () => {
       isDraining = true;
-      await new Promise((resolve) => setTimeout(resolve, options.drainSeconds * 1000));
-      await app.close();
-      await new Promise((resolve) => metricsServer.close(resolve));
+      await sleep(drainSeconds * 1000);
+      await close();
     },
   };
 };
 
-const urlOf = (server: { address(): AddressInfo | string | null }, scheme: string): string => {
-  const { address, port, family } = server.address() as AddressInfo;
-  return `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+const nameOf = ({ namespace, name }: PlacedGateway): string => `${namespace}/${name}`;
+
+/** The provisioner, with everything that it does counted or logged. */
+const provisioner = ({ cluster, scripts, log }: RunOptions, metrics: Metrics): Provisioner => {
+  const events: ProvisionEvents = {
+    conflict: (gateway) => metrics.conflict(nameOf(gateway)),
+    table: (gateway, { forwards }) => metrics.forwards(nameOf(gateway), forwards.length),
+    omitted: (gateway, forwards) => log.warn({ gateway: nameOf(gateway), forwards }, "static forwards left out"),
+    restart: (gateway, why) => log.warn({ gateway: nameOf(gateway), why }, "gateway restarts"),
+  };
+  const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
+  return createProvisioner(counting, { scripts, events });
 };
 
-const serveMetrics = ({ registry }: Metrics, host: string, port: number): Promise<Server> => {
-  const server = createServer((request, response) => {
-    if (request.method !== "GET" || request.url !== "/metrics") {
-      response.writeHead(404).end();
-      return;
-    }
-    registry.metrics().then(
-      (text) => response.writeHead(200, { "content-type": registry.contentType }).end(text),
-      (error: unknown) => response.writeHead(500).end(String(error)),
-    );
-  });
-  return new Promise((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, () => {
-      resolve(server);
-    });
-  });
+const urlOf = (server: Server, scheme: string): string => {
+  const { address, port, family } = server.address() as AddressInfo;
+  return `${scheme}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
 };

@@ -1,16 +1,29 @@
 import { readFile } from "node:fs/promises";
 
-/** The contents of some files, in their order, read together. */
+/** Says which file, and the system's reason: not every error of Node's does. */
+export class UnreadableFile extends Error {
+  readonly path: string;
+
+  constructor(path: string, cause: unknown) {
+    const reason = cause instanceof Error ? cause.message.replace(/, \w+( '.*')?$/, "") : String(cause);
+    super(`cannot read ${path}: ${reason}`, { cause });
+    this.path = path;
+  }
+}
+
+/** The contents of some files, in their order. */
 export type Contents = readonly string[];
 
 export type Watch = {
-  /** Looks now, not at the next tick. */ readonly check: () => Promise<void>;
+  /** Looks now, not at the next tick. */
+  readonly check: () => Promise<void>;
   readonly stop: () => void;
 };
 
 /**
- * Calls `onChange` when the contents of the files differ from what they were, `onError` when they cannot be read. Contents are
- * compared, at an interval, because the kubelet swaps a symbolic link above a mounted file and no event of the file tells.
+ * Calls `onChange` when the contents of the files differ from what they were, `onError` when they cannot be read or `onChange`
+ * throws; once for each new content and each new error. Contents are compared, at an interval, because the kubelet swaps a
+ * symbolic link above a mounted file and no event of the file tells.
  */
 export const watchFiles = (
   paths: readonly string[],
@@ -19,18 +32,23 @@ export const watchFiles = (
   onChange: (contents: Contents) => void,
   onError: (error: unknown) => void,
 ): Watch => {
-  let last = initial.join("\0");
-  const check = async (): Promise<void> => {
+  let last = join(initial);
+  let lastError = "";
+  let checking: Promise<void> | undefined;
+  const look = async (): Promise<void> => {
     try {
       const contents = await readFiles(paths);
-      const next = contents.join("\0");
-      if (next === last) return;
-      last = next;
+      lastError = "";
+      if (join(contents) === last) return;
+      last = join(contents);
       onChange(contents);
     } catch (error) {
-      onError(error);
+      if (String(error) !== lastError) onError(error);
+      lastError = String(error);
     }
   };
+  /** One at a time: an old reading never comes after a new one. */
+  const check = (): Promise<void> => (checking ??= look().finally(() => (checking = undefined)));
   const timer = setInterval(() => void check(), everyMs);
   timer.unref();
   return {
@@ -41,5 +59,27 @@ export const watchFiles = (
   };
 };
 
-export const readFiles = (paths: readonly string[]): Promise<Contents> =>
-  Promise.all(paths.map((path) => readFile(path, "utf8")));
+const MAX_READINGS = 5;
+
+/** The files, read until two readings agree: a certificate from before a swap never meets a key from after it. */
+export const readFiles = async (paths: readonly string[]): Promise<Contents> => {
+  let contents = await readAll(paths);
+  for (let readings = 2; readings <= MAX_READINGS; readings += 1) {
+    const again = await readAll(paths);
+    if (join(again) === join(contents)) break;
+    contents = again;
+  }
+  return contents;
+};
+
+const readAll = (paths: readonly string[]): Promise<Contents> => Promise.all(paths.map(read));
+
+const read = async (path: string): Promise<string> => {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new UnreadableFile(path, error);
+  }
+};
+
+const join = (contents: Contents): string => contents.join("\0");

@@ -80,7 +80,7 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
   const tunnel = "{name: wg0, secretName: a}";
   const problems: Record<string, RegExp> = {
     "": /not a map/,
-    "a: [": /not YAML/,
+    "a: [": /not a YAML document/,
     "mode: enforced\ngateways: [{tunnels: [{name: wg0, secretName: a}]}]":
       /^mode: "enforced" is none of enforce, audit$/m,
     "gateway: []": /unknown key "gateway"; did you mean gateways\?/,
@@ -96,6 +96,17 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
       /targetHost: not a text|did you mean 10\.0\.0\.5/,
     "gateways: [{tunnels: [{name: wg0, secretName: a, portForwards: [{name: x, port: 1, targetHost: '10.5', targetPort: 1}]}]}]":
       /did you mean 10\.0\.0\.5/,
+    "a: *x": /not a YAML document: .*alias/i,
+    "a: 1\n---\nb: 2": /not a YAML document: .*multiple documents/,
+    "gateways: [{tunnels: [{name: wg0, secretName: a, namespaces: []}]}]":
+      /namespaces: names nobody: leave it out for every namespace/,
+    "gateways: [{tunnels: [{name: wg0, secretName: a, namespaces: [Team]}]}]": /"Team" is not the name of a namespace/,
+    "gateways: [{tunnels: [{name: wg=0, secretName: a}]}]": /is not a tunnel's name/,
+    "gateways: [{tunnels: [{name: wg0, secretName: 'My Secret!'}]}]": /is not the name of a Secret/,
+    "gateways: [{env: [{name: A}, {name: A}], tunnels: [{name: wg0, secretName: a}]}]":
+      /gateways\[0\]\.env\[1\]\.name: "A" is the name of env\[0\] already/,
+    "gateways: [{tunnels: [{name: wg0, secretName: a, portForwards: [{name: x, port: 1, targetHost: 169.254.169.254, targetPort: 1}]}]}]":
+      /169\.254\.169\.254 is link-local/,
     [`gateways: [{retain: 1w, tunnels: [${tunnel}]}]`]: /"1w" is not a duration such as 30m, 24h or 7d/,
     [`gateways: [{maxForwards: x, tunnels: [${tunnel}]}]`]: /"x" is not a number of forwards/,
     [`gateways: [{tunnels: [${tunnel}, ${tunnel}]}]`]: /tunnels\[1\]\.name: "wg0" is the name of tunnels\[0\] already/,

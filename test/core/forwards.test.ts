@@ -132,6 +132,11 @@ t.test("static forwards: the documented Service, listening ports and names", asy
   const late = withStaticForwards(taken, chart);
   t.strictSame(late.omitted, ["wg0/mssql-a: service port 1433 is taken"]);
   t.match(late.table.forwards, [{ name: "x" }, { name: "mssql-b" }]);
+  const elsewhere = allocated(emptyTable, [want("x", "10.0.0.6", 1433)]).table;
+  t.strictSame(withStaticForwards(elsewhere, chart).omitted, [
+    "wg0/mssql-a: service port 1433 is taken",
+    "wg0/mssql-b: its target has the service port 1433 already",
+  ]);
 });
 
 t.test("the table is read back as it was written, or refused with the reason", async (t) => {
@@ -145,6 +150,12 @@ t.test("the table is read back as it was written, or refused with the reason", a
       JSON.stringify({ version: 1, forwards: [{ ...forward, targetHost: "10.0.0.5,fork" }] }),
       /forwards\[0\]\.targetHost: not a canonical host/,
     ],
+    [JSON.stringify({ version: 1, forwards: [{ ...forward, targetHost: "127.0.0.1" }] }), /private server/],
+    [JSON.stringify({ version: 1, forwards: [{ ...forward, listenPort: 80 }] }), /listenPort: below 1024/],
+    [
+      JSON.stringify({ version: 1, forwards: [forward, { ...forward, name: "b", listenPort: 2000, servicePort: 2 }] }),
+      /share a target/,
+    ],
     [JSON.stringify({ version: 1, forwards: [{ ...forward, tunnel: "wg0 x" }] }), /tunnel/],
     [JSON.stringify({ version: 1, forwards: [{ ...forward, extra: 1 }] }), /unknown key "extra"/],
     [
@@ -152,11 +163,11 @@ t.test("the table is read back as it was written, or refused with the reason", a
       /share a listenPort/,
     ],
     [
-      JSON.stringify({ version: 1, forwards: [forward, { ...forward, name: "b", listenPort: 2 }] }),
+      JSON.stringify({ version: 1, forwards: [forward, { ...forward, name: "b", listenPort: 2000 }] }),
       /share a servicePort/,
     ],
     [
-      JSON.stringify({ version: 1, forwards: [forward, { ...forward, listenPort: 2, servicePort: 2 }] }),
+      JSON.stringify({ version: 1, forwards: [forward, { ...forward, listenPort: 2000, servicePort: 2 }] }),
       /share a name/,
     ],
   ];

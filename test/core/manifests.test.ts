@@ -14,7 +14,7 @@ import {
 const read = readConfig(readFileSync(new URL("../fixtures/manifests/config.yaml", import.meta.url), "utf8"));
 if (read.kind === "invalid") throw new Error(read.problems.join("\n"));
 const { config } = read;
-const gateway = { ...config.gateways[0], namespace: "flowgen-gateway" } as PlacedGateway;
+const gateway = { ...config.gateways[0], namespace: "flowgen-gateway", isPerNamespace: false } as PlacedGateway;
 const scripts = { files: { "forward.sh": "#!/bin/sh\n" }, hash: "0123456789abcdef" };
 const table = (): Table => {
   const result = allocate(withStaticForwards(emptyTable, gateway).table, gateway, [
@@ -61,6 +61,55 @@ t.test("pull secrets and a tunnel without namespaces", async (t) => {
   t.match(networkPolicyManifest(open, table(), config.podSelector), {
     spec: { ingress: [{ from: [{ namespaceSelector: {} }] }] },
   });
+});
+
+t.test(
+  "a forward is open to the pods that were given it by this gateway, in the namespaces that may use it",
+  async (t) => {
+    const ingress = (from: PlacedGateway) =>
+      (
+        networkPolicyManifest(from, table(), config.podSelector) as unknown as {
+          spec: { ingress: { from: unknown[] }[] };
+        }
+      ).spec.ingress;
+    t.match(ingress(gateway)[1]?.from, [
+      {
+        podSelector: {
+          matchLabels: { "flowgen.io/gateway": "flowgen-wireguard-gateway", "target.flowgen.io/mssql": "true" },
+        },
+      },
+    ]);
+    const own = { ...gateway, namespace: "team-x", isPerNamespace: true };
+    for (const rule of ingress(own))
+      t.match(rule.from, [{ namespaceSelector: { matchExpressions: [{ values: ["team-x"] }] } }]);
+    const [tunnel] = gateway.tunnels;
+    const otherPort = {
+      ...gateway,
+      tunnels: [
+        {
+          ...tunnel,
+          portForwards: tunnel?.portForwards.map((item) => ({ ...item, targetHost: "10.0.0.5", targetPort: 1 })),
+        },
+      ],
+    } as PlacedGateway;
+    t.match(
+      ingress(otherPort)[0]?.from,
+      [{ podSelector: { matchLabels: { "target.flowgen.io/mssql": "true" } } }],
+      "another port of a static host is not static",
+    );
+    const revoked = { ...gateway, tunnels: [{ ...tunnel, allowedTargets: [] }] } as PlacedGateway;
+    t.equal(ingress(revoked).length, 1, "what allowedTargets no longer grants is closed; the static forward stays");
+  },
+);
+
+t.test("the admin's env win over ours", async (t) => {
+  const env = (from: PlacedGateway) =>
+    (
+      deploymentManifest(from, scripts) as unknown as {
+        spec: { template: { spec: { containers: { env: { name: string }[] }[] } } };
+      }
+    ).spec.template.spec.containers[0]?.env;
+  t.strictSame(env({ ...gateway, env: [{ name: "DRAIN", value: "3" }] }), [{ name: "DRAIN", value: "3" }]);
 });
 
 t.test("a forward whose tunnel is no longer configured admits nobody", async (t) => {

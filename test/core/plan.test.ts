@@ -62,6 +62,11 @@ t.test("a pod may be stricter than the config, never laxer", async (t) => {
     message: /flowgen\.io\/mode: "off" is none of enforce, audit, disabled/,
   });
   t.match(plan(podOf(targets("a=", { "flowgen.io/mode": "audit" }))), { kind: "reject", mode: "audit" });
+  t.match(plan(podOf(targets("a=9.9.9.9:1", { "flowgen.io/mode": "audit" }))), {
+    reason: "target-not-allowed",
+    mode: "audit",
+  });
+  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/mode": "off" })), "team-a", "audit"), { mode: "audit" });
 });
 
 t.test("reserved marks on a pod that is not redirected", async (t) => {
@@ -77,6 +82,19 @@ t.test("reserved marks on a pod that is not redirected", async (t) => {
   });
   t.match(plan(podOf({}, { ...forged, "app.kubernetes.io/component": "wireguard-gateway" })), { reason: "reserved" });
   t.match(plan(podOf(targets("a=10.0.0.5:1"), forged)), { kind: "plan" });
+  const audited = podOf(targets("a=10.0.0.5:1", { "flowgen.io/mode": "audit" }), forged);
+  t.match(
+    plan(audited),
+    { reason: "reserved", mode: "enforce" },
+    "who asks to be let through unchanged may not bring marks",
+  );
+  t.match(
+    plan(audited, "team-a", "audit"),
+    { kind: "plan", mode: "audit" },
+    "where all are let through nothing is gained",
+  );
+  t.match(plan(podOf({ "kubernetes.io/config.mirror": "x" }, forged)), { reason: "reserved" });
+  t.match(plan(podOf({}, forged), "team-a", "audit"), { reason: "reserved", mode: "audit" });
 });
 
 t.test("the tunnel of a target", async (t) => {
@@ -129,6 +147,16 @@ t.test("the gateway of a pod", async (t) => {
   t.match(planPod(podOf(targets("a=10.0.0.5:1")), "team-a", disabled), {
     reason: "gateway-unknown",
     message: /^the config's defaultGateway/,
+  });
+});
+
+t.test("a mongodb+srv URL is refused in an init container too", async (t) => {
+  const spec = {
+    initContainers: [{ name: "init", env: [{ name: "URL", value: "mongodb+srv://sql.corp.example.com/x" }] }],
+  };
+  t.match(plan(podOf(targets("a=sql.corp.example.com:1"), {}, spec)), {
+    reason: "srv-url",
+    message: /spec\.initContainers\[init\]\.env\[URL\]/,
   });
 });
 

@@ -37,7 +37,14 @@ const setup = (admission: Admission | (() => Promise<Admission>)) => {
 const inject = redirected(
   {
     gateway: "g/gw",
-    assignments: [{ target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] }, forward: "mssql", host: "gw.g.svc", port: 1433 }],
+    assignments: [
+      {
+        target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] },
+        forward: "mssql",
+        host: "gw.g.svc",
+        port: 1433,
+      },
+    ],
     operations: [{ op: "add", path: "/metadata/labels/x", value: "s3cret" }],
     changed: [{ container: "flowgen", env: "MSSQL_HOST", change: "set" }],
     warnings: ["w".repeat(200)],
@@ -45,37 +52,75 @@ const inject = redirected(
   "enforce",
 );
 
-t.test("inject: allowed, with a JSON Patch, warnings of at most 120 characters and notes for the audit log", async (t) => {
-  const { post, lines, seen, metrics } = setup(inject);
-  const response = await post(review);
-  t.equal(response.statusCode, 200);
-  const body = response.json<{ response: { patch: string; warnings: string[] } }>();
-  t.match(body, {
-    apiVersion: "admission.k8s.io/v1",
-    kind: "AdmissionReview",
-    response: {
+t.test(
+  "inject: allowed, with a JSON Patch, warnings of at most 120 characters and notes for the audit log",
+  async (t) => {
+    const { post, lines, seen, metrics } = setup(inject);
+    const response = await post(review);
+    t.equal(response.statusCode, 200);
+    const body = response.json<{ response: { patch: string; warnings: string[] } }>();
+    t.match(body, {
+      apiVersion: "admission.k8s.io/v1",
+      kind: "AdmissionReview",
+      response: {
+        uid: "259120e5-f956-4bca-9b8c-883a20777fb6",
+        allowed: true,
+        patchType: "JSONPatch",
+        auditAnnotations: {
+          outcome: "inject",
+          reason: "injected",
+          gateway: "g/gw",
+          targets: "10.0.0.5:1433=gw.g.svc:1433",
+          env: "flowgen/MSSQL_HOST",
+        },
+      },
+    });
+    t.strictSame(JSON.parse(Buffer.from(body.response.patch, "base64").toString()), inject.operations);
+    t.strictSame(
+      body.response.warnings.map((warning) => warning.length),
+      [120],
+    );
+    t.match(seen, [{ namespace: "team-a", dryRun: false }]);
+    t.equal(lines.length, 1, "one line an admission");
+    t.match(JSON.parse(lines[0] ?? ""), {
       uid: "259120e5-f956-4bca-9b8c-883a20777fb6",
-      allowed: true,
-      patchType: "JSONPatch",
-      auditAnnotations: { outcome: "inject", reason: "injected", gateway: "g/gw", targets: "10.0.0.5:1433=gw.g.svc:1433", env: "flowgen/MSSQL_HOST" },
-    },
-  });
-  t.strictSame(JSON.parse(Buffer.from(body.response.patch, "base64").toString()), inject.operations);
-  t.strictSame(body.response.warnings.map((warning) => warning.length), [120]);
-  t.match(seen, [{ namespace: "team-a", dryRun: false }]);
-  t.equal(lines.length, 1, "one line an admission");
-  t.match(JSON.parse(lines[0] ?? ""), { uid: "259120e5-f956-4bca-9b8c-883a20777fb6", namespace: "team-a", pod: "flowgen-9cbd598c6-", outcome: "inject", reason: "injected", gateway: "g/gw", ms: Number, msg: "admission" });
-  t.notMatch(lines.join(), /s3cret/);
-  t.match(await metrics.registry.metrics(), /flowgen_gateway_admissions_total\{outcome="inject",reason="injected"\} 1/);
-});
+      namespace: "team-a",
+      pod: "flowgen-9cbd598c6-",
+      outcome: "inject",
+      reason: "injected",
+      gateway: "g/gw",
+      ms: Number,
+      msg: "admission",
+    });
+    t.notMatch(lines.join(), /s3cret/);
+    t.match(
+      await metrics.registry.metrics(),
+      /flowgen_gateway_admissions_total\{outcome="inject",reason="injected"\} 1/,
+    );
+  },
+);
 
 t.test("the other outcomes", async (t) => {
   const skip = (await setup(skipped("not-annotated")).post(review)).json<{ response: unknown }>();
   t.strictSame(skip.response, { uid: "259120e5-f956-4bca-9b8c-883a20777fb6", allowed: true });
   const rejection = refused(reject("target-forbidden", "x"), "enforce", "g/gw");
-  t.match((await setup(rejection).post(review)).json(), { response: { allowed: false, status: { code: 403, reason: "target-forbidden", message: /^target-forbidden: x: the target is not/ } } });
-  t.match((await setup(refused(reject("target-forbidden", "x"), "audit")).post(review)).json(), { response: { allowed: true, warnings: [/^audit: would be rejected: x/], auditAnnotations: { outcome: "audit", reason: "target-forbidden" } } });
-  for (const [reason, code] of [["deadline", 504], ["api-error", 503]] as const) {
+  t.match((await setup(rejection).post(review)).json(), {
+    response: {
+      allowed: false,
+      status: { code: 403, reason: "target-forbidden", message: /^target-forbidden: x: the target is not/ },
+    },
+  });
+  t.match((await setup(refused(reject("target-forbidden", "x"), "audit")).post(review)).json(), {
+    response: {
+      allowed: true,
+      warnings: [/^audit: would be rejected: x/],
+      auditAnnotations: { outcome: "audit", reason: "target-forbidden" },
+    },
+  });
+  for (const [reason, code] of [
+    ["deadline", 504],
+    ["api-error", 503],
+  ] as const) {
     const { post, lines } = setup(failed(reason, "cannot get pods", "g/gw"));
     const response = await post(review);
     t.equal(response.statusCode, code, "no review: failurePolicy decides");
@@ -90,6 +135,7 @@ t.test("what is not the creation of a pod is skipped without a look", async (t) 
     fixture("review-deployment-create.json"),
     edited((copy) => (copy.request["operation"] = "UPDATE")),
     edited((copy) => (copy.request["subResource"] = "ephemeralcontainers")),
+    edited((copy) => (copy.request["resource"] = { group: "metrics.k8s.io", version: "v1", resource: "pods" })),
   ];
   for (const other of others) t.match((await post(other)).json(), { response: { allowed: true, patch: undefined } });
   t.strictSame(seen, []);
@@ -105,11 +151,17 @@ t.test("a body that is not a review of this version: 400 with the reason", async
     ["null", /not an AdmissionReview/],
     ["[]", /not an AdmissionReview/],
     ["{}", /not an AdmissionReview: apiVersion/],
-    [edited((copy) => (copy.apiVersion = "admission.k8s.io/v1beta1")), /v1beta1 is not spoken, only admission\.k8s\.io\/v1: list it in the webhook's admissionReviewVersions/],
+    [
+      edited((copy) => (copy.apiVersion = "admission.k8s.io/v1beta1")),
+      /v1beta1 is not spoken, only admission\.k8s\.io\/v1: list it in the webhook's admissionReviewVersions/,
+    ],
     [edited((copy) => (copy.apiVersion = "v1")), /apiVersion: "v1" is not admission\.k8s\.io\/v1/],
     [edited((copy) => (copy.kind = "Pod")), /not an AdmissionReview: kind/],
     [edited((copy) => delete copy.request["uid"]), /request\.uid/],
-    [edited((copy) => (copy.request["object"] = { metadata: {}, spec: {} })), /not a pod: request\.object\.spec\.containers/],
+    [
+      edited((copy) => (copy.request["object"] = { metadata: {}, spec: {} })),
+      /not a pod: request\.object\.spec\.containers/,
+    ],
   ];
   for (const [body, reason] of bad) {
     const response = await post(body);
@@ -150,13 +202,26 @@ t.test("a bug answers 500 and says nothing of the inside", async (t) => {
 });
 
 t.test("the deadline is the request's timeout less a margin", async (t) => {
-  const cases: [timeout: unknown, ms: number][] = [["10s", 9000], ["1s", 800], ["500ms", 400], ["1m", 29_000], ["1m30s", 29_000], ["2.5s", 2000], [undefined, 9000], ["", 9000], ["0s", 9000], ["x", 9000], [["10s"], 9000]];
+  const cases: [timeout: unknown, ms: number][] = [
+    ["10s", 9000],
+    ["1s", 800],
+    ["500ms", 400],
+    ["1m", 29_000],
+    ["1m30s", 29_000],
+    ["2.5s", 2000],
+    [undefined, 9000],
+    ["", 9000],
+    ["0s", 9000],
+    ["x", 9000],
+    [["10s"], 9000],
+  ];
   for (const [timeout, ms] of cases) t.equal(deadlineMs(timeout), ms, String(timeout));
   const { post, seen } = setup(
-    () => new Promise((resolve) => {
-      const { signal } = seen[0] as { signal: AbortSignal };
-      signal.addEventListener("abort", () => resolve(failed("deadline", "x", "g/gw")));
-    }),
+    () =>
+      new Promise((resolve) => {
+        const { signal } = seen[0] as { signal: AbortSignal };
+        signal.addEventListener("abort", () => resolve(failed("deadline", "x", "g/gw")));
+      }),
   );
   t.equal((await post(review, {}, "/mutate?timeout=20ms")).statusCode, 504);
 });

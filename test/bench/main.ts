@@ -1,0 +1,174 @@
+/**
+ * `npm run bench`: what an admission costs while all targets are cached. The program itself (`serve --cluster memory`) against
+ * bare Fastify with a constant answer of the same bytes; the same review over TLS on keep-alive connections from a third
+ * process; alternating rounds, medians. Warm-up lasts until the table
+ * is read again, so that all rounds fall between two readings. Exit 1 when a warm admission called the API server.
+ */
+import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { makeServingCertificate } from "../../src/server/certificate.ts";
+import type { Setup } from "./bare.ts";
+import type { Account, Order } from "./load.ts";
+
+const CONNECTIONS = 64;
+const ROUNDS = 5;
+/** All rounds together end before the cached table is 30 s old and is read again. */
+const ROUND_MS = 2000;
+const GOAL = 1.4;
+
+const root = new URL("../../", import.meta.url).pathname;
+const body = readFileSync(`${root}test/fixtures/reviews/review-pod-create.json`, "utf8");
+const folder = mkdtempSync(join(tmpdir(), "flowgen-gateway-bench-"));
+const children: ChildProcess[] = [];
+
+type Server = { readonly port: number; readonly cpuMicros: () => Promise<number> };
+type Round = { readonly perSecond: number; readonly micros: number };
+
+/** One core for both servers, which never work at the same time, and one for the client. */
+const pin = (child: ChildProcess, core: number): ChildProcess => {
+  children.push(child);
+  spawnSync("taskset", ["-a", "-c", "-p", String(core), String(child.pid)]);
+  return child;
+};
+
+const startWebhook = async (certificate: { cert: string; key: string }) => {
+  writeFileSync(join(folder, "tls.crt"), certificate.cert);
+  writeFileSync(join(folder, "tls.key"), certificate.key);
+  const flags = [
+    "--cluster",
+    "memory",
+    "--host",
+    "127.0.0.1",
+    "--port",
+    "0",
+    "--metrics-port",
+    "0",
+    "--drain-seconds",
+    "0",
+  ];
+  const files = [
+    "--config",
+    "examples/webhook-config.yaml",
+    "--tls-cert",
+    join(folder, "tls.crt"),
+    "--tls-key",
+    join(folder, "tls.key"),
+  ];
+  const child = spawn(process.execPath, ["src/main.ts", "serve", ...flags, ...files], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  pin(child, 0);
+  const { url, metrics } = await serving(child);
+  const metric = async (name: string): Promise<number> => {
+    const text = await (await fetch(metrics)).text();
+    const samples = text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (.*)$`, "gm"));
+    return [...samples].reduce((sum, [, value]) => sum + Number(value), 0);
+  };
+  return {
+    port: Number(new URL(url).port),
+    cpuMicros: async () => (await metric("process_cpu_seconds_total")) * 1e6,
+    apiCalls: () => metric("flowgen_gateway_api_calls_total"),
+  };
+};
+
+/** Reads the log, as whoever collects it does; the line "serving" says where. */
+const serving = (child: ChildProcess): Promise<{ url: string; metrics: string }> =>
+  new Promise((resolve, reject) => {
+    if (child.stdout === null) throw new Error("no log");
+    const lines = createInterface(child.stdout);
+    lines.on("line", (line) => {
+      if (!line.includes('"serving"')) return;
+      resolve(JSON.parse(line) as { url: string; metrics: string });
+      lines.close();
+      child.stdout?.resume();
+    });
+    child.once("exit", () => reject(new Error("the webhook did not start")));
+  });
+
+const startBare = async (setup: Setup): Promise<Server> => {
+  const child = pin(fork(`${root}test/bench/bare.ts`), 0);
+  const ask = async (message: object): Promise<number> => {
+    const reply = once(child, "message");
+    child.send(message);
+    return ((await reply) as [number])[0];
+  };
+  return { port: await ask(setup), cpuMicros: () => ask({}) };
+};
+
+const ask = (port: number, ca: string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const call = request(
+      {
+        port,
+        host: "127.0.0.1",
+        path: "/mutate?timeout=10s",
+        method: "POST",
+        ca,
+        headers: { "content-type": "application/json" },
+      },
+      (response) => {
+        response
+          .setEncoding("utf8")
+          .toArray()
+          .then((parts) => resolve(parts.join("")), reject);
+      },
+    );
+    call.on("error", reject).end(body);
+  });
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+
+const bench = async (): Promise<0 | 1> => {
+  const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
+  const webhook = await startWebhook(certificate);
+  const answer = await ask(webhook.port, certificate.ca);
+  const bare = await startBare({ ...certificate, answer });
+  const client = pin(fork(`${root}test/bench/load.ts`), 1);
+  const round = async ({ port, cpuMicros }: Server): Promise<Round> => {
+    const before = await cpuMicros();
+    const started = performance.now();
+    const reply = once(client, "message");
+    client.send({ port, ca: certificate.ca, body, connections: CONNECTIONS, ms: ROUND_MS } satisfies Order);
+    const { answered, failed } = ((await reply) as [Account])[0];
+    const seconds = (performance.now() - started) / 1000;
+    if (failed > 0) throw new Error(`${failed} requests failed`);
+    return { perSecond: answered / seconds, micros: ((await cpuMicros()) - before) / answered };
+  };
+  const first = await webhook.apiCalls();
+  console.log("warming up, until the cached table has been read a second time (30 s)");
+  while ((await webhook.apiCalls()) === first) {
+    await round(bare);
+    await round(webhook);
+  }
+  const calls = await webhook.apiCalls();
+  const rounds: { bare: Round; webhook: Round }[] = [];
+  for (let count = 0; count < ROUNDS; count += 1)
+    rounds.push({ bare: await round(bare), webhook: await round(webhook) });
+  const warmCalls = (await webhook.apiCalls()) - calls;
+  const tell = (name: "bare" | "webhook"): void => {
+    const perSecond = median(rounds.map((each) => each[name].perSecond));
+    const micros = median(rounds.map((each) => each[name].micros));
+    console.log(
+      `${name.padEnd(8)} ${perSecond.toFixed(0).padStart(7)} admissions/s ${micros.toFixed(1).padStart(7)} µs CPU each`,
+    );
+  };
+  tell("bare");
+  tell("webhook");
+  const ratio = median(rounds.map((each) => each.webhook.micros / each.bare.micros));
+  console.log(`CPU per request: ${ratio.toFixed(2)} × bare Fastify (goal: ${GOAL})`);
+  console.log(`API calls while warm: ${warmCalls}`);
+  return warmCalls === 0 ? 0 : 1;
+};
+
+try {
+  process.exitCode = await bench();
+} finally {
+  children.forEach((child) => child.kill());
+  rmSync(folder, { recursive: true });
+}

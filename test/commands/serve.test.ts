@@ -1,0 +1,221 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { X509Certificate } from "node:crypto";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import t, { type Test } from "tap";
+import { UsageError } from "../../src/commands/options.ts";
+import { serve, type ServeOptions } from "../../src/commands/serve.ts";
+import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { admitAt, mount, root, send, silent, traffic } from "../server/client.ts";
+
+type Line = { readonly msg: string; readonly [field: string]: unknown };
+type Serving = { readonly url: string; readonly metrics: string };
+
+const example = join(root, "examples/webhook-config.yaml");
+const config = readFileSync(example, "utf8");
+const [first, second] = await Promise.all(
+  [1, 2].map((days) => makeServingCertificate(["localhost", "127.0.0.1"], days, new Date())),
+);
+if (first === undefined || second === undefined) throw new Error("no certificate");
+const trusted = first.ca + second.ca;
+
+t.jobs = 4; // they wait more than they work
+
+/** The program, with its log as it comes. */
+const start = (t: Test, flags: readonly string[], env: Readonly<Record<string, string>> = {}) => {
+  const child: ChildProcess = spawn(process.execPath, ["src/main.ts", "serve", ...flags], {
+    cwd: root,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const lines: Line[] = [];
+  const waiting = new Set<() => void>();
+  const errors: string[] = [];
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => errors.push(text));
+  if (child.stdout) {
+    createInterface(child.stdout).on("line", (line) => {
+      lines.push(JSON.parse(line) as Line);
+      waiting.forEach((wake) => wake());
+    });
+  }
+  const exit = new Promise<{ code: number | null; stderr: string }>((resolve) => {
+    child.once("close", (code) => resolve({ code, stderr: errors.join("") }));
+  });
+  t.teardown(async () => {
+    child.kill("SIGKILL");
+    await exit;
+  });
+  /** The next line that holds these fields. */
+  const logged = <T extends object>(fields: object): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const holds = (line: Line) => Object.entries(fields).every(([key, value]) => line[key] === value);
+      const look = (): void => {
+        const line = lines.find(holds);
+        if (line === undefined) return;
+        lines.splice(lines.indexOf(line), 1);
+        waiting.delete(look);
+        resolve(line as unknown as T);
+      };
+      waiting.add(look);
+      look();
+      void exit.then(({ stderr }) => reject(new Error(`ended: ${stderr}`)));
+    });
+  return { child, exit, logged, serving: () => logged<Serving>({ msg: "serving" }) };
+};
+
+const loopback = ["--cluster", "memory", "--host", "127.0.0.1"];
+const anyPort = ["--port", "0", "--metrics-port", "0"];
+
+t.test("files reloaded and SIGTERM, under continuous requests: none fails", { buffered: true }, async (t) => {
+  const volumes = t.testdir({ tls: {}, config: {} });
+  const [tlsFolder, configFolder] = [join(volumes, "tls"), join(volumes, "config")];
+  mount(tlsFolder, { "tls.crt": first.cert, "tls.key": first.key });
+  mount(configFolder, { "config.yaml": config });
+  const files = [
+    ...["--config", join(configFolder, "config.yaml")],
+    ...["--tls-cert", join(tlsFolder, "tls.crt"), "--tls-key", join(tlsFolder, "tls.key")],
+  ];
+  const server = start(t, [...loopback, ...anyPort, ...files, "--reload-seconds", "1", "--drain-seconds", "1"]);
+  const { url, metrics } = await server.serving();
+  const requests = traffic(url, trusted);
+  await requests.answered(5);
+
+  const expiry = async () => /expiry_timestamp_seconds (\d+)/.exec((await send(metrics)).body)?.[1];
+  const [firstExpiry, secondExpiry] = [first, second].map(({ cert }) =>
+    String(new X509Certificate(cert).validToDate.getTime() / 1000),
+  );
+  mount(tlsFolder, { "tls.crt": second.cert, "tls.key": first.key });
+  mount(configFolder, { "config.yaml": "gateway: []" });
+  const [tlsRefusal, configRefusal] = await Promise.all(
+    ["tls", "config"].map((file) => server.logged<Line>({ msg: "reload refused, the old version stays", file })),
+  );
+  t.match(tlsRefusal?.["detail"], /tls\.crt.*tls\.key: the private key is not that of the certificate/);
+  t.match(configRefusal?.["detail"], /config\.yaml is not a valid config:\n.*gateway.*did you mean gateways\?/s);
+  const { body } = await send(metrics);
+  for (const file of ["tls", "config"]) t.match(body, `flowgen_gateway_reload_failures_total{file="${file}"} 1`);
+  t.equal(await expiry(), firstExpiry);
+  t.match(await admitAt(url, { ca: first.ca }), { body: /"patch"/ }, "the old ones stay");
+
+  mount(tlsFolder, { "tls.crt": second.cert, "tls.key": second.key });
+  mount(configFolder, { "config.yaml": config.replace("mode: enforce", "mode: audit") });
+  await Promise.all(["tls", "config"].map((file) => server.logged({ msg: "reloaded", file })));
+  t.match(await admitAt(url, { ca: second.ca }), { body: /"outcome":"audit"/ }, "the new ones are used");
+  t.equal(await expiry(), secondExpiry);
+
+  await requests.answered(5);
+  await silent(url);
+  server.child.kill("SIGTERM");
+  await server.logged({ msg: "draining", signal: "SIGTERM" });
+  t.match(await send(`${url}/readyz`, { ca: trusted }), { status: 503 });
+  await requests.answered(5);
+  t.match(await server.exit, { code: 0, stderr: "" });
+  await requests.ended;
+  t.strictSame(requests.failures, []);
+  t.strictSame(new Set(requests.answers.map(({ status }) => status)), new Set([200]));
+  t.match(requests.answers.at(-1), { headers: { connection: "close" } });
+});
+
+t.test("SIGINT; settings from the environment", { buffered: true }, async (t) => {
+  const env = {
+    FLOWGEN_GATEWAY_CONFIG: example,
+    FLOWGEN_GATEWAY_CLUSTER: "memory",
+    FLOWGEN_GATEWAY_HOST: "127.0.0.1",
+    FLOWGEN_GATEWAY_METRICS_PORT: "0",
+    FLOWGEN_GATEWAY_PLAIN_HTTP: "true",
+    FLOWGEN_GATEWAY_DRAIN_SECONDS: "0",
+    FLOWGEN_GATEWAY_LOG_LEVEL: "info",
+  };
+  const servers = [start(t, [], { ...env, PORT: "0" }), start(t, [], { ...env, PORT: "1", FLOWGEN_GATEWAY_PORT: "0" })];
+  await Promise.all(
+    servers.map(async (server) => {
+      const { url } = await server.serving();
+      t.match(url, /^http:\/\/127\.0\.0\.1:\d{4,5}$/);
+      t.match(await admitAt(url), { status: 200, body: /"patch"/ });
+      const { uid, ms, outcome } = await server.logged<Record<string, unknown>>({ msg: "admission" });
+      t.match({ uid, ms, outcome }, { uid: String, ms: Number, outcome: "inject" });
+      server.child.kill("SIGINT");
+      t.match(await server.exit, { code: 0, stderr: "" });
+    }),
+  );
+});
+
+t.test("a mistake: what, why and what to do", { buffered: true }, async (t) => {
+  const files = t.testdir({
+    "tls.crt": first.cert,
+    "tls.key": first.key,
+    "other.key": second.key,
+    "bad.yaml": "gateways: 1",
+  });
+  const file = (name: string) => join(files, name);
+  const { KUBECONFIG, KUBERNETES_SERVICE_HOST, ...env } = process.env;
+  process.env = { ...env, KUBECONFIG: file("none") };
+  t.teardown(() => {
+    process.env = {
+      ...env,
+      ...(KUBECONFIG && { KUBECONFIG }),
+      ...(KUBERNETES_SERVICE_HOST && { KUBERNETES_SERVICE_HOST }),
+    };
+  });
+  const taken = createServer().listen(0, "127.0.0.1");
+  await once(taken, "listening");
+  t.teardown(() => taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const plain: ServeOptions = {
+    config: example,
+    cluster: "memory",
+    host: "127.0.0.1",
+    port: 0,
+    metricsPort: 0,
+    plainHttp: true,
+    drainSeconds: 0,
+    reloadSeconds: 10,
+    logLevel: "error",
+  };
+  const [tlsCert, tlsKey] = [file("tls.crt"), file("tls.key")];
+  const tls = { ...plain, plainHttp: false, tlsCert, tlsKey };
+  const { tlsKey: _key, ...withoutKey } = tls;
+  const cases: [options: ServeOptions, message: RegExp][] = [
+    [{ ...plain, plainHttp: false }, /^--tls-cert is missing: .*--plain-http/],
+    [withoutKey, /^--tls-key is missing/],
+    [{ ...plain, tlsCert }, /^--plain-http goes without --tls-cert/],
+    [
+      { ...tls, tlsCert: file("none") },
+      /^--tls-cert: cannot read .*none: ENOENT: no such file or directory; name a file that exists and/,
+    ],
+    [{ ...tls, tlsKey: files }, /^--tls-key: cannot read .*: EISDIR.*; name a file/],
+    [{ ...tls, tlsKey: file("other.key") }, /other\.key: the private key is not that of the certificate.*; give a PEM/],
+    [{ ...plain, config: file("none") }, /^--config: cannot read .*none: ENOENT/],
+    [{ ...plain, config: file("bad.yaml") }, /bad\.yaml is not a valid config:\n.*gateways/],
+    [
+      { ...plain, port },
+      new RegExp(`^cannot listen on --host 127.0.0.1, --port ${port}: .*EADDRINUSE.*; choose another`),
+    ],
+    [{ ...plain, metricsPort: port }, new RegExp(`--metrics-port ${port}: .*EADDRINUSE`)],
+    [{ ...plain, port, metricsPort: port }, /both \d+: choose another/],
+    [{ ...plain, host: "192.0.2.1" }, /--host 192\.0\.2\.1, --port 0: .*EADDRNOTAVAIL/],
+    [{ ...plain, port: NaN }, /--port NaN/],
+    [{ ...plain, cluster: "kubeconfig" }, /^--cluster kubeconfig: ENOENT.*; let KUBECONFIG name/],
+    [{ ...plain, cluster: "in-cluster" }, /^--cluster in-cluster: not in a cluster.*; run it in a pod/],
+  ];
+  for (const [options, message] of cases) {
+    const error: unknown = await serve(options).catch((thrown: unknown) => thrown);
+    t.ok(error instanceof UsageError, message.source);
+    t.match((error as Error).message, message);
+  }
+});
+
+t.test("at the command line: a sentence without a stack, exit code 2", { buffered: true }, async (t) => {
+  const cases: [flags: string[], env: Record<string, string>, message: RegExp][] = [
+    [["--config", example], {}, /^flowgen-gateway: --tls-cert is missing: .*\n$/],
+    [[], { FLOWGEN_GATEWAY_PORT: "70000" }, /--port.*FLOWGEN_GATEWAY_PORT.*whole number/],
+  ];
+  for (const [flags, env, message] of cases) {
+    const { code, stderr } = await start(t, flags, env).exit;
+    t.match(stderr, message);
+    t.notMatch(stderr, /^ +at /m);
+    t.equal(code, 2);
+  }
+});
