@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { Command, InvalidArgumentError, Option } from "commander";
+import { inspect } from "node:util";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { AuditOptions } from "./commands/audit.ts";
 import type { InjectOptions } from "./commands/inject.ts";
 import type { ServeOptions } from "./commands/serve.ts";
@@ -12,12 +13,25 @@ const number =
     if (/^\d+$/.test(text) && value >= least && value <= most) return value;
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
   };
+const namespaceName = (text: string): string => {
+  if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
+  throw new InvalidArgumentError("It is not a namespace's name: a-z, 0-9 and -, at most 63.");
+};
 const option = (flags: string, what: string, env: string): Option =>
   new Option(flags, what).env(`FLOWGEN_GATEWAY_${env}`);
+/** Commander takes any value of a flag's environment variable as yes, `false` too. */
+const flag = (flags: string, what: string, env: string): Option => {
+  const value = process.env[`FLOWGEN_GATEWAY_${env}`] ?? "";
+  const isSet = !["", "0", "false", "no"].includes(value.toLowerCase());
+  return (isSet ? option(flags, what, env) : new Option(flags, what)).default(false);
+};
 const config = () => option("--config <file>", "the config, YAML or JSON", "CONFIG").default("config.yaml");
 const file = () =>
   new Option("-f, --file <file>", "manifests, YAML or JSON; - is standard input").makeOptionMandatory();
-const namespace = () => new Option("-n, --namespace <name>", "of workloads that name none").default("default");
+const namespace = () =>
+  option("-n, --namespace <name>", "of workloads that name none", "NAMESPACE")
+    .argParser(namespaceName)
+    .default("default");
 const stdio = {
   out: (text: string) => {
     process.stdout.write(text);
@@ -26,10 +40,16 @@ const stdio = {
     process.stderr.write(text);
   },
 };
+// Whoever reads our output may stop reading (`| head`): no reason to say anything.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+});
 
+// Subcommands inherit what is set before they are made: their mistakes too must end here.
 const program = new Command("flowgen-gateway")
   .description("Gives annotated flowgen pods a shared WireGuard gateway to their private targets.")
-  .version(version());
+  .version(version())
+  .exitOverride();
 
 program
   .command("serve")
@@ -38,14 +58,15 @@ program
   .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("in-cluster"))
   .addOption(option("--host <address>", "to listen on", "HOST").default("::"))
   .addOption(
-    option("--port <n>", "of the webhook (PORT of a serverless platform counts too)", "PORT")
+    new Option("--port <n>", "of the webhook (PORT, which serverless platforms set, counts too)")
+      .env("FLOWGEN_GATEWAY_PORT" in process.env ? "FLOWGEN_GATEWAY_PORT" : "PORT")
       .argParser(number(0, 65535))
-      .default(Number(process.env["PORT"] ?? 10250)),
+      .default(10250),
   )
   .addOption(option("--metrics-port <n>", "of /metrics", "METRICS_PORT").argParser(number(0, 65535)).default(9090))
   .addOption(option("--tls-cert <file>", "PEM, read again when it changes", "TLS_CERT"))
   .addOption(option("--tls-key <file>", "PEM, read again when it changes", "TLS_KEY"))
-  .addOption(option("--plain-http", "no TLS, behind a platform that ends it", "PLAIN_HTTP").default(false))
+  .addOption(flag("--plain-http", "no TLS, behind a platform that ends it", "PLAIN_HTTP"))
   .addOption(
     option("--drain-seconds <n>", "from not ready to closing, at SIGTERM", "DRAIN_SECONDS")
       .argParser(number(0, 300))
@@ -67,7 +88,8 @@ program
 
 program
   .command("inject")
-  .description("redirect workloads in manifests and add the gateway's; exit 1 when one is rejected")
+  .description("redirect workloads in manifests and add the gateway's manifests; the rest passes unchanged")
+  .addHelpText("after", exitCodes("a workload is rejected: nothing is printed but the reasons"))
   .addOption(file())
   .addOption(config())
   .addOption(namespace())
@@ -77,9 +99,8 @@ program
 
 program
   .command("audit")
-  .description(
-    "what enforce mode would do to workloads in manifests; changes nothing; exit 1 when one would be rejected",
-  )
+  .description("what enforce mode would do to workloads in manifests; changes nothing")
+  .addHelpText("after", exitCodes("a workload would be rejected"))
   .addOption(file())
   .addOption(config())
   .addOption(namespace())
@@ -91,15 +112,19 @@ program
 program
   .command("demo")
   .description("the whole story on this machine, on a cluster in memory, over TLS")
+  .addHelpText("after", exitCodes("something is not as it should be"))
   .action(async () => {
     process.exitCode = await (await import("./commands/demo.ts")).demo(stdio);
   });
 
-program.exitOverride();
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = exitCode(error);
+}
+
+function exitCodes(one: string): string {
+  return `\nExit codes:\n  0  done\n  1  ${one}\n  2  an option, a file or the config is wrong`;
 }
 
 /** 2 for a mistake of the caller's, shown without a stack; 70 (EX_SOFTWARE) for one of ours. */
@@ -108,8 +133,7 @@ function exitCode(error: unknown): number {
     process.stderr.write(`flowgen-gateway: ${error.message}\n`);
     return 2;
   }
-  const exit = (error as { exitCode?: unknown }).exitCode;
-  if (typeof exit === "number") return exit === 0 ? 0 : 2;
-  process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  process.stderr.write(`${inspect(error)}\n`);
   return 70;
 }

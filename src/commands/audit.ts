@@ -1,7 +1,7 @@
 import type { Admission } from "../core/admission.ts";
 import { address } from "../core/target.ts";
 import type { Output } from "./inject.ts";
-import { loadConfig, readText } from "./options.ts";
+import { nameOf, readInput } from "./options.ts";
 import { admitOffline } from "./offline.ts";
 import { readStream, type Workload } from "./stream.ts";
 
@@ -24,15 +24,20 @@ type Row = {
 };
 
 /**
- * `audit -f`: what enforce mode would do to each workload of a stream. Changes nothing. Returns the exit code: 0, or 1 when a
- * workload would be rejected.
+ * `audit -f`: what the webhook would do to each workload of a stream if the config's mode were enforce. Changes nothing, and never
+ * shows an env's value. A pod whose own mode is audit is shown as what it would get (outcome audit), one that is disabled as
+ * skipped. Ports are those of an empty cluster, or of the gateway's objects if the stream holds them.
+ *
+ * Returns the exit code: 0, or 1 when a workload would be rejected; a pod in audit mode never is. Throws a UsageError (exit
+ * code 2) when file or config cannot be read.
  */
 export const audit = async ({ file, config, namespace, output }: AuditOptions, { out }: Output): Promise<0 | 1> => {
-  const { workloads } = readStream(readText(file), file, namespace);
-  const { results } = await admitOffline(workloads, { ...loadConfig(config), mode: "enforce" });
+  const { settings, text } = await readInput(file, config);
+  const stream = readStream(text, nameOf(file), namespace);
+  const { results } = await admitOffline(stream, { ...settings, mode: "enforce" });
   const rows = results.map(({ workload, admission }) => toRow(workload, admission));
   out(output === "json" ? `${JSON.stringify(rows, undefined, 2)}\n` : tableText(rows));
-  return rows.some((row) => row.outcome === "reject") ? 1 : 0;
+  return rows.some(({ outcome }) => outcome === "reject" || outcome === "fail") ? 1 : 0;
 };
 
 const toRow = ({ kind, namespace, name }: Workload, admission: Admission): Row => ({
@@ -47,7 +52,8 @@ const toRow = ({ kind, namespace, name }: Workload, admission: Admission): Row =
     assignment: address(host, port),
   })),
   env: admission.changed.map(({ container, env, change }) => ({ container, name: env, change })),
-  warnings: admission.warnings,
+  // Those of audit mode say in short what the row says in full.
+  warnings: admission.warnings.filter((warning) => !warning.startsWith("audit: ")),
 });
 
 const tableText = (rows: readonly Row[]): string => {

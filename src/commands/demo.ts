@@ -1,42 +1,77 @@
-import { Agent, request } from "node:https";
 import { readFileSync } from "node:fs";
+import { Agent, request } from "node:https";
+import { json } from "node:stream/consumers";
 import jsonpatch from "fast-json-patch";
 import { pino } from "pino";
-import { createMemoryCluster } from "../cluster/memory.ts";
+import { createMemoryCluster, type MemoryCluster } from "../cluster/memory.ts";
 import { loadScripts } from "../cluster/scripts.ts";
-import { readTable } from "../core/forwards.ts";
 import type { PatchOperation } from "../core/patch.ts";
 import type { Pod } from "../core/pod.ts";
-import { address } from "../core/target.ts";
-import { annotation } from "../core/words.ts";
 import { makeServingCertificate } from "../server/certificate.ts";
 import { run } from "../server/run.ts";
 import { readTls } from "../server/tls.ts";
-import { aligned } from "./audit.ts";
+import { type Answer, answerLines, forwardLines, forwardRows } from "./demo-print.ts";
 import type { Output } from "./inject.ts";
-import { parseConfig, version } from "./options.ts";
+import { parseConfig, UsageError, version } from "./options.ts";
 import { readStream, type Workload } from "./stream.ts";
 
-type Answer = {
-  readonly allowed: boolean;
-  readonly patch?: string;
-  readonly warnings?: readonly string[];
-  readonly status?: { readonly code: number; readonly message: string };
-};
-type Story = {
+type Verdict = "patched" | "denied" | "untouched";
+type Chapter = {
   readonly title: string;
-  readonly workload: Workload;
   readonly replicas: number;
-  readonly expected: "patched" | "denied" | "untouched";
+  readonly expected: Verdict;
+  /** What the admitted pods' env must hold. */
+  readonly env: Readonly<Record<string, string>>;
 };
+
+const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
+
+/** One for each workload of examples/flowgen-deployments.yaml, in its order. */
+const CHAPTERS: readonly Chapter[] = [
+  {
+    title: "A Deployment of 3 replicas asks for two private servers",
+    replicas: 3,
+    expected: "patched",
+    env: { MSSQL_HOST: HOST, MSSQL_PORT: "1433", DATABASE_URL: `postgres://app:s3cret@${HOST}:5432/prod` },
+  },
+  {
+    title: "A second one shares a server, and adds another on the same port",
+    replicas: 1,
+    expected: "patched",
+    env: {
+      MSSQL_URL: `Server=tcp:${HOST},1433;Database=prod;User Id=app;Password=s3cret`,
+      WAREHOUSE_SERVER: HOST,
+      WAREHOUSE_PORT: "1434",
+    },
+  },
+  { title: "A third asks for what nobody may have", replicas: 1, expected: "denied", env: {} },
+  {
+    title: "A fourth is in audit mode",
+    replicas: 1,
+    expected: "untouched",
+    env: { FTP_HOST: "files.corp.example.com" },
+  },
+];
+const FORWARDS = ["mssql 1433 1433", "postgres 5432 5432", "warehouse 1434 1434"];
+const OBJECTS = [
+  "ConfigMap flowgen-gateway/flowgen-wireguard-gateway-forwards",
+  "ConfigMap flowgen-gateway/flowgen-wireguard-gateway-scripts",
+  "Deployment flowgen-gateway/flowgen-wireguard-gateway",
+  "NetworkPolicy flowgen-gateway/flowgen-wireguard-gateway",
+  "Service flowgen-gateway/flowgen-wireguard-gateway",
+];
 
 /**
  * `demo`: the real server with a certificate of its own, a cluster in memory, and the AdmissionReviews that an API server would
- * send for the example workloads. Returns the exit code: 0 only if every answer and the gateway's table are as they should be.
+ * send for the workloads in the folder `examples`. Returns the exit code: 0 only if every answer, the gateway's objects and its
+ * table are as they should be.
  */
-export const demo = async ({ out }: Output): Promise<0 | 1> => {
+export const demo = async (
+  { out }: Output,
+  examples: URL = new URL("../../examples/", import.meta.url),
+): Promise<0 | 1> => {
   const started = performance.now();
-  const config = parseConfig(example("webhook-config.yaml"), "webhook-config.yaml");
+  const { config, workloads } = readExamples(examples);
   const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
   const cluster = createMemoryCluster();
   const server = await run({
@@ -52,76 +87,86 @@ export const demo = async ({ out }: Output): Promise<0 | 1> => {
     drainSeconds: 0,
   });
   const agent = new Agent({ ca: certificate.ca, keepAlive: true });
-  const failures: string[] = [];
   out(`The webhook serves at ${server.url}, on a Kubernetes in memory.\n`);
+  const failures: string[] = [];
   try {
-    for (const story of stories()) {
-      out(`\n== ${story.title}\n`);
-      for (let replica = 1; replica <= story.replicas; replica += 1) {
-        const answer = await review(server.url, agent, story.workload, `${story.workload.name}-${replica}`);
-        out(tell(story, replica, answer));
-        if (verdict(answer) !== story.expected)
-          failures.push(`${story.title}: expected ${story.expected}, was ${verdict(answer)}`);
-      }
-    }
-    const table = await cluster.get(
-      { kind: "ConfigMap", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway-forwards" },
-      agentSignal(),
-    );
-    const lines = tableLines(((table?.["data"] ?? {}) as Record<string, string>)["table.json"] ?? "");
-    out(
-      `\n== The gateway\n${cluster
-        .all()
-        .map((object) => `${object.kind} ${object.metadata.namespace}/${object.metadata.name ?? ""}`)
-        .sort()
-        .join("\n")}\n`,
-    );
-    out(`\n== Its forward table\n${lines.join("\n")}\n`);
-    const ports = lines.slice(1).map((line) => line.split(/\s+/).slice(0, 3).join(" "));
-    const wanted = ["mssql 1433 1433", "postgres 5432 5432", "warehouse 1434 1434"];
-    if (ports.join() !== wanted.join())
-      failures.push(`the forward table: expected ${wanted.join(", ")}, was ${ports.join(", ")}`);
+    for (const [index, chapter] of CHAPTERS.entries())
+      failures.push(...(await tell(chapter, workloads[index], { url: server.url, agent, out })));
+    failures.push(...tellGateway(cluster, out));
   } finally {
     agent.destroy();
     await server.stop();
   }
-  out(
-    `\n${failures.length === 0 ? "All as it should be" : `Not as it should be:\n  ${failures.join("\n  ")}`} (${Math.round(performance.now() - started)} ms)\n`,
-  );
+  const ms = Math.round(performance.now() - started);
+  const end = failures.length === 0 ? "All as it should be" : `Not as it should be:\n  ${failures.join("\n  ")}\n`;
+  out(`\n${end} (${ms} ms)\n`);
   return failures.length === 0 ? 0 : 1;
 };
 
-const example = (name: string): string => readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8");
-const agentSignal = (): AbortSignal => AbortSignal.timeout(5000);
-
-const stories = (): readonly Story[] => {
-  const { workloads } = readStream(example("flowgen-deployments.yaml"), "flowgen-deployments.yaml", "default");
-  const [first, sharing, refused, careful] = workloads;
-  if (first === undefined || sharing === undefined || refused === undefined || careful === undefined)
-    throw new Error("examples/flowgen-deployments.yaml lacks a workload");
-  return [
-    {
-      title: "A Deployment of 3 replicas asks for two private servers",
-      workload: first,
-      replicas: 3,
-      expected: "patched",
-    },
-    {
-      title: "A second one shares a server, and adds another on the same port",
-      workload: sharing,
-      replicas: 1,
-      expected: "patched",
-    },
-    { title: "A third asks for what nobody may have", workload: refused, replicas: 1, expected: "denied" },
-    { title: "A fourth is in audit mode", workload: careful, replicas: 1, expected: "untouched" },
-  ];
+const readExamples = (folder: URL) => {
+  const read = (name: string): string => {
+    try {
+      return readFileSync(new URL(name, folder), "utf8");
+    } catch (error) {
+      throw new UsageError(`the demo needs the folder examples beside the program: ${String(error)}`);
+    }
+  };
+  const config = parseConfig(read("webhook-config.yaml"), "webhook-config.yaml");
+  const { workloads } = readStream(read("flowgen-deployments.yaml"), "flowgen-deployments.yaml", "default");
+  return { config, workloads };
 };
 
-const verdict = ({ allowed, patch }: Answer): Story["expected"] =>
+type Stage = { readonly url: string; readonly agent: Agent; readonly out: Output["out"] };
+
+/** Tells one chapter; returns what was not as it should be. */
+const tell = async (chapter: Chapter, workload: Workload | undefined, stage: Stage): Promise<readonly string[]> => {
+  const { title, replicas, expected, env } = chapter;
+  stage.out(`\n== ${title}\n`);
+  if (workload === undefined) return [`${title}: flowgen-deployments.yaml has no such workload`];
+  const failures: string[] = [];
+  for (let replica = 1; replica <= replicas; replica += 1) {
+    const answer = await review(stage, workload, workload.pod, `${workload.name}-${replica}`);
+    const pod = patched(workload.pod, answer);
+    const verdict = verdictOf(answer);
+    stage.out(`pod ${replica} of ${workload.namespace}/${workload.name}: ${verdict}\n`);
+    if (replica === 1) for (const line of answerLines(answer, workload.pod, pod)) stage.out(`${line}\n`);
+    if (verdict !== expected) failures.push(`${title}: expected ${expected}, was ${verdict}`);
+    failures.push(...wrongEnv(pod, env).map((name) => `${title}: ${name} of pod ${replica} is not what it should be`));
+    const again = verdictOf(await review(stage, workload, pod, `${workload.name}-${replica}-again`));
+    if (verdict === "patched" && again !== "untouched") failures.push(`${title}: a second admission was ${again}`);
+  }
+  return failures;
+};
+
+const verdictOf = ({ allowed, patch }: Answer): Verdict =>
   allowed ? (patch === undefined ? "untouched" : "patched") : "denied";
 
+const wrongEnv = ({ spec }: Pod, wanted: Chapter["env"]): readonly string[] =>
+  Object.entries(wanted)
+    .filter(([name, value]) => spec.containers[0]?.env?.find((item) => item.name === name)?.value !== value)
+    .map(([name]) => name);
+
+const patched = (pod: Pod, { patch }: Answer): Pod => {
+  const operations = JSON.parse(Buffer.from(patch ?? "", "base64").toString() || "[]") as PatchOperation[];
+  return jsonpatch.applyPatch(structuredClone(pod), operations).newDocument;
+};
+
+const tellGateway = (cluster: MemoryCluster, out: Output["out"]): readonly string[] => {
+  const all = cluster.all();
+  const objects = all.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`);
+  out(`\n== The gateway\n${objects.join("\n")}\n`);
+  const table = all.find(({ metadata }) => metadata.name === "flowgen-wireguard-gateway-forwards");
+  const rows = forwardRows((table?.["data"] as Record<string, string> | undefined)?.["table.json"] ?? "");
+  out(`\n== Its forward table\n${forwardLines(rows).join("\n")}\n`);
+  const forwards = rows.map((row) => row.slice(0, 3).join(" "));
+  return [...differs("the gateway's objects", OBJECTS, objects), ...differs("the forward table", FORWARDS, forwards)];
+};
+
+const differs = (what: string, wanted: readonly string[], was: readonly string[]): readonly string[] =>
+  wanted.join() === was.join() ? [] : [`${what}: expected ${wanted.join(", ")}, was ${was.join(", ")}`];
+
 /** Sends what kube-apiserver sends when a ReplicaSet makes a pod. */
-const review = (url: string, agent: Agent, { pod, namespace, name }: Workload, uid: string): Promise<Answer> => {
+const review = ({ url, agent }: Stage, { namespace, name }: Workload, pod: Pod, uid: string): Promise<Answer> => {
   const body = JSON.stringify({
     kind: "AdmissionReview",
     apiVersion: "admission.k8s.io/v1",
@@ -143,70 +188,13 @@ const review = (url: string, agent: Agent, { pod, namespace, name }: Workload, u
     },
   });
   return new Promise((resolve, reject) => {
-    const call = request(
-      `${url}/mutate?timeout=10s`,
-      { method: "POST", agent, headers: { "content-type": "application/json" } },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("end", () => {
-          resolve((JSON.parse(Buffer.concat(chunks).toString()) as { response: Answer }).response);
-        });
-      },
-    );
+    const options = { method: "POST", agent, headers: { "content-type": "application/json" } };
+    const call = request(`${url}/mutate?timeout=10s`, options, (response) => {
+      json(response).then((answer) => {
+        resolve((answer as { response: Answer }).response);
+      }, reject);
+    });
     call.on("error", reject);
     call.end(body);
   });
-};
-
-const tell = ({ workload }: Story, replica: number, answer: Answer): string => {
-  const head = `pod ${replica} of ${workload.namespace}/${workload.name}: ${verdict(answer)}\n`;
-  if (replica > 1) return head;
-  const { pod } = workload;
-  const patched = answer.patch === undefined ? undefined : patchedPod(pod, answer.patch);
-  const lines =
-    patched === undefined
-      ? []
-      : [
-          ...aligned(envRows(pod, patched)),
-          `  ${annotation.status}: ${patched.metadata.annotations?.[annotation.status] ?? ""}`,
-        ];
-  return (
-    [
-      head.trimEnd(),
-      ...(answer.status ? [`  ${answer.status.code}: ${answer.status.message}`] : []),
-      ...(answer.warnings ?? []).map((warning) => `  warning: ${warning}`),
-      ...lines,
-    ].join("\n") + "\n"
-  );
-};
-
-const patchedPod = (pod: Pod, patch: string): Pod => {
-  const operations = JSON.parse(Buffer.from(patch, "base64").toString()) as PatchOperation[];
-  return jsonpatch.applyPatch(structuredClone(pod), operations).newDocument;
-};
-
-const envRows = (before: Pod, after: Pod): string[][] =>
-  after.spec.containers.flatMap((container, index) =>
-    (container.env ?? []).map((item) => {
-      const old = (before.spec.containers[index])?.env?.find(
-        (other) => other.name === item.name,
-      );
-      const shown = (value: string | undefined): string =>
-        value === undefined ? "(from elsewhere)" : value.replace(/(:\/\/[^:@/]*:|Password=)[^@;]*/i, "$1***");
-      return [`  ${item.name}`, old === undefined ? "(absent)" : shown(old.value), "→", shown(item.value)];
-    }),
-  );
-
-const tableLines = (json: string): readonly string[] => {
-  const read = readTable(json, "table.json");
-  if (read.kind === "reject") return [read.message];
-  const rows = read.table.forwards.map((item) => [
-    item.name,
-    String(item.servicePort),
-    String(item.listenPort),
-    item.tunnel,
-    address(item.targetHost, item.targetPort),
-  ]);
-  return aligned([["FORWARD", "SERVICE PORT", "LISTEN PORT", "TUNNEL", "TARGET"], ...rows]);
 };

@@ -1,4 +1,6 @@
 import { readFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { buffer } from "node:stream/consumers";
 import type { Cluster } from "../cluster/cluster.ts";
 import { readConfig, type Config } from "../core/config.ts";
 
@@ -8,8 +10,15 @@ export class UsageError extends Error {}
 export const CLUSTERS = ["in-cluster", "kubeconfig", "memory"] as const;
 export type ClusterName = (typeof CLUSTERS)[number];
 
-/** The config in a file. Throws a UsageError that names the file and every problem in it. */
-export const loadConfig = (path: string): Config => parseConfig(readText(path), path);
+/** The config in one file and the text of another. Throws a UsageError that names the file and every problem in it. */
+export const readInput = async (file: string, config: string): Promise<{ settings: Config; text: string }> => {
+  if (file === "-" && config === "-") throw new UsageError("--file and --config cannot both be standard input");
+  const settings = parseConfig(await readText(config, "name the config with --config"), nameOf(config));
+  return { settings, text: await readText(file, "check the path, or use - for standard input") };
+};
+
+/** A file as messages call it. */
+export const nameOf = (file: string): string => (file === "-" ? "standard input" : file);
 
 export const parseConfig = (yaml: string, path: string): Config => {
   const reading = readConfig(yaml);
@@ -18,12 +27,23 @@ export const parseConfig = (yaml: string, path: string): Config => {
   return reading.config;
 };
 
-/** The text of a file, `-` being standard input. */
-export const readText = (path: string): string => {
+/** The text of a file, `-` being standard input. Strict about UTF-8: what passes through must come out as it went in. */
+const readText = async (path: string, fix: string): Promise<string> => {
+  const bytes = await readBytes(path, fix);
   try {
-    return readFileSync(path === "-" ? 0 : path, "utf8");
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new UsageError(`cannot read ${nameOf(path)}: it is not UTF-8; convert it (iconv -t UTF-8)`);
+  }
+};
+
+const readBytes = async (path: string, fix: string): Promise<Buffer> => {
+  try {
+    return path === "-" ? await buffer(process.stdin) : await readFile(path);
   } catch (error) {
-    throw new UsageError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    throw new UsageError(
+      `cannot read ${nameOf(path)}: ${error instanceof Error ? error.message : String(error)}; ${fix}`,
+    );
   }
 };
 

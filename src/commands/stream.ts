@@ -1,8 +1,12 @@
-import { type Document, isMap, isSeq, parseAllDocuments, visit } from "yaml";
+import jsonpatch from "fast-json-patch";
+import { isMap, isSeq, type Node } from "yaml";
 import type { PatchOperation } from "../core/patch.ts";
 import { podSchema, type Pod } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
+import { changedText, itemsOf, styleOf, withObjects } from "./manifest-text.ts";
 import { UsageError } from "./options.ts";
+import { type ManifestDocument, type ManifestStream, parseStream } from "./yaml-document.ts";
+import { copyOf, type Fields, isFields, isSame, plainOf, valueOfDocument } from "./yaml-value.ts";
 
 type Path = readonly (string | number)[];
 
@@ -17,10 +21,20 @@ export type Workload = {
   readonly patch: (operations: readonly PatchOperation[]) => void;
 };
 
-/** A stream of manifests: its workloads, and the text of it, which is the text that was read but for what was patched. */
-export type Stream = { readonly workloads: readonly Workload[]; readonly text: () => string };
+export type Identity = { readonly kind: string; readonly namespace: string; readonly name: string };
 
-const TEMPLATE: Readonly<Record<string, Path>> = {
+/** A stream of manifests. Its text is the text that was read but for what was changed. */
+export type Stream = {
+  readonly workloads: readonly Workload[];
+  /** The object of this identity, if the stream holds it. */
+  readonly find: (identity: Identity) => Fields | undefined;
+  /** Gives the object the place of the one of its identity, or puts it behind the others. */
+  readonly put: (identity: Identity, object: Fields) => void;
+  readonly text: () => string;
+};
+
+/** Where the pod stands in the kinds that have one. */
+const TEMPLATE: Readonly<Record<string, readonly string[]>> = {
   Pod: [],
   PodTemplate: ["template"],
   Deployment: ["spec", "template"],
@@ -31,157 +45,111 @@ const TEMPLATE: Readonly<Record<string, Path>> = {
   Job: ["spec", "template"],
   CronJob: ["spec", "jobTemplate", "spec", "template"],
 };
+/** Kubernetes' own; another group's Deployment or Job (`batch.volcano.sh`) is not ours to read. */
+const GROUPS: ReadonlySet<string> = new Set(["", "apps", "batch", "extensions"]);
+
+/** An object in a document: the document itself, or an item of a List. */
+type Entry = Identity & { readonly part: Part; readonly path: Path; readonly apiVersion: string };
+type Part = { readonly document: ManifestDocument; readonly before: unknown; readonly after: { value: unknown } };
 
 /**
- * Reads a stream of YAML documents (JSON is YAML) with Lists in it. Throws a UsageError with file, line and reason when it is
- * no YAML, or when a workload's template is no pod.
+ * Reads a stream of YAML documents, or JSON, with Lists in it. Throws a UsageError with file, line and reason when it is not
+ * YAML, or when a workload's template is no pod.
  */
 export const readStream = (text: string, file: string, defaultNamespace: string): Stream => {
-  const documents = parseAllDocuments(text, { merge: true });
-  if (!Array.isArray(documents)) return { workloads: [], text: () => text };
-  const parts = documents.map((document) => readPart(document as Document, text, file, defaultNamespace));
+  const stream = parseStream(text, file);
+  const style = styleOf(text);
+  const parts = stream.documents
+    .filter((document) => isMap(document.contents))
+    .map((document) => partOf(document, stream));
+  const entries = parts.flatMap((part) => entriesOf(part, [], part.before, "", defaultNamespace));
+  const more: Fields[] = [];
+  const entryOf = ({ kind, namespace, name }: Identity): Entry | undefined =>
+    entries.find((entry) => entry.kind === kind && entry.namespace === namespace && entry.name === name);
   return {
-    workloads: parts.flatMap((part) => part.workloads),
-    text: () => joined(text, parts),
+    workloads: entries.flatMap((entry) => workloadOf(entry, stream)),
+    find: (identity) => {
+      const entry = entryOf(identity);
+      return entry && (plainOf(valueAt(entry.part.before, entry.path)) as Fields);
+    },
+    put: (identity, object) => {
+      const entry = entryOf(identity);
+      if (entry === undefined) more.push(object);
+      else setAt(entry.part, entry.path, object);
+    },
+    text: () => {
+      const items = style.json === undefined ? undefined : itemsOf(parts[0]?.after.value);
+      items?.push(...more);
+      const changes = parts
+        .filter(({ before, after }) => !isSame(before, after.value))
+        .map(({ document, after }) => ({ document, wanted: after.value }));
+      const changed = changedText(stream, changes, style);
+      return items === undefined ? withObjects(changed, more, style) : changed;
+    },
   };
 };
 
-type Part = {
-  readonly workloads: readonly Workload[];
-  readonly start: number;
-  readonly end: number;
-  readonly isPatched: () => boolean;
-  readonly text: () => string;
+const partOf = (document: ManifestDocument, stream: ManifestStream): Part => {
+  const before = valueOfDocument(document, stream);
+  return { document, before, after: { value: copyOf(before) } };
 };
 
-/** A document's own text runs from its first content to its end; what stands between documents is kept as it is. */
-const readPart = (document: Document, text: string, file: string, defaultNamespace: string): Part => {
-  const [error] = document.errors;
-  if (error !== undefined) throw new UsageError(`${file}: ${error.message}`);
-  let patches = 0;
-  const patch = (base: Path) => (operations: readonly PatchOperation[]) => {
-    if (patches === 0 && operations.length > 0) unshare(document);
-    operations.forEach((operation) => {
-      applyTo(document, base, operation);
-    });
-    patches += operations.length;
-  };
-  const [start, , end] = document.range ?? [0, 0, 0];
-  return {
-    workloads: findWorkloads(document, [], file, defaultNamespace, patch),
-    start,
-    end,
-    isPatched: () => patches > 0,
-    text: () => (isJson(text) ? jsonText(document, text) : yamlText(document, text.slice(start, end))),
-  };
+const valueAt = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>((at, step) => (isFields(at) || Array.isArray(at) ? (at as Fields)[step] : undefined), value);
+
+const setAt = ({ after }: Part, path: Path, object: Fields): void => {
+  const last = path.at(-1);
+  if (last === undefined) after.value = object;
+  else (valueAt(after.value, path.slice(0, -1)) as Fields)[last] = object;
 };
 
-const joined = (text: string, parts: readonly Part[]): string => {
-  let at = 0;
-  let out = "";
-  for (const part of parts) {
-    out += text.slice(at, part.start) + (part.isPatched() ? part.text() : text.slice(part.start, part.end));
-    at = part.end;
-  }
-  return out + text.slice(at);
-};
-
-const isJson = (text: string): boolean => /^\s*[{[]/.test(text);
-
-const jsonText = (document: Document, text: string): string => {
-  const indent = /^[{[][ \t]*\r?\n([ \t]+)/.exec(text.trimStart())?.[1] ?? "";
-  return `${JSON.stringify(document.toJS(), undefined, indent)}\n`;
-};
-
-/** Written back with comments and quotes as they were; lines are never folded. */
-const yamlText = (document: Document, before: string): string => {
-  const directives = /^---/.test(before);
-  document.directives = undefined;
-  const text = document.toString({
-    lineWidth: 0,
-    directives: false,
-    indentSeq: /\n( *)\S[^\n]*:\n\1 +- /.test(before),
-  });
-  return `${directives ? "---\n" : ""}${text}`;
-};
-
-const findWorkloads = (
-  document: Document,
-  base: Path,
-  file: string,
-  defaultNamespace: string,
-  patch: (base: Path) => Workload["patch"],
-): Workload[] => {
-  const kind = document.getIn([...base, "kind"]);
-  const items = document.getIn([...base, "items"], true);
-  if (typeof kind === "string" && kind.endsWith("List") && isSeq(items)) {
-    return items.items.flatMap((_item, index) =>
-      findWorkloads(document, [...base, "items", index], file, defaultNamespace, patch),
+/** The objects of a document; items of a typed list (DeploymentList) may leave out their kind. */
+const entriesOf = (part: Part, path: Path, value: unknown, kindOfList: string, defaultNamespace: string): Entry[] => {
+  if (!isFields(value)) return [];
+  const { kind = kindOfList, items, metadata } = value;
+  if (typeof kind !== "string") return [];
+  if (kind.endsWith("List") && Array.isArray(items))
+    return items.flatMap((item, index) =>
+      entriesOf(part, [...path, "items", index], item, kind.slice(0, -"List".length), defaultNamespace),
     );
-  }
-  const template = typeof kind === "string" && Object.hasOwn(TEMPLATE, kind) ? TEMPLATE[kind] : undefined;
-  if (template === undefined || !isMap(document.getIn([...base, ...template], base.length + template.length > 0)))
-    return [];
-  return [readWorkload(document, base, String(kind), template, file, defaultNamespace, patch)];
+  const field = (name: string): string | undefined => {
+    const text = isFields(metadata) ? metadata[name] : undefined;
+    return typeof text === "string" ? text : undefined;
+  };
+  const name = field("name") ?? field("generateName") ?? "(no name)";
+  const apiVersion = typeof value["apiVersion"] === "string" ? value["apiVersion"] : "";
+  return [{ kind, name, namespace: field("namespace") ?? defaultNamespace, apiVersion, part, path }];
 };
 
-const readWorkload = (
-  document: Document,
-  base: Path,
-  kind: string,
-  template: Path,
-  file: string,
-  defaultNamespace: string,
-  patch: (base: Path) => Workload["patch"],
-): Workload => {
-  const at = (...path: Path): string | undefined => {
-    const value = document.getIn([...base, ...path]);
-    return typeof value === "string" ? value : undefined;
-  };
-  const name = at("metadata", "name") ?? at("metadata", "generateName") ?? "(no name)";
-  const namespace = at("metadata", "namespace") ?? defaultNamespace;
-  const raw = valueAt(document, [...base, ...template]);
-  const parsed = podSchema.safeParse({ metadata: {}, ...(raw as object) });
+const workloadOf = (entry: Entry, stream: ManifestStream): Workload[] => {
+  const { kind, name, namespace, apiVersion, part, path } = entry;
+  const template = Object.hasOwn(TEMPLATE, kind) ? TEMPLATE[kind] : undefined;
+  const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+  if (template === undefined || !GROUPS.has(group)) return [];
+  const at = [...path, ...template];
+  const raw = plainOf(valueAt(part.before, at));
+  if (raw === undefined || raw === null) return [];
+  const parsed = podSchema.safeParse(isFields(raw) ? { metadata: {}, ...raw } : raw);
   if (!parsed.success) {
-    throw new UsageError(
-      `${file}: ${kind} ${namespace}/${name}: ${issueTexts(template.join("."), parsed.error, 3).join("; ")}`,
-    );
+    const [issue] = parsed.error.issues;
+    const line = stream.lineOf(offsetOf(part.document, [...at, ...((issue?.path ?? []) as Path)]));
+    const problems = issueTexts(template.join("."), parsed.error, 3).join("; ");
+    throw new UsageError(`${stream.file}:${line}: ${kind} ${namespace}/${name} is not a valid workload: ${problems}`);
   }
-  return { kind, name, namespace, pod: parsed.data, patch: patch([...base, ...template]) };
+  const patch: Workload["patch"] = (operations) => {
+    const target = valueAt(part.after.value, at) as Fields;
+    jsonpatch.applyPatch(target, structuredClone(operations) as PatchOperation[], false, true);
+  };
+  return [{ kind, name, namespace, pod: parsed.data, patch }];
 };
 
-const valueAt = (document: Document, path: Path): unknown => {
-  let value: unknown = document.toJS();
-  for (const segment of path) value = (value as Record<string | number, unknown>)[segment];
-  return value;
-};
-
-/**
- * Makes every alias and merge a copy of its own: a change of the pod template's labels must not reach the selector that shares
- * them. Only a document that has any loses its comments.
- */
-const unshare = (document: Document): void => {
-  let aliases = 0;
-  visit(document, { Alias: () => void (aliases += 1) });
-  if (aliases > 0) document.contents = document.createNode(document.toJS(), { aliasDuplicateObjects: false }) as never;
-};
-
-/** Applies one JSON Patch operation below `base`, in the document's tree, so that its comments and its order stay. */
-const applyTo = (document: Document, base: Path, { op, path, ...rest }: PatchOperation): void => {
-  const segments = path
-    .split("/")
-    .slice(1)
-    .map((segment) => segment.replaceAll("~1", "/").replaceAll("~0", "~"));
-  const full: (string | number)[] = [...base];
-  for (const segment of segments)
-    full.push(isSeq(document.getIn(full, true)) && segment !== "-" ? Number(segment) : segment);
-  if (op === "remove") {
-    document.deleteIn(full);
-    return;
+/** Where a path begins in the text, or as much of it as is written in place. */
+const offsetOf = (document: ManifestDocument, path: Path): number => {
+  let node: Node = document.contents as Node;
+  for (const step of path) {
+    const next: unknown = isMap(node) || isSeq(node) ? node.get(step, true) : undefined;
+    if (next === undefined || next === null) break;
+    node = next as Node;
   }
-  const node = document.createNode((rest as { value: unknown }).value);
-  if (full.at(-1) === "-") document.addIn(full.slice(0, -1), node);
-  else if (document.getIn(full.slice(0, -1), true) == null)
-    document.setIn(full.slice(0, -1), document.createNode({ [String(full.at(-1))]: node }));
-  else document.setIn(full, node);
+  return node.range?.[0] ?? 0;
 };

@@ -1,0 +1,111 @@
+import { readFileSync } from "node:fs";
+import t, { type Test } from "tap";
+import { audit, type AuditOptions } from "../../src/commands/audit.ts";
+import { files, HOST } from "./injecting.ts";
+
+const EXAMPLES = readFileSync(new URL("../../examples/flowgen-deployments.yaml", import.meta.url), "utf8");
+
+const audited = async (t: Test, text: string, output: AuditOptions["output"], config?: string) => {
+  let out = "";
+  const code = await audit(
+    { ...files(t, text, config), namespace: "team-a", output },
+    { out: (more) => (out += more), err: (more) => t.fail(more) },
+  );
+  t.notMatch(out, /s3cret/, "no password");
+  return { code, out };
+};
+
+const pod = (name: string, targets: string, more = "", env = ""): string =>
+  `---\nkind: Pod\nmetadata: {name: ${name}, labels: {app.kubernetes.io/name: flowgen}, annotations: {flowgen.io/private-targets: "${targets}"${more}}}\nspec: {containers: [{name: c, env: [${env}]}]}\n`;
+
+t.test("table", async (t) => {
+  const { code, out } = await audited(t, EXAMPLES, "table");
+  t.equal(code, 1, "one would be rejected");
+  const lines = out.split("\n");
+  t.equal(lines[0], "WORKLOAD                           OUTCOME  REASON");
+  t.equal(lines[1], "Deployment team-a/flowgen          inject   injected");
+  t.equal(lines[2], `  target mssql     10.0.0.5:1433  →  ${HOST}:1433`);
+  t.equal(lines[3], `  target postgres  10.0.0.6:5432  →  ${HOST}:5432`);
+  t.match(out, /^ {2}env {4}DATABASE_URL +set +\(container flowgen\)$/m);
+  t.match(out, `  target warehouse  10.0.0.7:1433  →  ${HOST}:1434`, "a collision gets the next port");
+  t.match(
+    out,
+    /^Deployment team-b\/flowgen-curious +reject +target-forbidden\n {2}flowgen.io\/private-targets\[0\]: 169/m,
+  );
+  t.match(out, /^Deployment team-a\/flowgen-careful +audit +would-inject\n {2}target ftp /m);
+  t.notMatch(out, /audit: /, "the row says it already");
+  t.notOk(lines.some((line) => line.endsWith(" ")));
+});
+
+t.test("JSON", async (t) => {
+  const { out } = await audited(t, EXAMPLES, "json");
+  const rows = JSON.parse(out) as Record<string, unknown>[];
+  t.strictSame(
+    rows.map(({ workload, outcome, reason }) => [workload, outcome, reason]),
+    [
+      ["Deployment team-a/flowgen", "inject", "injected"],
+      ["Deployment team-b/flowgen-reports", "inject", "injected"],
+      ["Deployment team-b/flowgen-curious", "reject", "target-forbidden"],
+      ["Deployment team-a/flowgen-careful", "audit", "would-inject"],
+    ],
+  );
+  const [, reports, curious] = rows;
+  t.match(reports, {
+    gateway: "flowgen-gateway/flowgen-wireguard-gateway",
+    targets: [
+      { name: "mssql", target: "10.0.0.5:1433", assignment: `${HOST}:1433` },
+      { name: "warehouse", target: "10.0.0.7:1433", assignment: `${HOST}:1434` },
+    ],
+    warnings: [],
+  });
+  const env = (reports?.["env"] as { name: string; container: string; change: string }[]).toSorted((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
+  t.strictSame(env, [
+    { container: "flowgen", name: "MSSQL_URL", change: "set" },
+    { container: "flowgen", name: "WAREHOUSE_PORT", change: "added" },
+    { container: "flowgen", name: "WAREHOUSE_SERVER", change: "added" },
+  ]);
+  t.match(curious, { message: /link-local/, targets: [], env: [] });
+});
+
+t.test("collisions across workloads get consecutive ports", async (t) => {
+  const { code, out } = await audited(t, [5, 6, 7].map((n) => pod(`p${n}`, `db=10.0.0.${n}:1433`)).join(""), "json");
+  t.equal(code, 0);
+  const rows = JSON.parse(out) as { targets: { assignment: string }[] }[];
+  t.strictSame(
+    rows.map(({ targets }) => targets[0]?.assignment),
+    [1433, 1434, 1435].map((port) => `${HOST}:${port}`),
+  );
+});
+
+t.test("modes: a pod's own counts, the config's does not", async (t) => {
+  const config = readFileSync(new URL("../../examples/webhook-config.yaml", import.meta.url), "utf8");
+  const text =
+    pod("a", "db=10.0.0.5:1433") +
+    pod("b", "db=127.0.0.1:1", ", flowgen.io/mode: audit") +
+    pod("c", "db=10.0.0.5:1433", ", flowgen.io/mode: disabled");
+  const { code, out } = await audited(t, text, "table", config.replace("mode: enforce", "mode: audit"));
+  t.equal(code, 0, "a pod in audit mode is never rejected");
+  t.match(out, /^Pod team-a\/a +inject +injected$/m);
+  t.match(out, /^Pod team-a\/b +audit +target-forbidden\n {2}flowgen.io\/private-targets\[0\]: 127/m);
+  t.match(out, /^Pod team-a\/c +skip +disabled$/m);
+});
+
+t.test("passwords stay out of every kind of answer", async (t) => {
+  const env = `{name: A, value: "postgres://u:s3cret@10.0.0.5:1433/x"}, {name: B, value: "mongodb+srv://u:s3cret@10.0.0.5/x"}`;
+  const texts = [
+    pod("a", "db=10.0.0.5:1433", "", env),
+    pod("b", "db=u:s3cret@10.0.0.5:1433"),
+    pod("c", "db=10.0.0.9:1433", ", flowgen.io/mode: audit", env),
+    pod("d", "db=10.0.0.9:1433", "", `{name: DB_HOST, value: s3cret}`),
+  ];
+  for (const text of texts) for (const output of ["table", "json"] as const) await audited(t, text, output);
+});
+
+t.test("warnings, and a stream without workloads", async (t) => {
+  const { out } = await audited(t, pod("a", "db=10.0.0.5:1433", "", "{name: DB_HOST, value: other}"), "table");
+  t.match(out, /^ {2}warning: db: DB_HOST has another value/m);
+  t.strictSame(await audited(t, "", "table"), { code: 0, out: "WORKLOAD  OUTCOME  REASON\n" });
+  t.strictSame(await audited(t, "kind: Service\n", "json"), { code: 0, out: "[]\n" });
+});

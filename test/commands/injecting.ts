@@ -1,0 +1,75 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import jsonpatch from "fast-json-patch";
+import type { Test } from "tap";
+import { parseAllDocuments } from "yaml";
+import { inject } from "../../src/commands/inject.ts";
+import { admitOffline } from "../../src/commands/offline.ts";
+import { readStream } from "../../src/commands/stream.ts";
+import type { PatchOperation } from "../../src/core/patch.ts";
+import { configOf } from "../helpers.ts";
+
+export const CONFIG = readFileSync(new URL("../../examples/webhook-config.yaml", import.meta.url), "utf8");
+export const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
+
+/** A folder with the stream and the config; returns their paths. */
+export const files = (t: Test, text: string | Buffer, config = CONFIG): { file: string; config: string } => {
+  const folder = t.testdir({ "config.yaml": config });
+  const file = join(folder, "stream.yaml");
+  writeFileSync(file, text);
+  return { file, config: join(folder, "config.yaml") };
+};
+
+/** Runs a command on a text and keeps what it prints. */
+export const injected = async (t: Test, text: string | Buffer, config = CONFIG) => {
+  const printed = { out: "", err: "" };
+  const output = {
+    out: (more: string) => void (printed.out += more),
+    err: (more: string) => void (printed.err += more),
+  };
+  const code = await inject({ ...files(t, text, config), namespace: "team-a" }, output);
+  return { code, ...printed };
+};
+
+type Value = Record<string, unknown>;
+export const documentsOf = (text: string): Value[] =>
+  parseAllDocuments(text, { merge: true }).map((document) => {
+    if (document.errors[0]) throw document.errors[0];
+    return JSON.parse(JSON.stringify(document.toJS() as unknown)) as Value;
+  });
+
+const PATHS = [["spec", "jobTemplate", "spec", "template"], ["spec", "template"], ["template"], []];
+
+/** What the only workload of a document should be after an injection: the decision's patch, applied to its value. */
+export const expected = async (text: string): Promise<Value> => {
+  const stream = readStream(text, "stream.yaml", "team-a");
+  const { results } = await admitOffline(stream, configOf(CONFIG));
+  const [document] = documentsOf(text);
+  const operations = structuredClone(results[0]?.admission.operations ?? []) as PatchOperation[];
+  const at = (path: string[]): unknown =>
+    path.reduce<unknown>((value, key) => (value as Value | undefined)?.[key], document);
+  const template = at(PATHS.find((path) => at(path) !== undefined) ?? []);
+  jsonpatch.applyPatch(template as Value, operations);
+  return document ?? {};
+};
+
+export const TARGETS = `flowgen.io/private-targets: "db=10.0.0.5:1433"`;
+const TEMPLATE = `metadata:
+  labels: {app.kubernetes.io/name: flowgen}
+  annotations:
+    ${TARGETS}
+spec:
+  containers:
+    - name: app
+      env:
+        - name: DB_HOST
+          value: 10.0.0.5
+`;
+const indented = (text: string, by: number): string => text.replace(/^(?=.)/gm, " ".repeat(by));
+/** A workload of a kind, with its pod at `path`, that asks for 10.0.0.5:1433. */
+export const workload = (kind: string, path: readonly string[], apiVersion = "apps/v1"): string =>
+  `apiVersion: ${apiVersion}\nkind: ${kind}\n` +
+  (path.length > 0 ? "metadata:\n  name: x\n" : "") +
+  path.map((key, depth) => `${" ".repeat(depth * 2)}${key}:\n`).join("") +
+  indented(TEMPLATE, path.length * 2);
+export const deployment = workload("Deployment", ["spec", "template"]);
