@@ -119,7 +119,7 @@ const firstLine = (text: string): string =>
     .slice(0, 120);
 
 const isShortList = (text: string): boolean =>
-  !/^(-\s|---|[{])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
+  !/^(-\s|---|[{#%])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
 const firstItem = (text: string): string => text.replace(/[,\n].*/s, "").trim();
 
 /**

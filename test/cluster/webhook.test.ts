@@ -172,3 +172,38 @@ t.test(
     t.match(pod?.metadata.labels, { "target.flowgen.io/mssql": "true" });
   },
 );
+
+t.test("marks stay as the webhook wrote them", async (t) => {
+  const webhook = await installed.start();
+  t.teardown(webhook.stop);
+  const pod = {
+    apiVersion: "v1",
+    kind: "Pod",
+    metadata: { name: "plain", namespace: "team-a" },
+    spec: { containers: [{ name: "c", image: "x" }] },
+  };
+  await kubectl(["create", "-f", "-"], JSON.stringify(pod));
+  const label = (text: string) =>
+    controlPlane.kubectl(["label", "pod", "plain", "--namespace=team-a", "--overwrite", text]);
+  // A policy comes into force within seconds of its making.
+  const denied = await eventually(async () => {
+    const { code, stderr } = await label("target.flowgen.io/mssql=true");
+    if (code === 0) await kubectl(["label", "pod", "plain", "--namespace=team-a", "target.flowgen.io/mssql-"]);
+    return code === 0 ? undefined : stderr;
+  });
+  t.match(denied, /the labels target\.flowgen\.io\/\* and flowgen\.io\/gateway are written by flowgen-gateway-webhook/);
+  t.match(
+    await controlPlane.kubectl(["annotate", "pod", "plain", "--namespace=team-a", "flowgen.io/gateway-status={}"]),
+    { code: 1, stderr: /stays as it is/ },
+  );
+  t.match(await label("team=dba"), { code: 0 }, "other labels are free");
+  const forged = {
+    ...pod,
+    metadata: { ...pod.metadata, name: "forged", labels: { "target.flowgen.io/mssql": "true" } },
+  };
+  t.match(
+    await controlPlane.kubectl(["create", "-f", "-"], { input: JSON.stringify(forged) }),
+    { code: 1, stderr: /reserved/ },
+    "and at creation the webhook refuses",
+  );
+});

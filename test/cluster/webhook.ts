@@ -36,7 +36,9 @@ export const kubectl = async (controlPlane: ControlPlane, args: readonly string[
 export const install = async (controlPlane: ControlPlane, config: string, port: number): Promise<Installed> => {
   const file = (name: string): string => join(controlPlane.folder, name);
   const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
-  await kubectl(controlPlane, ["apply", "-f", "-"], await readFile(new URL("deploy/rbac.yaml", root), "utf8"));
+  for (const name of ["rbac.yaml", "policy.yaml"]) {
+    await kubectl(controlPlane, ["apply", "-f", "-"], await readFile(new URL(`deploy/${name}`, root), "utf8"));
+  }
   const registration = (await readFile(new URL("deploy/webhook.yaml", root), "utf8"))
     .replace(/service: \{.*\}/, `url: https://127.0.0.1:${port}/mutate`)
     .replace('caBundle: ""', `caBundle: ${Buffer.from(ca).toString("base64")}`);

@@ -55,6 +55,7 @@ t.test("the long list, in YAML and in JSON", async (t) => {
     "portEnv":["MSSQL_PORT","DB_PORT"],"redirect":"env"},{"targetHost":"sql.corp.example.com","targetPort":"1433"}]`;
   t.strictSame(targetsOf(json), expected);
   t.strictSame(targetsOf(`---\n${yaml.trim()}`), expected);
+  t.strictSame(targetsOf(`# what we need\n${yaml}`), expected);
 });
 
 t.test("an error names entry, field, value, reason and the nearest valid form", async (t) => {
