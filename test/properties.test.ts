@@ -1,4 +1,5 @@
 /** What holds for every pod, whatever its env look like: checked on the whole admission. */
+import "./seed.ts";
 import fc from "fast-check";
 import jsonpatch from "fast-json-patch";
 import t from "tap";

@@ -1,9 +1,19 @@
+import { applyEdits, type Edit } from "./env-edit.ts";
+import { findPlaces } from "./env-family.ts";
 import { portNames } from "./env-pair.ts";
+import type { Span } from "./env-place.ts";
 import { expand, type Expanded, toSource } from "./env-reference.ts";
-import type { Routes } from "./env-routes.ts";
-import { applyEdits, type Edit, type PortElsewhere, rewriteValue } from "./env-value.ts";
+import type { Ports, Routes } from "./env-routes.ts";
+import { NUMERIC, type PortElsewhere, rewriteValue } from "./env-value.ts";
 import type { EnvVar } from "./pod.ts";
 import type { Assignment } from "./target.ts";
+
+/** Env that are set by name, whatever they held: they are referred to, never rewritten. */
+export type Named = {
+  readonly has: (name: string) => boolean;
+  /** What ports mean beside the host that an env is set to. */
+  readonly portsOf: (name: string) => Ports | undefined;
+};
 
 export type ContainerEnv = {
   /** New values, by index. */
@@ -12,90 +22,183 @@ export type ContainerEnv = {
   readonly leading: ReadonlySet<string>;
   readonly matched: ReadonlySet<Assignment>;
   readonly warnings: readonly string[];
+  /** Names of env whose host is a reference that cannot be followed. */
+  readonly unresolved: readonly string[];
   /** The env whose mongodb+srv URL names a target. */
   readonly srv?: string;
 };
 
-/** The values as the container would see them, `$(VAR)` followed; undefined: unseen. */
+/** Longer values are no client's address (a file, a certificate, a program): they are not read. */
+const LONGEST = 16_384;
+/** Of a container's env no more is read: references could make little text into much. */
+const BUDGET = 262_144;
+
+const SPLIT = "a part of its address comes from another env: left alone";
+
+/** The env of one container while it is looked at. `undefined` values are unseen. */
+type Draft = {
+  readonly env: readonly EnvVar[];
+  readonly values: readonly (Expanded | undefined)[];
+  /** The last of a name counts, as it does for Kubernetes. */
+  readonly indexOf: ReadonlyMap<string, number>;
+  readonly named: Named;
+  readonly edits: Map<number, readonly Edit[]>;
+  /** Edits of values that lead nowhere of ours: they keep what the values mean when an env that they refer to changes. */
+  readonly pins: Map<number, readonly Edit[]>;
+  readonly leadsTo: Map<number, ReadonlySet<Assignment>>;
+  readonly warnings: string[];
+};
+
+const isShort = (value: string): boolean => value.length <= LONGEST;
+
+/** The values as the container would see them, `$(VAR)` followed. */
 const expandAll = (env: readonly EnvVar[]): (Expanded | undefined)[] => {
   const defined = new Map<string, { env: number; text: string } | undefined>();
-  const hasReference = env.some(({ value }) => value?.includes("$("));
-  return env.map(({ name, value, valueFrom }, index) => {
-    const expanded = valueFrom == null ? expand(value ?? "", (other) => defined.get(other)) : undefined;
-    if (hasReference) defined.set(name, expanded && { env: index, text: expanded.text });
+  return env.map(({ name, value = "", valueFrom }, index) => {
+    const expanded = valueFrom == null && isShort(value) ? expand(value, (other) => defined.get(other)) : undefined;
+    defined.set(name, expanded && { env: index, text: expanded.text });
     return expanded;
   });
 };
 
-/** The port env that pairs with a host env. The last of a name counts, as it does for Kubernetes. */
-const pairOf = (
-  env: readonly EnvVar[],
-  values: readonly (Expanded | undefined)[],
-  name: string,
-): { index: number; port: PortElsewhere } => {
+const draftOf = (env: readonly EnvVar[], named: Named): Draft => ({
+  env,
+  values: expandAll(env),
+  indexOf: new Map(env.map(({ name }, index) => [name, index])),
+  named,
+  edits: new Map(),
+  pins: new Map(),
+  leadsTo: new Map(),
+  warnings: [],
+});
+
+type Pair = { readonly index: number; readonly value: Expanded };
+
+/** The port env that pairs with a host env; it has no `pair` when it is not there, not seen, or no number. */
+const pairOf = ({ values, indexOf, named }: Draft, name: string): { port: PortElsewhere; pair?: Pair } => {
   for (const candidate of portNames(name)) {
-    const index = env.findLastIndex((other) => other.name === candidate);
-    if (index < 0) continue;
-    const port = values[index]?.text.trim() ?? "";
-    return { index, port: /^\d{1,5}$/.test(port) ? Number(port) : "unseen" };
+    const index = indexOf.get(candidate);
+    if (index === undefined) continue;
+    if (named.has(candidate)) return { port: "set" };
+    const value = values[index];
+    const port = value?.text.trim() ?? "";
+    return value !== undefined && /^\d{1,5}$/.test(port)
+      ? { port: Number(port), pair: { index, value } }
+      : { port: "unseen" };
   }
-  return { index: -1, port: "none" };
+  return { port: "none" };
 };
 
-/** Rewrites the env of one container by value; `fixed` are set by name and are only referred to. */
-export const rewriteEnv = (env: readonly EnvVar[], routes: Routes, fixed: (name: string) => boolean): ContainerEnv => {
+/** A value's edits in terms of the value as it is written; undefined: a reference holds half of an address. */
+const sourceEdits = ({ values, edits }: Draft, expanded: Expanded, wanted: readonly Edit[]): Edit[] | undefined => {
+  const after = (other: number): string => applyEdits(String(values[other]?.text), edits.get(other) ?? []);
+  const isChanged = (other: number): boolean => after(other) !== values[other]?.text;
+  return toSource(expanded, wanted, after, isChanged);
+};
+
+/** What ports mean beside a host that comes from a named env. */
+const portsIn = ({ env, named }: Draft, { pieces }: Expanded, { start, end }: Span): Ports | undefined => {
+  const piece = pieces.find((each) => each.env !== undefined && each.at <= start && each.end >= end);
+  const name = piece?.env === undefined ? undefined : env[piece.env]?.name;
+  return name === undefined ? undefined : named.portsOf(name);
+};
+
+/** Gives a host's port env its new port; false: another host has set it to another, or its value cannot be changed. */
+const setPort = (
+  { edits, leadsTo }: Draft,
+  { index, value }: Pair,
+  port: number,
+  to: ReadonlySet<Assignment>,
+): boolean => {
+  const text = String(port);
+  const start = value.text.length - value.text.trimStart().length;
+  const now = value.text.trim();
+  const earlier = edits.get(index);
+  if (earlier !== undefined && (earlier[0]?.text ?? now) !== text) return false;
+  edits.set(index, now === text ? [] : [{ start, end: start + now.length, text }]);
+  leadsTo.set(index, to);
+  return true;
+};
+
+/** Notes what one env and its port env become; the name of an env whose URL cannot be redirected ends it all. */
+const look = (draft: Draft, index: number, name: string, expanded: Expanded, routes: Routes): "srv" | undefined => {
+  const warn = (text: string): unknown => draft.warnings.push(`${name}: ${text}`);
+  const { port, pair } = pairOf(draft, name);
+  const portsAt = (host: Span): Ports | undefined => portsIn(draft, expanded, host);
+  const result = rewriteValue(expanded.text, routes, { paired: port, portsAt, isExpanded: isExpanded(expanded) });
+  if (result.isSrv) return "srv";
+  result.warnings.forEach(warn);
+  if (result.leadsTo.size === 0) return void draft.pins.set(index, result.edits);
+  if (name === "PGHOSTADDR") return void warn(NUMERIC);
+  if (pair !== undefined && result.elsewhere !== undefined) {
+    // A host that stays must keep its port: both are edited or none.
+    if (sourceEdits(draft, expanded, result.edits) === undefined) return void warn(SPLIT);
+    if (!setPort(draft, pair, result.elsewhere, result.leadsTo))
+      return void warn(`its port must be ${result.elsewhere}, but another env shares it: left alone`);
+  }
+  draft.edits.set(index, result.edits);
+  draft.leadsTo.set(index, result.leadsTo);
+  return undefined;
+};
+
+/** The values as they will be written. */
+const settle = (draft: Draft): Pick<ContainerEnv, "changes" | "leading" | "matched"> => {
+  const changes = new Map<number, string>();
+  const leading = new Set<string>();
+  const matched = new Set<Assignment>();
+  for (const [index, { name, value = "" }] of draft.env.entries()) {
+    const expanded = draft.values[index];
+    const wanted = draft.edits.get(index) ?? draft.pins.get(index);
+    if (expanded === undefined || wanted === undefined) continue;
+    const own = sourceEdits(draft, expanded, wanted);
+    if (own === undefined) {
+      draft.edits.set(index, []);
+      draft.warnings.push(`${name}: ${SPLIT}`);
+      continue;
+    }
+    const leadsTo = draft.leadsTo.get(index);
+    if (leadsTo !== undefined) leading.add(name);
+    for (const assignment of leadsTo ?? []) matched.add(assignment);
+    if (own.length > 0) changes.set(index, applyEdits(value, own));
+  }
+  return { changes, leading, matched };
+};
+
+/** A reference, but not an escaped one (`$$(VAR)`). */
+const REFERENCE = /(?<!\$)(\$\$)*\$\(/;
+
+const isExpanded = ({ pieces }: Expanded): boolean => pieces.some(({ env }) => env !== undefined);
+
+const hasOpenHost = ({ text }: Expanded): boolean =>
+  text.includes("$(") && findPlaces(text).some(({ host }) => REFERENCE.test(text.slice(host.start, host.end)));
+
+/** Rewrites the env of one container by value. */
+export const rewriteEnv = (env: readonly EnvVar[], routes: Routes, named: Named): ContainerEnv => {
   const none = {
-    changes: new Map<number, string>(),
+    changes: new Map(),
     leading: new Set<string>(),
     matched: new Set<Assignment>(),
     warnings: [],
+    unresolved: [],
   };
   if (!env.some(({ value }) => value !== undefined && (value.includes("$(") || routes.mayHold(value)))) return none;
-  const { changes, leading, matched } = none;
-  const warnings: string[] = [];
-  const values = expandAll(env);
-  const edits = new Map<number, readonly Edit[]>();
-  const leadsTo = new Map<number, ReadonlySet<Assignment>>();
-  for (const [index, { name }] of env.entries()) {
-    const text = values[index]?.text;
-    if (text === undefined || fixed(name) || /^no_proxy$/i.test(name) || !routes.mayHold(text)) continue;
-    const pair = pairOf(env, values, name);
-    const result = rewriteValue(text, routes, pair.port);
-    if (result.isSrv) return { ...none, srv: name };
-    warnings.push(...result.warnings.map((warning) => `${name}: ${warning}`));
-    if (result.leadsTo.size === 0) continue;
-    edits.set(index, [...(edits.get(index) ?? []), ...result.edits]);
-    leadsTo.set(index, result.leadsTo);
-    const port = values[pair.index];
-    if (result.elsewhere === undefined || port === undefined) continue;
-    const put = String(result.elsewhere);
-    const start = port.text.length - port.text.trimStart().length;
-    const edit = { start, end: port.text.trimEnd().length, text: put };
-    const earlier = edits.get(pair.index);
-    if (earlier !== undefined && earlier[0]?.text !== put)
-      warnings.push(`${name}: its port must be ${put}, another env shares it`);
-    else if (port.text.trim() !== put) edits.set(pair.index, [edit]);
-    else edits.set(pair.index, earlier ?? []);
-    leadsTo.set(pair.index, result.leadsTo);
-  }
-  for (const [index, expanded] of values.entries()) {
-    const wanted = edits.get(index);
-    const { name = "", value = "" } = env[index] ?? {};
-    if (expanded === undefined || wanted === undefined) continue;
-    const after = (other: number): string => afterOf(other);
-    const own = toSource(expanded, wanted, after, (other) => (edits.get(other)?.length ?? 0) > 0);
-    if (own === undefined) {
-      edits.set(index, []);
-      warnings.push(`${name}: a part of its address comes from another env: left alone`);
+  const draft = draftOf(env, named);
+  const unresolved: string[] = [];
+  let budget = BUDGET;
+  for (const [index, { name, value }] of env.entries()) {
+    if (named.has(name) || /^no_proxy$/i.test(name)) continue;
+    const expanded = draft.values[index];
+    const text = expanded?.text ?? (value === undefined || isShort(value) ? "" : value);
+    const mayHold = routes.mayHold(text);
+    if (!mayHold && !text.includes("$(") && (expanded === undefined || !isExpanded(expanded))) continue;
+    budget -= expanded === undefined ? 0 : text.length;
+    if (expanded === undefined || budget < 0) {
+      if (mayHold) draft.warnings.push(`${name}: not read, because it or the env before it are too long`);
       continue;
     }
-    leading.add(name);
-    for (const assignment of leadsTo.get(index) ?? []) matched.add(assignment);
-    if (own.length > 0) changes.set(index, applyEdits(value, own));
+    if (hasOpenHost(expanded)) unresolved.push(name);
+    if (look(draft, index, name, expanded, routes) === "srv") return { ...none, srv: name };
   }
-  function afterOf(other: number): string {
-    const expanded = values[other];
-    return expanded === undefined ? "" : applyEdits(expanded.text, edits.get(other) ?? []);
-  }
-  return { changes, leading, matched, warnings };
+  const settled = settle(draft);
+  return { ...settled, warnings: draft.warnings, unresolved };
 };

@@ -94,7 +94,7 @@ const member = (text: string, part: Span, without: (host: Span) => Slot, lead: s
   return [{ host: found.host, slot: hasInstance ? unknown(trim(text, part).end, lead) : without(found.host) }];
 };
 
-const PREFIX = /^(tcp:|admin:|\/\/)?/i;
+const PREFIX = /^(tcp:|admin:|\/\/)/i;
 
 /** The value of SQL Server's `Server` key: `[tcp:]host[\instance][,port]`; also Oracle's and the host lists of others. */
 export const serverPlaces = (
@@ -106,7 +106,7 @@ export const serverPlaces = (
   const trimmed = trim(text, value);
   const body = text.slice(trimmed.start, trimmed.end);
   if (body.startsWith("(")) return descriptorPlaces(text, trimmed);
-  const prefix = PREFIX.exec(body)?.[0].length ?? 0;
+  const prefix = body.length - body.replace(PREFIX, "").length;
   const parts = split(text, { start: trimmed.start + prefix, end: trimmed.end }, ",");
   const [first, second] = parts;
   if (first !== undefined && second !== undefined && parts.length === 2) {
@@ -129,11 +129,14 @@ export const adoPlaces = (text: string): Place[] => {
     const isServer = SERVER_KEYS.has(key);
     if (!isServer && !HOST_KEYS.has(key)) return [];
     const cell = { start: end, end, lead: ";Port=" };
-    const others = [5432, 3306].map((number) => ({ port: number, cell }));
+    const others = [
+      { port: 5432, cell },
+      { port: 3306, cell },
+    ] as const;
     return serverPlaces(text, value, (host, single) => {
       if (port !== undefined) return port;
-      const own = isServer && single ? [{ port: 1433, cell: { start: host.end, end: host.end, lead: "," } }] : [];
-      return { kind: "default", choices: [...own, ...others] };
+      const own = { port: 1433, cell: { start: host.end, end: host.end, lead: "," } };
+      return { kind: "default", choices: isServer && single ? [own, ...others] : others };
     });
   });
 };

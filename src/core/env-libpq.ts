@@ -37,9 +37,9 @@ const keywords = (text: string): Map<string, { value: Span; end: number }> | und
 /** A list of hosts with a list of ports: as many ports as hosts, or one for all. */
 export const listed = (text: string, hosts: Span, ports: Span | undefined, end: number, lead: string): Place[] => {
   const parts = split(text, hosts, ",").map((part) => trim(text, part));
-  const cells = ports === undefined ? [] : split(text, ports, ",").map((part) => written(trim(text, part)));
+  const cells = ports === undefined ? [] : split(text, ports, ",").map((part) => written(trim(text, part), true));
   if (cells.length > 1 && cells.length !== parts.length) return [];
-  const shared = cells[0] ?? byDefault(5432, end, lead);
+  const shared = cells[0] ?? byDefault(5432, end, lead, true);
   return parts.map((host, at) => ({ host, slot: cells.length > 1 ? (cells[at] as Slot) : shared }));
 };
 

@@ -1,8 +1,14 @@
 /** Where something stands in a string: from `start` up to, not including, `end`. */
 export type Span = { readonly start: number; readonly end: number };
 
-/** Where a port stands; `start === end`: none is written, and `lead` goes before one that is put in. */
-export type Cell = Span & { readonly lead: string };
+/**
+ * Where a port stands; `start === end`: none is written, and `lead` goes before one that is put in. `isList`: it may hold a
+ * port for each host.
+ */
+export type Cell = Span & { readonly lead: string; readonly isList?: boolean };
+
+/** A port that a client takes where none is written. */
+export type Choice = { readonly port: number; readonly cell: Cell };
 
 /**
  * How a client finds the port of a place: it is `written`; none is and the client has a `default` (several when the
@@ -11,7 +17,7 @@ export type Cell = Span & { readonly lead: string };
  */
 export type Slot =
   | { readonly kind: "written"; readonly cell: Cell }
-  | { readonly kind: "default"; readonly choices: readonly { readonly port: number; readonly cell: Cell }[] }
+  | { readonly kind: "default"; readonly choices: readonly [Choice, ...Choice[]] }
   | { readonly kind: "unknown"; readonly cell: Cell }
   | { readonly kind: "elsewhere" };
 
@@ -24,11 +30,11 @@ export type Place = {
   readonly limit?: "srv" | "numeric";
 };
 
-export const written = (span: Span): Slot => ({ kind: "written", cell: { ...span, lead: "" } });
+export const written = (span: Span, isList = false): Slot => ({ kind: "written", cell: { ...span, lead: "", isList } });
 export const unknown = (at: number, lead: string): Slot => ({ kind: "unknown", cell: { start: at, end: at, lead } });
-export const byDefault = (port: number, at: number, lead: string): Slot => ({
+export const byDefault = (port: number, at: number, lead: string, isList = false): Slot => ({
   kind: "default",
-  choices: [{ port, cell: { start: at, end: at, lead } }],
+  choices: [{ port, cell: { start: at, end: at, lead, isList } }],
 });
 export const elsewhere: Slot = { kind: "elsewhere" };
 

@@ -1,4 +1,4 @@
-import type { Edit } from "./env-value.ts";
+import type { Edit } from "./env-edit.ts";
 
 /** A stretch of an expanded value: `at`–`end` there, `from`–`to` in the value as written; `env`: which env it comes from. */
 export type Piece = {
@@ -11,8 +11,9 @@ export type Piece = {
 export type Expanded = { readonly text: string; readonly pieces: readonly Piece[] };
 
 /** Longer values are no host and no URL: following them could only blow a value up. */
-const LONGEST = 4096;
-const ROOM = 65_536;
+const LONGEST = 16_384;
+/** No address is put together from more. */
+const MOST = 64;
 
 /**
  * Follows `$(VAR)` as Kubernetes does ("Define Dependent Environment Variables"): to variables defined earlier in the
@@ -30,7 +31,7 @@ export const expand = (raw: string, lookup: (name: string) => { env: number; tex
   };
   for (const match of raw.matchAll(/\$\$|\$\(([^()$]*)\)/g)) {
     const found = match[1] === undefined ? undefined : lookup(match[1]);
-    if (found === undefined || found.text.length > LONGEST || text.length > ROOM + raw.length) continue;
+    if (found === undefined || text.length + found.text.length > LONGEST || pieces.length > 2 * MOST) continue;
     take(match.index);
     done = match.index + match[0].length;
     pieces.push({ at: text.length, end: text.length + found.text.length, from: match.index, to: done, env: found.env });
@@ -61,10 +62,9 @@ const isMadeThere = ({ pieces }: Expanded, edit: Edit, isEdited: (env: number) =
 
 /** Where an expanded position stands in the value as written, at the beginning or the end of what it belongs to. */
 const source = (pieces: readonly Piece[], position: number, side: "start" | "end"): number => {
-  const piece = pieces.find(({ at, end }) =>
-    side === "start" ? position >= at && position < end : position > at && position <= end,
-  );
-  if (piece === undefined) return side === "start" ? (pieces.at(-1)?.to ?? 0) : 0;
+  const piece = (
+    side === "start" ? pieces.findLast(({ at }) => at <= position) : pieces.find(({ end }) => end >= position)
+  ) as Piece;
   if (piece.env === undefined) return piece.from + position - piece.at;
   return side === "start" ? piece.from : piece.to;
 };
@@ -85,7 +85,8 @@ export const toSource = (
     const now = isInsertion ? (isInside ? undefined : "") : becomes(expanded, edit, after);
     if (now === edit.text) continue;
     if (now === undefined) {
-      if (!isMadeThere(expanded, edit, isEdited)) return undefined;
+      const isKept = expanded.text.slice(edit.start, edit.end) === edit.text;
+      if (!isKept && !isMadeThere(expanded, edit, isEdited)) return undefined;
       continue;
     }
     const end = source(expanded.pieces, edit.end, "end");

@@ -86,7 +86,7 @@ const sqlServerPlaces = (text: string, start: number): Place[] => {
 const oraclePlaces = (text: string): Place[] => {
   const at = text.lastIndexOf("@") + 1;
   if (text[at] === "(") return descriptorPlaces(text, { start: at, end: text.length });
-  const start = at + (/^((tcps?:)?\/\/)?/i.exec(text.slice(at))?.[0].length ?? 0);
+  const start = text.length - text.slice(at).replace(/^(tcps?:)?\/\//i, "").length;
   return split(text, upTo(text, { start, end: text.length }, /[/?]/), ",").flatMap((part) => {
     const item = text.slice(part.start, part.end);
     const sid = item.indexOf(":", item.indexOf(":", item.indexOf("]") + 1) + 1);

@@ -1,18 +1,23 @@
-import { adoPlaces, descriptorPlaces } from "./env-keyvalue.ts";
-import { libpqPlaces } from "./env-libpq.ts";
-import { listPlaces } from "./env-list.ts";
-import { byDefault, type Cell, isPortLike, type Place, readAddress, type Slot, written } from "./env-place.ts";
-import { canonicalHost, type Routes } from "./env-routes.ts";
-import { jdbcPlaces, urlPlaces } from "./env-url.ts";
+import { type Edit, inOrder } from "./env-edit.ts";
+import { findPlaces } from "./env-family.ts";
+import { type Cell, isPortLike, type Place, type Slot, type Span } from "./env-place.ts";
+import { canonicalHost, type Ports, type Routes } from "./env-routes.ts";
 import { type Assignment, address } from "./target.ts";
 
-export type Edit = { readonly start: number; readonly end: number; readonly text: string };
+/** The port that is kept in another env: none is found, it is `unseen`, the annotation has `set` it, or it is known. */
+export type PortElsewhere = number | "none" | "unseen" | "set";
 
-/** The port that is kept in another env: none is found, it is `unseen`, or it is known. */
-export type PortElsewhere = number | "none" | "unseen";
+/** What is known of a string besides its text. */
+export type Around = {
+  readonly paired: PortElsewhere;
+  /** References were followed: what is none of ours must be held, lest it changes with what it refers to. */
+  readonly isExpanded: boolean;
+  /** What the ports mean where the gateway's name comes from an env that was set for one assignment. */
+  readonly portsAt: (host: Span) => Ports | undefined;
+};
 
 export type Rewriting = {
-  /** In the string's order; they do not overlap. */
+  /** In the string's order; they do not overlap. Some put what is there: it must not follow a reference that changes. */
   readonly edits: readonly Edit[];
   /** The assignments that the string leads to, once the edits are made; empty: the string is none of ours. */
   readonly leadsTo: ReadonlySet<Assignment>;
@@ -22,124 +27,146 @@ export type Rewriting = {
   readonly isSrv: boolean;
 };
 
-/** The MySQL driver of Go: `user:password@tcp(host:port)/db`. */
-const goMysqlPlaces = (text: string): Place[] => {
-  const start = text.lastIndexOf("tcp(") + 4;
-  const close = text.indexOf(")", start);
-  const found = close < 0 ? undefined : readAddress(text, { start, end: close });
-  if (found === undefined) return [];
-  return [
-    { host: found.host, slot: found.port === undefined ? byDefault(3306, found.host.end, ":") : written(found.port) },
-  ];
+/** A place with the port that a client would use now, and where another can be written; `undefined`: not known, nowhere. */
+type Read = {
+  readonly place: Place;
+  readonly name: string;
+  readonly ports: Ports | undefined;
+  readonly number: number | undefined;
+  readonly cell: Cell | undefined;
+  /** The port is likely, not certain: it must be written, or another target on the gateway could be taken for this one. */
+  readonly isGuess: boolean;
+  /** The port as it is written, or the default that stands for it. */
+  readonly now: string;
 };
 
-/** Where clients read hosts in a string. The first family that the string's shape fits decides; no family: a list of hosts. */
-export const findPlaces = (text: string): Place[] => {
-  const begin = text.slice(0, 64).trimStart();
-  if (/^(jdbc|r2dbc):/i.test(begin)) return jdbcPlaces(text);
-  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(begin)) return urlPlaces(text);
-  if (begin.startsWith("(")) return descriptorPlaces(text, { start: 0, end: text.length });
-  if (/(^|@)tcp\(/.test(text)) return goMysqlPlaces(text);
-  const equals = text.indexOf("=");
-  if (equals < 0 || text.slice(0, equals).includes(",")) return listPlaces(text);
-  return libpqPlaces(text) ?? adoPlaces(text);
+/** What becomes of a place. */
+type Verdict = {
+  readonly leadsTo: readonly Assignment[];
+  readonly warnings: readonly string[];
+  readonly port: string;
+  readonly isMoved: boolean;
+  readonly isSrv?: true;
 };
 
-type Port = { readonly number: number | undefined; readonly cell: Cell | undefined };
+/** libpq's `hostaddr` and PGHOSTADDR. */
+export const NUMERIC = "hostaddr takes an IP address only: use host";
 
-/** The port that a client would use now, and where another can be written. `undefined`: it cannot be known. */
-const portOf = (text: string, slot: Slot, ports: ReadonlyMap<number, Assignment>, paired: PortElsewhere): Port => {
-  if (slot.kind === "written") {
-    const port = text.slice(slot.cell.start, slot.cell.end);
-    return { number: /^\d+$/.test(port) ? Number(port) : undefined, cell: isPortLike(port) ? slot.cell : undefined };
+const portOf = (text: string, slot: Slot, ports: Ports | undefined, paired: PortElsewhere) => {
+  switch (slot.kind) {
+    case "written": {
+      const port = text.slice(slot.cell.start, slot.cell.end);
+      const cell = isPortLike(port) ? slot.cell : undefined;
+      return { number: /^\d+$/.test(port) ? Number(port) : undefined, cell, isGuess: false };
+    }
+    case "elsewhere":
+      return { number: typeof paired === "number" ? paired : undefined, cell: undefined, isGuess: false };
+    case "unknown":
+      return { number: ports?.size === 1 ? [...ports.keys()][0] : undefined, cell: slot.cell, isGuess: true };
+    case "default": {
+      const [first] = slot.choices;
+      const choice = slot.choices.find(({ port }) => ports?.has(port)) ?? first;
+      return { number: choice.port, cell: choice.cell, isGuess: choice !== first };
+    }
   }
-  if (slot.kind === "elsewhere") return { number: typeof paired === "number" ? paired : undefined, cell: undefined };
-  if (slot.kind === "unknown") return { number: ports.size === 1 ? [...ports.keys()][0] : undefined, cell: slot.cell };
-  const choice = slot.choices.find(({ port }) => ports.has(port)) ?? slot.choices[0];
-  return { number: choice?.port, cell: choice?.cell };
 };
+
+const read = (text: string, place: Place, routes: Routes, { paired, portsAt }: Around): Read => {
+  const name = canonicalHost(text.slice(place.host.start, place.host.end)) ?? "";
+  const ports = (name === routes.gateway ? portsAt(place.host) : undefined) ?? routes.hosts.get(name);
+  const { number, cell, isGuess } = portOf(text, place.slot, ports, paired);
+  const written = cell === undefined ? "" : text.slice(cell.start, cell.end);
+  return { place, name, ports, number, cell, isGuess, now: written === "" ? String(number ?? "") : written };
+};
+
+const judge = (
+  { place, name, ports, number, cell, isGuess, now }: Read,
+  gateway: string,
+  paired: PortElsewhere,
+): Verdict => {
+  const left = (...warnings: string[]): Verdict => ({ leadsTo: [], warnings, port: now, isMoved: false });
+  if (ports === undefined) return left();
+  if (place.limit === "srv") return { ...left(), isSrv: true };
+  if (place.limit === "numeric") return left(NUMERIC);
+  if (number === undefined) {
+    if (isGuess && name !== gateway) return left(`${name} is several targets: write the port`);
+    const moved = paired === "set" && cell === undefined ? [] : [...ports].filter(([port, to]) => port !== to.port);
+    const warnings = moved.map(([port, to]) => `the port to use is ${to.port}, not ${port}`);
+    return { ...left(...warnings), leadsTo: [...ports.values()] };
+  }
+  const assignment = ports.get(number);
+  if (assignment === undefined) return left(`${address(name, number)} is not a target of this pod`);
+  const port = String(assignment.port);
+  return { leadsTo: [assignment], warnings: [], port, isMoved: port !== now || (isGuess && name !== gateway) };
+};
+
+/** The ports that are to be written, cell by cell: a cell may serve several hosts. */
+const portEdits = (text: string, judged: readonly (readonly [Read, Verdict])[]): Edit[] | "conflict" => {
+  const cells = new Map<Cell, Verdict[]>();
+  for (const [{ cell }, verdict] of judged) {
+    if (cell === undefined) continue;
+    const sharers = cells.get(cell);
+    if (sharers === undefined) cells.set(cell, [verdict]);
+    else sharers.push(verdict);
+  }
+  const edits: Edit[] = [];
+  for (const [cell, verdicts] of cells) {
+    if (!verdicts.some(({ isMoved }) => isMoved)) {
+      edits.push({ ...cell, text: text.slice(cell.start, cell.end) });
+      continue;
+    }
+    const ports = verdicts.map(({ port }) => port);
+    const distinct = [...new Set(ports)];
+    if (distinct.length > 1 && cell.isList !== true) return "conflict";
+    edits.push({ ...cell, text: cell.lead + (distinct.length === 1 ? distinct : ports).join(",") });
+  }
+  return edits;
+};
+
+/**
+ * The places of a string that matter: ours, those that share a port with ours, and all of them where references were followed.
+ * Most of a long list's are neither, and are dropped before anything is made of them.
+ */
+const relevant = (text: string, routes: Routes, around: Around): readonly Read[] => {
+  const all = findPlaces(text).map((place) => read(text, place, routes, around));
+  if (around.isExpanded) return all;
+  const ours = all.filter(({ ports }) => ports !== undefined);
+  const cells = new Set(ours.map(({ cell }) => cell));
+  return ours.length === 0 ? [] : all.filter(({ ports, cell }) => ports !== undefined || cells.has(cell));
+};
+
+const nothing: Rewriting = { edits: [], leadsTo: new Set(), elsewhere: undefined, warnings: [], isSrv: false };
 
 /** Rewrites one string (references already followed): only the hosts and ports of clients' addresses, by the routes. */
-export const rewriteValue = (text: string, routes: Routes, paired: PortElsewhere = "none"): Rewriting => {
-  const edits: Edit[] = [];
-  const leadsTo = new Set<Assignment>();
-  const warnings = new Set<string>();
-  const cells = new Map<Cell, string[]>();
-  let elsewhere: number | undefined;
-  const places = findPlaces(text);
-  for (const { host, slot, limit } of places) {
-    const name = canonicalHost(text.slice(host.start, host.end)) ?? "";
-    const ports = routes.hosts.get(name);
-    const { number, cell } = portOf(text, slot, ports ?? new Map<number, Assignment>(), paired);
-    const note = (port: string): void => {
-      if (cell !== undefined) cells.set(cell, [...(cells.get(cell) ?? []), port]);
+export const rewriteValue = (text: string, routes: Routes, around: Around): Rewriting => {
+  const judged = relevant(text, routes, around).map(
+    (found) => [found, judge(found, routes.gateway, around.paired)] as const,
+  );
+  if (judged.some(([, { isSrv }]) => isSrv)) return { ...nothing, isSrv: true };
+  const warnings = [...new Set(judged.flatMap(([, verdict]) => verdict.warnings))];
+  const led = judged.filter(([, { leadsTo }]) => leadsTo.length > 0);
+  const ports = portEdits(text, judged);
+  const elsewhere = new Set(
+    judged
+      .filter(([{ place, number }]) => place.slot.kind === "elsewhere" && number !== undefined)
+      .map(([, { port }]) => port),
+  );
+  const stay = ({ host }: Place): Edit => ({ ...host, text: text.slice(host.start, host.end) });
+  if (ports === "conflict" || elsewhere.size > 1)
+    return {
+      ...nothing,
+      edits: judged.map(([{ place }]) => stay(place)),
+      warnings: [...warnings, "its hosts share one port but need several: write one at each host"],
     };
-    const now = cell !== undefined && cell.start < cell.end ? text.slice(cell.start, cell.end) : String(number ?? "");
-    if (ports === undefined || limit !== undefined) {
-      note(now);
-      if (ports === undefined) continue;
-      if (limit === "srv") return { edits: [], leadsTo: new Set(), elsewhere: undefined, warnings: [], isSrv: true };
-      warnings.add("hostaddr takes an IP address only: use host");
-      continue;
-    }
-    const assignment = number === undefined ? undefined : ports.get(number);
-    if (number !== undefined && assignment === undefined) {
-      note(now);
-      warnings.add(`${address(name, number)} is not a target of this pod`);
-      continue;
-    }
-    if (assignment === undefined && slot.kind === "unknown" && name !== routes.gateway) {
-      note(now);
-      warnings.add(`${name} is several targets: write the port`);
-      continue;
-    }
-    if (name !== routes.gateway) edits.push({ ...host, text: routes.gateway });
-    const candidates: [number, Assignment][] =
-      number === undefined || assignment === undefined ? [...ports] : [[number, assignment]];
-    for (const [port, to] of candidates) {
-      leadsTo.add(to);
-      if (slot.kind === "elsewhere" && number !== undefined) elsewhere = to.port;
-      else if (cell === undefined || number === undefined) {
-        if (port !== to.port) warnings.add(`the port to use is ${to.port}, not ${port}`);
-      }
-    }
-    const isSilent = slot.kind === "unknown" && (name === routes.gateway || number === undefined);
-    note(
-      assignment === undefined || isSilent
-        ? now
-        : slot.kind === "unknown"
-          ? `!${assignment.port}`
-          : String(assignment.port),
-    );
-  }
-  for (const [cell, wanted] of cells) {
-    const is = cell.start < cell.end ? text.slice(cell.start, cell.end) : undefined;
-    const distinct = [...new Set(wanted.map((port) => port.replace("!", "")))];
-    const put = distinct.length === 1 ? String(distinct[0]) : wanted.join(",").replaceAll("!", "");
-    const isDefault =
-      is === undefined && !wanted.some((port) => port.startsWith("!")) && isUnmoved(places, cell, distinct);
-    if (put !== is && !isDefault) edits.push({ start: cell.start, end: cell.end, text: cell.lead + put });
-  }
-  edits.sort((a, b) => a.start - b.start || a.end - b.end);
-  return { edits, leadsTo, elsewhere, warnings: [...warnings], isSrv: false };
-};
-
-/** True when the only port that a cell would get is the one that the client uses anyway. */
-const isUnmoved = (places: readonly Place[], cell: Cell, ports: readonly string[]): boolean =>
-  ports.length === 1 &&
-  (ports[0] === "" ||
-    places.some(
-      ({ slot }) =>
-        slot.kind === "default" &&
-        slot.choices.some((choice) => choice.cell === cell && String(choice.port) === ports[0]),
-    ));
-
-export const applyEdits = (text: string, edits: readonly Edit[]): string => {
-  let out = "";
-  let at = 0;
-  for (const { start, end, text: put } of edits) {
-    out += text.slice(at, start) + put;
-    at = end;
-  }
-  return out + text.slice(at);
+  const hosts = led
+    .filter(([{ name }]) => name !== routes.gateway)
+    .map(([{ place }]) => ({ ...place.host, text: routes.gateway }));
+  const others = judged.filter(([{ name }, { leadsTo }]) => leadsTo.length === 0 && !/^\d*$/.test(name));
+  return {
+    edits: [...hosts, ...others.map(([{ place }]) => stay(place)), ...ports].sort(inOrder),
+    leadsTo: new Set(led.flatMap(([, { leadsTo }]) => leadsTo)),
+    elsewhere: [...elsewhere].map(Number)[0],
+    warnings,
+    isSrv: false,
+  };
 };

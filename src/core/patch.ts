@@ -3,6 +3,12 @@ import type { AddOperation, RemoveOperation, ReplaceOperation } from "fast-json-
 /** A JSON Patch operation (RFC 6902) of the kinds that the webhook sends. */
 export type PatchOperation = AddOperation<unknown> | ReplaceOperation<unknown> | RemoveOperation;
 
+const escaped = (segment: string): string =>
+  segment.includes("~") || segment.includes("/") ? segment.replaceAll("~", "~0").replaceAll("/", "~1") : segment;
+
 /** A JSON Pointer (RFC 6901) made of raw path segments: `~` and `/` are escaped. */
-export const pointer = (...segments: readonly (string | number)[]): string =>
-  segments.map((segment) => `/${String(segment).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
+export const pointer = (...segments: readonly (string | number)[]): string => {
+  let path = "";
+  for (const segment of segments) path += `/${typeof segment === "number" ? segment : escaped(segment)}`;
+  return path;
+};

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Former } from "./env-routes.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
 import { address, type Assignment } from "./target.ts";
@@ -12,9 +13,6 @@ const statusSchema = z.object({
   version: z.string(),
 });
 export type Status = z.infer<typeof statusSchema>;
-
-/** An address that an assignment answered to before: redirected as the target itself is. */
-export type Former = { readonly host: string; readonly port: number; readonly assignment: Assignment };
 
 const targetOf = ({ target }: Assignment): string => address(target.host, target.port);
 
@@ -30,9 +28,10 @@ export const formerAddresses = (pod: Pod, assignments: readonly Assignment[]): r
   return assignments.flatMap((assignment) => {
     const key = targetOf(assignment);
     const before = Object.hasOwn(parsed.data.targets, key) ? parsed.data.targets[key] : undefined;
-    const match = /^([a-z0-9.-]{1,253}):([1-9]\d{0,4})$/.exec(before ?? "");
-    if (match === null || before === address(assignment.host, assignment.port)) return [];
-    return [{ host: match[1] ?? "", port: Number(match[2]), assignment }];
+    if (before === undefined || !/^[a-z0-9.-]{1,253}:[1-9]\d{0,4}$/.test(before)) return [];
+    if (before === address(assignment.host, assignment.port)) return [];
+    const colon = before.lastIndexOf(":");
+    return [{ host: before.slice(0, colon), port: Number(before.slice(colon + 1)), assignment }];
   });
 };
 

@@ -1,3 +1,4 @@
+import "../seed.ts";
 import t from "tap";
 import fc from "fast-check";
 import { readConfig, type Gateway } from "../../src/core/config.ts";

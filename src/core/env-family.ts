@@ -1,0 +1,28 @@
+import { adoPlaces, descriptorPlaces } from "./env-keyvalue.ts";
+import { libpqPlaces } from "./env-libpq.ts";
+import { listPlaces } from "./env-list.ts";
+import { byDefault, type Place, readAddress, written } from "./env-place.ts";
+import { jdbcPlaces, urlPlaces } from "./env-url.ts";
+
+/** The MySQL driver of Go: `user:password@tcp(host:port)/db`. */
+const goMysqlPlaces = (text: string): Place[] => {
+  const start = text.lastIndexOf("tcp(") + 4;
+  const close = text.indexOf(")", start);
+  const found = close < 0 ? undefined : readAddress(text, { start, end: close });
+  if (found === undefined) return [];
+  return [
+    { host: found.host, slot: found.port === undefined ? byDefault(3306, found.host.end, ":") : written(found.port) },
+  ];
+};
+
+/** Where clients read hosts in a string. The first family that the string's shape fits decides; no family: a list of hosts. */
+export const findPlaces = (text: string): Place[] => {
+  const begin = text.slice(0, 64).trimStart();
+  if (/^(jdbc|r2dbc):/i.test(begin)) return jdbcPlaces(text);
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(begin)) return urlPlaces(text);
+  if (begin.startsWith("(")) return descriptorPlaces(text, { start: 0, end: text.length });
+  if (/(^|@)tcp\(/.test(text)) return goMysqlPlaces(text);
+  const equals = text.indexOf("=");
+  if (equals < 0 || text.slice(0, equals).includes(",")) return listPlaces(text);
+  return libpqPlaces(text) ?? adoPlaces(text);
+};

@@ -1,0 +1,69 @@
+import t from "tap";
+import { auditAnnotations, failed, redirected, refused, skipped } from "../../src/core/admission.ts";
+import { reject } from "../../src/core/reasons.ts";
+
+const assignment = {
+  target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] },
+  forward: "mssql",
+  host: "gw.ns.svc",
+  port: 1434,
+};
+const account = {
+  gateway: "ns/gw",
+  assignments: [assignment],
+  operations: [{ op: "add", path: "/x", value: 1 }],
+  changed: [{ container: "flowgen", env: "DB_HOST", change: "set" }],
+  warnings: [],
+} as const;
+
+t.test("a redirected pod: patched, or in audit mode only told", (t) => {
+  t.strictSame(redirected(account, "enforce"), { ...account, outcome: "inject", reason: "injected" });
+  t.strictSame(redirected({ ...account, warnings: ["w"] }, "audit"), {
+    ...account,
+    outcome: "audit",
+    reason: "would-inject",
+    operations: [],
+    warnings: ["audit: 10.0.0.5:1433 would be reached at gw.ns.svc:1434", "audit: env that would change: DB_HOST", "w"],
+  });
+  t.strictSame(
+    redirected({ ...account, changed: [] }, "audit").warnings,
+    ["audit: 10.0.0.5:1433 would be reached at gw.ns.svc:1434"],
+    "labels alone would change",
+  );
+  t.match(redirected({ ...account, operations: [], changed: [] }, "audit"), { outcome: "skip", reason: "unchanged" });
+  t.end();
+});
+
+t.test("a refusal keeps its whole message; in audit mode it is a warning", (t) => {
+  const rejection = reject("target-forbidden", `private-targets[0]: ${"long ".repeat(40)}`);
+  t.match(refused(rejection, "enforce"), { outcome: "reject", message: rejection.message, warnings: [] });
+  t.notOk("gateway" in refused(rejection, "enforce"));
+  const audited = refused(rejection, "audit", "ns/gw");
+  t.match(audited, { outcome: "audit", reason: "target-forbidden", message: rejection.message, gateway: "ns/gw" });
+  t.equal(audited.warnings[0]?.length, 120, "a warning is cut");
+  t.match(audited.warnings[0], /^audit: would be rejected: private-targets\[0\]: long .*…$/);
+  t.end();
+});
+
+t.test("skipped and failed", (t) => {
+  t.match(skipped("not-annotated"), { outcome: "skip", operations: [], warnings: [] });
+  t.match(skipped("not-flowgen", ["w"]), { outcome: "skip", warnings: ["w"] });
+  t.match(failed("deadline", "get ConfigMap", "ns/gw"), { outcome: "fail", message: /get ConfigMap$/ });
+  t.end();
+});
+
+t.test("audit annotations name the gateway, the targets and the env; none for a pod that is skipped", (t) => {
+  t.equal(auditAnnotations(skipped("not-annotated")), undefined);
+  t.strictSame(auditAnnotations(redirected(account, "enforce")), {
+    outcome: "inject",
+    reason: "injected",
+    gateway: "ns/gw",
+    targets: "10.0.0.5:1433=gw.ns.svc:1434",
+    env: "flowgen/DB_HOST",
+  });
+  t.strictSame(auditAnnotations(refused(reject("reserved", "x"), "enforce")), {
+    outcome: "reject",
+    reason: "reserved",
+  });
+  t.end();
+});

@@ -1,0 +1,102 @@
+import jsonpatch from "fast-json-patch";
+import t from "tap";
+import type { PatchOperation } from "../../src/core/patch.ts";
+import type { Pod } from "../../src/core/pod.ts";
+import { redirectEnv } from "../../src/core/redirect.ts";
+import { formerAddresses, markPod, statusOf } from "../../src/core/status.ts";
+import type { Assignment } from "../../src/core/target.ts";
+
+const gateway = { name: "gw", namespace: "ns" };
+const assign = (name: string, host: string, port: number, servicePort: number, at = "gw.ns.svc"): Assignment => ({
+  target: { name, host, port, hostEnv: [], portEnv: [] },
+  forward: name,
+  host: at,
+  port: servicePort,
+});
+const podOf = (metadata: Pod["metadata"], env: Readonly<Record<string, string>> = {}): Pod => ({
+  metadata,
+  spec: { containers: [{ name: "flowgen", env: Object.entries(env).map(([name, value]) => ({ name, value })) }] },
+});
+const patched = (pod: Pod, operations: readonly PatchOperation[]): Pod =>
+  jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;
+
+/** What an admission does with a pod once its targets are assigned. */
+const admitted = (pod: Pod, assignments: readonly Assignment[]): readonly PatchOperation[] => {
+  const redirect = redirectEnv(pod, assignments, formerAddresses(pod, assignments));
+  if (redirect.kind === "reject") throw new Error(redirect.message);
+  return [
+    ...redirect.operations,
+    ...markPod(pod, "gw", assignments, statusOf(gateway, assignments, redirect.env, "1")),
+  ];
+};
+const valuesOf = (pod: Pod) =>
+  Object.fromEntries((pod.spec.containers[0]?.env ?? []).map((env) => [env.name, env.value]));
+
+t.test("a pod that was restored after its targets have swapped their ports follows them", (t) => {
+  const a = (port: number) => assign("a", "10.0.0.5", 1433, port);
+  const b = (port: number) => assign("b", "10.0.0.6", 1433, port);
+  const original = podOf({}, { A_HOST: "10.0.0.5", A_PORT: "1433", B_URL: "mssql://u:p@10.0.0.6/db" });
+  const first = patched(original, admitted(original, [a(1433), b(1434)]));
+  t.same(valuesOf(first), { A_HOST: "gw.ns.svc", A_PORT: "1433", B_URL: "mssql://u:p@gw.ns.svc:1434/db" });
+  const swapped = [a(1434), b(1433)];
+  const restored = patched(first, admitted(first, swapped));
+  t.same(valuesOf(restored), { A_HOST: "gw.ns.svc", A_PORT: "1434", B_URL: "mssql://u:p@gw.ns.svc:1433/db" });
+  t.same(formerAddresses(restored, swapped), []);
+  t.same(admitted(restored, swapped), [], "a second admission, by the updated status, changes nothing");
+  t.end();
+});
+
+t.test("formers are read from a status that can be read, of targets that have other addresses now", (t) => {
+  const m = assign("m", "10.0.0.5", 1433, 1433);
+  const formers = (status: unknown) =>
+    formerAddresses(
+      podOf({
+        annotations: { "flowgen.io/gateway-status": typeof status === "string" ? status : JSON.stringify(status) },
+      }),
+      [m],
+    ).map(({ host, port, assignment }) => `${host}:${port} ${assignment.target.name}`);
+  const status = (targets: unknown) => ({ gateway: "ns/gw", targets, env: [], version: "1" });
+  t.strictSame(formers(status({ "10.0.0.5:1433": "old.other.svc:1500" })), ["old.other.svc:1500 m"]);
+  t.strictSame(formers(status({ "10.0.0.5:1433": "gw.ns.svc:1433" })), [], "the present one");
+  t.strictSame(formers(status({ "10.0.0.6:1433": "old.other.svc:1500" })), [], "another target");
+  t.strictSame(formers('{"gateway":"x","targets":{"__proto__":"old.svc:1"},"env":[],"version":"1"}'), []);
+  for (const address of ["old", "old:0", "old:", ":1", "o ld:1", "old:1\n", "[fd00::1]:1", ""])
+    t.strictSame(formers(status({ "10.0.0.5:1433": address })), [], JSON.stringify(address));
+  for (const none of ["", "{", "null", "[]", { targets: {} }, status({ "10.0.0.5:1433": 1500 })])
+    t.strictSame(formers(none), []);
+  t.strictSame(formerAddresses(podOf({}), [m]), []);
+  t.end();
+});
+
+t.test("marks: labels and a status, with no more operations than it takes", (t) => {
+  const assignments = [assign("m", "10.0.0.5", 1433, 1433)];
+  const status = statusOf(gateway, assignments, ["flowgen/M_HOST"], "1");
+  t.strictSame(status, {
+    gateway: "ns/gw",
+    targets: { "10.0.0.5:1433": "gw.ns.svc:1433" },
+    env: ["flowgen/M_HOST"],
+    version: "1",
+  });
+  const mark = (pod: Pod) => markPod(pod, "gw", assignments, status);
+  const metadata = {
+    labels: { "target.flowgen.io/m": "true", "flowgen.io/gateway": "gw" },
+    annotations: { "flowgen.io/gateway-status": JSON.stringify(status) },
+  };
+  const bare = podOf({ labels: null });
+  t.strictSame(patched(bare, mark(bare)).metadata, metadata, "a pod without labels and annotations gets both maps");
+  t.strictSame(mark(podOf(metadata)), [], "nothing to do");
+  const forged = podOf({
+    labels: {
+      app: "x",
+      "target.flowgen.io/m": "no",
+      "target.flowgen.io/a~b/payroll": "true",
+      "flowgen.io/gateway": "other",
+    },
+    annotations: { a: "b", "flowgen.io/gateway-status": "{}" },
+  });
+  t.strictSame(patched(forged, mark(forged)).metadata, {
+    labels: { app: "x", ...metadata.labels },
+    annotations: { a: "b", ...metadata.annotations },
+  });
+  t.end();
+});
