@@ -51,10 +51,18 @@ export const redirectEnv = (
   const rewrite = (draft: Draft): ContainerEnv => rewriteEnv(draft.env, routes, namedIn(settings, draft));
 
   const drafts = draftsOf(pod, settings);
-  const first = drafts.map((draft) => ({ draft, result: rewrite(draft) }));
-  const unmatched = byValue.filter((assignment) => !first.some(({ result }) => result.matched.has(assignment)));
-  const added = withUnmatched(drafts, unmatched, assignments);
-  const final = unmatched.length === 0 ? first : added.drafts.map((draft) => ({ draft, result: rewrite(draft) }));
+  const missing = (containers: readonly { readonly result: ContainerEnv }[]): readonly Assignment[] =>
+    byValue.filter((assignment) => !containers.some(({ result }) => result.matched.has(assignment)));
+  let final = drafts.map((draft) => ({ draft, result: rewrite(draft) }));
+  let unmatched = missing(final);
+  let added = withUnmatched(drafts, unmatched, assignments);
+  // An env that is added may be the port of a host that stands alone, which then leads elsewhere: whoever lost it is served too.
+  for (let more = unmatched; more.length > 0; unmatched = [...unmatched, ...more]) {
+    added = withUnmatched(drafts, unmatched, assignments);
+    final = added.drafts.map((draft) => ({ draft, result: rewrite(draft) }));
+    const served = unmatched;
+    more = missing(final).filter((assignment) => !served.includes(assignment));
+  }
 
   for (const { draft, result } of final) {
     if (result.srv !== undefined)

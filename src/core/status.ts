@@ -23,7 +23,8 @@ const targetOf = ({ target }: Assignment): string => address(target.host, target
  */
 export const formerAddresses = (pod: Pod, assignments: readonly Assignment[]): readonly Former[] => {
   const text = pod.metadata.annotations?.[annotation.status];
-  const parsed = statusSchema.safeParse(text === undefined ? undefined : parseJson(text));
+  if (text === undefined) return [];
+  const parsed = statusSchema.safeParse(parseJson(text));
   if (!parsed.success) return [];
   return assignments.flatMap((assignment) => {
     const key = targetOf(assignment);

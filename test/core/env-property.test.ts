@@ -1,3 +1,4 @@
+import "../seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import jsonpatch from "fast-json-patch";
