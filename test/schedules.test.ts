@@ -12,7 +12,7 @@ import type { Want } from "../src/core/plan.ts";
 import { address } from "../src/core/target.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "./helpers.ts";
 
-const SCHEDULES = Number(process.env["SCHEDULES"] ?? 600);
+const SCHEDULES = Number(process.env["SCHEDULES"] ?? 200);
 const config = configOf(`
 gateways:
   - namespace: flowgen-gateway

@@ -89,12 +89,9 @@ const nextFree = (taken: ReadonlySet<number>, wished: number, lowest: number): n
 };
 
 const freeName = (taken: ReadonlySet<string>, wished: string): string => {
-  if (!taken.has(wished)) return wished;
-  for (let n = 2; ; n += 1) {
-    const suffix = `-${n}`;
-    const candidate = `${wished.slice(0, 63 - suffix.length).replace(/-+$/, "")}${suffix}`;
-    if (!taken.has(candidate)) return candidate;
-  }
+  let name = wished;
+  for (let n = 2; taken.has(name); n += 1) name = `${wished.slice(0, 62 - String(n).length).replace(/-+$/, "")}-${n}`;
+  return name;
 };
 
 type Entry = {
