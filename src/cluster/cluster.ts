@@ -1,5 +1,5 @@
 /**
- * The cluster as this project needs it: five kinds of question, answered by a real API server (kubernetes.ts) or in memory
+ * The cluster as this project needs it: four kinds of question, answered by a real API server (kubernetes.ts) or in memory
  * (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
  */
 export const resources = {
