@@ -1,7 +1,8 @@
 /** The text of a stream after some of its documents have changed. */
 import type { Node } from "yaml";
+import { applyEdits, type Edit } from "../core/edit.ts";
 import { type ManifestDocument, type ManifestStream, parseStream } from "./yaml-document.ts";
-import type { Edit, Source } from "./yaml-edits.ts";
+import type { Source } from "./yaml-edits.ts";
 import { editsOf } from "./yaml-splice.ts";
 import { isFields, isSame, valueOfDocument } from "./yaml-value.ts";
 import { block, inline, type Style } from "./yaml-write.ts";
@@ -30,20 +31,10 @@ const LIST_AT_KEY = /^( *)[^\s#-][^#\n]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?
 /** The stream's text with the changes; all else is as it was, to the last character. */
 export const changedText = ({ text }: ManifestStream, changes: readonly Change[], style: Style): string => {
   const source: Source = { text, style, isSeqIndented: !LIST_AT_KEY.test(text) };
-  return applied(
+  return applyEdits(
     text,
     changes.flatMap(({ document, wanted }) => checkedEdits(document, wanted, source)),
   );
-};
-
-const applied = (text: string, edits: readonly Edit[]): string => {
-  let at = 0;
-  let out = "";
-  for (const { start, end, text: inserted } of edits) {
-    out += text.slice(at, start) + inserted;
-    at = end;
-  }
-  return out + text.slice(at);
 };
 
 /**
@@ -55,7 +46,7 @@ const checkedEdits = (document: ManifestDocument, wanted: unknown, source: Sourc
   const [start, , end] = document.range;
   const edits = editsOf(contents, wanted, source);
   const within = edits.map((edit) => ({ ...edit, start: edit.start - start, end: edit.end - start }));
-  if (says(applied(source.text.slice(start, end), within), wanted)) return edits;
+  if (says(applyEdits(source.text.slice(start, end), within), wanted)) return edits;
   const { style } = source;
   const whole = style.json === undefined ? block(wanted, 0, style) : inline(wanted, style);
   const [from = start, , to = end] = contents.range ?? [];

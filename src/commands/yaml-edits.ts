@@ -1,9 +1,7 @@
 /** Single changes of a document's text, each made to look like its surroundings. */
 import { isMap, isScalar, isSeq, type Node, type Pair, Scalar, type YAMLMap, type YAMLSeq } from "yaml";
+import type { Edit } from "../core/edit.ts";
 import { block, inline, quotedAs, type Style } from "./yaml-write.ts";
-
-/** `text` takes the place of what stands from `start` to `end`. */
-export type Edit = { readonly start: number; readonly end: number; readonly text: string };
 
 export type Source = {
   readonly text: string;

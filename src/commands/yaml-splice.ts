@@ -7,10 +7,10 @@
  * else than it should is replaced by what it should say.
  */
 import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap, type YAMLSeq } from "yaml";
+import type { Edit } from "../core/edit.ts";
 import {
   columnOf,
   deletePairs,
-  type Edit,
   insertItems,
   insertPair,
   newValue,

@@ -1,4 +1,4 @@
-import { applyEdits, type Edit } from "./env-edit.ts";
+import { applyEdits, type Edit } from "./edit.ts";
 import { findPlaces } from "./env-family.ts";
 import { portNames } from "./env-pair.ts";
 import type { Span } from "./env-place.ts";

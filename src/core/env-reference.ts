@@ -1,4 +1,4 @@
-import type { Edit } from "./env-edit.ts";
+import type { Edit } from "./edit.ts";
 
 /** A stretch of an expanded value: `at`–`end` there, `from`–`to` in the value as written; `env`: which env it comes from. */
 export type Piece = {

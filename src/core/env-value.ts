@@ -1,4 +1,4 @@
-import { type Edit, inOrder } from "./env-edit.ts";
+import { type Edit, inOrder } from "./edit.ts";
 import { findPlaces } from "./env-family.ts";
 import { type Cell, isPortLike, type Place, type Slot, type Span } from "./env-place.ts";
 import { canonicalHost, type Ports, type Routes } from "./env-routes.ts";

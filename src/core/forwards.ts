@@ -3,7 +3,7 @@ import type { Gateway } from "./config.ts";
 import type { Want } from "./plan.ts";
 import { forbiddenHost, readHost } from "./host.ts";
 import { reject, type Rejection } from "./reasons.ts";
-import { dnsLabel, issueTexts, port, strict } from "./schema.ts";
+import { dnsLabel, issueTexts, parseJson, port, strict } from "./schema.ts";
 import { address, type Target } from "./target.ts";
 
 /** The lowest port that a process without privileges may listen on. */
@@ -56,14 +56,6 @@ export const readTable = (
   const shared = Object.entries(unique).find(([, key]) => new Set(forwards.map(key)).size < forwards.length);
   if (shared !== undefined) return reject("table-invalid", `${where}: two forwards share a ${shared[0]}`);
   return { kind: "table", table: parsed.data };
-};
-
-const parseJson = (json: string): unknown => {
-  try {
-    return JSON.parse(json);
-  } catch {
-    return undefined;
-  }
 };
 
 /** A target and the forward that it has. */

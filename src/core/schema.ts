@@ -74,3 +74,12 @@ export const issueTexts = (root: string, error: z.ZodError, most = 10): readonly
   const texts = error.issues.map((issue) => `${`${root}${pathText(issue.path)}`.replace(/^\./, "")}: ${issue.message}`);
   return texts.length <= most ? texts : [...texts.slice(0, most), `and ${texts.length - most} more`];
 };
+
+/** A JSON text's value; undefined, which no schema here takes, when it is not JSON. */
+export const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+};

@@ -2,6 +2,7 @@ import { z } from "zod";
 import type { Former } from "./env-routes.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
+import { parseJson } from "./schema.ts";
 import { address, type Assignment } from "./target.ts";
 import { annotation, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./words.ts";
 
@@ -34,14 +35,6 @@ export const formerAddresses = (pod: Pod, assignments: readonly Assignment[]): r
     const colon = before.lastIndexOf(":");
     return [{ host: before.slice(0, colon), port: Number(before.slice(colon + 1)), assignment }];
   });
-};
-
-const parseJson = (text: string): unknown => {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 };
 
 /** Sets `key` of a map below metadata, or removes it (`undefined`), where that changes something. */

@@ -3,7 +3,7 @@ export type Edit = { readonly start: number; readonly end: number; readonly text
 
 export const inOrder = (a: Edit, b: Edit): number => a.start - b.start;
 
-/** The edits are in order and do not overlap. */
+/** The text with the edits made, which are in order and do not overlap. */
 export const applyEdits = (text: string, edits: readonly Edit[]): string => {
   let out = "";
   let at = 0;
