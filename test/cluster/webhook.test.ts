@@ -1,43 +1,9 @@
 // The main job on a real API server: ReplicaSets make pods, the API server asks the webhook, the gateway's objects appear.
-import { readFileSync } from "node:fs";
 import t from "tap";
 import type { Pod } from "../../src/core/pod.ts";
-import { startControlPlane } from "./control-plane.ts";
-import { freePorts } from "./ports.ts";
-import { install, kubectl as run } from "./webhook.ts";
+import { eventually, example, flowgenDeployment, flowgenPod, HOST, startScene, targets } from "./scene.ts";
 
-const example = (name: string): string => readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8");
-const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
-
-const controlPlane = await startControlPlane();
-t.teardown(controlPlane.stop);
-const kubectl = (args: readonly string[], input = ""): Promise<string> => run(controlPlane, args, input);
-const get = async <T>(...args: string[]): Promise<T> => JSON.parse(await kubectl(["get", ...args, "-o", "json"])) as T;
-type List<T> = { readonly items: readonly T[] };
-
-/** Asks again until there is an answer, for at most 20 s: what is waited for are controllers. */
-const eventually = async <T>(ask: () => Promise<T | undefined>): Promise<T> => {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  throw new Error("waited for 20 s");
-};
-const podsOf = (namespace: string, instance: string, count: number): Promise<readonly Pod[]> =>
-  eventually(async () => {
-    const { items } = await get<List<Pod>>(
-      "pods",
-      `--namespace=${namespace}`,
-      "-l",
-      `app.kubernetes.io/instance=${instance}`,
-    );
-    return items.length === count ? items : undefined;
-  });
-
-const [port = 0] = await freePorts(1);
-const installed = await install(controlPlane, example("webhook-config.yaml"), port);
-for (const namespace of ["team-a", "team-b"]) await kubectl(["create", "namespace", namespace]);
+const { controlPlane, installed, kubectl, get, list, create, apply, podsOf } = await startScene(t);
 
 t.test("the examples on a real API server", async (t) => {
   const webhook = await installed.start();
@@ -75,8 +41,8 @@ t.test("the examples on a real API server", async (t) => {
   );
 
   const refused = await eventually(async () => {
-    const { items } = await get<List<{ reason: string; message: string }>>("events", "--namespace=team-b");
-    return items.find(({ reason }) => reason === "FailedCreate")?.message;
+    const events = await list<{ reason: string; message: string }>("events", "--namespace=team-b");
+    return events.find(({ reason }) => reason === "FailedCreate")?.message;
   });
   t.match(
     refused,
@@ -110,25 +76,12 @@ t.test("a server-side dry run of a pod gives the same patch and writes nothing",
   const webhook = await installed.start();
   t.teardown(webhook.stop);
   const objects = async (): Promise<readonly string[]> => {
-    const { items } = await get<List<{ kind: string; metadata: { name: string; resourceVersion: string } }>>(
-      "configmaps,services,deployments,networkpolicies,events",
-      "--namespace=flowgen-gateway",
-    );
+    const items = await list("configmaps,services,deployments,networkpolicies,events", "--namespace=flowgen-gateway");
     return items.map(({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`);
   };
-  const pod = JSON.stringify({
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: {
-      name: "new",
-      namespace: "team-a",
-      labels: { "app.kubernetes.io/name": "flowgen" },
-      annotations: { "flowgen.io/private-targets": "other=10.0.0.8:1433" },
-    },
-    spec: { containers: [{ name: "flowgen", image: "x", env: [{ name: "OTHER", value: "10.0.0.8:1433" }] }] },
-  });
+  const pod = flowgenPod("team-a", "new", targets("other=10.0.0.8:1433"), { OTHER: "10.0.0.8:1433" });
   const before = await objects();
-  const dry = JSON.parse(await kubectl(["create", "--dry-run=server", "-o", "json", "-f", "-"], pod)) as Pod;
+  const dry = JSON.parse((await create(pod, "--dry-run=server", "-o", "json")).stdout) as Pod;
   t.match(dry.spec.containers[0]?.env, [{ name: "OTHER", value: `${HOST}:1435` }]);
   t.strictSame(await objects(), before);
 });
@@ -136,31 +89,12 @@ t.test("a server-side dry run of a pod gives the same patch and writes nothing",
 t.test(
   "no webhook: pods without the annotation start, annotated ones wait and come by themselves once it is back",
   async (t) => {
-    const deployment = (name: string, annotations: object): string =>
-      JSON.stringify({
-        apiVersion: "apps/v1",
-        kind: "Deployment",
-        metadata: { name, namespace: "team-a" },
-        spec: {
-          selector: { matchLabels: { "app.kubernetes.io/instance": name } },
-          template: {
-            metadata: {
-              labels: { "app.kubernetes.io/name": "flowgen", "app.kubernetes.io/instance": name },
-              annotations,
-            },
-            spec: { containers: [{ name: "flowgen", image: "x" }] },
-          },
-        },
-      });
-    await kubectl(["apply", "-f", "-"], deployment("plain", {}));
+    await apply(flowgenDeployment("team-a", "plain", 1, {}));
     await podsOf("team-a", "plain", 1);
-    await kubectl(["apply", "-f", "-"], deployment("waiting", { "flowgen.io/private-targets": "mssql=10.0.0.5:1433" }));
+    await apply(flowgenDeployment("team-a", "waiting", 1, targets("mssql=10.0.0.5:1433")));
     const message = await eventually(async () => {
-      const { items } = await get<List<{ message: string; involvedObject: { name: string } }>>(
-        "events",
-        "--namespace=team-a",
-      );
-      return items.find(
+      const events = await list<{ message: string; involvedObject: { name: string } }>("events", "--namespace=team-a");
+      return events.find(
         ({ involvedObject, message }) =>
           involvedObject.name.startsWith("waiting") && message.includes("failed calling webhook"),
       )?.message;
@@ -182,7 +116,7 @@ t.test("marks stay as the webhook wrote them", async (t) => {
     metadata: { name: "plain", namespace: "team-a" },
     spec: { containers: [{ name: "c", image: "x" }] },
   };
-  await kubectl(["create", "-f", "-"], JSON.stringify(pod));
+  t.match(await create(pod), { code: 0 });
   const label = (text: string) =>
     controlPlane.kubectl(["label", "pod", "plain", "--namespace=team-a", "--overwrite", text]);
   // A policy comes into force within seconds of its making.
@@ -201,9 +135,5 @@ t.test("marks stay as the webhook wrote them", async (t) => {
     ...pod,
     metadata: { ...pod.metadata, name: "forged", labels: { "target.flowgen.io/mssql": "true" } },
   };
-  t.match(
-    await controlPlane.kubectl(["create", "-f", "-"], { input: JSON.stringify(forged) }),
-    { code: 1, stderr: /reserved/ },
-    "and at creation the webhook refuses",
-  );
+  t.match(await create(forged), { code: 1, stderr: /reserved/ }, "and at creation the webhook refuses");
 });
