@@ -9,9 +9,14 @@ export const resources = {
   NetworkPolicy: { apiVersion: "networking.k8s.io/v1", plural: "networkpolicies" },
   Pod: { apiVersion: "v1", plural: "pods" },
   Event: { apiVersion: "v1", plural: "events" },
+  Secret: { apiVersion: "v1", plural: "secrets" },
+  MutatingWebhookConfiguration: {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    plural: "mutatingwebhookconfigurations",
+  },
 } as const;
 
-/** The kinds that are read or written; every one of them lives in a namespace. */
+/** The kinds that are read or written. All live in a namespace but MutatingWebhookConfiguration, whose namespace is `""`. */
 export type Kind = keyof typeof resources;
 
 export type Metadata = {

@@ -17,6 +17,8 @@ const keysOfLists: Readonly<Record<string, readonly string[]>> = {
   "spec.imagePullSecrets": ["name"],
   "spec.hostAliases": ["ip"],
   "spec.topologySpreadConstraints": ["topologyKey", "whenUnsatisfiable"],
+  ".webhooks": ["name"],
+  "webhooks.matchConditions": ["name"],
   ...Object.fromEntries(containerKinds.map((kind) => [`spec.${kind}`, ["name"]])),
   ...Object.fromEntries(
     containerKinds.flatMap((kind) =>
@@ -33,6 +35,8 @@ const atomicMaps: ReadonlySet<string> = new Set([
   "podSelector",
   "nodeSelector",
   "labelSelector",
+  "namespaceSelector",
+  "objectSelector",
   "secretKeyRef",
   "configMapKeyRef",
   "fieldRef",
@@ -96,6 +100,10 @@ export const isEqual = (a: unknown, b: unknown): boolean => {
   const fields = Object.keys(a);
   return fields.length === Object.keys(b).length && fields.every((field) => field in b && isEqual(a[field], b[field]));
 };
+
+/** The value with what it lacks; itself when it lacks nothing. */
+export const filled = (value: Fields, missing: Fields): Fields =>
+  Object.keys(missing).every((field) => field in value) ? value : Object.freeze({ ...missing, ...value });
 
 /** Maps that the API server leaves out when they are empty, as it does every empty list; `emptyDir: {}` stays. */
 const omittedMaps: ReadonlySet<string> = new Set([

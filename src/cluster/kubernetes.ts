@@ -2,7 +2,7 @@
  * The cluster behind a real API server. Credentials, TLS and kubeconfig are client-node's; the requests are our own, over
  * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
  * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
- * AbortSignal. Four verbs on six kinds need no more than a path and a body.
+ * AbortSignal. Four verbs on eight kinds need no more than a path and a body.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
@@ -48,7 +48,7 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
   return {
     get: async (ref, signal) => {
       try {
-        return (await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal)) as KubeObject;
+        return placed(await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
       } catch (error) {
         if (error instanceof ClusterError && error.code === 404 && error.reason === "NotFound") return undefined;
         throw error;
@@ -60,15 +60,15 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
       const path = `${pathOf(ref)}?${String(new URLSearchParams({ labelSelector: labels.join(",") }))}`;
       const { items } = (await ask({ verb: "list", ref, method: "GET", path }, signal)) as { items: KubeObject[] };
       // the items of a list come without these two
-      return items.map((item) => ({ ...item, apiVersion: resources[kind].apiVersion, kind }));
+      return items.map((item) => placed({ ...item, apiVersion: resources[kind].apiVersion, kind }));
     },
     create: async (body, signal) => {
       const path = `${pathOf({ ...refOf(body), name: "" })}?fieldManager=${MANAGER}`;
-      return (await ask({ verb: "create", ref: refOf(body), method: "POST", path, body }, signal)) as KubeObject;
+      return placed(await ask({ verb: "create", ref: refOf(body), method: "POST", path, body }, signal));
     },
     apply: async (body, signal) => {
       const path = `${pathOf(refOf(body))}?fieldManager=${MANAGER}&force=true`;
-      return (await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal)) as KubeObject;
+      return placed(await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal));
     },
   };
 };
@@ -85,6 +85,13 @@ const pathOf = ({ kind, namespace, name }: Ref): string => {
   const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const within = namespace === "" ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
   return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}`}`;
+};
+
+/** The port's rule for what lives in no namespace, about which the API server says nothing: its namespace is `""`. */
+const placed = (answer: unknown): KubeObject => {
+  const object = answer as KubeObject;
+  const { namespace = "" } = object.metadata as { readonly namespace?: string };
+  return { ...object, metadata: { ...object.metadata, namespace } };
 };
 
 type Question = {

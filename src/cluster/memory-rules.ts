@@ -1,9 +1,11 @@
 /**
  * What the API server adds to and refuses in an object, as far as this project's objects can meet it: names, labels, sizes,
- * Service ports, defaults. The wording follows the API server; nothing reads it but people.
+ * Service ports, Secrets, defaults; webhooks in memory-webhooks.ts. The wording follows the API server; nothing reads it but
+ * people.
  */
 import type { Kind } from "./cluster.ts";
-import type { Fields } from "./fields.ts";
+import { type Fields, filled, isEqual } from "./fields.ts";
+import { webhookDefaults, webhookProblems } from "./memory-webhooks.ts";
 
 type Port = {
   readonly name?: unknown;
@@ -23,6 +25,12 @@ const MiB = 1024 * 1024;
 const ANNOTATIONS_BYTES = 256 * 1024;
 const BODY_BYTES = 3 * MiB;
 
+const isBase64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+
+/** Whether a Secret's value is no base64: the API server fails at it before it validates. */
+export const isMalformed = (kind: Kind, { data = {} }: Fields): boolean =>
+  kind === "Secret" && Object.values(data as Fields).some((value) => !isBase64.test(value as string));
+
 /** Whether the data alone is more than the API server takes in one request; other fields are not counted. */
 export const isTooLarge = ({ data = {} }: Fields): boolean => bytesOf(data as Fields) > BODY_BYTES;
 
@@ -34,7 +42,9 @@ export const problems = (kind: Kind, namespace: string, name: string, content: F
   ...nameProblems(kind, name),
   ...(kind === "Event" ? eventProblems(namespace, (content["involvedObject"] ?? {}) as Fields) : []),
   ...metadataProblems((content["metadata"] ?? {}) as Fields),
-  ...(kind === "ConfigMap" ? dataProblems((content["data"] ?? {}) as Fields) : []),
+  ...(kind === "ConfigMap" ? dataProblems((content["data"] ?? {}) as Fields, bytesOf) : []),
+  ...(kind === "Secret" ? secretProblems(content) : []),
+  ...(kind === "MutatingWebhookConfiguration" ? webhookProblems(content) : []),
   ...(kind === "Service" ? serviceProblems((content["spec"] ?? {}) as ServiceSpec) : []),
 ];
 
@@ -71,8 +81,17 @@ const metadataProblems = ({ labels, annotations }: Fields): readonly string[] =>
   ];
 };
 
-const dataProblems = (data: Fields): readonly string[] => {
-  const bytes = bytesOf(data);
+const secretProblems = ({ type, data = {} }: Fields): readonly string[] => {
+  const held = data as Fields;
+  const required = type === "kubernetes.io/tls" ? ["tls.crt", "tls.key"] : [];
+  return [
+    ...dataProblems(held, (secret) => bytesOf(secret) * (3 / 4)),
+    ...required.filter((key) => !(key in held)).map((key) => `data[${key}]: Required value`),
+  ];
+};
+
+const dataProblems = (data: Fields, sizeOf: (data: Fields) => number): readonly string[] => {
+  const bytes = sizeOf(data);
   const bad = Object.keys(data).filter((key) => !dataKey.test(key));
   return [
     ...bad.map((key) => `data[${key}]: Invalid value: "${key}": a valid config key is needed`),
@@ -106,15 +125,27 @@ const serviceProblems = ({ ports = [], clusterIP, type }: ServiceSpec): readonly
 const protocols: ReadonlySet<unknown> = new Set(["TCP", "UDP", "SCTP"]);
 const isPort = (port: unknown): boolean => Number.isInteger(port) && (port as number) >= 1 && (port as number) <= 65535;
 
-/** Fields that never change once they are set: a 422 if they would. */
-export const immutable: Readonly<Partial<Record<Kind, readonly string[]>>> = {
-  Deployment: ["selector"],
-  Service: ["clusterIP"],
+const immutable: Readonly<Partial<Record<Kind, (content: Fields) => Fields>>> = {
+  Deployment: ({ spec }) => ({ "spec.selector": (spec as Fields | undefined)?.["selector"] }),
+  Service: ({ spec }) => ({ "spec.clusterIP": (spec as Fields | undefined)?.["clusterIP"] }),
+  Secret: ({ type }) => ({ type }),
+};
+
+/** The fields that never change once they are set, and would: a 422. */
+export const changedForEver = (kind: Kind, before: Fields, after: Fields): readonly string[] => {
+  const fieldsOf = immutable[kind];
+  if (fieldsOf === undefined) return [];
+  const [old, next] = [fieldsOf(before), fieldsOf(after)];
+  return Object.keys(old)
+    .filter((field) => !isEqual(old[field], next[field]))
+    .map((field) => `${field}: Invalid value: field is immutable`);
 };
 
 /** The content with the defaults that a reader may see; itself when nothing is missing. `ip` gives a free cluster IP. */
 export const withDefaults = (kind: Kind, content: Fields, ip: () => string): Fields => {
   if (kind === "Pod") return filled(content, { status: pending });
+  if (kind === "Secret") return filled(content, { type: "Opaque" });
+  if (kind === "MutatingWebhookConfiguration") return webhookDefaults(content);
   const spec = content["spec"] as Fields | undefined;
   if (spec === undefined) return content;
   const full = kind === "Service" ? serviceDefaults(spec, ip) : filled(spec, defaults[kind] ?? {});
@@ -127,9 +158,6 @@ const defaults: Readonly<Partial<Record<Kind, Fields>>> = {
 };
 
 const pending: Fields = Object.freeze({ phase: "Pending" });
-
-const filled = (value: Fields, missing: Fields): Fields =>
-  Object.keys(missing).every((field) => field in value) ? value : Object.freeze({ ...missing, ...value });
 
 const serviceDefaults = (spec: ServiceSpec, ip: () => string): Fields => {
   const ports = spec.ports?.map((port) => filled(port, { protocol: "TCP", targetPort: port.port }));

@@ -3,7 +3,7 @@ import { MANAGER } from "../core/words.ts";
 import { applied, type Owned, type Owners, updated } from "./apply.ts";
 import { type Cluster, ClusterError, type Kind, type KubeObject, type Ref, resources } from "./cluster.ts";
 import { type Fields, frozen, isEqual, withoutEmpty } from "./fields.ts";
-import { immutable, isTooLarge, problems, withDefaults } from "./memory-rules.ts";
+import { changedForEver, isMalformed, isTooLarge, problems, withDefaults } from "./memory-rules.ts";
 
 /** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
 export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; readonly object?: KubeObject };
@@ -29,7 +29,12 @@ export type State = {
 
 const APPLIER = `${MANAGER} Apply`;
 const CREATOR = `${MANAGER} Update`;
-const withGeneration: ReadonlySet<Kind> = new Set(["Deployment", "NetworkPolicy", "Pod"]);
+const withGeneration: ReadonlySet<Kind> = new Set([
+  "Deployment",
+  "MutatingWebhookConfiguration",
+  "NetworkPolicy",
+  "Pod",
+]);
 
 export const keyOf = ({ kind, namespace, name }: Ref): string => `${kind} ${namespace} ${name}`;
 
@@ -140,11 +145,12 @@ const store = (
     live.lastApplied = lastApplied ?? live.lastApplied;
     return live.object;
   }
+  if (isMalformed(kind, content)) throw fault(call, 500, "Unknown", "unable to decode: illegal base64 data");
   if (isTooLarge(content))
     throw fault(call, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
   const wrong = [
     ...problems(kind, namespace, name, content),
-    ...(live === undefined ? [] : changedForEver(kind, live, content)),
+    ...(live === undefined ? [] : changedForEver(kind, live.content, content)),
   ];
   if (wrong.length > 0) throw invalid(call, wrong);
   const time = `${new Date(state.now()).toISOString().slice(0, 19)}Z`;
@@ -185,9 +191,13 @@ const identity = (
   };
 };
 
-/** What `metadata.generation` counts the changes of: the spec, and a Deployment's annotations too. */
+/** What `metadata.generation` counts the changes of: the spec (or what stands for one), and a Deployment's annotations too. */
 const counted = (kind: Kind, content: Fields | undefined): unknown =>
-  content && [content["spec"], kind === "Deployment" && (content["metadata"] as Fields | undefined)?.["annotations"]];
+  content && [
+    content["spec"],
+    content["webhooks"],
+    kind === "Deployment" && (content["metadata"] as Fields | undefined)?.["annotations"],
+  ];
 
 const managedFields = (kind: Kind, live: Stored | undefined, owners: Owners, time: string): readonly Fields[] =>
   Object.freeze(
@@ -206,14 +216,6 @@ const managedFields = (kind: Kind, live: Stored | undefined, owners: Owners, tim
       });
     }),
   );
-
-const changedForEver = (kind: Kind, live: Stored, content: Fields): readonly string[] => {
-  const before = live.content["spec"] as Fields | undefined;
-  const after = content["spec"] as Fields | undefined;
-  return (immutable[kind] ?? [])
-    .filter((field) => !isEqual(before?.[field], after?.[field]))
-    .map((field) => `spec.${field}: Invalid value: field is immutable`);
-};
 
 const nextAddress = (state: State) => (): string => {
   const count = ++state.count;

@@ -59,6 +59,28 @@ export const networkPolicy = (namespace: string, name: string, ports: readonly n
   },
 });
 
+export const secret = (namespace: string, name: string, data: Readonly<Record<string, string>>): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: { name, namespace },
+  data: Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text).toString("base64")])),
+});
+
+export type HookFields = { readonly name: string; readonly [field: string]: unknown };
+/** A webhook configuration that no request of anybody's matches. */
+export const webhookConfiguration = (name: string, webhooks: readonly HookFields[]): KubeObject => ({
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "MutatingWebhookConfiguration",
+  metadata: { name, namespace: "" },
+  webhooks: webhooks.map((webhook) => ({
+    admissionReviewVersions: ["v1"],
+    sideEffects: "None",
+    clientConfig: { service: { name: "none", namespace: "none" } },
+    rules: [{ apiGroups: ["example.test"], apiVersions: ["v1"], operations: ["CREATE"], resources: ["nothings"] }],
+    ...webhook,
+  })),
+});
+
 /** A signal that no call of the suite reaches. */
 export const soon = (): AbortSignal => AbortSignal.timeout(20_000);
 
@@ -478,6 +500,93 @@ const lists: Readonly<Record<string, Rule>> = {
   },
 };
 
+const hooksOf = (object: KubeObject): readonly Readonly<Record<string, unknown>>[] =>
+  object["webhooks"] as readonly Readonly<Record<string, unknown>>[];
+
+/** What an apply of nothing but `caBundle` looks like. */
+const bundled = (name: string, hooks: Readonly<Record<string, string>>): KubeObject => ({
+  apiVersion: "admissionregistration.k8s.io/v1",
+  kind: "MutatingWebhookConfiguration",
+  metadata: { name, namespace: "" },
+  webhooks: Object.entries(hooks).map(([hook, caBundle]) => ({ name: hook, clientConfig: { caBundle } })),
+});
+/** base64 of something that a PEM reader takes: nothing checks the certificate in it. */
+const bundle = (text: string): string =>
+  Buffer.from(`-----BEGIN CERTIFICATE-----\n${text}\n-----END CERTIFICATE-----\n`).toString("base64");
+
+const certificates: Readonly<Record<string, Rule>> = {
+  "Secret: its type stays, and what a type asks for must be there": async (t, { cluster, namespace }) => {
+    const made = await cluster.apply(secret(namespace, "a", { k: "v" }), soon());
+    t.match(made, { type: "Opaque", data: { k: "dg==" } });
+    t.strictSame(await must(cluster, refOf(made)), made);
+    const tls = { ...secret(namespace, "a", { "tls.crt": "1", "tls.key": "2" }), type: "kubernetes.io/tls" };
+    await fails(t, cluster.apply(tls, soon()), 422, "Invalid");
+    t.match(await cluster.apply({ ...tls, metadata: { name: "b", namespace } }, soon()), { type: "kubernetes.io/tls" });
+    const half = { ...secret(namespace, "c", { "tls.crt": "1" }), type: "kubernetes.io/tls" };
+    await fails(t, cluster.apply(half, soon()), 422, "Invalid");
+    await fails(t, cluster.apply(secret(namespace, "c", { "a/b": "" }), soon()), 422, "Invalid");
+    const wide = secret(namespace, "c", { k: "a".repeat(1024 * 1024 + 1) });
+    await fails(t, cluster.apply(wide, soon()), 422, "Invalid");
+    const notBase64 = { ...secret(namespace, "c", {}), data: { k: "not base64" } };
+    await fails(t, cluster.apply(notBase64, soon()), 500);
+    t.equal(await cluster.get({ kind: "Secret", namespace, name: "c" }, soon()), undefined);
+  },
+  "MutatingWebhookConfiguration: in no namespace": async (t, { cluster, namespace: name, remove }) => {
+    const object = webhookConfiguration(name, [{ name: "a.example.test" }]);
+    const labels = { of: name };
+    const made = await cluster.create({ ...object, metadata: { ...object.metadata, labels } }, soon());
+    t.match(made.metadata, { name, namespace: "", generation: 1 });
+    const ref: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", name };
+    t.strictSame(refOf(made), ref);
+    t.strictSame(await must(cluster, ref), made);
+    t.strictSame(await cluster.list("MutatingWebhookConfiguration", "", labels, soon()), [made]);
+    await remove(ref);
+    t.equal(await cluster.get(ref, soon()), undefined);
+  },
+  "MutatingWebhookConfiguration: an apply of caBundle is that and nothing else": async (t, subject) => {
+    const { cluster, namespace: name, editAs, remove } = subject;
+    const hooks = ["a.example.test", "b.example.test"].map((hook) => ({ name: hook, timeoutSeconds: 3 }));
+    const made = await cluster.create(webhookConfiguration(name, hooks), soon());
+    const ours = { "a.example.test": bundle("AAAA"), "b.example.test": bundle("AAAA") };
+    const first = await cluster.apply(withVersion(bundled(name, ours), version(made)), soon());
+    t.equal(first.metadata.generation, 2);
+    t.strictSame(
+      hooksOf(first).map(({ clientConfig: _, ...rest }) => rest),
+      hooksOf(made).map(({ clientConfig: _, ...rest }) => rest),
+    );
+    for (const hook of hooksOf(first)) {
+      t.strictSame(hook["clientConfig"], {
+        service: { name: "none", namespace: "none", port: 443 },
+        caBundle: bundle("AAAA"),
+      });
+    }
+    t.strictSame(await cluster.apply(bundled(name, ours), soon()), first, "again: nothing changes");
+    await fails(t, cluster.apply(withVersion(bundled(name, ours), version(made)), soon()), 409, "Conflict");
+    const edited = await editAs("helm", refOf(made), (read) => ({
+      ...read,
+      webhooks: hooksOf(read).map((hook) => ({ ...hook, timeoutSeconds: 5 })),
+    }));
+    t.strictSame(await cluster.apply(bundled(name, ours), soon()), edited, "what others changed stays");
+    const wiped = await editAs("helm", refOf(made), (read) => ({
+      ...read,
+      webhooks: hooksOf(webhookConfiguration(name, hooks)),
+    }));
+    t.notMatch(wiped, { webhooks: [{ clientConfig: { caBundle: String } }] });
+    t.match(await cluster.apply(bundled(name, ours), soon()), {
+      webhooks: [{ clientConfig: { caBundle: bundle("AAAA") }, timeoutSeconds: 3 }, {}],
+    });
+    await remove(refOf(made));
+  },
+  "MutatingWebhookConfiguration: a webhook that is not there, or no object at all": async (t, subject) => {
+    const { cluster, namespace: name, remove } = subject;
+    await fails(t, cluster.apply(bundled(name, { "a.example.test": bundle("AAAA") }), soon()), 422, "Invalid");
+    const made = await cluster.create(webhookConfiguration(name, [{ name: "a.example.test" }]), soon());
+    await fails(t, cluster.apply(bundled(name, { "b.example.test": bundle("AAAA") }), soon()), 422, "Invalid");
+    t.strictSame(await must(cluster, refOf(made)), made);
+    await remove(refOf(made));
+  },
+};
+
 const ending: Readonly<Record<string, Rule>> = {
   "a signal that is aborted already: no call, no effect": async (t, { cluster, namespace }) => {
     const signal = AbortSignal.abort();
@@ -499,5 +608,6 @@ const rules: Readonly<Record<string, Rule>> = {
   ...locking,
   ...owning,
   ...lists,
+  ...certificates,
   ...ending,
 };

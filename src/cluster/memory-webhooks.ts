@@ -1,0 +1,47 @@
+/** What the API server adds to and refuses in a MutatingWebhookConfiguration (admissionregistration.k8s.io/v1). */
+import { type Fields, filled } from "./fields.ts";
+
+const webhooksOf = (content: Fields): readonly Fields[] => (content["webhooks"] ?? []) as readonly Fields[];
+const clientOf = (webhook: Fields): Fields => (webhook["clientConfig"] ?? {}) as Fields;
+
+/** What is missing in its webhooks, in the API server's words. */
+export const webhookProblems = (content: Fields): readonly string[] =>
+  webhooksOf(content).flatMap((webhook, index) => {
+    const at = `webhooks[${index}]`;
+    const { service, url } = clientOf(webhook);
+    return [
+      ...("sideEffects" in webhook
+        ? []
+        : [`${at}.sideEffects: Required value: must specify one of None, NoneOnDryRun`]),
+      ...((service === undefined) === (url === undefined)
+        ? [`${at}.clientConfig: Required value: exactly one of url or service is required`]
+        : []),
+      ...("admissionReviewVersions" in webhook ? [] : [`${at}.admissionReviewVersions: Required value`]),
+    ];
+  });
+
+const defaults: Fields = Object.freeze({
+  failurePolicy: "Fail",
+  matchPolicy: "Equivalent",
+  namespaceSelector: Object.freeze({}),
+  objectSelector: Object.freeze({}),
+  reinvocationPolicy: "Never",
+  timeoutSeconds: 10,
+});
+
+/** The content with the defaults of its webhooks; itself when nothing is missing. */
+export const webhookDefaults = (content: Fields): Fields => {
+  const webhooks = webhooksOf(content);
+  const full = webhooks.map(withDefaults);
+  return full.every((webhook, index) => webhook === webhooks[index])
+    ? content
+    : Object.freeze({ ...content, webhooks: Object.freeze(full) });
+};
+
+const withDefaults = (webhook: Fields): Fields => {
+  const client = clientOf(webhook);
+  const service = client["service"] as Fields | undefined;
+  const full = service && filled(service, { port: 443 });
+  const placed = full === service ? webhook : Object.freeze({ ...webhook, clientConfig: { ...client, service: full } });
+  return filled(placed, defaults);
+};
