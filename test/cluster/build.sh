@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Builds the programs of a Kubernetes control plane from the Go modules pinned in build/, and prints their folder.
+# Builds the programs of a Kubernetes control plane, and Helm, from the Go modules pinned in build/, and prints their folder.
 #
 # The first build takes some 6 minutes on 2 cores (300 MB of downloads, 5 GB in Go's own caches); after that a program
 # whose stamp still fits is left alone, which takes no time and needs no Go. Progress goes to stderr.
 #
-#   build.sh [PROGRAM…]  default: etcd kube-apiserver kube-controller-manager kube-scheduler kubectl
+#   build.sh [PROGRAM…]  default: etcd kube-apiserver kube-controller-manager kube-scheduler kubectl; further ones: helm
 #
 #   FLOWGEN_TEST_CACHE   the cache folder; the programs go to its bin/ (default ~/.cache/flowgen-gateway-webhook)
 #   KUBEBUILDER_ASSETS   a folder that has the programs already (as `setup-envtest use -p path` prints): nothing is built
@@ -28,6 +28,17 @@ kubernetes_version_flags() {
   printf -- '-X %s.gitVersion=%s ' "$variables" "$version"
   printf -- '-X %s.gitMajor=%s -X %s.gitMinor=%s ' "$variables" "$major" "$variables" "$minor"
   printf -- '-X %s.gitTreeState=clean -X %s.buildDate=2026-01-01T00:00:00Z' "$variables" "$variables"
+}
+
+# Its own version, and the Kubernetes version that `helm template` assumes: that of the libraries in it; without it, 1.20.
+helm_version_flags() {
+  local package=helm.sh/helm/v3 minor variables
+  minor=$(version_of k8s.io/client-go helm) && minor=${minor#v0.}
+  printf -- '-X %s/internal/version.version=%s' "$package" "$(version_of "$package" helm)"
+  for variables in pkg/chartutil pkg/lint/rules; do
+    printf -- ' -X %s/%s.k8sVersionMajor=1 -X %s/%s.k8sVersionMinor=%s' \
+      "$package" "$variables" "$package" "$variables" "${minor%%.*}"
+  done
 }
 
 # stamp_of FOLDER FLAGS: all that decides what a program is built from.
@@ -77,7 +88,8 @@ build_by_name() {
     etcd) build etcd etcd go.etcd.io/etcd/server/v3 ;;
     kube-apiserver | kube-controller-manager | kube-scheduler | kubectl)
       build "$1" kubernetes "k8s.io/kubernetes/cmd/$1" "$(kubernetes_version_flags)" ;;
-    *) say "build.sh: $1 is none of: ${all[*]}" && exit 2 ;;
+    helm) build helm helm helm.sh/helm/v3/cmd/helm "$(helm_version_flags)" ;;
+    *) say "build.sh: $1 is none of: ${all[*]} helm" && exit 2 ;;
   esac
 }
 

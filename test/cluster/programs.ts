@@ -10,7 +10,7 @@ export const components = ["etcd", "kube-apiserver", "kube-controller-manager", 
 export type Component = (typeof components)[number];
 
 /** Returns the folder that holds these programs and kubectl; builds what is missing (minutes, the first time). */
-export async function findPrograms(needed: readonly Component[]): Promise<string> {
+export async function findPrograms(needed: readonly (Component | "helm")[]): Promise<string> {
   const script = join(import.meta.dirname, "build.sh");
   // What it says on stderr (progress, or what is missing) is for whoever waits for it.
   const child = spawn(script, [...needed, "kubectl"], { stdio: ["ignore", "pipe", "inherit"] });

@@ -1,10 +1,11 @@
-// The webhook as it is installed: the manifests of deploy/, a ServiceAccount's token, a serving certificate; as a process of
+// The webhook as it is installed: the manifests of deploy/kustomize, a ServiceAccount's token, a serving certificate; as a process of
 // its own, reached by the API server on loopback.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { parseAllDocuments } from "yaml";
 import { makeServingCertificate } from "../../src/server/certificate.ts";
 import type { ControlPlane } from "./control-plane.ts";
 
@@ -32,17 +33,24 @@ export const kubectl = async (controlPlane: ControlPlane, args: readonly string[
   return stdout;
 };
 
-/** Applies deploy/, with the webhook's address a loopback URL. `port`: where the webhook will listen. */
+/**
+ * Applies deploy/kustomize/base, with the webhook's address a loopback URL and a certificate made here. Its Deployment is left out: the
+ * process that is started plays its pods. `port`: where the webhook will listen.
+ */
 export const install = async (controlPlane: ControlPlane, config: string, port: number): Promise<Installed> => {
   const file = (name: string): string => join(controlPlane.folder, name);
   const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
-  for (const name of ["rbac.yaml", "policy.yaml"]) {
-    await kubectl(controlPlane, ["apply", "-f", "-"], await readFile(new URL(`deploy/${name}`, root), "utf8"));
-  }
-  const registration = (await readFile(new URL("deploy/webhook.yaml", root), "utf8"))
-    .replace(/service: \{.*\}/, `url: https://127.0.0.1:${port}/mutate`)
-    .replace('caBundle: ""', `caBundle: ${Buffer.from(ca).toString("base64")}`);
-  await kubectl(controlPlane, ["apply", "-f", "-"], registration);
+  const clientConfig = { url: `https://127.0.0.1:${port}/mutate`, caBundle: Buffer.from(ca).toString("base64") };
+  const base = await kubectl(controlPlane, ["kustomize", new URL("deploy/kustomize/base", root).pathname]);
+  const items = parseAllDocuments(base)
+    .map((document) => document.toJS() as { readonly kind: string; readonly webhooks?: readonly object[] })
+    .filter(({ kind }) => kind !== "Deployment")
+    .map((object) =>
+      object.webhooks === undefined
+        ? object
+        : { ...object, webhooks: object.webhooks.map((webhook) => ({ ...webhook, clientConfig })) },
+    );
+  await kubectl(controlPlane, ["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items }));
   const token = (await kubectl(controlPlane, ["create", "token", NAMESPACE, `--namespace=${NAMESPACE}`])).trim();
   await Promise.all([
     writeFile(file("webhook.yaml"), config),

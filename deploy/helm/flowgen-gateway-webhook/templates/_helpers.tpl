@@ -1,0 +1,109 @@
+{{- define "fgw.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{- define "fgw.fullname" -}}
+{{- if .Values.fullnameOverride }}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains (include "fgw.name" .) .Release.Name }}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else }}
+{{- printf "%s-%s" .Release.Name (include "fgw.name" .) | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "fgw.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "fgw.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "fgw.labels" -}}
+{{ include "fgw.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{- define "fgw.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create }}
+{{- default (include "fgw.fullname" .) .Values.serviceAccount.name }}
+{{- else }}
+{{- required "serviceAccount.name is missing: name the ServiceAccount that exists, or set serviceAccount.create" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{- define "fgw.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "fgw.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{- define "fgw.image" -}}
+{{- with .Values.image }}
+{{- if .digest }}
+{{- printf "%s@%s" .repository .digest }}
+{{- else }}
+{{- printf "%s:%s" .repository (default $.Chart.AppVersion .tag) }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "fgw.mode" -}}
+{{- default "enforce" .Values.config.mode }}
+{{- end }}
+
+{{- define "fgw.failurePolicy" -}}
+{{- default (ternary "Ignore" "Fail" (eq (include "fgw.mode" .) "audit")) .Values.webhook.failurePolicy }}
+{{- end }}
+
+{{- /* The namespaces that the config's gateways name, as a JSON list. */}}
+{{- define "fgw.gatewayNamespaces" -}}
+{{- $namespaces := list }}
+{{- range .Values.config.gateways }}
+{{- if .namespace }}
+{{- $namespaces = append $namespaces .namespace }}
+{{- end }}
+{{- end }}
+{{- $namespaces | uniq | sortAlpha | toJson }}
+{{- end }}
+
+{{- /* The DNS names and addresses of the serving certificate, as a JSON list. */}}
+{{- define "fgw.tlsNames" -}}
+{{- $names := list (printf "%s.%s.svc" (include "fgw.fullname" .) .Release.Namespace) }}
+{{- with .Values.webhook.url }}
+{{- $names = append $names (urlParse . | dig "hostname" "") }}
+{{- end }}
+{{- $names | toJson }}
+{{- end }}
+
+{{- /* The Secret that is mounted, where the webhook does not make its certificate itself. */}}
+{{- define "fgw.tlsSecret" -}}
+{{- if eq .Values.tls.mode "certManager" }}
+{{- include "fgw.fullname" . }}-certificate
+{{- else }}
+{{- required "tls.provided.secretName is missing: name the Secret that holds tls.crt and tls.key" .Values.tls.provided.secretName }}
+{{- end }}
+{{- end }}
+
+{{- /* The namespaces whose pods are looked at. The control plane, the webhook and the gateways never wait for the webhook. */}}
+{{- define "fgw.namespaceSelector" -}}
+{{- $none := list "kube-system" "kube-node-lease" "kube-public" .Release.Namespace }}
+{{- if .Values.gatewayNamespaces.create }}
+{{- $none = concat $none (include "fgw.gatewayNamespaces" . | fromJsonArray) }}
+{{- end -}}
+matchExpressions:
+  - key: kubernetes.io/metadata.name
+    operator: NotIn
+    values:
+      {{- toYaml (uniq $none) | nindent 6 }}
+  {{- with .Values.webhook.namespaceSelector.matchExpressions }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with .Values.webhook.namespaceSelector.matchLabels }}
+matchLabels:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
