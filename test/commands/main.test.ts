@@ -92,10 +92,8 @@ t.test("a large output through a pipe is whole; a reader may stop early", parall
 });
 
 t.test("demo", parallel, async (t) => {
-  const started = performance.now();
   const { code, out, err } = await main(["demo"]);
   t.equal(code, 0, err);
-  t.ok(performance.now() - started < 5000);
   t.match(
     out,
     /3 replicas[^]*pod 3 of team-a\/flowgen: patched[^]*denied[^]*403[^]*audit mode[^]*FORWARD[^]*All as it should be/,
