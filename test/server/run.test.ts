@@ -251,8 +251,9 @@ t.test("stopping waits for an admission that is under way, and answers it", asyn
   await stopped;
 });
 
-t.test("nobody holds up the end: silent connections, half a handshake, an idle keep-alive one", async (t) => {
-  const started = performance.now();
+// Without an end of their own they would be held for the 120 s that a connection may be silent: the limit tells the two apart.
+const soon = { timeout: 30_000 };
+t.test("nobody holds up the end: silent connections, half a handshake, an idle keep-alive one", soon, async (t) => {
   const { url, metricsUrl, stop } = await start(t, { tls });
   const plain = await start(t);
   const agent = new HttpAgent({ keepAlive: true });
@@ -266,7 +267,7 @@ t.test("nobody holds up the end: silent connections, half a handshake, an idle k
   const closed = Promise.all([...sockets, handshake, spare].map((socket) => once(socket.resume(), "close")));
   await Promise.all([stop(), plain.stop()]);
   await closed;
-  t.ok(performance.now() - started < 3000);
+  t.ok([...sockets, handshake, spare].every((socket) => socket.closed));
   agent.destroy();
 });
 
