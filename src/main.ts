@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { isIP } from "node:net";
 import { inspect } from "node:util";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { AuditOptions } from "./commands/audit.ts";
@@ -17,6 +18,21 @@ const namespaceName = (text: string): string => {
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
   throw new InvalidArgumentError("It is not a namespace's name: a-z, 0-9 and -, at most 63.");
 };
+const DAY_MS = 86_400_000;
+const UNITS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: DAY_MS };
+/** Ten minutes at least: replicas look at their certificates every few seconds, and the next one must have its time. */
+const lifetime = (text: string): number => {
+  const [, amount, unit = ""] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  const ms = Number(amount) * (UNITS[unit] ?? NaN);
+  if (ms >= 10 * 60_000 && ms <= 3650 * DAY_MS) return ms;
+  throw new InvalidArgumentError("It must be minutes, hours or days, as in 90d, 12h or 30m; 10m to 3650d.");
+};
+const serverNames = (text: string): readonly string[] => {
+  const names = text.split(",").map((name) => name.trim().toLowerCase());
+  const wrong = names.find((name) => isIP(name) === 0 && !/^(?=.{1,253}$)[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(name));
+  if (wrong === undefined) return names;
+  throw new InvalidArgumentError(`${JSON.stringify(wrong)} is neither a DNS name nor an IP address.`);
+};
 const option = (flags: string, what: string, env: string): Option =>
   new Option(flags, what).env(`FLOWGEN_GATEWAY_${env}`);
 /** Commander takes any value of a flag's environment variable as yes, `false` too. */
@@ -32,6 +48,28 @@ const namespace = () =>
   option("-n, --namespace <name>", "of workloads that name none", "NAMESPACE")
     .argParser(namespaceName)
     .default("default");
+const certificateNames = () =>
+  option(
+    "--tls-names <names>",
+    "of the certificate, with commas (default: flowgen-gateway-webhook.<namespace>.svc)",
+    "TLS_NAMES",
+  ).argParser(serverNames);
+const webhookConfiguration = () =>
+  option("--webhook-configuration <name>", "whose caBundle is kept", "WEBHOOK_CONFIGURATION").default(
+    "flowgen-gateway-webhook",
+  );
+const certificateLifetime = () =>
+  option("--tls-lifetime <duration>", "of a certificate; it is renewed when a third is left", "TLS_LIFETIME")
+    .argParser(lifetime)
+    .default(90 * DAY_MS, "90d");
+const caLifetime = () =>
+  option("--tls-ca-lifetime <duration>", "of its CA; at least twice the certificate's", "TLS_CA_LIFETIME")
+    .argParser(lifetime)
+    .default(365 * DAY_MS, "365d");
+const settleSeconds = () =>
+  option("--tls-settle-seconds <n>", "from a new CA in caBundle to its first certificate", "TLS_SETTLE_SECONDS")
+    .argParser(number(1, 86_400))
+    .default(120);
 const stdio = {
   out: (text: string) => {
     process.stdout.write(text);
@@ -66,7 +104,16 @@ program
   .addOption(option("--metrics-port <n>", "of /metrics", "METRICS_PORT").argParser(number(0, 65535)).default(9090))
   .addOption(option("--tls-cert <file>", "PEM, read again when it changes", "TLS_CERT"))
   .addOption(option("--tls-key <file>", "PEM, read again when it changes", "TLS_KEY"))
+  .addOption(option("--tls-secret <name>", "the webhook makes and renews its certificate in this Secret", "TLS_SECRET"))
   .addOption(flag("--plain-http", "no TLS, behind a platform that ends it", "PLAIN_HTTP"))
+  .addOption(
+    option("--namespace <name>", "of --tls-secret (default: this pod's own)", "NAMESPACE").argParser(namespaceName),
+  )
+  .addOption(certificateNames())
+  .addOption(webhookConfiguration())
+  .addOption(certificateLifetime())
+  .addOption(caLifetime())
+  .addOption(settleSeconds())
   .addOption(
     option("--drain-seconds <n>", "from not ready to closing, at SIGTERM", "DRAIN_SECONDS")
       .argParser(number(0, 300))

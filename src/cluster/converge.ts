@@ -10,9 +10,10 @@ import {
   scriptsManifest,
   serviceManifest,
 } from "../core/manifests.ts";
-import { MANAGER } from "../core/words.ts";
 import { type Cluster, type KubeObject, type Ref, refOf } from "./cluster.ts";
+import { eventAbout } from "./event.ts";
 import { type GatewayObjects, identified, locked } from "./gateway-objects.ts";
+import { bestEffort } from "./waiting.ts";
 
 const TEMPLATE_ANNOTATION = "flowgen.io/template";
 const TABLE_ANNOTATION = "flowgen.io/table";
@@ -53,7 +54,7 @@ export const converge = async (
   if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
     events.restart?.(gateway, RESTART);
     const { deployment: read } = objects;
-    await bestEffort(signal, (soon) => cluster.create(restartEvent(read), soon));
+    await bestEffort(signal, (soon) => cluster.create(eventAbout(read, restartNote), soon));
   }
   await bring(objects.scripts, scriptsManifest(gateway, scripts));
   await Promise.all([
@@ -73,19 +74,8 @@ const isRestart = (read: KubeObject, next: Manifest): boolean =>
   read.metadata.annotations?.[TEMPLATE_ANNOTATION] !== next.metadata.annotations?.[TEMPLATE_ANNOTATION];
 
 const RESTART = "the gateway's config, images or scripts changed: its pod is replaced";
-
 /** With Recreate a changed template is an outage of seconds for all who use the gateway: said before it happens. */
-const restartEvent = ({ apiVersion, kind, metadata: { name, namespace, uid } }: KubeObject): KubeObject => ({
-  apiVersion: "v1",
-  kind: "Event",
-  metadata: { generateName: `${name}-`, namespace },
-  involvedObject: { apiVersion, kind, name, namespace, uid },
-  type: "Normal",
-  reason: "GatewayRestart",
-  message: RESTART,
-  reportingComponent: MANAGER,
-  source: { component: MANAGER },
-});
+const restartNote = { type: "Normal", reason: "GatewayRestart", message: RESTART } as const;
 
 /**
  * Touches an annotation of the gateway's pods: the kubelet then refreshes their ConfigMap volume at once, not within 60-90 s.
@@ -104,12 +94,4 @@ export const wakeKubelet = async (
       cluster.apply({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, annotations } }, soon);
     await Promise.all(pods.map((pod) => touch(refOf(pod))));
   });
-};
-
-/** What helps but is not owed may take a second and may fail; no admission does for it. */
-const bestEffort = async (signal: AbortSignal, work: (soon: AbortSignal) => Promise<unknown>): Promise<void> => {
-  const timer = new AbortController();
-  const timeout = setTimeout(() => timer.abort(), 1000);
-  await work(AbortSignal.any([signal, timer.signal])).catch(() => undefined);
-  clearTimeout(timeout);
 };

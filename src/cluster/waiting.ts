@@ -22,3 +22,11 @@ export const whenAllAbort = (signals: readonly AbortSignal[]): AbortSignal => {
   }
   return controller.signal;
 };
+
+/** What helps but is not owed may take a second and may fail; nothing else does for it. */
+export const bestEffort = async (signal: AbortSignal, work: (soon: AbortSignal) => Promise<unknown>): Promise<void> => {
+  const timer = new AbortController();
+  const timeout = setTimeout(() => timer.abort(), 1000);
+  await work(AbortSignal.any([signal, timer.signal])).catch(() => undefined);
+  clearTimeout(timeout);
+};

@@ -1,21 +1,24 @@
 import closeWithGrace from "close-with-grace";
 import { type Logger, pino } from "pino";
 import type { Cluster } from "../cluster/cluster.ts";
+import { clusterStore } from "../cluster/certificate-store.ts";
+import { createKeeper } from "../cluster/certificates.ts";
+import { counted } from "../cluster/counted.ts";
 import { loadScripts } from "../cluster/scripts.ts";
+import { type Rotation, startRotation } from "../server/rotation.ts";
 import { run, type Running, type RunOptions } from "../server/run.ts";
 import { readTls, type Tls } from "../server/tls.ts";
-import { type Contents, readFiles, type UnreadableFile, type Watch, watchFiles } from "../server/watch.ts";
+import { type Contents, readFiles, type UnreadableFile, watchFiles } from "../server/watch.ts";
+import { lazyIssuer } from "./issuer.ts";
 import { type ClusterName, openCluster, parseConfig, UsageError, version } from "./options.ts";
+import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.ts";
 
-export type ServeOptions = {
+export type ServeOptions = ServeTlsOptions & {
   readonly config: string;
   readonly cluster: ClusterName;
   readonly host: string;
   readonly port: number;
   readonly metricsPort: number;
-  readonly tlsCert?: string;
-  readonly tlsKey?: string;
-  readonly plainHttp: boolean;
   readonly drainSeconds: number;
   /** Seconds between two looks at the config and the certificate. */
   readonly reloadSeconds: number;
@@ -28,32 +31,69 @@ const LONGEST_ADMISSION_MS = 30_000;
 /** `serve`: the webhook, until SIGTERM or SIGINT. Files are read again when they change; a bad version is refused and the old one stays. */
 export const serve = async (options: ServeOptions): Promise<void> => {
   const log = pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
-  const tlsPaths = tlsFiles(options);
+  const source = await tlsSource(options);
+  if (source.kind === "secret" && options.cluster === "memory")
+    throw new UsageError(
+      "--tls-secret is kept in a cluster: give another --cluster than memory, or --tls-cert with --tls-key",
+    );
   const [configText = "", ...tlsTexts] = await readInputs(options);
   const config = parseConfig(configText, options.config);
-  const tls = tlsPaths.length > 0 ? parseTls(tlsTexts, tlsPaths) : undefined;
+  const files = source.kind === "files" ? parseTls(tlsTexts, source.paths) : undefined;
   const cluster = await open(options.cluster);
-  const basics = { cluster, config, scripts: loadScripts(), version: version(), log };
-  const server = await start({ ...options, ...basics, ...(tls && { tls }) });
+  let rotation: Rotation | undefined;
+  const tls = source.kind === "secret" ? "later" : files;
+  const server = await start({
+    ...options,
+    ...{ cluster, config, scripts: loadScripts(), version: version(), log },
+    ...(tls && { tls }),
+    waitsFor: () => rotation?.waitsFor(),
+  });
+  if (source.kind === "secret") rotation = rotate(source, { cluster, server, log, options });
   const { url, metricsUrl } = server;
-  log.info({ url, metrics: metricsUrl, mode: config.mode, version: version(), ...expires(tls) }, "serving");
+  log.info({ url, metrics: metricsUrl, mode: config.mode, version: version(), ...expires(files) }, "serving");
 
   const { watch } = reloader(server, log, options.reloadSeconds * 1000);
-  const watches = [
+  const watches: { readonly stop: () => void }[] = [
     watch("config", [options.config], [configText], ([text = ""]) => {
       server.setConfig(parseConfig(text, options.config));
       return {};
     }),
   ];
-  if (tls) {
+  if (source.kind === "files") {
     const take = (texts: Contents): object => {
-      const next = parseTls(texts, tlsPaths);
+      const next = parseTls(texts, source.paths);
       server.setTls(next);
       return expires(next);
     };
-    watches.push(watch("tls", tlsPaths, tlsTexts, take));
+    watches.push(watch("tls", source.paths, tlsTexts, take));
   }
+  if (rotation) watches.push(rotation);
   stopOnSignal(server, watches, log, options.drainSeconds);
+};
+
+type Rotating = {
+  readonly cluster: Cluster;
+  readonly server: Running;
+  readonly log: Logger;
+  readonly options: ServeOptions;
+};
+
+/** The webhook makes and renews its certificate itself, in a Secret that all replicas share. */
+const rotate = (
+  source: Extract<TlsSource, { kind: "secret" }>,
+  { cluster, server, log, options }: Rotating,
+): Rotation => {
+  const { metrics, setTls } = server;
+  const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
+  const store = clusterStore(counting, source, options.webhookConfiguration);
+  return startRotation({
+    name: store.name,
+    makeKeeper: (onStep) => createKeeper({ store, issuer: lazyIssuer, policy: source.policy, onStep }),
+    take: setTls,
+    everyMs: options.reloadSeconds * 1000,
+    log,
+    metrics,
+  });
 };
 
 const expires = (tls: Tls | undefined): object =>
@@ -76,7 +116,12 @@ const reloader = (server: Running, log: Logger, everyMs: number) => ({
     ),
 });
 
-const stopOnSignal = (server: Running, watches: readonly Watch[], log: Logger, drainSeconds: number): void => {
+const stopOnSignal = (
+  server: Running,
+  watches: readonly { readonly stop: () => void }[],
+  log: Logger,
+  drainSeconds: number,
+): void => {
   closeWithGrace({ delay: drainSeconds * 1000 + LONGEST_ADMISSION_MS, logger: false }, async ({ signal, err }) => {
     if (err) log.fatal({ err }, "crashed");
     log.info({ signal }, "draining");
@@ -84,21 +129,6 @@ const stopOnSignal = (server: Running, watches: readonly Watch[], log: Logger, d
     await server.stop();
     log.info("stopped");
   });
-};
-
-const tlsFiles = ({ tlsCert, tlsKey, plainHttp }: ServeOptions): readonly string[] => {
-  if (plainHttp) {
-    if (tlsCert !== undefined || tlsKey !== undefined)
-      throw new UsageError("--plain-http goes without --tls-cert and --tls-key");
-    return [];
-  }
-  if (tlsCert === undefined || tlsKey === undefined) {
-    const missing = tlsCert === undefined ? "--tls-cert" : "--tls-key";
-    throw new UsageError(
-      `${missing} is missing: --tls-cert and --tls-key are both needed (or --plain-http, behind a platform that ends TLS)`,
-    );
-  }
-  return [tlsCert, tlsKey];
 };
 
 /** The config, the certificate and the key, the last two as far as they are given. */

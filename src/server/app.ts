@@ -30,12 +30,14 @@ export type AppOptions = {
   readonly metrics: Metrics;
   /** False while the server drains. */
   readonly isReady: () => boolean;
-  /** PEM; absent: plain HTTP. */
-  readonly tls?: Pick<Tls, "cert" | "key">;
+  /** Why the webhook cannot be called yet. */
+  readonly waitsFor?: () => string | undefined;
+  /** PEM; `later`: no handshake succeeds before a certificate is set; absent: plain HTTP. */
+  readonly tls?: Pick<Tls, "cert" | "key"> | "later";
 };
 
 /** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
-export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): FastifyInstance => {
+export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOptions): FastifyInstance => {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -44,7 +46,7 @@ export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): Fa
     requestTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     childLoggerFactory: (logger) => logger,
-    ...(tls && { https: tlsOptions(tls) }),
+    ...(tls && { https: tls === "later" ? {} : tlsOptions(tls) }),
   }) as unknown as FastifyInstance;
   app.server.headersTimeout = KEEP_ALIVE_MS;
 
@@ -66,7 +68,11 @@ export const createApp = ({ admit, log, metrics, isReady, tls }: AppOptions): Fa
   });
 
   app.get("/healthz", () => "ok\n");
-  app.get("/readyz", (_request, reply) => reply.code(isReady() ? 200 : 503).send(isReady() ? "ok\n" : "draining\n"));
+  app.get("/readyz", (_request, reply) => {
+    const missing = waitsFor?.();
+    const why = isReady() ? missing && `waits for ${missing}` : "draining";
+    return reply.code(why === undefined ? 200 : 503).send(`${why ?? "ok"}\n`);
+  });
 
   app.post("/mutate", async (request, reply) => {
     const started = performance.now();

@@ -12,6 +12,9 @@ export type Metrics = {
   reloadFailure(file: "config" | "tls"): void;
   /** `expiry`: seconds since 1970. */
   certificateExpiry(expiry: number): void;
+  caExpiry(expiry: number): void;
+  certificateStep(step: string, reason: string): void;
+  certificateFailure(reason: string): void;
 };
 
 export const createMetrics = (): Metrics => {
@@ -63,6 +66,25 @@ export const createMetrics = (): Metrics => {
     help: "When the serving certificate ends",
     registers,
   });
+  const caExpiry = new Gauge({
+    name: "flowgen_gateway_certificate_ca_expiry_timestamp_seconds",
+    help: "When the CA of the serving certificate ends, where the webhook makes its certificates itself",
+    registers,
+  });
+  // Absent, not 0, where it is not known: 0 is a date, and long past.
+  caExpiry.remove();
+  const steps = new Counter({
+    name: "flowgen_gateway_certificate_changes_total",
+    help: "What this replica wrote to keep the certificates in order, by step and reason code",
+    labelNames: ["step", "reason"],
+    registers,
+  });
+  const failures = new Counter({
+    name: "flowgen_gateway_certificate_failures_total",
+    help: "Looks at the certificates that found what cannot be put in order, by reason code",
+    labelNames: ["reason"],
+    registers,
+  });
   return {
     registry,
     admission: ({ outcome, reason }, seconds) => {
@@ -83,6 +105,15 @@ export const createMetrics = (): Metrics => {
     },
     certificateExpiry: (seconds) => {
       expiry.set(seconds);
+    },
+    caExpiry: (seconds) => {
+      caExpiry.set(seconds);
+    },
+    certificateStep: (step, reason) => {
+      steps.inc({ step, reason });
+    },
+    certificateFailure: (reason) => {
+      failures.inc({ reason });
     },
   };
 };

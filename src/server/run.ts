@@ -25,8 +25,10 @@ export type RunOptions = {
   /** 0: one that is free. */
   readonly port: number;
   readonly metricsPort: number;
-  /** Absent: plain HTTP, for a platform that ends TLS itself. */
-  readonly tls?: Tls;
+  /** `later`: by `setTls`, and no handshake succeeds before. Absent: plain HTTP, for a platform that ends TLS itself. */
+  readonly tls?: Tls | "later";
+  /** Why the webhook cannot be called yet; `undefined`: it can. */
+  readonly waitsFor?: () => string | undefined;
   /** Seconds between "not ready" and closing, for the cluster to take the endpoint out of rotation. */
   readonly drainSeconds: number;
 };
@@ -45,7 +47,7 @@ export type Running = {
 
 /** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
 export const run = async (options: RunOptions): Promise<Running> => {
-  const { log, version, host, port, metricsPort, drainSeconds, tls } = options;
+  const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor } = options;
   const metrics = createMetrics();
   const provision = provisioner(options, metrics);
   let { config } = options;
@@ -55,9 +57,10 @@ export const run = async (options: RunOptions): Promise<Running> => {
     log,
     metrics,
     isReady: () => !isDraining,
+    ...(waitsFor && { waitsFor }),
     ...(tls && { tls }),
   });
-  if (tls) metrics.certificateExpiry(tls.expiry);
+  if (tls && tls !== "later") metrics.certificateExpiry(tls.expiry);
   const metricsServer = await listenOn(host, (each) => serveMetrics(metrics.registry, each, metricsPort));
   const endConnections = [app.server, metricsServer].map(watchConnections);
   const close = async (): Promise<void> => {

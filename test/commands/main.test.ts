@@ -55,6 +55,9 @@ const MISTAKES: readonly (readonly [args: string[], err: RegExp, env?: Record<st
   [["serve"], /'PORT'[^]*whole number from 0 to 65535/, { PORT: "http" }],
   [["serve"], /'FLOWGEN_GATEWAY_PORT'[^]*whole number from 0 to 65535/, { FLOWGEN_GATEWAY_PORT: "http", PORT: "1" }],
   [["serve", "--config", "/nowhere"], /--tls-cert/, { FLOWGEN_GATEWAY_PLAIN_HTTP: "false" }],
+  [["serve", "--tls-lifetime", "90"], /minutes, hours or days, as in 90d/],
+  [["serve", "--tls-lifetime", "9m"], /10m to 3650d/],
+  [["serve", "--tls-names", "a.svc,b_c"], /"b_c" is neither a DNS name nor an IP address/],
   [
     ["inject", "-f", "/nowhere.yaml", ...CONFIG],
     /^flowgen-gateway: cannot read \/nowhere.yaml: ENOENT[^\n]*; check the path, or use -[^\n]*\n$/,

@@ -170,6 +170,10 @@ t.test("a mistake: what, why and what to do", { buffered: true }, async (t) => {
     port: 0,
     metricsPort: 0,
     plainHttp: true,
+    webhookConfiguration: "flowgen-gateway-webhook",
+    tlsLifetime: 86_400_000,
+    tlsCaLifetime: 10 * 86_400_000,
+    tlsSettleSeconds: 1,
     drainSeconds: 0,
     reloadSeconds: 10,
     logLevel: "error",
@@ -177,10 +181,16 @@ t.test("a mistake: what, why and what to do", { buffered: true }, async (t) => {
   const [tlsCert, tlsKey] = [file("tls.crt"), file("tls.key")];
   const tls = { ...plain, plainHttp: false, tlsCert, tlsKey };
   const { tlsKey: _key, ...withoutKey } = tls;
+  const noNamespace = { ...plain, plainHttp: false, tlsSecret: "s" };
+  const secret = { ...noNamespace, namespace: "n" };
   const cases: [options: ServeOptions, message: RegExp][] = [
-    [{ ...plain, plainHttp: false }, /^--tls-cert is missing: .*--plain-http/],
+    [{ ...plain, plainHttp: false }, /^no certificate: give one of --tls-cert .*--tls-secret, or --plain-http/],
     [withoutKey, /^--tls-key is missing/],
-    [{ ...plain, tlsCert }, /^--plain-http goes without --tls-cert/],
+    [{ ...plain, tlsCert }, /^--plain-http and --tls-cert or --tls-key do not go together: give one of/],
+    [{ ...tls, tlsSecret: "s" }, /^--tls-secret and --tls-cert or --tls-key do not go together: give one of/],
+    [{ ...secret, cluster: "memory" }, /^--tls-secret is kept in a cluster: give another --cluster/],
+    [{ ...secret, tlsCaLifetime: 86_400_000 }, /^--tls-ca-lifetime is less than twice --tls-lifetime/],
+    [noNamespace, /^--namespace is missing: this is no pod/],
     [
       { ...tls, tlsCert: file("none") },
       /^--tls-cert: cannot read .*none: ENOENT: no such file or directory; name a file that exists and/,
@@ -209,7 +219,7 @@ t.test("a mistake: what, why and what to do", { buffered: true }, async (t) => {
 
 t.test("at the command line: a sentence without a stack, exit code 2", { buffered: true }, async (t) => {
   const cases: [flags: string[], env: Record<string, string>, message: RegExp][] = [
-    [["--config", example], {}, /^flowgen-gateway: --tls-cert is missing: .*\n$/],
+    [["--config", example], {}, /^flowgen-gateway: no certificate: .*\n$/],
     [[], { FLOWGEN_GATEWAY_PORT: "70000" }, /--port.*FLOWGEN_GATEWAY_PORT.*whole number/],
   ];
   for (const [flags, env, message] of cases) {

@@ -1,0 +1,105 @@
+import type { CertificateFailure } from "../core/certificate-reasons.ts";
+import {
+  type CertificateFiles,
+  type Certificates,
+  decodeData,
+  encodeData,
+  fromFiles,
+  toFiles,
+} from "../core/certificate-secret.ts";
+import { MANAGED_BY, MANAGER } from "../core/words.ts";
+import { type Cluster, type KubeObject, NEVER, type Ref } from "./cluster.ts";
+import { eventAbout, type Note } from "./event.ts";
+import { bestEffort } from "./waiting.ts";
+
+/** Where certificates are kept, as it was read. What is written takes effect only if nobody wrote since: 409 otherwise. */
+export type CertificateReading = {
+  readonly kind: "read";
+  readonly stored: Certificates | undefined;
+  /** `caBundle` of each webhook, PEM; `undefined`: there is no webhook configuration. */
+  readonly bundles: readonly string[] | undefined;
+  readonly write: (certificates: Certificates, signal: AbortSignal) => Promise<void>;
+  readonly trust: (bundle: string, signal: AbortSignal) => Promise<void>;
+};
+export type CertificateRefusal = { readonly kind: "refused"; readonly failure: CertificateFailure };
+
+export type CertificateStore = {
+  /** What messages call it. */
+  readonly name: string;
+  readonly read: (signal: AbortSignal) => Promise<CertificateReading | CertificateRefusal>;
+  /** Tells people of a step; never fails. */
+  readonly note: (note: Note, signal: AbortSignal) => Promise<void>;
+};
+
+/** The certificates in a Secret, and `caBundle` in the webhooks of a MutatingWebhookConfiguration. */
+export const clusterStore = (
+  cluster: Cluster,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  configuration: string,
+): CertificateStore => {
+  const secretRef: Ref = { kind: "Secret", namespace, name };
+  const webhooksRef: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", name: configuration };
+  let uid: string | undefined;
+  return {
+    name: `Secret ${namespace}/${name}`,
+    read: async (signal) => {
+      const [secret, webhooks] = await Promise.all([cluster.get(secretRef, signal), cluster.get(webhooksRef, signal)]);
+      uid = secret?.metadata.uid;
+      if (secret !== undefined && !isOurs(secret)) return { kind: "refused", failure: "not-ours" };
+      return {
+        kind: "read",
+        stored: secret && fromFiles(decodeData(dataOf(secret))),
+        bundles: webhooks && hooksOf(webhooks).map(bundleOf),
+        write: async (certificates, signal) => {
+          const written = await cluster.apply(secretManifest(secretRef, certificates, secret), signal);
+          uid = written.metadata.uid;
+        },
+        trust: async (bundle, signal) => {
+          if (webhooks !== undefined) await cluster.apply(bundleManifest(webhooks, bundle), signal);
+        },
+      };
+    },
+    note: (note, signal) => {
+      const metadata = { namespace, name, ...(uid !== undefined && { uid }) };
+      return bestEffort(signal, (soon) => cluster.create(eventAbout({ kind: "Secret", metadata }, note), soon));
+    },
+  };
+};
+
+/** An empty one may be made for us beforehand, so that we need not be allowed to make Secrets. */
+const isOurs = (secret: KubeObject): boolean =>
+  secret.metadata.labels?.[MANAGED_BY] === MANAGER || Object.keys(dataOf(secret)).length === 0;
+
+const dataOf = (secret: KubeObject): CertificateFiles => (secret["data"] ?? {}) as CertificateFiles;
+
+type Hook = { readonly name: string; readonly clientConfig?: { readonly caBundle?: string } };
+const hooksOf = (webhooks: KubeObject): readonly Hook[] => (webhooks["webhooks"] ?? []) as readonly Hook[];
+const bundleOf = ({ clientConfig }: Hook): string => Buffer.from(clientConfig?.caBundle ?? "", "base64").toString();
+
+const secretManifest = (ref: Ref, certificates: Certificates, read: KubeObject | undefined): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: {
+    name: ref.name,
+    namespace: ref.namespace,
+    labels: { [MANAGED_BY]: MANAGER },
+    resourceVersion: read?.metadata.resourceVersion ?? NEVER,
+  },
+  type: read?.["type"] ?? "kubernetes.io/tls", // it never changes
+  data: encodeData(toFiles(certificates)),
+});
+
+/** Nothing but `caBundle`: all else is the installer's. Locked, so that a webhook that was removed is not half made anew. */
+const bundleManifest = ({ apiVersion, kind, metadata, ...rest }: KubeObject, bundle: string): KubeObject => {
+  const caBundle = Buffer.from(bundle).toString("base64");
+  const { name, namespace, resourceVersion } = metadata;
+  return {
+    apiVersion,
+    kind,
+    metadata: { name, namespace, resourceVersion } as KubeObject["metadata"],
+    webhooks: hooksOf({ apiVersion, kind, metadata, ...rest }).map((hook) => ({
+      name: hook.name,
+      clientConfig: { caBundle },
+    })),
+  };
+};

@@ -1,0 +1,18 @@
+import { MANAGER } from "../core/words.ts";
+import { type KubeObject, resources } from "./cluster.ts";
+
+export type Note = { readonly type: "Normal" | "Warning"; readonly reason: string; readonly message: string };
+
+/** An Event about an object that lives in a namespace, for `kubectl describe`. */
+export const eventAbout = (
+  { kind, metadata: { name, namespace, uid } }: Pick<KubeObject, "kind" | "metadata">,
+  note: Note,
+): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Event",
+  metadata: { generateName: `${name ?? ""}-`, namespace },
+  involvedObject: { apiVersion: resources[kind].apiVersion, kind, name, namespace, uid },
+  ...note,
+  reportingComponent: MANAGER,
+  source: { component: MANAGER },
+});

@@ -1,0 +1,206 @@
+import type { CertificateReason, StepKind } from "./certificate-reasons.ts";
+import type { Certificates, Former, Pair } from "./certificate-secret.ts";
+import { endOf, fits, isFor, isIssuedBy, pemBlocks, readCertificate } from "./x509.ts";
+
+/** What certificates are to be like. Times in milliseconds. */
+export type CertificatePolicy = {
+  /** DNS names and IP addresses. */
+  readonly names: readonly string[];
+  readonly leafMs: number;
+  /** At least twice `leafMs`, so that a CA that was just made is not due again. */
+  readonly caMs: number;
+  /** How long a CA is in `caBundle` before a certificate of its own is served: every API server has it by then. */
+  readonly settleMs: number;
+};
+
+/** All that the next step depends on, besides the clock. */
+export type Situation = {
+  /** What the Secret holds; `undefined`: it is missing or empty. */
+  readonly stored: Certificates | undefined;
+  /** What this process has read last that was in order. It can be put back when the Secret is lost. */
+  readonly held: Certificates | undefined;
+  /** `caBundle` of each webhook, PEM; `undefined`: there is no webhook configuration. */
+  readonly bundles: readonly string[] | undefined;
+  /** How long the next CA has been seen in all of them, without a break; `undefined`: it is not there. */
+  readonly trustedForMs: number | undefined;
+  /** Somebody wants another CA, whether one is due or not. */
+  readonly isAsked: boolean;
+};
+
+/**
+ * One write, and why. After it the situation is read again.
+ * - `make`: a CA and a certificate from nothing.
+ * - `restore`: what this process serves is put back, beside a next CA: whoever deleted the Secret may have meant it.
+ * - `issue`: a certificate by the CA that there is.
+ * - `introduce`: a next CA, which signs nothing yet.
+ * - `promote`: the next CA becomes the CA, and signs a certificate.
+ * - `forget`: former CAs that are trusted no more leave the Secret.
+ * - `trust`: `caBundle` of every webhook.
+ */
+export type CertificateStep =
+  | {
+      readonly kind: Exclude<StepKind, "trust">;
+      readonly reason: CertificateReason;
+      /** What is written, but for what is to be made. */
+      readonly from: Certificates;
+      readonly makes: readonly ("ca" | "leaf" | "next")[];
+    }
+  | { readonly kind: "trust"; readonly reason: CertificateReason; readonly bundle: string };
+
+/** Nothing to do now. `forMs`: until there is, where a rotation is under way and time is all that it waits for. */
+export type Rest = { readonly kind: "rest"; readonly isUnderWay: boolean; readonly forMs?: number };
+
+/** CAs that others put into `caBundle` stay for a day when we take it over: pods that serve theirs may still run. */
+const ADOPTED_MS = 86_400_000;
+
+/**
+ * What must be done next for the webhook to have a certificate that the API servers trust, now and after it is renewed. A new CA
+ * goes into `caBundle` beside the present one, first; when it has been there for `settleMs` it signs the certificate that all
+ * replicas serve; the former one stays in `caBundle` until its own end (no certificate outlives its CA, so none of it can be
+ * served then) or, when it was given up, for `settleMs`.
+ */
+export const nextStep = (situation: Situation, policy: CertificatePolicy, now: number): CertificateStep | Rest => {
+  const { stored, bundles, trustedForMs } = situation;
+  if (stored === undefined) return begin("missing", situation, policy, now);
+  const ca = judgeCa(stored.ca, policy, now);
+  const leaf = judgeLeaf(stored, policy, now);
+  const next = stored.next && judgeCa(stored.next, policy, now);
+  if (ca.isLost && leaf.isLost) {
+    if (stored.next === undefined || next?.isLost !== false) return begin(leaf.reason, situation, policy, now);
+    return promote(leaf.reason, stored, stored.next, stored.former);
+  }
+  if (!ca.isLost && leaf.reason !== undefined)
+    return { kind: "issue", reason: leaf.reason, from: stored, makes: ["leaf"] };
+
+  const due = situation.isAsked ? "asked" : (next ?? ca).reason;
+  if (due !== undefined) {
+    const former = ca.reason === "unreadable" ? adopted(situation, now) : stored.former;
+    const isRevoking = stored.isRevoking || situation.isAsked;
+    return { kind: "introduce", reason: due, from: { ...stored, former, isRevoking }, makes: ["next"] };
+  }
+
+  const bundle = bundleOf(stored, now);
+  if (bundles?.every((each) => isSame(each, bundle)) === false)
+    return { kind: "trust", reason: "bundle-differs", bundle };
+  if (stored.next !== undefined) {
+    const { settleMs } = policy;
+    if (trustedForMs === undefined) return { kind: "rest", isUnderWay: true };
+    if (trustedForMs < settleMs) return { kind: "rest", isUnderWay: true, forMs: settleMs - trustedForMs };
+    return promote("trusted", stored, stored.next, givenUp(stored, policy, now));
+  }
+  const former = stored.former.filter((each) => isTrusted(each, now));
+  if (former.length < stored.former.length)
+    return { kind: "forget", reason: "former-ended", from: { ...stored, former }, makes: [] };
+  const [soonest] = former.map(({ until }) => Date.parse(until) - now).sort((a, b) => a - b);
+  return soonest !== undefined && soonest <= policy.settleMs
+    ? { kind: "rest", isUnderWay: true, forMs: soonest }
+    : { kind: "rest", isUnderWay: false };
+};
+
+/** Whether a `caBundle` holds a CA. */
+export const trusts = (bundle: string, ca: string): boolean => {
+  const fingerprint = readCertificate(ca)?.fingerprint256;
+  return fingerprint !== undefined && fingerprints(bundle).has(fingerprint);
+};
+
+const begin = (
+  reason: CertificateReason,
+  situation: Situation,
+  policy: CertificatePolicy,
+  now: number,
+): CertificateStep => {
+  const { held } = situation;
+  if (held === undefined || judgeCa(held.ca, policy, now).isLost || judgeLeaf(held, policy, now).isLost)
+    return { kind: "make", reason, from: { ...nothing, former: adopted(situation, now) }, makes: ["ca", "leaf"] };
+  return { kind: "restore", reason, from: { ...held, isRevoking: true }, makes: ["next"] };
+};
+
+const empty: Pair = { cert: "", key: "" };
+const nothing: Certificates = { leaf: empty, ca: empty, former: [], isRevoking: false };
+
+const promote = (
+  reason: CertificateReason,
+  { leaf }: Certificates,
+  ca: Pair,
+  former: readonly Former[],
+): CertificateStep => ({ kind: "promote", reason, from: { leaf, ca, former, isRevoking: false }, makes: ["leaf"] });
+
+/** `isLost`: it cannot be used. Otherwise it can, and `reason` says why it is due. */
+type Judgement =
+  | { readonly isLost: true; readonly reason: CertificateReason }
+  | { readonly isLost: false; readonly reason: CertificateReason | undefined };
+const lost = (reason: CertificateReason): Judgement => ({ isLost: true, reason });
+const usable = (reason?: CertificateReason): Judgement => ({ isLost: false, reason });
+
+/** Clocks of replicas differ; nothing is due because of a minute. */
+const SKEW_MS = 60_000;
+
+const judgeCa = ({ cert, key }: Pair, { leafMs, caMs, settleMs }: CertificatePolicy, now: number): Judgement => {
+  const ca = readCertificate(cert);
+  if (ca === undefined) return lost("unreadable");
+  if (!ca.ca) return lost("not-a-ca");
+  if (!fits(ca, key)) return lost("key-mismatch");
+  if (endOf(ca) <= now) return lost("expired");
+  // Not lost: it may be this clock that is wrong.
+  if (ca.validFromDate.getTime() > now + SKEW_MS) return usable("not-yet-valid");
+  // A certificate made now could not have its whole lifetime.
+  if (endOf(ca) - now < leafMs + settleMs) return usable("near-expiry");
+  return usable(endOf(ca) - now > caMs + SKEW_MS ? "too-long" : undefined);
+};
+
+const judgeLeaf = ({ leaf, ca }: Certificates, { names, leafMs }: CertificatePolicy, now: number): Judgement => {
+  const own = readCertificate(leaf.cert);
+  const issuer = readCertificate(ca.cert);
+  if (own === undefined) return lost("unreadable");
+  if (!fits(own, leaf.key)) return lost("key-mismatch");
+  if (endOf(own) <= now) return lost("expired");
+  if (own.validFromDate.getTime() > now + SKEW_MS) return lost("not-yet-valid");
+  if (issuer !== undefined && !isIssuedBy(own, issuer)) return lost("not-issued");
+  if (!isFor(own, names)) return usable("names-differ");
+  const caEnd = issuer === undefined ? Infinity : endOf(issuer);
+  if (endOf(own) > caEnd) return usable("outlives-ca");
+  const left = endOf(own) - now;
+  if (left > leafMs + SKEW_MS) return usable("too-long");
+  const life = Math.min(endOf(own) - own.validFromDate.getTime(), leafMs);
+  const isLonger = Math.min(now + leafMs, caEnd) > endOf(own);
+  return usable(left < life / 3 && isLonger ? "near-expiry" : undefined);
+};
+
+/** The former CAs, and whatever else is in `caBundle` now. */
+const adopted = ({ stored, bundles = [] }: Situation, now: number): readonly Former[] => {
+  const former = [...(stored?.former ?? [])];
+  const known = new Set(former.flatMap(({ cert }) => [...fingerprints(cert)]));
+  for (const cert of bundles.flatMap(pemBlocks)) {
+    const ca = readCertificate(cert);
+    if (ca === undefined || endOf(ca) <= now || known.has(ca.fingerprint256)) continue;
+    known.add(ca.fingerprint256);
+    former.push({ cert, until: new Date(Math.min(endOf(ca), now + ADOPTED_MS)).toISOString() });
+  }
+  return former;
+};
+
+/** The former CAs once the present one is among them. */
+const givenUp = (stored: Certificates, { settleMs }: CertificatePolicy, now: number): readonly Former[] => {
+  const ca = readCertificate(stored.ca.cert);
+  if (ca === undefined) return stored.former;
+  const until = stored.isRevoking ? Math.min(endOf(ca), now + settleMs) : endOf(ca);
+  return [...stored.former, { cert: stored.ca.cert, until: new Date(until).toISOString() }];
+};
+
+const isTrusted = ({ until }: Former, now: number): boolean => Date.parse(until) > now;
+
+/** The CAs that are to be trusted, the present one first. */
+const bundleOf = ({ ca, next, former }: Certificates, now: number): string =>
+  [ca.cert, next?.cert ?? "", ...former.filter((each) => isTrusted(each, now)).map(({ cert }) => cert)]
+    .flatMap(pemBlocks)
+    .filter((block) => readCertificate(block) !== undefined)
+    .join("");
+
+const fingerprints = (bundle: string): ReadonlySet<string> =>
+  new Set(pemBlocks(bundle).map((block) => readCertificate(block)?.fingerprint256 ?? block));
+
+/** Whether two bundles hold the same certificates, in whatever order. */
+const isSame = (a: string, b: string): boolean => {
+  const [one, other] = [fingerprints(a), fingerprints(b)];
+  return one.size === other.size && [...one].every((fingerprint) => other.has(fingerprint));
+};
