@@ -14,8 +14,8 @@ export type Daemon = {
 // With watches open, the API server takes up to a minute to end in order, and etcd 7 s: nobody here waits for that.
 const patience = 2_000;
 
-// The kernel then kills the process when ours is gone, even if the guard is gone too. Linux only (util-linux).
-const tied =
+/** Before a command: the kernel then kills the process when ours is gone, by whatever means. Linux only (util-linux). */
+export const tied: readonly string[] =
   spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0 ? ["setpriv", "--pdeathsig", "KILL"] : [];
 
 /** Starts a program that outlives neither this process nor its own `end`; its output is appended to the log file. */

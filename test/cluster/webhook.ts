@@ -8,23 +8,50 @@ import { createInterface } from "node:readline";
 import { parseAllDocuments } from "yaml";
 import { makeServingCertificate } from "../../src/server/certificate.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { tied } from "./daemon.ts";
 
 const root = new URL("../../", import.meta.url);
 const NAMESPACE = "flowgen-gateway-webhook";
 
 export type Webhook = {
+  readonly pid: number;
+  /** Where it serves. */
+  readonly url: string;
   /** `/metrics` as text. */
   readonly metrics: () => Promise<string>;
   /** Lines of the log, each a JSON object. */
   readonly log: readonly Readonly<Record<string, unknown>>[];
   /** SIGTERM; returns the exit code. */
   readonly stop: () => Promise<number | null>;
+  /** SIGKILL, as a crash would; returns when the process is gone. */
+  readonly kill: () => Promise<void>;
 };
 
 export type Installed = {
-  /** Starts a process that serves at the registered address. */
-  readonly start: () => Promise<Webhook>;
+  /** The registered address, the CA of its certificate, and the paths of that certificate and its key. */
+  readonly url: string;
+  readonly ca: string;
+  readonly certificate: { readonly cert: string; readonly key: string };
+  /** Starts a process that serves at the registered address, or as `more` says. */
+  readonly start: (more?: StartOptions) => Promise<Webhook>;
+  /** Writes the kubeconfig of the webhook's ServiceAccount for an API server elsewhere (a proxy); returns the path. */
+  readonly kubeconfigFor: (name: string, server: string, user?: User) => Promise<string>;
 };
+
+export type StartOptions = {
+  readonly port?: number;
+  /** Options of `serve`; they come last, and the last one counts. */
+  readonly options?: readonly string[];
+  /** Options of Node's own. */
+  readonly node?: readonly string[];
+  /** The path of another kubeconfig than the installed one. */
+  readonly kubeconfig?: string;
+};
+
+/** How a kubeconfig identifies its user. */
+export type User =
+  | { readonly token: string }
+  | { readonly "auth-provider": { readonly name: string; readonly config: { readonly tokenFile: string } } };
 
 /** Runs kubectl, which must succeed. */
 export const kubectl = async (controlPlane: ControlPlane, args: readonly string[], input = ""): Promise<string> => {
@@ -56,42 +83,47 @@ export const install = async (controlPlane: ControlPlane, config: string, port: 
     writeFile(file("webhook.yaml"), config),
     writeFile(file("webhook.crt"), cert),
     writeFile(file("webhook.key"), key, { mode: 0o600 }),
-    writeFile(file("webhook.kubeconfig"), kubeconfigOf(controlPlane, token), { mode: 0o600 }),
   ]);
-  const args = [
-    "serve",
-    "--cluster=kubeconfig",
-    "--host=127.0.0.1",
-    `--port=${port}`,
-    "--metrics-port=0",
-    "--drain-seconds=0",
-  ];
+  const kubeconfigFor: Installed["kubeconfigFor"] = async (name, server, user = { token }) => {
+    await writeFile(file(name), kubeconfigOf(server, controlPlane.ca, user), { mode: 0o600 });
+    return file(name);
+  };
+  const kubeconfig = await kubeconfigFor("webhook.kubeconfig", controlPlane.url);
+  const args = ["serve", "--cluster=kubeconfig", "--host=127.0.0.1", "--metrics-port=0", "--drain-seconds=0"];
   const files = [
     `--config=${file("webhook.yaml")}`,
     `--tls-cert=${file("webhook.crt")}`,
     `--tls-key=${file("webhook.key")}`,
   ];
-  return { start: () => started([...args, ...files], file("webhook.kubeconfig")) };
+  return {
+    url: `https://127.0.0.1:${port}/mutate`,
+    ca,
+    certificate: { cert: file("webhook.crt"), key: file("webhook.key") },
+    kubeconfigFor,
+    start: (more = {}) => {
+      const all = [...args, ...files, `--port=${more.port ?? port}`, ...(more.options ?? [])];
+      return started(all, more.kubeconfig ?? kubeconfig, more.node);
+    },
+  };
 };
 
-const kubeconfigOf = ({ url, ca }: ControlPlane, token: string): string =>
+const kubeconfigOf = (server: string, ca: string, user: User): string =>
   JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
     "current-context": "webhook",
-    clusters: [
-      { name: "c", cluster: { server: url, "certificate-authority-data": Buffer.from(ca).toString("base64") } },
-    ],
-    users: [{ name: "u", user: { token } }],
+    clusters: [{ name: "c", cluster: { server, "certificate-authority-data": Buffer.from(ca).toString("base64") } }],
+    users: [{ name: "u", user }],
     contexts: [{ name: "webhook", context: { cluster: "c", user: "u" } }],
   });
 
-const started = async (args: readonly string[], kubeconfig: string): Promise<Webhook> => {
-  const child = spawn(process.execPath, [new URL("src/main.ts", root).pathname, ...args], {
+const started = async (args: readonly string[], kubeconfig: string, node: readonly string[] = []): Promise<Webhook> => {
+  const [command = "", ...rest] = [...tied, process.execPath, ...node, new URL("src/main.ts", root).pathname, ...args];
+  const child = spawn(command, rest, {
     env: { ...process.env, KUBECONFIG: kubeconfig },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  // Nothing outlives the test: it is ended with the process that started it.
+  // Nothing outlives the test: it is ended with the process that started it, here where the kernel cannot do so.
   const end = (): void => void child.kill("SIGKILL");
   process.once("exit", end);
   child.once("exit", () => process.off("exit", end));
@@ -102,17 +134,26 @@ const started = async (args: readonly string[], kubeconfig: string): Promise<Web
     serving(lines, log),
     once(child, "exit").then(() => Promise.reject(new Error("the webhook ended"))),
   ]);
-  const metricsUrl = String(log.find(({ msg }) => msg === "serving")?.["metrics"]);
-  return { log, metrics: async () => (await fetch(metricsUrl)).text(), stop: () => stopped(child) };
+  const { url, metrics } = log.find(({ msg }) => msg === "serving") as { url?: string; metrics?: string };
+  return {
+    pid: child.pid ?? 0,
+    url: String(url),
+    log,
+    metrics: async () => (await fetch(String(metrics))).text(),
+    stop: () => ended(child, "SIGTERM"),
+    kill: async () => {
+      await ended(child, "SIGKILL");
+    },
+  };
 };
 
 const serving = async (lines: ReturnType<typeof createInterface>, log: Webhook["log"]): Promise<void> => {
   while (!log.some(({ msg }) => msg === "serving")) await once(lines, "line");
 };
 
-const stopped = async (child: ChildProcess): Promise<number | null> => {
-  if (child.exitCode !== null) return child.exitCode;
+const ended = async (child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<number | null> => {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
   const exit = once(child, "exit") as Promise<[number | null]>;
-  child.kill("SIGTERM");
+  child.kill(signal);
   return (await exit)[0];
 };
