@@ -95,6 +95,69 @@ t.test("retries are bounded, and what cannot be mended by one is not retried", a
   t.equal(denied.calls(), 4);
 });
 
+t.test("who comes while a write is made again is served by it, and has all the attempts of its own", async (t) => {
+  const tableWrites: number[] = [];
+  let late: Promise<unknown> | undefined;
+  const webhook = setup(
+    {
+      pause: async () => {
+        late ??= webhook.ask([wantOf("late", "10.0.0.6", 2)]);
+      },
+    },
+    {
+      before: (call) => {
+        if (call.verb !== "apply" || !call.ref.name.endsWith("-forwards")) return undefined;
+        if (tableWrites.push(tableWrites.length) === 1) throw fault(call, 409, "Conflict", "changed");
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("early", "10.0.0.5", 1)]);
+  t.match(await late, { assignments: [{ port: 2 }] });
+  t.equal(tableWrites.length, 2, "the one that was refused, and one for both");
+
+  const trouble: ClusterError[] = [];
+  let pauses = 0;
+  const busy = setup(
+    {
+      pause: async () => {
+        if (++pauses === 5) late = busy.ask([wantOf("late", "10.0.0.6", 2)]).catch(() => pauses);
+      },
+    },
+    {
+      before: (call) => {
+        throw fault(call, 503, "ServiceUnavailable", "no");
+      },
+    },
+  );
+  await busy.ask([wantOf("early", "10.0.0.5", 1)]).catch((error: unknown) => trouble.push(error as ClusterError));
+  t.match([trouble, pauses], [[{ code: 503 }], 12]);
+  t.equal(await late, 16, "eleven pauses between twelve attempts, from the sixth attempt on");
+});
+
+t.test("a deadline that comes while something is tried again says what went wrong", async (t) => {
+  const webhook = setup(
+    {},
+    {
+      before: (call) => {
+        throw fault(call, 503, "ServiceUnavailable", "no etcd");
+      },
+    },
+  );
+  const ask = createProvisioner(webhook.cluster, { scripts });
+  const asked = ask({
+    config,
+    gateway: gatewayOf(config),
+    wants: [wantOf("a", "10.0.0.5", 1)],
+    write: true,
+    signal: AbortSignal.timeout(200),
+  });
+  await t.rejects(asked, {
+    reason: "DeadlineExceeded",
+    message: /no answer before the deadline; before that: cannot get .* no etcd/,
+  });
+});
+
 t.test("a preview is refused as the real thing would be", async (t) => {
   const webhook = setup();
   await webhook.cluster.create(

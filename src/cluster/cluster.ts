@@ -125,22 +125,30 @@ export const isDeadline = (error: unknown): boolean =>
 export const isTransient = (error: unknown): boolean =>
   error instanceof ClusterError && !isDeadline(error) && (error.code === 0 || error.code === 429 || error.code >= 500);
 
-/** The error of a call that `signal` ended. */
-export const deadlineExceeded = (verb: Verb, ref: Ref, signal: AbortSignal): ClusterError =>
-  new ClusterError({
+/** The error of a call that `signal` ended; `trouble`: what had gone wrong before, so that a person learns of it. */
+export const deadlineExceeded = (verb: Verb, ref: Ref, signal: AbortSignal, trouble?: unknown): ClusterError => {
+  const before = trouble instanceof Error ? `; before that: ${trouble.message}` : "";
+  return new ClusterError({
     verb,
     ref,
     code: 0,
     reason: "DeadlineExceeded",
-    says: "no answer before the deadline",
-    cause: signal.reason,
+    says: `no answer before the deadline${before}`,
+    cause: trouble ?? signal.reason,
   });
+};
 
 /** The outcome of `work`, or the error of a call that `signal` ended first. */
-export const orDeadline = <T>(work: Promise<T>, verb: Verb, ref: Ref, signal: AbortSignal): Promise<T> =>
+export const orDeadline = <T>(
+  work: Promise<T>,
+  verb: Verb,
+  ref: Ref,
+  signal: AbortSignal,
+  trouble: () => unknown = () => undefined,
+): Promise<T> =>
   new Promise((resolve, reject) => {
     const end = (): void => {
-      reject(deadlineExceeded(verb, ref, signal));
+      reject(deadlineExceeded(verb, ref, signal, trouble()));
     };
     if (signal.aborted) end();
     signal.addEventListener("abort", end, { once: true });

@@ -1,5 +1,5 @@
 import type { Config, PlacedGateway } from "../core/config.ts";
-import { allocate, type Given, type Table, withStaticForwards } from "../core/forwards.ts";
+import { allocate, allocateAll, type Given, type Table, withStaticForwards } from "../core/forwards.ts";
 import { type Scripts, tableName } from "../core/manifests.ts";
 import type { Want } from "../core/plan.ts";
 import type { Rejection } from "../core/reasons.ts";
@@ -43,14 +43,18 @@ export type ProvisionOptions = {
 export const CACHE_MS = 30_000;
 const MAX_ATTEMPTS = 12;
 
-type Job = Request & { readonly settle: (result: Provisioned) => void; readonly fail: (error: unknown) => void };
+type Waiting = Request & { readonly settle: (result: Provisioned) => void; readonly fail: (error: unknown) => void };
+/** `since`: the attempt that it was first served by. */
+type Job = Waiting & { readonly since: number };
 /** Jobs that one write of the table serves: one config, one gateway. */
 type Batch = { readonly config: Config; readonly gateway: PlacedGateway; readonly jobs: readonly Job[] };
 /** One gateway's work in this process: what it knows, what waits, what it applied. */
 type Lane = {
   known?: { readonly config: Config; readonly table: Table; readonly readAt: number };
-  queue: Job[];
+  queue: readonly Waiting[];
   isBusy: boolean;
+  /** Why the last attempt failed, while it is being made again. */
+  trouble?: unknown;
   readonly applied: Applied;
 };
 
@@ -67,8 +71,8 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
   const attempt = async (lane: Lane, { config, gateway, jobs }: Batch, signal: AbortSignal): Promise<Round> => {
     const readAt = now();
     const objects = await readGateway(cluster, gateway, signal);
-    const round = allocateAll(objects, gateway, jobs);
-    if (round.kind === "reject" || round.results.every(({ result }) => result.kind === "reject")) return round;
+    const round = roundOf(objects, gateway, jobs);
+    if (round.kind === "reject" || round.results.every(({ kind }) => kind === "reject")) return round;
     const { table } = round;
     if (round.omitted.length > 0) events.omitted?.(gateway, round.omitted);
     const written = round.isNew ? await writeTableObject(cluster, gateway, table, objects, signal) : undefined;
@@ -88,38 +92,34 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
     return round;
   };
 
-  const withRetries = async (lane: Lane, batch: Batch): Promise<Round> => {
-    const signal = whenAllAbort(batch.jobs.map((job) => job.signal));
+  /** Serves all who wait under this config, and until that is done those who come meanwhile: one write for all. */
+  const serve = async (lane: Lane, { config, gateway }: Request): Promise<void> => {
+    let jobs: readonly Job[] = [];
+    lane.trouble = undefined;
     for (let attempts = 1; ; attempts += 1) {
+      jobs = [...jobs, ...take(lane, config, attempts)];
+      const signal = whenAllAbort(jobs.map((job) => job.signal));
       try {
-        return await attempt(lane, batch, signal);
+        const round = await attempt(lane, { config, gateway, jobs }, signal);
+        jobs.forEach((job, at) => job.settle(resultOf(round, at)));
+        return;
       } catch (error) {
-        if (isConflict(error)) events.conflict?.(batch.gateway);
-        if (attempts >= MAX_ATTEMPTS || !(isConflict(error) || isTransient(error))) throw error;
-        await pause(delayMs(error, attempts, random()), signal);
+        if (isConflict(error)) events.conflict?.(gateway);
+        const isHopeless = !(isConflict(error) || isTransient(error));
+        const [over, left] = split(jobs, ({ since }) => isHopeless || attempts - since >= MAX_ATTEMPTS - 1);
+        over.forEach((job) => job.fail(error));
+        if (left.length === 0) return;
+        jobs = left;
+        lane.trouble = error;
+        await pause(delayMs(error, attempts, random()), signal).catch(() => undefined);
       }
-    }
-  };
-
-  const serve = async (lane: Lane, batch: Batch): Promise<void> => {
-    try {
-      const round = await withRetries(lane, batch);
-      if (round.kind === "reject") batch.jobs.forEach((job) => job.settle(round));
-      else round.results.forEach(({ request, result }) => request.settle(result));
-    } catch (error) {
-      batch.jobs.forEach((job) => job.fail(error));
     }
   };
 
   const drain = async (lane: Lane): Promise<void> => {
     lane.isBusy = true;
-    for (let [head] = lane.queue; head !== undefined; [head] = lane.queue) {
-      // After a reload requests of the old config and of the new one may wait together.
-      const { config, gateway } = head;
-      const jobs = lane.queue.filter((job) => job.config === config);
-      lane.queue = lane.queue.filter((job) => job.config !== config);
-      await serve(lane, { config, gateway, jobs });
-    }
+    // After a reload requests of the old config and of the new one may wait together.
+    for (let [head] = lane.queue; head !== undefined; [head] = lane.queue) await serve(lane, head);
     lane.isBusy = false;
   };
 
@@ -132,16 +132,26 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
       if (warm.kind === "allocated" && warm.table === known.table) return assigned(gateway, warm.given);
     }
     if (!request.write) return previewOf(await readGateway(cluster, gateway, signal), gateway, wants);
-    const outcome = new Promise<Provisioned>((settle, fail) => lane.queue.push({ ...request, settle, fail }));
+    const outcome = new Promise<Provisioned>((settle, fail) => {
+      lane.queue = [...lane.queue, { ...request, settle, fail }];
+    });
     if (!lane.isBusy) void drain(lane);
-    return await orDeadline(
-      outcome,
-      "apply",
-      { kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) },
-      signal,
-    );
+    const table = { kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) } as const;
+    return await orDeadline(outcome, "apply", table, signal, () => lane.trouble);
   };
 };
+
+/** Takes those out of the queue who wait under this config. */
+const take = (lane: Lane, config: Config, since: number): readonly Job[] => {
+  const [taken, left] = split(lane.queue, (waiting) => waiting.config === config);
+  lane.queue = left;
+  return taken.map((waiting) => ({ ...waiting, since }));
+};
+
+const split = <T>(items: readonly T[], belongs: (item: T) => boolean): readonly [readonly T[], readonly T[]] => [
+  items.filter(belongs),
+  items.filter((item) => !belongs(item)),
+];
 
 const laneOf = (lanes: Map<string, Lane>, { namespace, name }: PlacedGateway): Lane => {
   const key = `${namespace}/${name}`;
@@ -157,28 +167,30 @@ type Round =
       readonly table: Table;
       /** Not what the API server has. */
       readonly isNew: boolean;
-      readonly results: readonly { readonly request: Job; readonly result: Provisioned }[];
+      /** One per request, in their order. */
+      readonly results: readonly Provisioned[];
       /** Static forwards that cannot be had. */
       readonly omitted: readonly string[];
     };
 
-/** Folds the requests over the table that was read; one that is refused changes nothing for the others. */
-const allocateAll = (objects: GatewayObjects, gateway: PlacedGateway, requests: readonly Job[]): Round => {
+const resultOf = (round: Round, at: number): Provisioned =>
+  round.kind === "reject" ? round : (round.results[at] as Provisioned);
+
+/** Serves the requests from the table that was read, one after another. */
+const roundOf = (objects: GatewayObjects, gateway: PlacedGateway, requests: readonly Job[]): Round => {
   const read = tableOf(objects);
   if (read.kind === "reject") return read;
   const start = withStaticForwards(read.table, gateway);
-  let { table } = start;
-  const results = requests.map((request) => {
-    const allocation = allocate(table, gateway, request.wants);
-    if (allocation.kind === "reject") return { request, result: allocation };
-    table = allocation.table;
-    return { request, result: assigned(gateway, allocation.given) };
-  });
+  const { table, results } = allocateAll(
+    start.table,
+    gateway,
+    requests.map(({ wants }) => wants),
+  );
   return {
     kind: "round",
     table,
     isNew: table !== read.table || objects.table === undefined,
-    results,
+    results: results.map((result) => (result.kind === "reject" ? result : assigned(gateway, result.given))),
     omitted: start.omitted,
   };
 };

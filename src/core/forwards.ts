@@ -1,13 +1,11 @@
 import { z } from "zod";
 import type { Gateway } from "./config.ts";
+import { type Draft, draftOf, FIRST_LISTEN_PORT } from "./table-draft.ts";
 import type { Want } from "./plan.ts";
 import { forbiddenHost, readHost } from "./host.ts";
 import { reject, type Rejection } from "./reasons.ts";
 import { dnsLabel, issueTexts, parseJson, port, strict } from "./schema.ts";
 import { address, type Target } from "./target.ts";
-
-/** The lowest port that a process without privileges may listen on. */
-const FIRST_LISTEN_PORT = 1024;
 
 const forward = strict({
   name: dnsLabel,
@@ -61,62 +59,10 @@ export const readTable = (
 /** A target and the forward that it has. */
 export type Given = { readonly target: Target; readonly forward: Forward };
 
-type Allocation =
-  | {
-      readonly kind: "allocated";
-      readonly table: Table;
-      /** One per want, in its order. */ readonly given: readonly Given[];
-    }
-  | Rejection;
+/** One per want, in its order. */
+export type GivenAll = { readonly kind: "given"; readonly given: readonly Given[] };
 
-const isFor = (item: Forward, tunnel: string, host: string, targetPort: number): boolean =>
-  item.targetPort === targetPort && item.targetHost === host && item.tunnel === tunnel;
-
-/** The first free number from `wished` up to 65535, then from `lowest` up; undefined when every one is taken. */
-const nextFree = (taken: ReadonlySet<number>, wished: number, lowest: number): number | undefined => {
-  const start = Math.max(wished, lowest);
-  for (let candidate = start; candidate <= 65535; candidate += 1) if (!taken.has(candidate)) return candidate;
-  for (let candidate = lowest; candidate < start; candidate += 1) if (!taken.has(candidate)) return candidate;
-  return undefined;
-};
-
-const freeName = (taken: ReadonlySet<string>, wished: string): string => {
-  let name = wished;
-  for (let n = 2; taken.has(name); n += 1) name = `${wished.slice(0, 62 - String(n).length).replace(/-+$/, "")}-${n}`;
-  return name;
-};
-
-type Entry = {
-  readonly name: string;
-  readonly tunnel: string;
-  readonly targetHost: string;
-  readonly targetPort: number;
-  readonly listenPort: number;
-  readonly servicePort: number;
-  /** The service port was asked for by number: another one will not do. */
-  readonly isFixed: boolean;
-};
-
-type Added =
-  | { readonly kind: "added"; readonly forward: Forward }
-  | { readonly kind: "taken"; readonly by: Forward }
-  | { readonly kind: "full" };
-
-const add = (forwards: readonly Forward[], entry: Entry): Added => {
-  const holder = entry.isFixed ? forwards.find((item) => item.servicePort === entry.servicePort) : undefined;
-  if (holder !== undefined) return { kind: "taken", by: holder };
-  const servicePorts = new Set(forwards.map((item) => item.servicePort));
-  const servicePort = nextFree(
-    servicePorts,
-    entry.servicePort,
-    entry.servicePort < FIRST_LISTEN_PORT ? 1 : FIRST_LISTEN_PORT,
-  );
-  const listenPort = nextFree(new Set(forwards.map((item) => item.listenPort)), entry.listenPort, FIRST_LISTEN_PORT);
-  if (servicePort === undefined || listenPort === undefined) return { kind: "full" };
-  const name = freeName(new Set(forwards.map((item) => item.name)), entry.name);
-  const { tunnel, targetHost, targetPort } = entry;
-  return { kind: "added", forward: { name, tunnel, targetHost, targetPort, listenPort, servicePort } };
-};
+type Allocation = { readonly kind: "allocated"; readonly table: Table; readonly given: GivenAll["given"] } | Rejection;
 
 /**
  * The table with the config's static forwards in it. One that cannot be had because an earlier forward holds its service
@@ -126,23 +72,22 @@ export const withStaticForwards = (
   table: Table,
   gateway: Gateway,
 ): { readonly table: Table; readonly omitted: readonly string[] } => {
-  const forwards = [...table.forwards];
+  const draft = draftOf(table.forwards);
   const omitted: string[] = [];
   for (const tunnel of gateway.tunnels) {
     for (const item of tunnel.portForwards) {
       const servicePort = item.servicePort ?? item.port;
-      const existing = forwards.find((other) => isFor(other, tunnel.name, item.targetHost, item.targetPort));
+      const existing = draft.find(tunnel.name, item.targetHost, item.targetPort);
       if (existing !== undefined) {
         if (existing.servicePort !== servicePort)
           omitted.push(`${tunnel.name}/${item.name}: its target has the service port ${existing.servicePort} already`);
         continue;
       }
-      const added = add(forwards, { ...item, tunnel: tunnel.name, listenPort: item.port, servicePort, isFixed: true });
-      if (added.kind === "added") forwards.push(added.forward);
-      else omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
+      const added = draft.add({ ...item, tunnel: tunnel.name, listenPort: item.port, servicePort, isFixed: true });
+      if (added.kind !== "added") omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
     }
   }
-  return { table: forwards.length === table.forwards.length ? table : { version: 1, forwards }, omitted };
+  return { table: tableOf(draft, table), omitted };
 };
 
 /**
@@ -151,50 +96,88 @@ export const withStaticForwards = (
  * likewise, from 1024 up. A mark of the sweep on a forward that is used again is removed.
  */
 export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[]): Allocation => {
-  const forwards = [...table.forwards];
+  const known = givenAlready(table, wants);
+  if (known !== undefined) return { kind: "allocated", table, given: known };
+  const draft = draftOf(table.forwards);
+  const result = giveAll(draft, gateway, wants);
+  if (result.kind === "reject") return result;
+  return { kind: "allocated", table: tableOf(draft, table), given: result.given };
+};
+
+/** `allocate` for requests one after another. One that is refused changes nothing for the others. */
+export const allocateAll = (
+  table: Table,
+  gateway: Gateway,
+  requests: readonly (readonly Want[])[],
+): { readonly table: Table; readonly results: readonly (GivenAll | Rejection)[] } => {
+  const draft = draftOf(table.forwards);
+  const results = requests.map((wants) => {
+    const result = giveAll(draft, gateway, wants);
+    if (result.kind === "reject") draft.undo();
+    else draft.keep();
+    return result;
+  });
+  return { table: tableOf(draft, table), results };
+};
+
+const tableOf = (draft: Draft, before: Table): Table =>
+  draft.isChanged() ? { version: 1, forwards: [...draft.forwards] } : before;
+
+/** What the wants have, where nothing has to change; it is searched for, since for one request that is quicker than a draft. */
+const givenAlready = ({ forwards }: Table, wants: readonly Want[]): readonly Given[] | undefined => {
   const given: Given[] = [];
-  let isChanged = false;
   for (const { target, tunnel } of wants) {
+    const forward = forwards.find(
+      (item) => item.targetPort === target.port && item.targetHost === target.host && item.tunnel === tunnel,
+    );
+    if (forward === undefined || forward.unusedSince !== undefined) return undefined;
+    if (target.servicePort !== undefined && target.servicePort !== forward.servicePort) return undefined;
+    given.push({ target, forward });
+  }
+  return given;
+};
+
+const giveAll = (draft: Draft, gateway: Gateway, wants: readonly Want[]): GivenAll | Rejection => {
+  const given: Given[] = [];
+  for (const want of wants) {
+    const forward = give(draft, gateway, want);
+    if ("kind" in forward) return forward;
+    given.push({ target: want.target, forward });
+  }
+  return { kind: "given", given };
+};
+
+const give = (draft: Draft, gateway: Gateway, { target, tunnel }: Want): Forward | Rejection => {
+  const existing = draft.find(tunnel, target.host, target.port);
+  if (existing !== undefined) {
+    if (target.servicePort === undefined || target.servicePort === existing.servicePort) return draft.use(existing);
     const what = address(target.host, target.port);
-    const at = forwards.findIndex((item) => isFor(item, tunnel, target.host, target.port));
-    const existing = forwards[at];
-    if (existing !== undefined) {
-      if (target.servicePort !== undefined && target.servicePort !== existing.servicePort) {
-        return reject(
-          "service-port-taken",
-          `${target.name}: ${what} has the service port ${existing.servicePort} already, not ${target.servicePort}`,
-        );
-      }
-      const { unusedSince, ...used } = existing;
-      if (unusedSince !== undefined) [forwards[at], isChanged] = [used, true];
-      given.push({ target, forward: used });
-      continue;
-    }
-    if (forwards.length >= gateway.maxForwards) {
-      return reject(
-        "gateway-full",
-        `${target.name}: ${gateway.name} holds ${forwards.length} forwards of at most ${gateway.maxForwards}`,
-      );
-    }
-    const added = add(forwards, {
-      name: target.name,
-      tunnel,
-      targetHost: target.host,
-      targetPort: target.port,
-      listenPort: target.port,
-      servicePort: target.servicePort ?? target.port,
-      isFixed: target.servicePort !== undefined,
-    });
-    if (added.kind === "taken") {
-      return reject(
+    return reject(
+      "service-port-taken",
+      `${target.name}: ${what} has the service port ${existing.servicePort} already, not ${target.servicePort}`,
+    );
+  }
+  const { length } = draft.forwards;
+  if (length >= gateway.maxForwards) {
+    return reject(
+      "gateway-full",
+      `${target.name}: ${gateway.name} holds ${length} forwards of at most ${gateway.maxForwards}`,
+    );
+  }
+  const added = draft.add({
+    name: target.name,
+    tunnel,
+    targetHost: target.host,
+    targetPort: target.port,
+    listenPort: target.port,
+    servicePort: target.servicePort ?? target.port,
+    isFixed: target.servicePort !== undefined,
+  });
+  if (added.kind === "added") return added.forward;
+  return added.kind === "full"
+    ? reject("gateway-full", `${target.name}: no port is free`)
+    : reject(
         "service-port-taken",
         `${target.name}.servicePort: ${added.by.servicePort} leads to the target of ${added.by.name}`,
       );
-    }
-    if (added.kind === "full") return reject("gateway-full", `${target.name}: no port is free`);
-    forwards.push(added.forward);
-    given.push({ target, forward: added.forward });
-    isChanged = true;
-  }
-  return { kind: "allocated", table: isChanged ? { version: 1, forwards } : table, given };
 };

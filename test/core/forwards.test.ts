@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { readConfig, type Gateway } from "../../src/core/config.ts";
 import {
   allocate,
+  allocateAll,
   emptyTable,
   readTable,
   type Table,
@@ -82,6 +83,21 @@ t.test("a fixed service port is had or refused", async (t) => {
     reason: "service-port-taken",
     message: /x\.servicePort: 1500 leads to the target of mssql/,
   });
+});
+
+t.test("requests one after another: one that is refused changes nothing for the others", async (t) => {
+  const [first] = allocated(emptyTable, [want("a", "10.0.0.5", 1433)]).forwards;
+  if (first === undefined) throw new Error("no forward");
+  const marked = { version: 1 as const, forwards: [{ ...first, unusedSince: "2026-01-01T00:00:00Z" }] };
+  const refused = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433), want("c", "10.0.0.7", 1, 1433)];
+  const { table, results } = allocateAll(marked, gateway, [refused, [want("b", "10.0.0.8", 1433)]]);
+  t.match(results, [
+    { reason: "service-port-taken" },
+    { given: [{ forward: { name: "b", servicePort: 1434, targetHost: "10.0.0.8" } }] },
+  ]);
+  t.match(table.forwards, [{ unusedSince: "2026-01-01T00:00:00Z" }, { name: "b", listenPort: 1434 }]);
+  t.equal(table.forwards.length, 2);
+  t.equal(allocateAll(marked, gateway, [refused]).table, marked, "nothing changed");
 });
 
 t.test("all or nothing when the gateway is full", async (t) => {
