@@ -1,10 +1,11 @@
 import t from "tap";
 import { ClusterError } from "../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryOptions } from "../src/cluster/memory.ts";
-import { fault } from "../src/cluster/memory-store.ts";
+import { fault, type MemoryCall } from "../src/cluster/memory-store.ts";
 import { createProvisioner, type ProvisionEvents, type ProvisionOptions } from "../src/cluster/provision.ts";
 import { delayMs, sleepUnless, whenAllAbort } from "../src/cluster/waiting.ts";
 import { loadScripts } from "../src/cluster/scripts.ts";
+import { podLabels } from "../src/core/manifests.ts";
 import type { Want } from "../src/core/plan.ts";
 import { configOf, gatewayOf, scripts, wantOf } from "./helpers.ts";
 
@@ -186,6 +187,64 @@ t.test("a table that was deleted is not started anew while the Service has the p
     reason: "table-invalid",
     message: /^Service .*is missing/,
   });
+});
+
+t.test("what somebody changed in the gateway's objects is repaired when they are read again", async (t) => {
+  const place = { namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" };
+  const webhook = setup();
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  const table = { kind: "ConfigMap", namespace: place.namespace, name: `${place.name}-forwards` } as const;
+  const before = await webhook.cluster.get(table, signal);
+  webhook.cluster.edit("somebody", table, (read) => ({
+    ...read,
+    data: { ...(read["data"] as object), forwards: "1 10.0.0.66 1 wg0\n" },
+  }));
+  const ref = { kind: "Deployment", ...place } as const;
+  const { spec } = (await webhook.cluster.get(ref, signal)) as unknown as { spec: object };
+  const strategy = { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } };
+  webhook.cluster.edit("somebody", ref, (read) => ({ ...read, spec: { ...spec, strategy } }));
+  await createProvisioner(webhook.cluster, { scripts })({
+    config,
+    gateway: gatewayOf(config),
+    wants: [wantOf("a", "10.0.0.5", 1)],
+    write: true,
+    signal,
+  });
+  t.strictSame((await webhook.cluster.get(table, signal))?.["data"], before?.["data"], "the lines for the scripts too");
+  t.strictSame((await webhook.cluster.get(ref, signal))?.["spec"], spec, "the strategy as well");
+});
+
+t.test("a Deployment that was handed over with a selector of its own is refused, since that is for ever", async (t) => {
+  const { cluster, ask } = setup();
+  await cluster.create(
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: {
+        name: "flowgen-wireguard-gateway",
+        namespace: "flowgen-gateway",
+        labels: { "app.kubernetes.io/managed-by": "flowgen-gateway-webhook" },
+      },
+      spec: { selector: { matchLabels: { app: "theirs" } }, template: {} },
+    },
+    signal,
+  );
+  t.match(await ask([wantOf("a", "10.0.0.5", 1)]), {
+    reason: "selector-other",
+    message: /^Deployment flowgen-gateway\/flowgen-wireguard-gateway: .*; delete the Deployment/,
+  });
+});
+
+t.test("a gateway's pod that ends before it is touched is not made anew", async (t) => {
+  const pod = { kind: "Pod", namespace: "flowgen-gateway", name: "p" } as const;
+  const labels = podLabels(gatewayOf(config));
+  const endsWhenTouched = ({ verb, ref }: MemoryCall): undefined => {
+    if (verb === "apply" && ref.kind === "Pod") cluster.remove(pod);
+  };
+  const { cluster, ask } = setup({}, { before: endsWhenTouched });
+  await cluster.create({ apiVersion: "v1", kind: "Pod", metadata: { ...pod, labels }, spec: {} }, signal);
+  t.match(await ask([wantOf("a", "10.0.0.5", 1)]), { kind: "assigned" });
+  t.equal(await cluster.get(pod, signal), undefined);
 });
 
 t.test("a derived object that is deleted between read and write is made from a new read", async (t) => {

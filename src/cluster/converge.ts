@@ -10,7 +10,7 @@ import {
   scriptsManifest,
   serviceManifest,
 } from "../core/manifests.ts";
-import { type Cluster, type KubeObject, type Ref, refOf } from "./cluster.ts";
+import { type Cluster, type KubeObject, refOf } from "./cluster.ts";
 import { eventAbout } from "./event.ts";
 import { type GatewayObjects, identified, locked } from "./gateway-objects.ts";
 import { bestEffort } from "./waiting.ts";
@@ -56,6 +56,8 @@ export const converge = async (
     const { deployment: read } = objects;
     await bestEffort(signal, (soon) => cluster.create(eventAbout(read, restartNote), soon));
   }
+  const claim = objects.deployment && strategyClaim(objects.deployment, deployment);
+  if (claim !== undefined) await cluster.apply(claim, signal);
   await bring(objects.scripts, scriptsManifest(gateway, scripts));
   await Promise.all([
     // Not locked: its status changes all the time, and nothing in it depends on the table.
@@ -72,6 +74,21 @@ const withTemplateHash = (manifest: Manifest): Manifest => {
 
 const isRestart = (read: KubeObject, next: Manifest): boolean =>
   read.metadata.annotations?.[TEMPLATE_ANNOTATION] !== next.metadata.annotations?.[TEMPLATE_ANNOTATION];
+
+/**
+ * What makes somebody's RollingUpdate ours. Recreate is refused beside the `rollingUpdate` that comes with it and is theirs; applied
+ * with other values it is ours, and goes with the next apply.
+ */
+const strategyClaim = (read: KubeObject, manifest: Manifest): KubeObject | undefined => {
+  type Strategy = { readonly rollingUpdate?: { readonly maxSurge?: unknown; readonly maxUnavailable?: unknown } };
+  const { strategy: { rollingUpdate } = {} } = read["spec"] as { readonly strategy?: Strategy };
+  if (rollingUpdate === undefined) return undefined;
+  const other = (value: unknown): number => (value === 1 ? 2 : 1);
+  const { maxSurge, maxUnavailable } = rollingUpdate;
+  const claimed = { maxSurge: other(maxSurge), maxUnavailable: other(maxUnavailable) };
+  const spec = { ...(manifest["spec"] as object), strategy: { type: "RollingUpdate", rollingUpdate: claimed } };
+  return identified({ ...manifest, spec }, read);
+};
 
 const RESTART = "the gateway's config, images or scripts changed: its pod is replaced";
 /** With Recreate a changed template is an outage of seconds for all who use the gateway: said before it happens. */
@@ -90,8 +107,11 @@ export const wakeKubelet = async (
   await bestEffort(signal, async (soon) => {
     const pods = await cluster.list("Pod", gateway.namespace, podLabels(gateway), soon);
     const annotations = { [TABLE_ANNOTATION]: String(table.metadata.resourceVersion) };
-    const touch = ({ name, namespace }: Ref): Promise<unknown> =>
-      cluster.apply({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, annotations } }, soon);
-    await Promise.all(pods.map((pod) => touch(refOf(pod))));
+    const touch = (pod: KubeObject): Promise<unknown> => {
+      const { name, namespace } = refOf(pod);
+      const { uid = "" } = pod.metadata;
+      return cluster.apply({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, uid, annotations } }, soon);
+    };
+    await Promise.all(pods.map(touch));
   });
 };

@@ -1,9 +1,10 @@
 import type { PlacedGateway } from "../core/config.ts";
-import { emptyTable, readTable, type Table } from "../core/forwards.ts";
-import { type Manifest, scriptsName, tableManifest, tableName } from "../core/manifests.ts";
+import { emptyTable, readTable, type Table, writeTable } from "../core/forwards.ts";
+import { type Manifest, podLabels, scriptsName, tableManifest, tableName } from "../core/manifests.ts";
 import { reject, type Rejection } from "../core/reasons.ts";
 import { MANAGED_BY, MANAGER } from "../core/words.ts";
 import { type Cluster, type KubeObject, NEVER, type Ref } from "./cluster.ts";
+import { isEqual } from "./fields.ts";
 
 /** A gateway's objects as they were read: the derived ones first, the table second (see `readGateway`). */
 export type GatewayObjects = {
@@ -33,12 +34,18 @@ export const readGateway = async (
   return { scripts, deployment, service, networkPolicy, table: await get("ConfigMap", tableName(gateway)) };
 };
 
-/** The table in what was read; a rejection when an object is somebody else's or the table cannot be read. */
-export const tableOf = (objects: GatewayObjects): { readonly kind: "table"; readonly table: Table } | Rejection => {
+/** The table in what was read; a rejection when the objects cannot be the gateway's or the table cannot be read. */
+export const tableOf = (
+  objects: GatewayObjects,
+  gateway: PlacedGateway,
+): { readonly kind: "table"; readonly table: Table } | Rejection => {
   const foreign = Object.values(objects).find(
     (object) => object !== undefined && object.metadata.labels?.[MANAGED_BY] !== MANAGER,
   );
   if (foreign !== undefined) return reject("not-ours", nameOf(foreign));
+  if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
+    return reject("selector-other", nameOf(objects.deployment));
+  }
   if (objects.table === undefined && objects.service !== undefined) {
     return reject(
       "table-invalid",
@@ -48,6 +55,18 @@ export const tableOf = (objects: GatewayObjects): { readonly kind: "table"; read
   if (objects.table === undefined) return { kind: "table", table: emptyTable };
   const data = { ...(objects.table["data"] as Readonly<Record<string, string>> | undefined) };
   return readTable(String(data["table.json"]), `${nameOf(objects.table)} table.json`);
+};
+
+/** A Deployment that was somebody else's and was handed over may have a selector of its own, which is for ever. */
+const selectsOurs = (deployment: KubeObject, gateway: PlacedGateway): boolean => {
+  const { selector } = deployment["spec"] as { readonly selector?: unknown };
+  return isEqual(selector, { matchLabels: podLabels(gateway) });
+};
+
+/** Whether the table's object says what the table is, for the scripts too. */
+export const holds = (object: KubeObject | undefined, table: Table): boolean => {
+  const data = object?.["data"] as Readonly<Record<string, string>> | undefined;
+  return Object.entries(writeTable(table)).every(([key, text]) => data?.[key] === text);
 };
 
 const nameOf = ({ kind, metadata }: KubeObject): string => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;

@@ -184,16 +184,23 @@ const Status = z.object({
 
 const SHOWN = 200;
 
+/**
+ * An object that the API server cannot read (a field that it does not know, a text for a number, an entry twice) is a 500 of its
+ * server-side apply, where a POST has a 400 or 422. It is the sender's mistake, and a retry mends nothing.
+ */
+const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
+
 const read = ({ verb, ref }: Question, { code, retryAfter, text }: Answer): unknown => {
   const json = parsed(text);
   if (code >= 200 && code < 300 && json !== undefined) return json;
   const { data: status } = Status.safeParse(json);
+  const isUnreadable = code === 500 && UNREADABLE.test(status?.message ?? "");
   const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
   const failure: Failure = {
     verb,
     ref,
-    code,
-    reason: status?.reason ?? "Unknown",
+    code: isUnreadable ? 422 : code,
+    reason: isUnreadable ? "Invalid" : (status?.reason ?? "Unknown"),
     says: status?.message ?? `no answer of an API server: ${JSON.stringify(text.slice(0, SHOWN))}`,
     ...(Number.isFinite(seconds) && { retryAfterMs: seconds * 1000 }),
   };

@@ -27,10 +27,6 @@ const BODY_BYTES = 3 * MiB;
 
 const isBase64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-/** Whether a Secret's value is no base64: the API server fails at it before it validates. */
-export const isMalformed = (kind: Kind, { data = {} }: Fields): boolean =>
-  kind === "Secret" && Object.values(data as Fields).some((value) => !isBase64.test(value as string));
-
 /** Whether the data alone is more than the API server takes in one request; other fields are not counted. */
 export const isTooLarge = ({ data = {} }: Fields): boolean => bytesOf(data as Fields) > BODY_BYTES;
 
@@ -45,6 +41,7 @@ export const problems = (kind: Kind, namespace: string, name: string, content: F
   ...(kind === "ConfigMap" ? dataProblems((content["data"] ?? {}) as Fields, bytesOf) : []),
   ...(kind === "Secret" ? secretProblems(content) : []),
   ...(kind === "MutatingWebhookConfiguration" ? webhookProblems(content) : []),
+  ...(kind === "Deployment" ? strategyProblems((content["spec"] ?? {}) as Fields) : []),
   ...(kind === "Service" ? serviceProblems((content["spec"] ?? {}) as ServiceSpec) : []),
 ];
 
@@ -86,6 +83,9 @@ const secretProblems = ({ type, data = {} }: Fields): readonly string[] => {
   const required = type === "kubernetes.io/tls" ? ["tls.crt", "tls.key"] : [];
   return [
     ...dataProblems(held, (secret) => bytesOf(secret) * (3 / 4)),
+    ...Object.keys(held)
+      .filter((key) => !isBase64.test(held[key] as string))
+      .map((key) => `data[${key}]: illegal base64 data`),
     ...required.filter((key) => !(key in held)).map((key) => `data[${key}]: Required value`),
   ];
 };
@@ -97,6 +97,13 @@ const dataProblems = (data: Fields, sizeOf: (data: Fields) => number): readonly 
     ...bad.map((key) => `data[${key}]: Invalid value: "${key}": a valid config key is needed`),
     ...(bytes > MiB ? [`[]: Too long: may not be more than ${MiB} bytes`] : []),
   ];
+};
+
+const strategyProblems = ({ strategy = {} }: Fields): readonly string[] => {
+  const { type, rollingUpdate } = strategy as Fields;
+  return type === "Recreate" && rollingUpdate !== undefined
+    ? ["spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"]
+    : [];
 };
 
 const serviceProblems = ({ ports = [], clusterIP, type }: ServiceSpec): readonly string[] => {

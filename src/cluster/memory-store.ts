@@ -3,7 +3,7 @@ import { MANAGER } from "../core/words.ts";
 import { applied, type Owned, type Owners, updated } from "./apply.ts";
 import { type Cluster, ClusterError, type Kind, type KubeObject, type Ref, resources } from "./cluster.ts";
 import { type Fields, frozen, isEqual, withoutEmpty } from "./fields.ts";
-import { changedForEver, isMalformed, isTooLarge, problems, withDefaults } from "./memory-rules.ts";
+import { changedForEver, isTooLarge, problems, withDefaults } from "./memory-rules.ts";
 
 /** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
 export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; readonly object?: KubeObject };
@@ -70,12 +70,7 @@ export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeO
   const copy = frozen(config) as Fields;
   const owned = applied(live, copy, APPLIER);
   if ("repeated" in owned) {
-    throw fault(
-      call,
-      500,
-      "Unknown",
-      `failed to create typed patch object: duplicate entries: ${owned.repeated.join(", ")}`,
-    );
+    throw invalid(call, [`duplicate entries: ${owned.repeated.join(", ")}`]);
   }
   return store(state, call, live, owned, copy);
 };
@@ -145,7 +140,6 @@ const store = (
     live.lastApplied = lastApplied ?? live.lastApplied;
     return live.object;
   }
-  if (isMalformed(kind, content)) throw fault(call, 500, "Unknown", "unable to decode: illegal base64 data");
   if (isTooLarge(content))
     throw fault(call, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
   const wrong = [

@@ -7,7 +7,7 @@ import type { Assignment } from "../core/target.ts";
 import { dnsName } from "../core/words.ts";
 import { type Cluster, isConflict, isTransient, orDeadline } from "./cluster.ts";
 import { type Applied, converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
-import { type GatewayObjects, readGateway, tableOf, writeTableObject } from "./gateway-objects.ts";
+import { type GatewayObjects, holds, readGateway, tableOf, writeTableObject } from "./gateway-objects.ts";
 import { delayMs, sleepUnless, whenAllAbort } from "./waiting.ts";
 
 /** An assignment that the table backs, or why there is none. Failed I/O is a ClusterError. */
@@ -178,7 +178,7 @@ const resultOf = (round: Round, at: number): Provisioned =>
 
 /** Serves the requests from the table that was read, one after another. */
 const roundOf = (objects: GatewayObjects, gateway: PlacedGateway, requests: readonly Job[]): Round => {
-  const read = tableOf(objects);
+  const read = tableOf(objects, gateway);
   if (read.kind === "reject") return read;
   const start = withStaticForwards(read.table, gateway);
   const { table, results } = allocateAll(
@@ -189,7 +189,7 @@ const roundOf = (objects: GatewayObjects, gateway: PlacedGateway, requests: read
   return {
     kind: "round",
     table,
-    isNew: table !== read.table || objects.table === undefined,
+    isNew: table !== read.table || !holds(objects.table, table),
     results: results.map((result) => (result.kind === "reject" ? result : assigned(gateway, result.given))),
     omitted: start.omitted,
   };
@@ -197,7 +197,7 @@ const roundOf = (objects: GatewayObjects, gateway: PlacedGateway, requests: read
 
 /** What the answer would be; the allocation is thrown away. */
 const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, wants: readonly Want[]): Provisioned => {
-  const read = tableOf(objects);
+  const read = tableOf(objects, gateway);
   if (read.kind === "reject") return read;
   const allocation = allocate(withStaticForwards(read.table, gateway).table, gateway, wants);
   return allocation.kind === "reject" ? allocation : assigned(gateway, allocation.given);

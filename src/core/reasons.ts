@@ -99,6 +99,12 @@ export const reasons = {
     says: "an object with the gateway's name exists and is not managed by flowgen-gateway-webhook",
     fix: "rename the gateway in the config, delete the object, or hand it over with the label app.kubernetes.io/managed-by=flowgen-gateway-webhook",
   },
+  "selector-other": {
+    outcome: "reject",
+    code: 409,
+    says: "the gateway's Deployment selects other pods than the gateway's, which cannot be changed",
+    fix: "delete the Deployment, which is then made anew, or rename the gateway in the config",
+  },
   "table-invalid": {
     outcome: "reject",
     code: 409,

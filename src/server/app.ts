@@ -9,7 +9,7 @@ import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
 import { deadlineMs } from "./deadline.ts";
 import type { Metrics } from "./metrics.ts";
-import { readReview, type Review, writeReview } from "./review.ts";
+import { readReview, type Review, writeFailure, writeReview } from "./review.ts";
 import { type Tls, tlsOptions } from "./tls.ts";
 
 /**
@@ -77,7 +77,7 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
   app.post("/mutate", async (request, reply) => {
     const started = performance.now();
     const review = readReview(request.body);
-    if (typeof review === "string") return await reply.code(400).send({ error: review });
+    if (typeof review === "string") return await failure(reply, 400, review);
     const admission = await conclude(review, deadlineMs((request.query as { timeout?: unknown }).timeout));
     const ms = performance.now() - started;
     metrics.admission(admission, ms / 1000);
@@ -101,7 +101,7 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
   app.setErrorHandler((error: Error & { statusCode?: number }, _request: FastifyRequest, reply: FastifyReply) => {
     const code = error.statusCode ?? 500;
     if (code >= 500) log.error({ err: error }, "request failed");
-    return reply.code(code).send({ error: code >= 500 ? "internal error" : error.message });
+    return failure(reply, code, code >= 500 ? "internal error" : error.message);
   });
   return app;
 };
@@ -121,8 +121,11 @@ const logFields = ({ uid, namespace, pod, dryRun }: Review, admission: Admission
   ms: Math.round(ms * 100) / 100,
 });
 
+const failure = (reply: FastifyReply, code: number, message: string): FastifyReply =>
+  reply.code(code).send(writeFailure(code, message));
+
 /** An admission that failed is answered without a review, so that the configured failurePolicy decides. */
 const answer = (reply: FastifyReply, { uid }: Review, admission: Admission): FastifyReply =>
   admission.outcome === "fail"
-    ? reply.code(admission.reason === "deadline" ? 504 : 503).send({ error: admission.message })
+    ? failure(reply, admission.reason === "deadline" ? 504 : 503, `${admission.reason}: ${admission.message ?? ""}`)
     : reply.send(writeReview(uid, admission));

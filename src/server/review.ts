@@ -73,6 +73,18 @@ export const writeReview = (uid: string, admission: Admission): unknown => {
   };
 };
 
+/**
+ * The body of an HTTP error: a meta/v1 Status, whose message the API server hands on. Of any other body it says nothing when the
+ * code is 503 or 504 (apimachinery `NewGenericServerResponse`).
+ */
+export const writeFailure = (code: number, message: string): unknown => ({
+  apiVersion: "v1",
+  kind: "Status",
+  status: "Failure",
+  code,
+  message,
+});
+
 /** meta/v1 Status: the API server shows `message` to the person and keeps `code`. */
 const rejectionStatus = ({ reason, message }: Admission): unknown => {
   const text = reasons[reason];

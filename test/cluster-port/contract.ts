@@ -448,7 +448,7 @@ const lists: Readonly<Record<string, Rule>> = {
       { name: "b", port: 80 },
     ]);
     await fails(t, cluster.create(twice, soon()), 422, "Invalid");
-    await fails(t, cluster.apply(twice, soon()), 500);
+    await fails(t, cluster.apply(twice, soon()), 422, "Invalid");
     t.equal(await cluster.get(refOf(twice), soon()), undefined);
   },
   "Deployment: env by name; generation counts changes of the spec and of annotations": async (
@@ -489,6 +489,20 @@ const lists: Readonly<Record<string, Rule>> = {
     const reselected = { ...other, metadata: { namespace, name: "d" } };
     await fails(t, cluster.apply(reselected, soon()), 422, "Invalid");
   },
+  "Deployment: Recreate is refused beside somebody's rollingUpdate, which goes once it was ours": async (
+    t,
+    { cluster, namespace, editAs },
+  ) => {
+    const plain = deployment(namespace, "d", []);
+    const as = (strategy: object): KubeObject => ({ ...plain, spec: { ...specOf(plain), strategy } });
+    const made = await cluster.apply(as({ type: "Recreate" }), soon());
+    const theirs = { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } };
+    await editAs("somebody", refOf(made), (read) => ({ ...read, spec: { ...specOf(read), strategy: theirs } }));
+    await fails(t, cluster.apply(as({ type: "Recreate" }), soon()), 422, "Invalid");
+    await cluster.apply(as({ type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 2 } }), soon());
+    const next = await cluster.apply(as({ type: "Recreate" }), soon());
+    t.strictSame(specOf(next)["strategy"], { type: "Recreate" });
+  },
   "NetworkPolicy: ingress is one value": async (t, { cluster, namespace, editAs }) => {
     const made = await cluster.apply(networkPolicy(namespace, "n", [80, 81]), soon());
     t.equal(made.metadata.generation, 1);
@@ -528,7 +542,7 @@ const certificates: Readonly<Record<string, Rule>> = {
     const wide = secret(namespace, "c", { k: "a".repeat(1024 * 1024 + 1) });
     await fails(t, cluster.apply(wide, soon()), 422, "Invalid");
     const notBase64 = { ...secret(namespace, "c", {}), data: { k: "not base64" } };
-    await fails(t, cluster.apply(notBase64, soon()), 500);
+    await fails(t, cluster.apply(notBase64, soon()), 422, "Invalid");
     t.equal(await cluster.get({ kind: "Secret", namespace, name: "c" }, soon()), undefined);
   },
   "MutatingWebhookConfiguration: in no namespace": async (t, { cluster, namespace: name, remove }) => {

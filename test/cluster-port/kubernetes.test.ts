@@ -102,6 +102,17 @@ void t.test("failures in the API server's own words", async (t) => {
   await fails(t, cluster.get(ref, soon()), 200, "Unknown");
 });
 
+void t.test("an object that the API server cannot read is the sender's mistake, and no retry mends it", async (t) => {
+  const { cluster } = await start(t, (_, response) => {
+    const says =
+      "failed to create typed patch object (team-a/a; v1, Kind=ConfigMap): .dat: field not declared in schema";
+    reply(response, 500, { ...(status(500, "", says) as object), reason: undefined });
+  });
+  const error = await fails(t, cluster.apply(object, soon()), 422, "Invalid");
+  t.match(error.message, /field not declared in schema/);
+  t.notOk(isTransient(error));
+});
+
 void t.test("no answer is code 0 Unreachable", async (t) => {
   const cut = await start(t, (_, response) => {
     response.writeHead(200, { "content-length": "100" }).write("{");

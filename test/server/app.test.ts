@@ -124,7 +124,8 @@ t.test("the other outcomes", async (t) => {
     const { post, lines } = setup(failed(reason, "cannot get pods", "g/gw"));
     const response = await post(review);
     t.equal(response.statusCode, code, "no review: failurePolicy decides");
-    t.match(response.json(), { error: /cannot get pods/ });
+    const message = new RegExp(`^${reason}: .*: cannot get pods$`);
+    t.match(response.json(), { apiVersion: "v1", kind: "Status", status: "Failure", code, message });
     t.match(JSON.parse(lines[0] ?? ""), { level: 50, outcome: "fail", reason });
   }
 });
@@ -166,7 +167,7 @@ t.test("a body that is not a review of this version: 400 with the reason", async
   for (const [body, reason] of bad) {
     const response = await post(body);
     t.equal(response.statusCode, 400, body.slice(0, 60));
-    t.match(response.json(), { error: reason });
+    t.match(response.json(), { kind: "Status", message: reason });
   }
   t.strictSame([lines, seen], [[], []]);
 });
@@ -197,7 +198,8 @@ t.test("a bug answers 500 and says nothing of the inside", async (t) => {
   const { post, lines } = setup(() => Promise.reject(new Error("boom s3cret")));
   const response = await post(review);
   t.equal(response.statusCode, 500);
-  t.strictSame(response.json(), { error: "internal error" });
+  t.match(response.json(), { kind: "Status", message: "internal error" });
+  t.notMatch(response.body, /boom/);
   t.match(lines.join(), /request failed/);
 });
 
