@@ -37,9 +37,11 @@ export type Scene = {
   readonly list: <T = KubeObject>(...args: readonly string[]) => Promise<readonly T[]>;
   /** Creates an object, and says how it went. */
   readonly create: (object: object, ...flags: readonly string[]) => Promise<Result>;
+  /** Creates a pod, which must succeed: as it is then. */
+  readonly made: (pod: object, ...flags: readonly string[]) => Promise<Pod>;
   /** Applies objects, which must succeed. */
   readonly apply: (...objects: readonly object[]) => Promise<string>;
-  /** The pods of an instance, once there are so many. */
+  /** The pods of an instance, once there are exactly so many. */
   readonly podsOf: (namespace: string, instance: string, count: number) => Promise<readonly Pod[]>;
 };
 
@@ -48,7 +50,7 @@ export type SceneOptions = Options & {
   readonly config?: string;
 };
 
-/** Starts a control plane, installs the webhook (which `installed.start` starts) and makes the namespaces team-a and team-b. */
+/** Starts a control plane, registers the webhook (which `installed.start` starts) and makes the namespaces team-a and team-b. */
 export const startScene = async (t: Test, options: SceneOptions = {}): Promise<Scene> => {
   const controlPlane = await startControlPlane(options);
   t.teardown(controlPlane.stop);
@@ -56,6 +58,13 @@ export const startScene = async (t: Test, options: SceneOptions = {}): Promise<S
   const installed = await install(controlPlane, options.config ?? example("webhook-config.yaml"), port);
   const kubectl: Scene["kubectl"] = (args, input = "") => run(controlPlane, args, input);
   for (const namespace of ["team-a", "team-b"]) await kubectl(["create", "namespace", namespace]);
+  const create: Scene["create"] = (object, ...flags) =>
+    controlPlane.kubectl(["create", "-f", "-", ...flags], { input: JSON.stringify(object) });
+  // The namespaces take pods when they have their ServiceAccounts, and the webhook, which does not serve yet, is asked about them.
+  for (const namespace of ["team-a", "team-b"]) {
+    const pod = flowgenPod(namespace, "first", targets("mssql=10.0.0.5:1433"));
+    await eventually(async () => (await create(pod, "--dry-run=server")).stderr.match(/failed calling webhook/)?.index);
+  }
   const get: Scene["get"] = async <T>(...args: readonly string[]) =>
     JSON.parse(await kubectl(["get", ...args, "-o", "json"])) as T;
   const list: Scene["list"] = async <T>(...args: readonly string[]) =>
@@ -66,8 +75,9 @@ export const startScene = async (t: Test, options: SceneOptions = {}): Promise<S
     kubectl,
     get,
     list,
-    create: (object, ...flags) =>
-      controlPlane.kubectl(["create", "-f", "-", ...flags], { input: JSON.stringify(object) }),
+    create,
+    made: async (pod, ...flags) =>
+      JSON.parse(await kubectl(["create", "-o", "json", "-f", "-", ...flags], JSON.stringify(pod))) as Pod,
     apply: (...items) => kubectl(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items })),
     podsOf: (namespace, instance, count) =>
       eventually(async () => {
@@ -104,8 +114,8 @@ export const flowgenTemplate = (instance: string, annotations: Annotations, env:
         securityContext: {
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,
-          runAsNonRoot: true,
           capabilities: { drop: ["ALL"] },
+          seccompProfile: { type: "RuntimeDefault" },
         },
         env: Object.entries(env).map(([name, value]) => ({ name, value })),
       },

@@ -1,45 +1,156 @@
-// The main job on a real API server: ReplicaSets make pods, the API server asks the webhook, the gateway's objects appear.
+// The main job on a real API server: ReplicaSets make pods, the API server asks the webhook, the gateway's objects appear and
+// follow. They are objects only: there is no node that runs them and no network that enforces the NetworkPolicy (test/tunnel
+// runs the gateway's scripts).
+import { readFile } from "node:fs/promises";
 import t from "tap";
+import { parseAllDocuments } from "yaml";
+import type { KubeObject } from "../../src/cluster/cluster.ts";
+import { withoutEmpty } from "../../src/cluster/fields.ts";
+import { loadScripts } from "../../src/cluster/scripts.ts";
+import { findGateway } from "../../src/core/choose.ts";
+import { deploymentManifest, scriptsManifest } from "../../src/core/manifests.ts";
 import type { Pod } from "../../src/core/pod.ts";
-import { eventually, example, flowgenDeployment, flowgenPod, HOST, startScene, targets } from "./scene.ts";
+import { configOf } from "../helpers.ts";
+import { eventually, example, flowgenPod, GATEWAY, HOST, startScene } from "./scene.ts";
 
-const { controlPlane, installed, kubectl, get, list, create, apply, podsOf } = await startScene(t);
+const { controlPlane, installed, kubectl, get, list, create, made, apply, podsOf } = await startScene(t);
+const webhook = await installed.start();
+t.teardown(webhook.stop);
 
-t.test("the examples on a real API server", async (t) => {
-  const webhook = await installed.start();
-  t.teardown(webhook.stop);
-  await kubectl(["apply", "-f", "-"], example("flowgen-deployments.yaml"));
+const fixture = new URL("../fixtures/reviews/review-deployment-create.json", import.meta.url);
+const { request } = JSON.parse(await readFile(fixture, "utf8")) as {
+  request: { object: { metadata: { labels: object }; spec: { template: Pod } } };
+};
+const [, reports, curious, careful] = parseAllDocuments(example("flowgen-deployments.yaml")).map(
+  (document) => document.toJS() as object,
+);
 
+const inGateway = (kind: string, name: string = GATEWAY.name): Promise<KubeObject> =>
+  get<KubeObject>(kind, name, `--namespace=${GATEWAY.namespace}`);
+const gatewayPods = (): Promise<readonly KubeObject[]> =>
+  list("pods", `--namespace=${GATEWAY.namespace}`, "-l", `flowgen.io/gateway=${GATEWAY.name}`);
+const portsOf = (service: KubeObject): unknown =>
+  (service["spec"] as { ports: { name: string; port: number; targetPort: number }[] }).ports
+    .map(({ name, port, targetPort }) => [name, port, targetPort])
+    .sort();
+const rule = (forward: string, port: number): object => ({
+  from: [
+    {
+      namespaceSelector: {
+        matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: ["team-a", "team-b"] }],
+      },
+      podSelector: {
+        matchLabels: { "flowgen.io/gateway": GATEWAY.name, [`target.flowgen.io/${forward}`]: "true" },
+      },
+    },
+  ],
+  ports: [{ protocol: "TCP", port }],
+});
+
+t.test("a Deployment of three, as the flowgen chart makes it: every pod is redirected and marked", async (t) => {
+  const { metadata, spec } = request.object;
+  await kubectl(["create", "serviceaccount", "flowgen", "--namespace=team-a"]);
+  await apply({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "flowgen", namespace: "team-a", labels: metadata.labels },
+    spec: { ...spec, replicas: 3 },
+  });
   const pods = await podsOf("team-a", "flowgen", 3);
+  const { env: asked, ...container } = spec.template.spec.containers[0] ?? { env: [] };
   for (const pod of pods) {
-    t.match(pod.spec.containers[0]?.env, [
-      { name: "POD_NAME" },
+    const { env, ...rest } = pod.spec.containers[0] ?? {};
+    t.strictSame(env, [
+      asked?.[0],
       { name: "MSSQL_HOST", value: HOST },
       { name: "MSSQL_PORT", value: "1433" },
       { name: "DATABASE_URL", value: `postgres://app:s3cret@${HOST}:5432/prod` },
-      { name: "NATS_TOKEN" },
+      asked?.[4],
     ]);
+    t.match(rest, container, "all else of the container is as it was, its security context too");
+    t.match(pod.spec, { securityContext: { runAsUser: 65534, runAsNonRoot: true, fsGroup: 65534 } });
     t.match(pod.metadata.labels, {
-      "flowgen.io/gateway": "flowgen-wireguard-gateway",
+      ...spec.template.metadata.labels,
+      "flowgen.io/gateway": GATEWAY.name,
       "target.flowgen.io/mssql": "true",
       "target.flowgen.io/postgres": "true",
     });
-    t.match(JSON.parse(pod.metadata.annotations?.["flowgen.io/gateway-status"] ?? "{}"), {
-      targets: { "10.0.0.5:1433": `${HOST}:1433` },
+    t.match(JSON.parse(pod.metadata.annotations?.["flowgen.io/gateway-status"] ?? ""), {
+      gateway: `${GATEWAY.namespace}/${GATEWAY.name}`,
+      targets: { "10.0.0.5:1433": `${HOST}:1433`, "10.0.0.6:5432": `${HOST}:5432` },
+      env: ["flowgen/DATABASE_URL", "flowgen/MSSQL_HOST", "flowgen/MSSQL_PORT"],
     });
   }
-  const [report] = await podsOf("team-b", "flowgen-reports", 1);
-  t.match(
-    report?.spec.containers[0]?.env?.filter(({ name }) => name.startsWith("WAREHOUSE")),
-    [{ value: HOST }, { value: "1434" }],
-  );
-  const [careful] = await podsOf("team-a", "flowgen-careful", 1);
-  t.match(
-    careful?.spec.containers[0]?.env,
-    [{ name: "FTP_HOST", value: "files.corp.example.com" }],
-    "audit mode changes nothing",
-  );
+  t.notMatch(JSON.stringify(webhook.log), /s3cret/);
+});
 
+t.test("the gateway's objects are as documented", async (t) => {
+  const found = findGateway(configOf(example("webhook-config.yaml")), "team-a", undefined);
+  if (found.kind === "reject") throw new Error(found.message);
+  const scripts = loadScripts();
+  const deployment = await inGateway("deployment");
+  const applied = withoutEmpty(deploymentManifest(found.gateway, scripts)) as object;
+  t.match(deployment, applied, "the API server keeps every field that is applied");
+  t.match(deployment, { metadata: { generation: 1 }, spec: { replicas: 1, strategy: { type: "Recreate" } } });
+  t.match(await inGateway("configmap", `${GATEWAY.name}-scripts`), scriptsManifest(found.gateway, scripts));
+  const table = await inGateway("configmap", `${GATEWAY.name}-forwards`);
+  t.match(table, { data: { forwards: "1433 10.0.0.5 1433 wg0\n5432 10.0.0.6 5432 wg0\n" } });
+  t.match(JSON.parse((table["data"] as Record<string, string>)["table.json"] ?? ""), {
+    version: 1,
+    forwards: [
+      { name: "mssql", tunnel: "wg0", targetHost: "10.0.0.5", targetPort: 1433, listenPort: 1433, servicePort: 1433 },
+      { name: "postgres", targetHost: "10.0.0.6" },
+    ],
+  });
+  const service = await inGateway("service");
+  t.match(service, { spec: { type: "ClusterIP", selector: { "app.kubernetes.io/component": "wireguard-gateway" } } });
+  t.strictSame(portsOf(service), [
+    ["mssql", 1433, 1433],
+    ["postgres", 5432, 5432],
+  ]);
+  const policy = await inGateway("networkpolicy");
+  t.strictSame((policy["spec"] as { ingress: unknown }).ingress, [rule("mssql", 1433), rule("postgres", 5432)]);
+  for (const object of [deployment, table, service, policy]) {
+    t.match(object.metadata.labels, {
+      "app.kubernetes.io/managed-by": "flowgen-gateway-webhook",
+      "flowgen.io/gateway": GATEWAY.name,
+    });
+  }
+});
+
+t.test("a second Deployment's target joins the gateway, whose pod goes on", async (t) => {
+  const template = ({ spec }: KubeObject): unknown => (spec as { template: unknown }).template;
+  const before = await inGateway("deployment");
+  const [podBefore] = await eventually(async () => ((await gatewayPods()).length === 1 ? gatewayPods() : undefined));
+  await apply(reports as object);
+  const [report] = await podsOf("team-b", "flowgen-reports", 1);
+  t.match(report?.spec.containers[0]?.env, [
+    { name: "WAREHOUSE_SERVER", value: HOST },
+    { name: "WAREHOUSE_PORT", value: "1434" },
+    { name: "MSSQL_URL", value: `Server=tcp:${HOST},1433;Database=prod;User Id=app;Password=s3cret` },
+  ]);
+  t.strictSame(portsOf(await inGateway("service")), [
+    ["mssql", 1433, 1433],
+    ["postgres", 5432, 5432],
+    ["warehouse", 1434, 1434],
+  ]);
+  const policy = await inGateway("networkpolicy");
+  t.strictSame((policy["spec"] as { ingress: unknown[] }).ingress[2], rule("warehouse", 1434));
+  const after = await inGateway("deployment");
+  t.equal(after.metadata.generation, before.metadata.generation);
+  t.strictSame(template(after), template(before));
+  const [pod, ...more] = await gatewayPods();
+  t.strictSame([pod?.metadata.uid, more.length], [podBefore?.metadata.uid, 0]);
+  const table = await inGateway("configmap", `${GATEWAY.name}-forwards`);
+  t.equal(
+    pod?.metadata.annotations?.["flowgen.io/table"],
+    table.metadata.resourceVersion,
+    "the pod is touched, so that the kubelet looks at the new table at once",
+  );
+});
+
+t.test("what may not be is refused to the ReplicaSet; a pod that asks for audit stays as it is", async (t) => {
+  await apply(curious as object, careful as object);
   const refused = await eventually(async () => {
     const events = await list<{ reason: string; message: string }>("events", "--namespace=team-b");
     return events.find(({ reason }) => reason === "FailedCreate")?.message;
@@ -48,92 +159,49 @@ t.test("the examples on a real API server", async (t) => {
     refused,
     /pods\.flowgen\.io.* denied the request: target-forbidden: flowgen\.io\/private-targets\[0\]: 169\.254\.169\.254 is link-local/,
   );
-
-  const service = await get<{ spec: { ports: { name: string; port: number; targetPort: number }[] } }>(
-    "service",
-    "flowgen-wireguard-gateway",
-    "--namespace=flowgen-gateway",
-  );
-  t.strictSame(service.spec.ports.map(({ name, port, targetPort }) => [name, port, targetPort]).sort(), [
-    ["mssql", 1433, 1433],
-    ["postgres", 5432, 5432],
-    ["warehouse", 1434, 1434],
-  ]);
-  t.match(await get("deployment", "flowgen-wireguard-gateway", "--namespace=flowgen-gateway"), {
-    metadata: { generation: 1 },
-    spec: { replicas: 1, strategy: { type: "Recreate" } },
-  });
-  t.match(await get("networkpolicy", "flowgen-wireguard-gateway", "--namespace=flowgen-gateway"), {
-    spec: { ingress: [{}, {}, {}] },
-  });
+  const [pod] = await podsOf("team-a", "flowgen-careful", 1);
+  t.strictSame(pod?.spec.containers[0]?.env, [{ name: "FTP_HOST", value: "files.corp.example.com" }]);
   const metrics = await webhook.metrics();
   t.match(metrics, /flowgen_gateway_admissions_total\{outcome="inject",reason="injected"\} 4/);
+  t.match(metrics, /flowgen_gateway_admissions_total\{outcome="audit",reason="would-inject"\} 1/);
   t.match(metrics, /flowgen_gateway_forwards\{gateway="flowgen-gateway\/flowgen-wireguard-gateway"\} 3/);
-  t.notMatch(JSON.stringify(webhook.log), /s3cret/);
 });
 
-t.test("a server-side dry run of a pod gives the same patch and writes nothing", async (t) => {
-  const webhook = await installed.start();
-  t.teardown(webhook.stop);
-  const objects = async (): Promise<readonly string[]> => {
-    const items = await list("configmaps,services,deployments,networkpolicies,events", "--namespace=flowgen-gateway");
-    return items.map(({ kind, metadata }) => `${kind} ${metadata.name} ${metadata.resourceVersion}`);
-  };
-  const pod = flowgenPod("team-a", "new", targets("other=10.0.0.8:1433"), { OTHER: "10.0.0.8:1433" });
-  const before = await objects();
-  const dry = JSON.parse((await create(pod, "--dry-run=server", "-o", "json")).stdout) as Pod;
-  t.match(dry.spec.containers[0]?.env, [{ name: "OTHER", value: `${HOST}:1435` }]);
-  t.strictSame(await objects(), before);
-});
-
-t.test(
-  "no webhook: pods without the annotation start, annotated ones wait and come by themselves once it is back",
-  async (t) => {
-    await apply(flowgenDeployment("team-a", "plain", 1, {}));
-    await podsOf("team-a", "plain", 1);
-    await apply(flowgenDeployment("team-a", "waiting", 1, targets("mssql=10.0.0.5:1433")));
-    const message = await eventually(async () => {
-      const events = await list<{ message: string; involvedObject: { name: string } }>("events", "--namespace=team-a");
-      return events.find(
-        ({ involvedObject, message }) =>
-          involvedObject.name.startsWith("waiting") && message.includes("failed calling webhook"),
-      )?.message;
-    });
-    t.match(message, /failed calling webhook "pods\.flowgen\.io"/);
-    const webhook = await installed.start();
-    t.teardown(webhook.stop);
-    const [pod] = await podsOf("team-a", "waiting", 1);
-    t.match(pod?.metadata.labels, { "target.flowgen.io/mssql": "true" });
-  },
-);
-
-t.test("marks stay as the webhook wrote them", async (t) => {
-  const webhook = await installed.start();
-  t.teardown(webhook.stop);
-  const pod = {
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name: "plain", namespace: "team-a" },
-    spec: { containers: [{ name: "c", image: "x" }] },
-  };
-  t.match(await create(pod), { code: 0 });
-  const label = (text: string) =>
-    controlPlane.kubectl(["label", "pod", "plain", "--namespace=team-a", "--overwrite", text]);
+t.test("marks stay as the webhook wrote them, by whatever way a pod is changed", async (t) => {
+  const pod = { ...flowgenPod("team-a", "marks", {}), spec: { containers: [{ name: "c", image: "x" }] } };
+  await made(pod);
+  const change = (...args: readonly string[]) => controlPlane.kubectl([...args, "--namespace=team-a"]);
+  const label = (text: string) => change("label", "pod", "marks", "--overwrite", text);
   // A policy comes into force within seconds of its making.
   const denied = await eventually(async () => {
     const { code, stderr } = await label("target.flowgen.io/mssql=true");
-    if (code === 0) await kubectl(["label", "pod", "plain", "--namespace=team-a", "target.flowgen.io/mssql-"]);
+    if (code === 0) await label("target.flowgen.io/mssql-");
     return code === 0 ? undefined : stderr;
   });
-  t.match(denied, /the labels target\.flowgen\.io\/\* and flowgen\.io\/gateway are written by flowgen-gateway-webhook/);
-  t.match(
-    await controlPlane.kubectl(["annotate", "pod", "plain", "--namespace=team-a", "flowgen.io/gateway-status={}"]),
-    { code: 1, stderr: /stays as it is/ },
-  );
+  const labels = /the labels target\.flowgen\.io\/\* and flowgen\.io\/gateway are written by flowgen-gateway-webhook/;
+  t.match(denied, labels);
+  t.match(await change("annotate", "pod", "marks", "flowgen.io/gateway-status={}"), {
+    code: 1,
+    stderr: /stays as it is/,
+  });
   t.match(await label("team=dba"), { code: 0 }, "other labels are free");
-  const forged = {
-    ...pod,
-    metadata: { ...pod.metadata, name: "forged", labels: { "target.flowgen.io/mssql": "true" } },
-  };
+
+  const marked = { labels: { "target.flowgen.io/mssql": "true" } };
+  const patch = JSON.stringify({ metadata: marked });
+  const status = await change("patch", "pod", "marks", "--subresource=status", "--type=merge", `--patch=${patch}`);
+  t.match(status, { code: 1, stderr: labels }, "with the status");
+  const target = { apiVersion: "v1", kind: "Node", name: "none" };
+  const binding = { apiVersion: "v1", kind: "Binding", metadata: { name: "marks", ...marked }, target };
+  const bind = (body: object) =>
+    controlPlane.kubectl(["create", "--raw", "/api/v1/namespaces/team-a/pods/marks/binding", "-f", "-"], {
+      input: JSON.stringify(body),
+    });
+  t.match(
+    await bind(binding),
+    { code: 1, stderr: /a binding carries none of the marks/ },
+    "with the binding to a node",
+  );
+  t.match(await bind({ ...binding, metadata: { name: "marks" } }), { code: 0 }, "a scheduler's own binding passes");
+  const forged = { ...pod, metadata: { ...pod.metadata, name: "forged", ...marked } };
   t.match(await create(forged), { code: 1, stderr: /reserved/ }, "and at creation the webhook refuses");
 });

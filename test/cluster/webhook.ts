@@ -46,6 +46,8 @@ export type StartOptions = {
   readonly node?: readonly string[];
   /** The path of another kubeconfig than the installed one. */
   readonly kubeconfig?: string;
+  /** Told every line of the log. */
+  readonly onLine?: (line: string) => void;
 };
 
 /** How a kubeconfig identifies its user. */
@@ -102,7 +104,7 @@ export const install = async (controlPlane: ControlPlane, config: string, port: 
     kubeconfigFor,
     start: (more = {}) => {
       const all = [...args, ...files, `--port=${more.port ?? port}`, ...(more.options ?? [])];
-      return started(all, more.kubeconfig ?? kubeconfig, more.node);
+      return started(all, { kubeconfig, ...more });
     },
   };
 };
@@ -117,7 +119,7 @@ const kubeconfigOf = (server: string, ca: string, user: User): string =>
     contexts: [{ name: "webhook", context: { cluster: "c", user: "u" } }],
   });
 
-const started = async (args: readonly string[], kubeconfig: string, node: readonly string[] = []): Promise<Webhook> => {
+const started = async (args: readonly string[], { kubeconfig, node = [], onLine }: StartOptions): Promise<Webhook> => {
   const [command = "", ...rest] = [...tied, process.execPath, ...node, new URL("src/main.ts", root).pathname, ...args];
   const child = spawn(command, rest, {
     // Not what the test runner puts into the environment of Node: it costs more than the webhook itself.
@@ -130,7 +132,10 @@ const started = async (args: readonly string[], kubeconfig: string, node: readon
   child.once("exit", () => process.off("exit", end));
   const log: Readonly<Record<string, unknown>>[] = [];
   const lines = createInterface({ input: child.stdout });
-  lines.on("line", (line) => log.push(JSON.parse(line) as Record<string, unknown>));
+  lines.on("line", (line) => {
+    log.push(JSON.parse(line) as Record<string, unknown>);
+    onLine?.(line);
+  });
   await Promise.race([
     serving(lines, log),
     once(child, "exit").then(() => Promise.reject(new Error("the webhook ended"))),

@@ -1,0 +1,218 @@
+// Whose objects are whose: what the webhook leaves alone, what it keeps right, and what it may do at all. The objects are objects
+// only: nothing here runs a gateway or enforces its NetworkPolicy.
+import t from "tap";
+import { stringify } from "yaml";
+import type { KubeObject } from "../../src/cluster/cluster.ts";
+import { asWebhook, privileges } from "./privileges.ts";
+import { flowgenPod, GATEWAY, startScene, targets } from "./scene.ts";
+
+const gateway = (name: string): object => ({
+  name,
+  namespace: GATEWAY.namespace,
+  tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"] }],
+});
+const mistaken = { ...gateway("mistaken"), securityContext: { privilegd: true } };
+const FOREIGN = ["Service", "Deployment", "NetworkPolicy", "ConfigMap forwards", "ConfigMap scripts"] as const;
+const nameFor = (what: string): string => `taken-${what.toLowerCase().replace(" ", "-")}`;
+const config = stringify({
+  mode: "enforce",
+  defaultGateway: GATEWAY.name,
+  gateways: [gateway(GATEWAY.name), mistaken, ...FOREIGN.map((what) => gateway(nameFor(what)))],
+});
+
+const scene = await startScene(t, { config });
+const { controlPlane, installed, kubectl, get, list, create, apply } = scene;
+const webhook = await installed.start();
+t.teardown(webhook.stop);
+
+const KINDS = "services,deployments,networkpolicies,configmaps";
+const named = `--namespace=${GATEWAY.namespace}`;
+type WithSpec = KubeObject & { readonly spec: Readonly<Record<string, unknown>> };
+const read = (kind: string, name: string = GATEWAY.name): Promise<WithSpec> => get<WithSpec>(kind, name, named);
+const derived = async () => ({
+  service: await read("service"),
+  deployment: await read("deployment"),
+  networkpolicy: await read("networkpolicy"),
+});
+const versions = async (): Promise<readonly string[]> =>
+  (await list(KINDS, named)).map(
+    ({ kind, metadata }) => `${kind} ${metadata.name ?? ""} ${metadata.resourceVersion ?? ""}`,
+  );
+
+let pods = 0;
+/** A pod that asks for a target through a gateway: is it admitted? */
+const ask = (target: string, via: string = GATEWAY.name) =>
+  create(flowgenPod("team-a", `asks-${++pods}`, { ...targets(target), "flowgen.io/gateway": via }));
+/** A target that nobody asked for yet: the objects are read and written for it. */
+const askForAnother = async (): Promise<void> => {
+  const { code, stderr } = await ask(`t${++pods}=10.0.1.${pods}:5432`);
+  if (code !== 0) throw new Error(stderr);
+};
+
+t.test("an object of the gateway's name that is somebody else's is refused and untouched", async (t) => {
+  const selector = { matchLabels: { app: "theirs" } };
+  const template = { metadata: { labels: { app: "theirs" } }, spec: { containers: [{ name: "c", image: "x" }] } };
+  const theirs = (what: string, apiVersion: string, body: object): object => {
+    const [kind = "", part] = what.split(" ");
+    const labels = { "app.kubernetes.io/managed-by": "Helm" };
+    const name = nameFor(what) + (part === undefined ? "" : `-${part}`);
+    return { apiVersion, kind, metadata: { name, namespace: GATEWAY.namespace, labels }, ...body };
+  };
+  await apply(
+    theirs("Service", "v1", { spec: { ports: [{ port: 80 }] } }),
+    theirs("Deployment", "apps/v1", { spec: { replicas: 0, selector, template } }),
+    theirs("NetworkPolicy", "networking.k8s.io/v1", { spec: { podSelector: {} } }),
+    theirs("ConfigMap forwards", "v1", { data: { "table.json": '{"version":1,"forwards":[]}' } }),
+    theirs("ConfigMap scripts", "v1", { data: {} }),
+  );
+  const before = await versions();
+  for (const what of FOREIGN) {
+    const { code, stderr } = await ask("mssql=10.0.0.5:1433", nameFor(what));
+    t.equal(code, 1);
+    const [kind = ""] = what.split(" ");
+    t.match(stderr, new RegExp(`denied the request: not-ours: ${kind} flowgen-gateway/${nameFor(what)}`));
+    t.match(stderr, /not managed by flowgen-gateway-webhook; .*delete the object, or hand it over with the label/);
+  }
+  t.strictSame(await versions(), before, "neither they nor any other object of those gateways was written");
+
+  await t.test("what is handed over by its label is taken over; a Deployment's selector cannot be", async (t) => {
+    const handOver = (kind: string) =>
+      kubectl([
+        ...["label", kind, nameFor(kind), named, "--overwrite"],
+        "app.kubernetes.io/managed-by=flowgen-gateway-webhook",
+      ]);
+    await handOver("NetworkPolicy");
+    t.match(await ask("mssql=10.0.0.5:1433", nameFor("NetworkPolicy")), { code: 0 });
+    t.match(await read("networkpolicy", nameFor("NetworkPolicy")), {
+      spec: { ingress: [{ ports: [{ port: 1433 }] }] },
+    });
+    await handOver("Deployment");
+    const { code, stderr } = await ask("mssql=10.0.0.5:1433", nameFor("Deployment"));
+    t.equal(code, 1);
+    t.match(stderr, /selector-other: Deployment flowgen-gateway\/taken-deployment: .*; delete the Deployment/);
+  });
+});
+
+t.test("a gateway's config that the API server does not take: said at once, by the field", async (t) => {
+  const { code, stderr } = await ask("mssql=10.0.0.5:1433", "mistaken");
+  t.equal(code, 1);
+  t.match(stderr, /failed calling webhook .*: api-error: .* cannot apply deployments flowgen-gateway\/mistaken: /);
+  t.match(stderr, /securityContext\.privilegd: field not declared in schema/);
+  t.match(
+    await webhook.metrics(),
+    /api_calls_total\{verb="apply",kind="Deployment",code="422"\} 1\n/,
+    "no retry mends it",
+  );
+});
+
+t.test("what others add to our objects stays, and our own fields come back", async (t) => {
+  await askForAnother();
+  const patch = (kind: string, body: object, name: string = GATEWAY.name) =>
+    kubectl([
+      "patch",
+      kind,
+      name,
+      named,
+      "--type=merge",
+      "--field-manager=somebody",
+      `--patch=${JSON.stringify(body)}`,
+    ]);
+  const note = { labels: { team: "net" }, annotations: { "example.com/note": "mine" } };
+  const noted = { metadata: note };
+  await patch("service", { ...noted, spec: { sessionAffinity: "ClientIP", internalTrafficPolicy: "Local" } });
+  const template = { metadata: { annotations: { "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z" } } };
+  await patch("deployment", { ...noted, spec: { minReadySeconds: 3, template } });
+  await patch("networkpolicy", noted);
+  await patch("configmap", { ...noted, data: { theirs: "1" } }, `${GATEWAY.name}-forwards`);
+  await patch("configmap", { ...noted, data: { theirs: "1" } }, `${GATEWAY.name}-scripts`);
+
+  const before = await derived();
+  await patch("service", {
+    spec: { selector: { app: "theirs" }, ports: [{ name: "theirs", port: 9, protocol: "TCP" }] },
+  });
+  await patch("deployment", { spec: { replicas: 2, strategy: { type: "RollingUpdate" } } });
+  await patch("networkpolicy", { spec: { ingress: [{}] } });
+  await patch("configmap", { data: { forwards: "" } }, `${GATEWAY.name}-forwards`);
+  await patch("configmap", { data: { "tunnel.sh": null, "forward.sh": "exit 1" } }, `${GATEWAY.name}-scripts`);
+  await askForAnother();
+
+  const after = await derived();
+  t.match(after.service, { spec: { sessionAffinity: "ClientIP", internalTrafficPolicy: "Local" } });
+  t.strictSame(after.service.spec["selector"], before.service.spec["selector"]);
+  const ports = (after.service.spec["ports"] as { port: number }[]).map(({ port }) => port);
+  t.strictSame(ports.sort(), [5432, 5433, 9].sort(), "a port that others add is one more");
+  t.strictSame(after.deployment.spec, before.deployment.spec, "as it was, with what others had added");
+  t.match(after.networkpolicy.spec["ingress"], [...(before.networkpolicy.spec["ingress"] as object[]), {}]);
+  const table = await read("configmap", `${GATEWAY.name}-forwards`);
+  t.match(table, { data: { theirs: "1", forwards: /^5432 10\.0\.1\.\d+ 5432 wg0\n5433 10\.0\.1\.\d+ 5432 wg0\n$/ } });
+  const scripts = await read("configmap", `${GATEWAY.name}-scripts`);
+  t.match(scripts, { data: { theirs: "1", "tunnel.sh": /^#!/, "forward.sh": /^#!/ } });
+  for (const object of [...Object.values(after), table, scripts]) t.match(object.metadata, note, object.kind);
+});
+
+t.test("what moves the Deployment's generation: its spec and its annotations; never a target", async (t) => {
+  const { generation = 0 } = (await read("deployment")).metadata;
+  const moved = async (): Promise<number> => ((await read("deployment")).metadata.generation ?? 0) - generation;
+  await askForAnother();
+  t.equal(await moved(), 0, "a target");
+  await kubectl(["label", "deployment", GATEWAY.name, named, "a=b"]);
+  t.equal(await moved(), 0, "a label");
+  await kubectl(["annotate", "deployment", GATEWAY.name, named, "a=b"]);
+  t.equal(await moved(), 1, "an annotation");
+  await kubectl(["scale", "deployment", GATEWAY.name, named, "--replicas=0"]);
+  t.equal(await moved(), 2, "its replicas");
+  await askForAnother();
+  t.equal(await moved(), 3, "that they are one again");
+  t.match(await read("deployment"), { spec: { replicas: 1 } });
+});
+
+t.test("what is deleted is made again; but never a new table beside a Service that pods use", async (t) => {
+  const ports = (await read("service")).spec["ports"];
+  await kubectl(["delete", "service,deployment,networkpolicy", GATEWAY.name, named]);
+  await kubectl(["delete", "configmap", `${GATEWAY.name}-scripts`, named]);
+  await askForAnother();
+  t.match(
+    (await read("service")).spec["ports"],
+    (ports as { name: string }[]).filter(({ name }) => name !== "theirs"),
+  );
+  for (const kind of ["deployment", "networkpolicy"]) t.ok(await read(kind));
+  t.ok(await read("configmap", `${GATEWAY.name}-scripts`));
+
+  await kubectl(["delete", "configmap", `${GATEWAY.name}-forwards`, named]);
+  const { code, stderr } = await ask("late=10.0.2.1:5432");
+  t.equal(code, 1);
+  t.match(
+    stderr,
+    /table-invalid: Service flowgen-gateway\/flowgen-wireguard-gateway has ports of running pods.*restore the ConfigMap/,
+  );
+});
+
+t.test("what the webhook's ServiceAccount may do, beyond what every account may", async (t) => {
+  const registration =
+    "get,patch mutatingwebhookconfigurations of admissionregistration.k8s.io named flowgen-gateway-webhook";
+  const expected: Readonly<Record<string, readonly string[]>> = {
+    "flowgen-gateway": [
+      "create events of core",
+      "get,create,patch configmaps of core",
+      "get,create,patch services,deployments,networkpolicies of core,apps,networking.k8s.io",
+      registration,
+      "list,patch pods of core",
+    ],
+    "flowgen-gateway-webhook": [
+      "create events of core",
+      "get,create,patch secrets of core named flowgen-gateway-webhook-tls",
+      registration,
+    ],
+  };
+  const namespaces = (await list("namespaces")).map(({ metadata }) => metadata.name ?? "");
+  t.ok(namespaces.length > 5);
+  for (const namespace of namespaces) {
+    t.strictSame(await privileges(scene, namespace), expected[namespace] ?? [registration], namespace);
+  }
+  await kubectl(["create", "secret", "generic", "wireguard-client-a", named]);
+  const secret = await controlPlane.kubectl(["get", "secret", "wireguard-client-a", named, asWebhook(scene)]);
+  t.match(secret, {
+    code: 1,
+    stderr: /cannot get resource "secrets" in API group "" in the namespace "flowgen-gateway"/,
+  });
+});
