@@ -1,6 +1,5 @@
 // The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
 import t from "tap";
-import { makeServingCertificate } from "../../src/server/certificate.ts";
 import { eventually } from "../cluster/scene.ts";
 import { flowgenPod, hostIn, streamAdmissions, TARGETS } from "./admissions.ts";
 import { startCluster } from "./cluster.ts";
@@ -14,12 +13,7 @@ const gateway = (extra: object = {}) => ({
   namespace: "flowgen-gateway",
   tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"], ...extra }],
 });
-const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
-const values = {
-  config: { gateways: [gateway()] },
-  webhook: { url: cluster.webhookUrl },
-  tls: { mode: "provided", provided: { secretName: "webhook-certificate", caBundle: ca } },
-};
+const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
 const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
 const create = () => api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
 
@@ -41,16 +35,43 @@ const refusedUntil = async (signal: AbortSignal): Promise<readonly string[]> => 
 };
 
 for (const namespace of ["team-a", RELEASE]) await kubectl(["create", "namespace", namespace]);
-await kubectl(
-  ["create", "-f", "-"],
-  JSON.stringify({
-    apiVersion: "v1",
-    kind: "Secret",
-    type: "kubernetes.io/tls",
-    metadata: { name: "webhook-certificate", namespace: RELEASE },
-    stringData: { "tls.crt": cert, "tls.key": key },
-  }),
-);
+
+const bundle = async (): Promise<string> => {
+  const registration = await api.read<{ webhooks: { clientConfig: { caBundle?: string } }[] }>(
+    `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${RELEASE}`,
+  );
+  return registration?.webhooks[0]?.clientConfig.caBundle ?? "";
+};
+const podsOf = async (app: string): Promise<readonly object[]> =>
+  api.list(`/api/v1/namespaces/team-a/pods?labelSelector=app=${app}`);
+
+t.test("pods that come before anybody answers, or before the CA is in, wait and come by themselves", async (t) => {
+  await helm(["install", RELEASE, CHART], { ...values, replicaCount: 0 });
+  t.equal(await bundle(), "");
+  const labels = { app: "early", ...pod.metadata.labels };
+  const template = { metadata: { labels, annotations: pod.metadata.annotations }, spec: pod.spec };
+  const spec = { replicas: 2, selector: { matchLabels: { app: "early" } }, template };
+  await kubectl(
+    ["create", "-f", "-"],
+    JSON.stringify({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "early", namespace: "team-a" },
+      spec,
+    }),
+  );
+  await eventually(async () =>
+    (await kubectl(["get", "events", "--namespace=team-a"])).includes("failed calling webhook") ? true : undefined,
+  );
+  t.strictSame(await podsOf("early"), []);
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+  const pods = await eventually(async () => {
+    const found = await podsOf("early");
+    return found.length === 2 ? found : undefined;
+  });
+  t.strictSame(pods.map(hostIn), Array(2).fill("flowgen-wireguard-gateway.flowgen-gateway.svc"));
+  await helm(["uninstall", RELEASE, "--wait"]);
+});
 
 t.test("helm install ends when the webhook works", async (t) => {
   const said = await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
@@ -70,9 +91,11 @@ t.test("an upgrade and its rollback refuse nobody", async (t) => {
     resources: { limits: { memory: "300Mi" } },
   };
   const before = new Set(kubelet.logs.keys());
+  const ca = await bundle();
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=90s"], next);
   const allowed = flowgenPod({ [TARGETS]: "new=192.168.0.1:1433" });
   await answered(allowed, 201);
+  t.equal(await bundle(), ca, "the CA that the webhook put in stays");
   await helm(["rollback", RELEASE, "1", "--wait", "--timeout=90s"]);
   await answered(allowed, 403);
   const { redirected, others } = await stream.stop();
