@@ -46,7 +46,7 @@ export const findHelm = async (home: string): Promise<Helm> => {
 /** What `helm template` prints for these values, under the documented names. Throws with Helm's reason. */
 export const templateText = async (helm: Helm, values: object, args: readonly string[] = []): Promise<string> => {
   const { code, stdout, stderr } = await helm(
-    ["template", RELEASE, CHART, `--namespace=${RELEASE}`, "--values=-", ...args],
+    ["template", RELEASE, CHART, `--namespace=${RELEASE}`, "--values=-", "--no-hooks", ...args],
     { input: JSON.stringify(values) },
   );
   if (code !== 0) throw new Error(stderr);

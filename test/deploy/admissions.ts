@@ -1,0 +1,50 @@
+// A stream of annotated pods: each is asked for in a dry run, which takes the same way through the API server and the webhook as a real one.
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Api } from "./api.ts";
+
+export const TARGETS = "flowgen.io/private-targets";
+
+export const flowgenPod = (annotations: Readonly<Record<string, string>>, namespace = "team-a") => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: {
+    generateName: "flowgen-",
+    namespace,
+    labels: { "app.kubernetes.io/name": "flowgen" } as Record<string, string>,
+    annotations,
+  },
+  spec: { containers: [{ name: "flowgen", image: "x", env: [{ name: "MSSQL_HOST", value: "10.0.0.5" }] }] },
+});
+
+/** The value of the pod's one env, as an answer to its creation has it. */
+export const hostIn = (body: object): string | undefined =>
+  (body as Partial<ReturnType<typeof flowgenPod>>).spec?.containers[0]?.env[0]?.value;
+
+export type Stream = {
+  /** Ends the stream: how many pods were redirected, and the answers of those that were not. */
+  readonly stop: () => Promise<{ readonly redirected: number; readonly others: readonly string[] }>;
+};
+
+/** `workers` clients ask one after the other, without a pause. */
+export const streamAdmissions = (api: Api, workers = 4): Stream => {
+  const others: string[] = [];
+  let redirected = 0;
+  let isStopped = false;
+  const work = async (): Promise<void> => {
+    while (!isStopped) {
+      const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
+      const { status, body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);
+      if (status === 201 && hostIn(body)?.endsWith(".svc") === true) redirected += 1;
+      else others.push(`${status} ${status === 201 ? "not redirected" : String(body["message"])}`);
+      await sleep(5);
+    }
+  };
+  const working = Array.from({ length: workers }, work);
+  return {
+    stop: async () => {
+      isStopped = true;
+      await Promise.all(working);
+      return { redirected, others };
+    },
+  };
+};

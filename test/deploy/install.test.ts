@@ -1,0 +1,150 @@
+// The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
+import t from "tap";
+import { eventually } from "../cluster/scene.ts";
+import { flowgenPod, hostIn, streamAdmissions, TARGETS } from "./admissions.ts";
+import { startCluster } from "./cluster.ts";
+import { CHART, RELEASE } from "./helm.ts";
+
+const cluster = await startCluster();
+t.teardown(cluster.stop);
+const { api, helm, kubectl, kubelet } = cluster;
+const gateway = (extra: object = {}) => ({
+  name: "flowgen-wireguard-gateway",
+  namespace: "flowgen-gateway",
+  tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"], ...extra }],
+});
+const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
+const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
+const create = () => api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
+
+/** Waits for an answer by the config that is in force now: pods that end may still have a say. */
+const answered = (body: object, status: number): Promise<unknown> =>
+  eventually(async () => {
+    const answer = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", body);
+    return answer.status === status ? answer : undefined;
+  });
+
+/** Asks for pods, redirected or not, and returns the reasons of those that were refused. */
+const refusedUntil = async (signal: AbortSignal): Promise<readonly string[]> => {
+  const reasons: string[] = [];
+  while (!signal.aborted) {
+    const { status, body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);
+    if (status !== 201) reasons.push(String(body["message"]));
+  }
+  return reasons;
+};
+
+for (const namespace of ["team-a", RELEASE]) await kubectl(["create", "namespace", namespace]);
+
+const bundle = async (): Promise<string> => {
+  const registration = await api.read<{ webhooks: { clientConfig: { caBundle?: string } }[] }>(
+    `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${RELEASE}`,
+  );
+  return registration?.webhooks[0]?.clientConfig.caBundle ?? "";
+};
+const podsOf = async (app: string): Promise<readonly object[]> =>
+  api.list(`/api/v1/namespaces/team-a/pods?labelSelector=app=${app}`);
+
+t.test("pods that come before anybody answers, or before the CA is in, wait and come by themselves", async (t) => {
+  await helm(["install", RELEASE, CHART], { ...values, replicaCount: 0 });
+  t.equal(await bundle(), "");
+  const labels = { app: "early", ...pod.metadata.labels };
+  const template = { metadata: { labels, annotations: pod.metadata.annotations }, spec: pod.spec };
+  const spec = { replicas: 2, selector: { matchLabels: { app: "early" } }, template };
+  await kubectl(
+    ["create", "-f", "-"],
+    JSON.stringify({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: { name: "early", namespace: "team-a" },
+      spec,
+    }),
+  );
+  await eventually(async () =>
+    (await kubectl(["get", "events", "--namespace=team-a"])).includes("failed calling webhook") ? true : undefined,
+  );
+  t.strictSame(await podsOf("early"), []);
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+  const pods = await eventually(async () => {
+    const found = await podsOf("early");
+    return found.length === 2 ? found : undefined;
+  });
+  t.strictSame(pods.map(hostIn), Array(2).fill("flowgen-wireguard-gateway.flowgen-gateway.svc"));
+  await helm(["uninstall", RELEASE, "--wait"]);
+});
+
+t.test("helm install ends when the webhook works", async (t) => {
+  const said = await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+  t.match(said, /STATUS: deployed/);
+  const { status, body } = await create();
+  t.equal(status, 201, String(body["message"]));
+  t.equal(hostIn(body), "flowgen-wireguard-gateway.flowgen-gateway.svc");
+  t.equal(cluster.service.endpoints().length, 2, "both replicas serve");
+});
+
+t.test("an upgrade and its rollback refuse nobody", async (t) => {
+  const stream = streamAdmissions(api);
+  const next = {
+    ...values,
+    config: { gateways: [gateway({ allowedTargets: ["10.0.0.0/8", "192.168.0.0/16"] })] },
+    image: { tag: "0.2.0" },
+    resources: { limits: { memory: "300Mi" } },
+  };
+  const before = new Set(kubelet.logs.keys());
+  const ca = await bundle();
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=90s"], next);
+  const allowed = flowgenPod({ [TARGETS]: "new=192.168.0.1:1433" });
+  await answered(allowed, 201);
+  t.equal(await bundle(), ca, "the CA that the webhook put in stays");
+  await helm(["rollback", RELEASE, "1", "--wait", "--timeout=90s"]);
+  await answered(allowed, 403);
+  const { redirected, others } = await stream.stop();
+  t.strictSame(others, []);
+  t.ok(redirected > 100, `${redirected} pods were redirected meanwhile`);
+  t.equal([...kubelet.logs.keys()].filter((name) => !before.has(name)).length, 4, "every pod was replaced, twice");
+  t.strictSame(kubelet.crashes, []);
+});
+
+t.test("a config that is not valid does not roll out, and the old pods serve on", async (t) => {
+  const stream = streamAdmissions(api, 1);
+  const bad = { ...values, config: { gateways: [gateway({ allowedTargets: ["10.0.0.0/99"] })] } };
+  await t.rejects(helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=20s"], bad));
+  t.match(kubelet.crashes[0], /allowedTargets\[0\].*10\.0\.0\.0\/99/, "the new pod says why");
+  await helm(["rollback", RELEASE, "--wait", "--timeout=60s"]);
+  t.strictSame((await stream.stop()).others, []);
+});
+
+t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) => {
+  const objects = async (): Promise<unknown[]> =>
+    (
+      await Promise.all(
+        ["services", "configmaps"].map((kind) => api.list(`/api/v1/namespaces/flowgen-gateway/${kind}`)),
+      )
+    )
+      .flat()
+      .map(({ metadata }) => metadata);
+  const before = await objects();
+  const uninstalled = new AbortController();
+  const refused = refusedUntil(uninstalled.signal);
+  const said = await helm(["uninstall", RELEASE, "--wait", "--timeout=60s"]);
+  uninstalled.abort();
+  t.strictSame(await refused, []);
+  t.match(said, /Namespace.*flowgen-gateway/s, "Helm says what it kept");
+  t.strictSame(await objects(), before);
+  t.match(await api.read("/apis/apps/v1/namespaces/flowgen-gateway/deployments/flowgen-wireguard-gateway"), {
+    spec: { replicas: 1 },
+  });
+  const left = await kubectl([
+    "get",
+    "mutatingwebhookconfigurations,validatingadmissionpolicies,validatingadmissionpolicybindings,clusterroles,clusterrolebindings,roles,rolebindings,deployments,configmaps,services,serviceaccounts,poddisruptionbudgets,networkpolicies",
+    "--all-namespaces",
+    "--selector=app.kubernetes.io/managed-by=Helm",
+    "--output=name",
+  ]);
+  t.equal(left, "");
+});
+
+t.test("and it can be installed again", async (t) => {
+  await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+  t.equal(hostIn((await create()).body), "flowgen-wireguard-gateway.flowgen-gateway.svc");
+});
