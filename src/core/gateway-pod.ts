@@ -31,7 +31,7 @@ const mount = (name: string, mountPath: string, readOnly = true): unknown => ({
 });
 const scriptsMount = mount("scripts", SCRIPTS);
 const tableMount = mount("table", `${DIRECTORY}/table`);
-const dnsMount = (readOnly: boolean): unknown => mount("dns", "/run/flowgen-dns", readOnly);
+const upMount = (readOnly: boolean): unknown => mount("up", "/run/flowgen-tunnels", readOnly);
 
 /** A Secret is mounted as a directory, one a tunnel: a subPath would never see a changed key. */
 const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
@@ -73,7 +73,7 @@ const wireguard = (gateway: PlacedGateway): unknown => ({
     tableMount,
     ...tunnelMounts(gateway),
     mount("run", "/run/flowgen-gateway", false),
-    dnsMount(false),
+    upMount(false),
     mount("tun", "/dev/net/tun", false),
   ],
   ...probes("tunnel"),
@@ -95,7 +95,7 @@ const portForward = (gateway: PlacedGateway): unknown => ({
     seccompProfile: { type: "RuntimeDefault" },
   },
   resources: gateway.socat.resources,
-  volumeMounts: [scriptsMount, tableMount, dnsMount(true), mount("tmp", "/tmp", false)],
+  volumeMounts: [scriptsMount, tableMount, upMount(true), mount("tmp", "/tmp", false)],
   ...probes("forward"),
 });
 
@@ -113,7 +113,7 @@ export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: s
     },
   })),
   { name: "run", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
-  { name: "dns", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+  { name: "up", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
   { name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
   { name: "tun", hostPath: { path: "/dev/net/tun", type: "CharDevice" } },
 ];

@@ -1,18 +1,18 @@
 // The Secret as flowgen's documentation writes it brings its tunnel up, although its AllowedIPs cover the pod's own
 // network, the clients' and the cluster's DNS.
 import t from "tap";
-import { startGateway } from "./gateway.ts";
+import { startGateway, variants } from "./gateway.ts";
 import { run } from "./hosts.ts";
 import { leaks, startNetwork } from "./network.ts";
 import { startTarget, talk, untilHeard } from "./traffic.ts";
 import { documentedSecret, startVpn } from "./vpn.ts";
 
-for (const shell of ["busybox", "dash"] as const) {
-  void t.test(`the documented Secret, scripts run by ${shell}`, async (t) => {
+for (const { shell, forwarder } of variants) {
+  void t.test(`the documented Secret (${shell}, ${forwarder})`, async (t) => {
     const network = await startNetwork(t);
     const vpn = await startVpn(network, "vpn-a", "192.0.2.10", ["10.0.0.5"]);
     await startTarget(vpn.host, "10.0.0.5", 1433, "mssql");
-    const gateway = startGateway(t, network, { shell });
+    const gateway = startGateway(t, network, { shell, forwarder });
     const routes = run(network.pod, "ip route show table main");
     gateway.setSecret("wg0", documentedSecret(vpn, { endpoint: "vpn.example.com:51820" }));
     gateway.setForwards("1433 10.0.0.5 1433 wg0");
@@ -21,6 +21,7 @@ for (const shell of ["busybox", "dash"] as const) {
 
     const firstAnswer = await untilHeard(network, 1433, "mssql");
     t.comment(`first answer after ${firstAnswer} ms`);
+    await gateway.inForce(1433);
     t.ok(gateway.probe("ready", "tunnel").ok, "ready");
     t.ok(gateway.probe("live", "tunnel").ok, "live");
     t.ok(gateway.probe("ready", "forward").ok && gateway.probe("live", "forward").ok, "socat container ready and live");

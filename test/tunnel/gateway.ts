@@ -14,7 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { attempt, startOn, until, type Started } from "./hosts.ts";
+import { attempt, run, startOn, until, type Started } from "./hosts.ts";
 import type { Network } from "./network.ts";
 import { shellNamed, type ShellName } from "./shells.ts";
 
@@ -26,12 +26,23 @@ export type Gateway = {
   readonly start: (container: Container) => void;
   readonly stop: (container: Container, signal: NodeJS.Signals) => Promise<number>;
   readonly probe: (kind: "ready" | "live", container: Container) => { ok: boolean; output: string };
+  // Waits until new connections to this port take the way that the test is about.
+  readonly inForce: (port: number) => Promise<void>;
   readonly log: () => Promise<string>;
   readonly pidOf: (container: Container) => number;
 };
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
+export const DRAIN_SECONDS = 5;
+export type Forwarder = "socat" | "kernel";
+export const forwarders: readonly Forwarder[] = ["socat"];
+// Every shell, and every forwarder.
+export const variants: readonly { readonly shell: ShellName; readonly forwarder: Forwarder }[] = [
+  { shell: "busybox", forwarder: "socat" },
+  { shell: "dash", forwarder: "socat" },
+];
 type Options = {
   readonly shell?: ShellName;
+  readonly forwarder?: Forwarder;
   readonly env?: Record<string, string>;
   readonly tunnels?: readonly string[];
 };
@@ -55,7 +66,7 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     await Promise.resolve();
   });
   const path = (...names: string[]): string => join(directory, ...names);
-  for (const name of ["table", "tunnels", "run", "dns", "tmp"]) mkdirSync(path(name));
+  for (const name of ["table", "tunnels", "run", "up", "tmp"]) mkdirSync(path(name));
   for (const tunnel of options.tunnels ?? ["wg0"]) mkdirSync(path("tunnels", tunnel));
   chmodSync(path("tmp"), 0o777);
 
@@ -64,12 +75,15 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     ...shell.env,
     TUNNELS_DIR: path("tunnels"),
     RUN_DIR: path("run"),
-    DNS_DIR: path("dns"),
+    UP_DIR: path("up"),
     FORWARDS_FILE: path("table", "forwards"),
     STATE_DIR: path("tmp", "forwards"),
-    DRAIN: "3",
+    READY_WAIT: "0",
+    FORWARDER: options.forwarder ?? "socat",
+    DRAIN: `${DRAIN_SECONDS}`,
     ...options.env,
   };
+  if (options.forwarder === "kernel") run(network.pod, [...shell.argv, join(scripts, "setup.sh")].join(" "), { env });
   const running = new Map<Container, Started>();
   const logs: Started[] = [];
   const container = (name: Container, ...argv: string[]): string[] => [
@@ -106,6 +120,13 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
       const probe = [...privileges[name], ...shell.argv, join(scripts, "probe.sh"), kind, name];
       const { status, output } = attempt(network.pod, probe.join(" "), { env });
       return { ok: status === 0, output };
+    },
+    inForce: async (port) => {
+      if (options.forwarder !== "kernel") return;
+      const rules = "iptables -w -t nat -S FLOWGEN-PREROUTING; ip6tables -w -t nat -S FLOWGEN-PREROUTING";
+      await until(`rules for port ${port}`, () =>
+        attempt(network.pod, rules).output.includes(`--dport ${port} -j DNAT`),
+      );
     },
     log: async () => {
       await sleep(50); // what was written while a test step blocked is read now

@@ -3,6 +3,7 @@
 import t from "tap";
 import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
+import { variants } from "./gateway.ts";
 import { run } from "./hosts.ts";
 import { startLab } from "./lab.ts";
 import { podAddress } from "./network.ts";
@@ -50,13 +51,14 @@ const hostileLines = (proof: string): string[] => [
   "#",
 ];
 
-for (const shell of ["busybox", "dash"] as const) {
-  void t.test(`hostile lines (${shell})`, async (t) => {
-    const { network, vpn, gateway } = await startLab(t, { shell, privateAddresses: ["10.0.0.6"] });
+for (const { shell, forwarder } of variants) {
+  void t.test(`hostile lines (${shell}, ${forwarder})`, async (t) => {
+    const { network, vpn, gateway } = await startLab(t, { shell, forwarder, privateAddresses: ["10.0.0.6"] });
     await startTarget(vpn.host, "10.0.0.6", 7000, "six");
     const proof = `${gateway.directory}/tmp/owned`;
     gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.5 7000 wg0");
     await untilHeard(network, 7001, "five");
+    await gateway.inForce(7001);
 
     gateway.setForwards(
       "7000 10.0.0.5 7000 wg0",
@@ -65,6 +67,7 @@ for (const shell of ["busybox", "dash"] as const) {
       "7002 10.0.0.6 7000 wg0",
     );
     await untilHeard(network, 7002, "six");
+    await gateway.inForce(7002);
     await sleep(1_500);
     run(
       network.client,
@@ -75,6 +78,15 @@ for (const shell of ["busybox", "dash"] as const) {
     t.strictSame(readdirSync(`${gateway.directory}/tmp`), ["forwards"], "no file was made elsewhere");
     const listening = run(network.pod, "ss -tlnH | sed 's/.*:\\([0-9]*\\) .*/\\1/' | sort -u").trim().split("\n");
     t.strictSame(listening, ["7000", "7001", "7002"], "only the good lines listen");
+    if (forwarder === "kernel") {
+      const rules = run(network.pod, "iptables-save -t nat | grep -o 'dport.*DNAT.*'").trim().split("\n");
+      const leads = (port: string, target: string) => `dport ${port} -j DNAT --to-destination ${target}:7000`;
+      t.strictSame(
+        rules,
+        [leads("7000", "10.0.0.5"), leads("7001", "10.0.0.5"), leads("7002", "10.0.0.6")],
+        "and have rules",
+      );
+    }
     t.equal(talk(network, 7000).text, "five\n", "the first of two lines for one port wins");
     t.equal(talk(network, 7001).text, "five\n", "a line that became bad keeps what ran on its port");
     const log = await gateway.log();

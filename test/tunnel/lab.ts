@@ -1,5 +1,5 @@
 // One VPN server, one gateway with the documented Secret, everything started: what most tests begin with.
-import { startGateway, type Container, type Gateway } from "./gateway.ts";
+import { startGateway, type Container, type Forwarder, type Gateway } from "./gateway.ts";
 import { startNetwork, type Network } from "./network.ts";
 import type { ShellName } from "./shells.ts";
 import { startTarget } from "./traffic.ts";
@@ -9,6 +9,7 @@ export type Lab = { readonly network: Network; readonly vpn: Vpn; readonly gatew
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 type Options = {
   readonly shell?: ShellName;
+  readonly forwarder?: Forwarder;
   readonly env?: Record<string, string>;
   readonly secret?: Parameters<typeof documentedSecret>[1];
   readonly privateAddresses?: readonly string[];

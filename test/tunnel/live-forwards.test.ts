@@ -1,17 +1,18 @@
 // Forwards come and go while others carry traffic, and what carries traffic does not notice.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
+import { forwarders, variants } from "./gateway.ts";
 import { attempt, run, startOn, until, type Started } from "./hosts.ts";
 import { startLab } from "./lab.ts";
 import { podAddress } from "./network.ts";
 import { postgresBin, startPostgres } from "./postgres.ts";
-import { startTalk, startTarget, untilHeard, untilRefused } from "./traffic.ts";
+import { startSession, startTarget, untilHeard, untilRefused } from "./traffic.ts";
 
-for (const shell of ["busybox", "dash"] as const) {
+for (const { shell, forwarder } of variants) {
   void t.test(
-    `20 changes under load, ${shell === "dash" ? "woken by inotifyd" : "by polling"} (${shell})`,
+    `20 changes under load, ${shell === "dash" ? "woken by inotifyd" : "by polling"} (${shell}, ${forwarder})`,
     async (t) => {
-      const { network, vpn, gateway } = await startLab(t, { shell });
+      const { network, vpn, gateway } = await startLab(t, { shell, forwarder });
       await startPostgres(t, vpn.host, "10.0.0.5");
       const base = ["7000 10.0.0.5 7000 wg0", "5432 10.0.0.5 5432 wg0"];
       gateway.setForwards(...base);
@@ -21,6 +22,7 @@ for (const shell of ["busybox", "dash"] as const) {
         "PostgreSQL by the gateway",
         () => attempt(network.client, `${postgresBin()}/psql ${database} -c 'select 1'`).status === 0,
       );
+      await gateway.inForce(5432);
       run(network.client, `${postgresBin()}/pgbench -q -i ${database}`);
 
       const pgbench = (options: string): Started =>
@@ -62,25 +64,27 @@ for (const shell of ["busybox", "dash"] as const) {
   );
 }
 
-void t.test("only what changed is touched", async (t) => {
-  const { network, vpn, gateway } = await startLab(t, { privateAddresses: ["10.0.0.6"] });
-  await startTarget(vpn.host, "10.0.0.6", 7000, "six");
-  const listeners = (): string =>
-    run(network.pod, "ss -tlnpH | sed 's/.*:\\(7[0-9]*\\) .*pid=\\([0-9]*\\).*/\\1 \\2/' | sort");
-  gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.5 7000 wg0");
-  await untilHeard(network, 7001, "five");
-  const before = listeners();
-  const session = startTalk(network, 7001, { say: "still here", afterMs: 4_000, forMs: 6_000 });
-  await sleep(500);
+for (const forwarder of forwarders) {
+  void t.test(`only what changed is touched (${forwarder})`, async (t) => {
+    const { network, vpn, gateway } = await startLab(t, { forwarder, privateAddresses: ["10.0.0.6"] });
+    await startTarget(vpn.host, "10.0.0.6", 7000, "six");
+    const listeners = (): string =>
+      run(network.pod, "ss -tlnpH | sed 's/.*:\\(7[0-9]*\\) .*pid=\\([0-9]*\\).*/\\1 \\2/' | sort");
+    gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.5 7000 wg0");
+    await untilHeard(network, 7001, "five");
+    await gateway.inForce(7001);
+    const before = listeners();
+    const session = await startSession(network, 7001, { say: "still here", afterMs: 4_000, forMs: 6_000 });
 
-  gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.6 7000 wg0");
-  await untilHeard(network, 7001, "six");
-  t.equal(listeners().split("\n")[0], before.split("\n")[0], "the other listener is the same process");
-  gateway.setForwards("7000 10.0.0.5 7000 wg0");
-  await untilRefused(network, 7001);
-  t.equal((await session.heard).text, "five\nstill here", "a session outlives its forward");
+    gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.6 7000 wg0");
+    await untilHeard(network, 7001, "six");
+    t.equal(listeners().split("\n")[0], before.split("\n")[0], "the other listener is the same process");
+    gateway.setForwards("7000 10.0.0.5 7000 wg0");
+    await untilRefused(network, 7001);
+    t.equal((await session.heard).text, "five\nstill here", "a session outlives its forward");
 
-  const victim = listeners().split(" ")[1] ?? "";
-  run(network.pod, `kill -9 ${victim}`);
-  t.ok((await untilHeard(network, 7000, "five")) < 2_500, "a listener that was killed is started again");
-});
+    const victim = listeners().split(" ")[1] ?? "";
+    run(network.pod, `kill -9 ${victim}`);
+    t.ok((await untilHeard(network, 7000, "five")) < 2_500, "a listener that was killed is started again");
+  });
+}

@@ -1,16 +1,18 @@
 // Host names: resolved by the tunnel's DNS servers, through the tunnel; by the pod's resolver where it has none.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
+import { variants } from "./gateway.ts";
 import { run, until } from "./hosts.ts";
 import { startLab } from "./lab.ts";
 import { leaks, startDns } from "./network.ts";
 import { startTarget, talk, untilHeard } from "./traffic.ts";
 import { documentedSecret } from "./vpn.ts";
 
-for (const shell of ["busybox", "dash"] as const) {
-  void t.test(`names (${shell})`, async (t) => {
+for (const { shell, forwarder } of variants) {
+  void t.test(`names (${shell}, ${forwarder})`, async (t) => {
     const { network, vpn, gateway } = await startLab(t, {
       shell,
+      forwarder,
       secret: { dns: "10.0.0.53, corp.example.com" },
       privateAddresses: ["10.0.0.6", "10.0.0.53"],
       env: { RESOLVE_EVERY: "2" },

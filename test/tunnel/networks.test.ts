@@ -1,5 +1,6 @@
 // AllowedIPs of every kind while the pod, the clients and the cluster's DNS are inside of them.
 import t from "tap";
+import { forwarders } from "./gateway.ts";
 import { run, until } from "./hosts.ts";
 import { startLab } from "./lab.ts";
 import { leaks, podAddress6 } from "./network.ts";
@@ -15,15 +16,21 @@ const kinds = {
   },
 } as const;
 
-for (const [kind, secret] of Object.entries(kinds)) {
-  void t.test(kind, async (t) => {
-    const { network, vpn, gateway } = await startLab(t, { secret, privateAddresses: ["fd00:a::5"] });
+const each = forwarders.flatMap((forwarder) =>
+  Object.entries(kinds).map(([kind, secret]) => ({ forwarder, kind, secret })),
+);
+for (const { forwarder, kind, secret } of each) {
+  void t.test(`${kind} (${forwarder})`, async (t) => {
+    const { network, vpn, gateway } = await startLab(t, { forwarder, secret, privateAddresses: ["fd00:a::5"] });
     await startTarget(vpn.host, "fd00:a::5", 7000, "five6");
     const routes = run(network.pod, "ip route show table main; ip -6 route show table main | grep -v wg0");
     gateway.setForwards("7000 10.0.0.5 7000 wg0", "7006 fd00:a::5 7000 wg0");
     if (secret.address.includes("10.13")) await untilHeard(network, 7000, "five");
     if (secret.address.includes("fd13")) await untilHeard(network, 7006, "five6");
     const port = secret.address.includes("fd13") ? 7006 : 7000;
+    await gateway.inForce(port);
+    if (port === 7006) t.equal(talk(network, 7006, { host: podAddress6 }).text, "five6\n");
+    else t.equal(talk(network, 7000).text, "five\n");
     await until("a client that comes by IPv6 is answered too", () =>
       talk(network, port, { host: podAddress6 }).text.includes("five"),
     );
@@ -56,10 +63,13 @@ for (const reversePathFilter of [0, 1]) {
   });
 }
 
-void t.test("who is at the tunnel's other end does not reach the listeners", async (t) => {
-  const { network, vpn, gateway } = await startLab(t);
-  await untilHeard(network, 7000, "five");
-  const connect = "socat -u OPEN:/dev/null TCP4:10.13.13.2:7000,connect-timeout=1 2>&1 && echo connected || true";
-  t.notMatch(run(vpn.host, connect), "connected");
-  t.ok(gateway.probe("live", "tunnel").ok);
-});
+for (const forwarder of forwarders) {
+  void t.test(`who is at the tunnel's other end does not reach the listeners (${forwarder})`, async (t) => {
+    const { network, vpn, gateway } = await startLab(t, { forwarder });
+    await untilHeard(network, 7000, "five");
+    await gateway.inForce(7000);
+    const connect = "socat -u OPEN:/dev/null TCP4:10.13.13.2:7000,connect-timeout=1 2>&1 && echo connected || true";
+    t.notMatch(run(vpn.host, connect), "connected");
+    t.ok(gateway.probe("live", "tunnel").ok);
+  });
+}

@@ -1,4 +1,5 @@
-// A client for the tests: `node talk.ts JSON`. Opens connections, says what came back and when each one ended.
+// A client for the tests: `node talk.ts JSON`. Opens connections and says in its last line what came back and when each
+// one ended; in the lines before, that one of them has its first answer.
 import { connect } from "node:net";
 
 export type Talk = {
@@ -11,6 +12,8 @@ export type Talk = {
   readonly forMs?: number; // how long to wait before we hang up
 };
 export type Heard = { text: string; error?: string; connectedMs?: number; firstByteMs?: number; endedMs?: number };
+
+export const ANSWERED = "answered";
 
 const hear = async ({ host, port, halfClose = false, say, afterMs = 0, forMs = 500 }: Talk): Promise<Heard> => {
   const begun = performance.now();
@@ -25,10 +28,14 @@ const hear = async ({ host, port, halfClose = false, say, afterMs = 0, forMs = 5
       if (halfClose) socket.end();
     });
     socket.setEncoding("utf8").on("data", (text: string) => {
+      if (heard.firstByteMs === undefined) console.log(ANSWERED);
       heard.firstByteMs ??= elapsed();
       heard.text += text;
     });
-    socket.on("error", (error: NodeJS.ErrnoException) => (heard.error = error.code ?? error.message));
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      heard.error = error.code ?? error.message;
+      heard.endedMs ??= elapsed();
+    });
     socket.on("end", () => {
       heard.endedMs = elapsed();
       socket.end();

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { attempt, run, startOn, until, type Host, type Started } from "./hosts.ts";
 import { podAddress, type Network } from "./network.ts";
-import type { Heard, Talk } from "./talk.ts";
+import { ANSWERED, type Heard, type Talk } from "./talk.ts";
 
 const script = (name: string): string[] => [process.execPath, "--no-warnings", join(import.meta.dirname, name)];
 
@@ -12,23 +12,30 @@ export const startTarget = async (host: Host, address: string, port: number, nam
   return target;
 };
 
+const readHeard = (output: string): Heard[] => JSON.parse(output.trim().split("\n").at(-1) ?? "[]") as Heard[];
+
 export const talkAll = (network: Network, port: number, options: Partial<Talk> = {}): Heard[] => {
   const talk: Talk = { host: podAddress, port, ...options };
-  return JSON.parse(run(network.client, [...script("talk.ts"), `'${JSON.stringify(talk)}'`].join(" "))) as Heard[];
+  return readHeard(run(network.client, [...script("talk.ts"), `'${JSON.stringify(talk)}'`].join(" ")));
 };
 
 export const talk = (network: Network, port: number, options: Partial<Talk> = {}): Heard =>
   talkAll(network, port, options)[0] ?? { text: "" };
 
+type Talking = { readonly output: () => string; readonly heard: Promise<Heard> };
+
 // Talks while the test goes on.
-export const startTalk = (
-  network: Network,
-  port: number,
-  options: Partial<Talk> = {},
-): { readonly heard: Promise<Heard> } => {
+export const startTalk = (network: Network, port: number, options: Partial<Talk> = {}): Talking => {
   const talk: Talk = { host: podAddress, port, ...options };
-  const process = startOn(network.client, [...script("talk.ts"), JSON.stringify(talk)]);
-  return { heard: process.ended.then(() => (JSON.parse(process.output()) as [Heard])[0]) };
+  const { ended, output } = startOn(network.client, [...script("talk.ts"), JSON.stringify(talk)]);
+  return { output, heard: ended.then(() => readHeard(output())[0] ?? { text: "" }) };
+};
+
+// The same, once the target has answered.
+export const startSession = async (...talk: Parameters<typeof startTalk>): Promise<Talking> => {
+  const talking = startTalk(...talk);
+  await until("a session", () => talking.output().includes(ANSWERED));
+  return talking;
 };
 
 // Waits until the forward on this port greets with NAME; resolves to the milliseconds it took.

@@ -20,6 +20,16 @@ export const keyPair = (): KeyPair => {
   const { d = "", x = "" } = privateKey.export({ format: "jwk" });
   return { privateKey: base64(d), publicKey: base64(x) };
 };
+// An interface wg0. (Not to be asked for by `wg` before it listens: `wg` takes its socket for a stale one and deletes it.)
+export const startWireguard = async (host: Host): Promise<Started> => {
+  const process = startOn(host, ["wireguard-go", "-f", "wg0"]);
+  await until(
+    () => `wg0 on ${host.name}: ${process.output()}`,
+    () => run(host, "ss -xlH").includes("/wireguard/wg0.sock"),
+  );
+  return process;
+};
+
 const base64 = (url: string): string => Buffer.from(url, "base64url").toString("base64");
 
 export const startVpn = async (
@@ -40,12 +50,7 @@ export const startVpn = async (
     run(host, "cat >/run/wg0.conf && wg syncconf wg0 /run/wg0.conf", { input: config });
   };
   const start = async (): Promise<void> => {
-    const process = startOn(host, ["wireguard-go", "-f", "wg0"]);
-    server = process;
-    await until(
-      () => `server's interface ${process.output()}`,
-      () => run(host, "wg show interfaces").includes("wg0"),
-    );
+    server = await startWireguard(host);
     configure();
     run(
       host,
