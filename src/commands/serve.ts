@@ -2,10 +2,11 @@ import closeWithGrace from "close-with-grace";
 import { type Logger, pino } from "pino";
 import type { Cluster } from "../cluster/cluster.ts";
 import { loadScripts } from "../cluster/scripts.ts";
+import { version } from "../files.ts";
 import { run, type Running, type RunOptions } from "../server/run.ts";
 import { readTls, type Tls } from "../server/tls.ts";
 import { type Contents, readFiles, type UnreadableFile, type Watch, watchFiles } from "../server/watch.ts";
-import { type ClusterName, openCluster, parseConfig, UsageError, version } from "./options.ts";
+import { type ClusterName, openCluster, parseConfig, UsageError } from "./options.ts";
 
 export type ServeOptions = {
   readonly config: string;
@@ -33,10 +34,10 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   const config = parseConfig(configText, options.config);
   const tls = tlsPaths.length > 0 ? parseTls(tlsTexts, tlsPaths) : undefined;
   const cluster = await open(options.cluster);
-  const basics = { cluster, config, scripts: loadScripts(), version: version(), log };
+  const basics = { cluster, config, scripts: loadScripts(), version, log };
   const server = await start({ ...options, ...basics, ...(tls && { tls }) });
   const { url, metricsUrl } = server;
-  log.info({ url, metrics: metricsUrl, mode: config.mode, version: version(), ...expires(tls) }, "serving");
+  log.info({ url, metrics: metricsUrl, mode: config.mode, version, ...expires(tls) }, "serving");
 
   const { watch } = reloader(server, log, options.reloadSeconds * 1000);
   const watches = [
