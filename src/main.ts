@@ -5,7 +5,8 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import type { AuditOptions } from "./commands/audit.ts";
 import type { InjectOptions } from "./commands/inject.ts";
 import type { ServeOptions } from "./commands/serve.ts";
-import { CLUSTERS, UsageError, version } from "./commands/options.ts";
+import { version } from "./files.ts";
+import { CLUSTERS, UsageError } from "./commands/options.ts";
 
 const number =
   (least: number, most: number) =>
@@ -86,7 +87,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 // Subcommands inherit what is set before they are made: their mistakes too must end here.
 const program = new Command("flowgen-gateway")
   .description("Gives annotated flowgen pods a shared WireGuard gateway to their private targets.")
-  .version(version())
+  .version(version)
   .exitOverride();
 
 program

@@ -7,12 +7,13 @@ import { createMemoryCluster, type MemoryCluster } from "../cluster/memory.ts";
 import { loadScripts } from "../cluster/scripts.ts";
 import type { PatchOperation } from "../core/patch.ts";
 import type { Pod } from "../core/pod.ts";
+import { examples, version } from "../files.ts";
 import { makeServingCertificate } from "../server/certificate.ts";
 import { run } from "../server/run.ts";
 import { readTls } from "../server/tls.ts";
 import { type Answer, answerLines, forwardLines, forwardRows } from "./demo-print.ts";
 import type { Output } from "./inject.ts";
-import { parseConfig, UsageError, version } from "./options.ts";
+import { parseConfig, UsageError } from "./options.ts";
 import { readStream, type Workload } from "./stream.ts";
 
 type Verdict = "patched" | "denied" | "untouched";
@@ -66,19 +67,16 @@ const OBJECTS = [
  * send for the workloads in the folder `examples`. Returns the exit code: 0 only if every answer, the gateway's objects and its
  * table are as they should be.
  */
-export const demo = async (
-  { out }: Output,
-  examples: URL = new URL("../../examples/", import.meta.url),
-): Promise<0 | 1> => {
+export const demo = async ({ out }: Output, folder: URL = examples): Promise<0 | 1> => {
   const started = performance.now();
-  const { config, workloads } = readExamples(examples);
+  const { config, workloads } = readExamples(folder);
   const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
   const cluster = createMemoryCluster();
   const server = await run({
     cluster,
     config,
     scripts: loadScripts(),
-    version: version(),
+    version,
     log: pino({ level: "silent" }),
     host: "127.0.0.1",
     port: 0,

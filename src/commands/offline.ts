@@ -5,7 +5,7 @@ import { createProvisioner } from "../cluster/provision.ts";
 import { loadScripts } from "../cluster/scripts.ts";
 import type { Admission } from "../core/admission.ts";
 import type { Config } from "../core/config.ts";
-import { version } from "./options.ts";
+import { version } from "../files.ts";
 import type { Stream, Workload } from "./stream.ts";
 
 export type Offline = {
@@ -26,7 +26,7 @@ export const admitOffline = async ({ workloads, find }: Stream, config: Config):
   const results = [];
   for (const workload of workloads) {
     const { pod, namespace } = workload;
-    const admission = await admit({ pod, namespace, dryRun: false, signal }, { config, provision, version: version() });
+    const admission = await admit({ pod, namespace, dryRun: false, signal }, { config, provision, version });
     results.push({ workload, admission });
   }
   return { results, manifests: [...applied.values()] };

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import type { Cluster } from "../cluster/cluster.ts";
@@ -52,7 +51,3 @@ export const openCluster = async (name: ClusterName): Promise<Cluster> => {
   if (name === "memory") return (await import("../cluster/memory.ts")).createMemoryCluster();
   return (await import("../cluster/kubernetes.ts")).connect(name);
 };
-
-/** The program's version, from package.json. */
-export const version = (): string =>
-  (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;

@@ -5,12 +5,13 @@ import { clusterStore } from "../cluster/certificate-store.ts";
 import { createKeeper } from "../cluster/certificates.ts";
 import { counted } from "../cluster/counted.ts";
 import { loadScripts } from "../cluster/scripts.ts";
+import { version } from "../files.ts";
 import { type Rotation, startRotation } from "../server/rotation.ts";
 import { run, type Running, type RunOptions } from "../server/run.ts";
 import { readTls, type Tls } from "../server/tls.ts";
 import { type Contents, readFiles, type UnreadableFile, watchFiles } from "../server/watch.ts";
 import { lazyIssuer } from "./issuer.ts";
-import { type ClusterName, openCluster, parseConfig, UsageError, version } from "./options.ts";
+import { type ClusterName, openCluster, parseConfig, UsageError } from "./options.ts";
 import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.ts";
 
 export type ServeOptions = ServeTlsOptions & {
@@ -44,13 +45,13 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   const tls = source.kind === "secret" ? "later" : files;
   const server = await start({
     ...options,
-    ...{ cluster, config, scripts: loadScripts(), version: version(), log },
+    ...{ cluster, config, scripts: loadScripts(), version, log },
     ...(tls && { tls }),
     waitsFor: () => rotation?.waitsFor(),
   });
   if (source.kind === "secret") rotation = rotate(source, { cluster, server, log, options });
   const { url, metricsUrl } = server;
-  log.info({ url, metrics: metricsUrl, mode: config.mode, version: version(), ...expires(files) }, "serving");
+  log.info({ url, metrics: metricsUrl, mode: config.mode, version, ...expires(files) }, "serving");
 
   const { watch } = reloader(server, log, options.reloadSeconds * 1000);
   const watches: { readonly stop: () => void }[] = [

@@ -1,0 +1,120 @@
+/** What ships is what was tested: the bundle, with nothing beside it but what a build puts there. */
+import { execFile, spawn } from "node:child_process";
+import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { join } from "node:path";
+import t from "tap";
+import { version } from "../src/files.ts";
+import { readDockerfile, type Step } from "./image/dockerfile.ts";
+import { review, root } from "./server/client.ts";
+
+const node = (cwd: string, ...args: readonly string[]) =>
+  promisify(execFile)(process.execPath, args, { cwd, env: { PATH: process.env["PATH"] } });
+const contents = (folder: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name))
+      .map((path) => [path.slice(folder.length), readFileSync(path, "utf8")]),
+  );
+
+t.test("the bundle, in a folder without node_modules", async (t) => {
+  const folder = t.testdir({ empty: {} });
+  const [dist, empty] = [join(folder, "dist"), join(folder, "empty")];
+  const main = join(dist, "main.js");
+  await node(root, join(root, "build.ts"), dist);
+  cpSync(join(root, "examples"), join(folder, "examples"), { recursive: true });
+
+  t.test("two builds are the same bytes, wherever they are made", async (t) => {
+    await node(empty, join(root, "build.ts"), join(folder, "again"));
+    t.strictSame(contents(join(folder, "again")), contents(dist));
+  });
+  t.test("holds the gateway's scripts and every licence of what is bundled", async (t) => {
+    t.strictSame(contents(join(dist, "gateway")), contents(join(root, "src/gateway")));
+    const licences = readFileSync(join(dist, "third-party-licences.txt"), "utf8");
+    t.match(licences, /fastify [\d.]+ \(MIT\)\n\n[^-]*Copyright/);
+    t.match(licences, /@kubernetes\/client-node [\d.]+ \(Apache-2.0\)/);
+  });
+  t.test("demo, version", async (t) => {
+    t.match((await node(empty, main, "demo")).stdout, "All as it should be");
+    t.equal((await node(empty, main, "--version")).stdout, `${version}\n`);
+  });
+  t.test("inject", async (t) => {
+    const config = ["--config", join(root, "examples/webhook-config.yaml")];
+    const manifests = t.testdir({
+      "pod.yaml": `kind: Pod\nmetadata: {name: a, namespace: team-a, labels: {app.kubernetes.io/name: flowgen}, annotations: {flowgen.io/private-targets: "db=10.0.0.5:1433"}}\nspec: {containers: [{name: a}]}\n`,
+    });
+    const { stdout } = await node(empty, main, "inject", "-f", join(manifests, "pod.yaml"), ...config);
+    t.match(stdout, /DB_HOST[^]*kind: Deployment/);
+    t.match(stdout, readFileSync(join(root, "src/gateway/probe.sh"), "utf8").split("\n")[1] ?? "none");
+  });
+  t.test("serve", async (t) => {
+    const ports = ["--host", "127.0.0.1", "--port", "0", "--metrics-port", "0", "--drain-seconds", "0"];
+    const config = ["--cluster", "memory", "--plain-http", "--config", join(root, "examples/webhook-config.yaml")];
+    const program = spawn(process.execPath, [main, "serve", ...config, ...ports], { cwd: empty });
+    const exited = new Promise((resolve) => program.once("exit", resolve));
+    t.teardown(() => program.kill("SIGKILL"));
+    for await (const line of createInterface(program.stdout)) {
+      const { msg, url } = JSON.parse(line) as { msg: string; url: string };
+      if (msg !== "serving") continue;
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(`${url}/mutate?timeout=10s`, { method: "POST", headers, body: review });
+      t.match(await answer.json(), { response: { allowed: true, patchType: "JSONPatch" } });
+      program.kill("SIGTERM");
+    }
+    t.equal(await exited, 0);
+  });
+});
+
+t.test("the Dockerfile copies what is there and what .dockerignore lets through", async (t) => {
+  const stages = readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8"));
+  const allowed = readFileSync(join(root, ".dockerignore"), "utf8")
+    .split("\n")
+    .filter((line) => line.startsWith("!"))
+    .map((line) => line.slice(1));
+  const steps: readonly Step[] = stages.flatMap((stage) => stage.steps);
+  const sources = steps.flatMap((step) => (step.kind === "COPY" && step.from === undefined ? step.sources : []));
+  t.ok(sources.length > 0);
+  for (const source of sources) {
+    t.ok(existsSync(join(root, source)), source);
+    t.ok(allowed.includes(source), `${source} is let through`);
+  }
+});
+
+t.test("the image: no root, no shell, the version of Node that the project is tested with", async (t) => {
+  const text = readFileSync(join(root, "Dockerfile"), "utf8");
+  const image = readDockerfile(text).at(-1);
+  t.match(image?.base, /distroless/);
+  t.strictSame(
+    image?.steps.filter(({ kind }) => kind === "RUN"),
+    [],
+  );
+  t.strictSame(
+    image?.steps.filter(({ kind }) => kind === "USER"),
+    [{ kind: "USER", value: "65532:65532" }],
+  );
+  const { devDependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    devDependencies: { node: string };
+  };
+  t.match(text, `node:${devDependencies.node}-bookworm-slim`);
+});
+
+t.test("the interpreter refuses what it does not know", async (t) => {
+  const refused = [
+    "RUN echo $HOME",
+    "ADD a b",
+    "COPY --chown=1 a b",
+    "ENTRYPOINT echo",
+    "RUN --mount=type=cache x",
+    "FROM a AS b c",
+    "SHELL x",
+    'ENV A="b c"',
+  ];
+  for (const line of refused)
+    t.throws(() => readDockerfile(`FROM x\n${line}\n`), { message: new RegExp("not understood here") }, line);
+  t.throws(() => readDockerfile("FROM ${NONE}\n"), /not understood/);
+  t.strictSame(readDockerfile("# c\nARG A=b\nFROM ${A} AS x\nRUN a \\\n  && b\n"), [
+    { base: "b", name: "x", steps: [{ kind: "RUN", command: "a  && b" }] },
+  ]);
+});

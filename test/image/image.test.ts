@@ -1,0 +1,61 @@
+/** The image that the Dockerfile makes, run as a cluster would: its own user, a read-only root, nothing of this machine. */
+import { execFileSync } from "node:child_process";
+import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { readDockerfile } from "./dockerfile.ts";
+
+const repo = new URL("../../", import.meta.url).pathname;
+const folder = t.testdir();
+const rootfs = join(folder, "rootfs");
+execFileSync(process.execPath, [join(repo, "test/image/main.ts"), rootfs], { stdio: "inherit" });
+chmodSync(folder, 0o755);
+
+const steps = readDockerfile(readFileSync(join(repo, "Dockerfile"), "utf8")).at(-1)?.steps ?? [];
+const entrypoint = steps.flatMap((step) => (step.kind === "ENTRYPOINT" ? step.args : []));
+const env = Object.assign({}, ...steps.flatMap((step) => (step.kind === "ENV" ? [step.values] : []))) as Record<
+  string,
+  string
+>;
+
+/** Runs the image's entry point on a root file system that nobody can write to. */
+const run = (args: readonly string[], more: Readonly<Record<string, string>> = {}): string => {
+  const script =
+    'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec chroot --userspec=65532:65532 --groups= "$0" "$@"';
+  const apart = ["--mount", "--propagation", "private", "sh", "-eu", "-c", script, rootfs];
+  return execFileSync("unshare", [...apart, ...entrypoint, ...args], {
+    env: { PATH: process.env["PATH"] ?? "", ...env, ...more },
+    encoding: "utf8",
+  });
+};
+
+t.test("the whole story, from the image", async (t) => {
+  t.match(run(["demo"]), "All as it should be");
+});
+
+t.test(
+  "the compile cache was filled for this very Node, folder and user: nothing that serves is compiled again",
+  async (t) => {
+    const told = run(["demo"], { NODE_DEBUG_NATIVE: "COMPILE_CACHE" });
+    const lines = told.split("\n").filter((line) => /chunk-|main\.js/.test(line));
+    const accepted = lines.filter((line) => /cache for .*was accepted/.test(line));
+    t.ok(accepted.length > 3, `${accepted.length} accepted`);
+    t.strictSame(
+      lines.filter((line) => /was rejected/.test(line)),
+      [],
+    );
+  },
+);
+
+t.test("no shell, no package manager, no source, no key", async (t) => {
+  const files = readdirSync(rootfs, { recursive: true, encoding: "utf8" });
+  const programs = files.filter(
+    (file) => /(^|\/)s?bin\//.test(file) && statSync(join(rootfs, file), { throwIfNoEntry: false })?.isFile(),
+  );
+  const named = programs.filter((file) => /\/(sh|bash|dash|npm|npx|apt|dpkg|perl|python[\d.]*)$/.test(file));
+  t.strictSame(named, []);
+  t.strictSame(
+    files.filter((file) => /^app\/(src|node_modules)|\.(key|ts)$/.test(file)),
+    [],
+  );
+});
