@@ -4,6 +4,14 @@ import type { Api } from "./api.ts";
 
 export const TARGETS = "flowgen.io/private-targets";
 
+export const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
+/** The documented gateway, with one tunnel to 10.0.0.0/8. */
+export const gateway = (extra: object = {}) => ({
+  name: "flowgen-wireguard-gateway",
+  namespace: "flowgen-gateway",
+  tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"], ...extra }],
+});
+
 export const flowgenPod = (annotations: Readonly<Record<string, string>>, namespace = "team-a") => ({
   apiVersion: "v1",
   kind: "Pod",

@@ -1,18 +1,13 @@
 // The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
 import t from "tap";
 import { eventually } from "../cluster/scene.ts";
-import { flowgenPod, hostIn, streamAdmissions, TARGETS } from "./admissions.ts";
+import { flowgenPod, gateway, HOST, hostIn, streamAdmissions, TARGETS } from "./admissions.ts";
 import { startCluster } from "./cluster.ts";
 import { CHART, RELEASE } from "./helm.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);
 const { api, helm, kubectl, kubelet } = cluster;
-const gateway = (extra: object = {}) => ({
-  name: "flowgen-wireguard-gateway",
-  namespace: "flowgen-gateway",
-  tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"], ...extra }],
-});
 const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
 const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
 const create = () => api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
@@ -69,7 +64,7 @@ t.test("pods that come before anybody answers, or before the CA is in, wait and 
     const found = await podsOf("early");
     return found.length === 2 ? found : undefined;
   });
-  t.strictSame(pods.map(hostIn), Array(2).fill("flowgen-wireguard-gateway.flowgen-gateway.svc"));
+  t.strictSame(pods.map(hostIn), Array(2).fill(HOST));
   await helm(["uninstall", RELEASE, "--wait"]);
 });
 
@@ -78,7 +73,7 @@ t.test("helm install ends when the webhook works", async (t) => {
   t.match(said, /STATUS: deployed/);
   const { status, body } = await create();
   t.equal(status, 201, String(body["message"]));
-  t.equal(hostIn(body), "flowgen-wireguard-gateway.flowgen-gateway.svc");
+  t.equal(hostIn(body), HOST);
   t.equal(cluster.service.endpoints().length, 2, "both replicas serve");
 });
 
@@ -146,5 +141,5 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
 
 t.test("and it can be installed again", async (t) => {
   await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
-  t.equal(hostIn((await create()).body), "flowgen-wireguard-gateway.flowgen-gateway.svc");
+  t.equal(hostIn((await create()).body), HOST);
 });

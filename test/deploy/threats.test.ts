@@ -1,0 +1,297 @@
+// What the installation promises to those who do not trust the pods, the webhook's token, or whoever can edit the objects that it reads. Further
+// down the way: test/tunnel/hostile-lines.test.ts (lines of a table and of a tunnel's Secret that hold commands), test/core/host.test.ts,
+// test/core/annotation.test.ts and test/core/forwards.test.ts (what is never a host, a target or a table).
+import t from "tap";
+import { eventually } from "../cluster/scene.ts";
+import { type Answer, connectTo } from "./api.ts";
+import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "./admissions.ts";
+import { startCluster } from "./cluster.ts";
+import { CHART, RELEASE } from "./helm.ts";
+
+const cluster = await startCluster();
+t.teardown(cluster.stop);
+const { api, helm, kubectl } = cluster;
+const values = {
+  config: { gateways: [gateway({ namespaces: ["team-a"] })] },
+  webhook: { url: cluster.webhookUrl },
+};
+for (const namespace of ["team-a", "team-b", RELEASE]) await kubectl(["create", "namespace", namespace]);
+await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+
+const MERGE = "application/merge-patch+json";
+const APPLY = "application/apply-patch+yaml";
+type Body = ReturnType<typeof flowgenPod>;
+const create = (pod: Body): Promise<Answer> =>
+  api.ask("POST", `/api/v1/namespaces/${pod.metadata.namespace}/pods`, pod);
+const asking = (targets: string, more: Readonly<Record<string, string>> = {}, namespace = "team-a"): Body =>
+  flowgenPod({ [TARGETS]: targets, ...more }, namespace);
+const labelled = (pod: Body, labels: Readonly<Record<string, string>>): Body => ({
+  ...pod,
+  metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, ...labels } },
+});
+const path = (kind: string): string => `/api/v1/namespaces/flowgen-gateway/${kind}`;
+const table = "flowgen-wireguard-gateway-forwards";
+const forwards = async (): Promise<string> =>
+  (await api.read<{ data: Record<string, string> }>(path(`configmaps/${table}`)))?.data["forwards"] ?? "";
+
+t.equal(hostIn((await create(asking("mssql=10.0.0.5:1433"))).body), HOST);
+
+t.test("a pod gets no forward that the config does not grant", async (t) => {
+  const before = await forwards();
+  const refused: readonly (readonly [what: string, pod: Body, reason: RegExp])[] = [
+    ["outside allowedTargets", asking("x=192.168.0.1:1433"), /target-not-allowed/],
+    ["a name, where only addresses are allowed", asking("x=db.corp.example.com:1433"), /target-not-allowed/],
+    ["cloud metadata", asking("x=169.254.169.254:80"), /target-forbidden/],
+    ["loopback", asking("x=127.0.0.1:10250"), /target-forbidden/],
+    ["the cluster's own", asking("x=kubernetes.default.svc:443"), /target-forbidden/],
+    ["another namespace's tunnel", asking("x=10.0.0.5:1433", {}, "team-b"), /tunnel-namespace/],
+    ["a gateway that is none", asking("x=10.0.0.5:1433", { "flowgen.io/gateway": "mine" }), /gateway-unknown/],
+  ];
+  for (const [what, pod, reason] of refused) {
+    const { status, body } = await create(pod);
+    t.ok(status >= 400 && status < 500, what);
+    t.match(body["message"], reason, what);
+  }
+  t.equal(await forwards(), before, "and the table has none of them");
+  const policy = await api.read<{ spec: { ingress: object[] } }>(
+    "/apis/networking.k8s.io/v1/namespaces/flowgen-gateway/networkpolicies/flowgen-wireguard-gateway",
+  );
+  t.match(policy?.spec.ingress, [
+    {
+      from: [
+        {
+          namespaceSelector: { matchExpressions: [{ values: ["team-a"] }] },
+          podSelector: { matchLabels: { "target.flowgen.io/mssql": "true" } },
+        },
+      ],
+    },
+  ]);
+  t.equal(policy?.spec.ingress.length, 1);
+});
+
+t.test("nobody forges a label or a status", async (t) => {
+  const label = { "target.flowgen.io/warehouse": "true" };
+  const atCreation: Readonly<Record<string, Body>> = {
+    "a label, without targets": labelled(flowgenPod({}), label),
+    "a status, without targets": flowgenPod({ "flowgen.io/gateway-status": "{}" }),
+    "a label, in audit mode": labelled(asking("mssql=10.0.0.5:1433", { "flowgen.io/mode": "audit" }), label),
+    "a label, disabled": labelled(asking("mssql=10.0.0.5:1433", { "flowgen.io/mode": "disabled" }), label),
+    "where the webhook is not asked": labelled(flowgenPod({}, "flowgen-gateway"), label),
+  };
+  for (const [what, pod] of Object.entries(atCreation)) {
+    const { status } = await create(pod);
+    t.ok(status === 403 || status === 422, `${what}: ${status}`);
+  }
+  const { body } = await create(labelled(asking("mssql=10.0.0.5:1433"), label));
+  t.notMatch(
+    Object.keys((body["metadata"] as Body["metadata"]).labels),
+    "target.flowgen.io/warehouse",
+    "a label beside targets goes",
+  );
+
+  const plain = (await create(flowgenPod({}))).body["metadata"] as { name: string };
+  const pod = `/api/v1/namespaces/team-a/pods/${plain.name}`;
+  const marks = [
+    { labels: label },
+    { labels: { "flowgen.io/gateway": "x" } },
+    { annotations: { "flowgen.io/gateway-status": "{}" } },
+  ];
+  for (const metadata of marks) {
+    for (const subresource of ["", "/status"]) {
+      t.match(
+        await api.ask("PATCH", `${pod}${subresource}`, { metadata }, MERGE),
+        { status: 422 },
+        `update of pods${subresource}`,
+      );
+    }
+    const binding = {
+      apiVersion: "v1",
+      kind: "Binding",
+      metadata: { name: plain.name, ...metadata },
+      target: { kind: "Node", name: "played" },
+    };
+    t.notMatch(await api.ask("POST", `${pod}/binding`, binding), { status: 201 }, "a binding");
+    const ephemeral = { metadata, spec: { ephemeralContainers: [{ name: "debug", image: "x" }] } };
+    await api.ask("PATCH", `${pod}/ephemeralcontainers`, ephemeral, "application/strategic-merge-patch+json");
+    await api.ask("PATCH", `${pod}/resize`, { metadata }, "application/strategic-merge-patch+json");
+  }
+  const after = JSON.stringify(
+    (await api.read<{ metadata: object }>(pod))?.metadata ?? {},
+    (key: string, value: unknown) => (key === "managedFields" ? undefined : value),
+  );
+  t.notMatch(after, /target\.flowgen\.io|flowgen\.io\/gateway/, "after all of it the pod has no mark");
+});
+
+t.test(
+  "the webhook's token reads no Secret but its certificate's, and writes nothing but gateways' objects",
+  async (t) => {
+    await kubectl([
+      "create",
+      "secret",
+      "generic",
+      "wireguard-client-a",
+      "--from-literal=wg0.conf=x",
+      "--namespace=flowgen-gateway",
+    ]);
+    await kubectl(["create", "secret", "generic", "theirs", "--from-literal=a=b", `--namespace=${RELEASE}`]);
+    await kubectl(["create", "configmap", "theirs", "--from-literal=a=b", "--namespace=flowgen-gateway"]);
+    await kubectl(["create", "deployment", "theirs", "--image=x", "--namespace=flowgen-gateway"]);
+    const thief = connectTo(
+      cluster.controlPlane,
+      (await kubectl(["create", "token", RELEASE, `--namespace=${RELEASE}`])).trim(),
+    );
+    t.teardown(thief.close);
+    const status = async (method: string, url: string, body?: object, type?: string): Promise<number> =>
+      (await thief.ask(method, url, body, type)).status;
+    const own = `/api/v1/namespaces/${RELEASE}`;
+
+    t.equal(await status("GET", `${own}/secrets/${RELEASE}-tls`), 200, "its certificate's Secret");
+    for (const url of [
+      `${own}/secrets/theirs`,
+      `${own}/secrets`,
+      "/api/v1/secrets",
+      path("secrets"),
+      path("secrets/wireguard-client-a"),
+      "/api/v1/namespaces/kube-system/secrets",
+    ])
+      t.equal(await status("GET", url), 403, url);
+
+    const pods = await eventually(async () => {
+      const found = await api.list(path("pods"));
+      return found.length >= 2 ? found : undefined;
+    });
+    const named = (own: boolean): string =>
+      pods.find(({ metadata }) => (metadata.labels?.["app.kubernetes.io/component"] === "wireguard-gateway") === own)
+        ?.metadata.name ?? "";
+    const gatewayPod = path(`pods/${named(true)}`);
+    t.equal(
+      await status("PATCH", gatewayPod, { metadata: { annotations: { touched: "now" } } }, MERGE),
+      200,
+      "a gateway's pod is touched",
+    );
+
+    const configMap = (name: string) => ({
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name, labels: { "app.kubernetes.io/managed-by": RELEASE } },
+    });
+    const writes: readonly (readonly [what: string, method: string, url: string, body?: object, type?: string])[] = [
+      ["another's ConfigMap", "PATCH", path("configmaps/theirs"), { data: { a: "c" } }, MERGE],
+      ["a new ConfigMap", "POST", path("configmaps"), configMap("new")],
+      ["a new ConfigMap, by apply", "PATCH", `${path("configmaps/new")}?fieldManager=x`, configMap("new"), APPLY],
+      [
+        "another's Deployment",
+        "PATCH",
+        "/apis/apps/v1/namespaces/flowgen-gateway/deployments/theirs",
+        { spec: { replicas: 0 } },
+        MERGE,
+      ],
+      ["a Deployment elsewhere", "POST", "/apis/apps/v1/namespaces/team-a/deployments", {}],
+      ["a pod", "POST", path("pods"), flowgenPod({}, "flowgen-gateway")],
+      ["a gateway's object deleted", "DELETE", path(`configmaps/${table}`)],
+      ["all of them deleted", "DELETE", path("configmaps")],
+      ["its own config", "PATCH", `${own}/configmaps/${RELEASE}-config`, { data: { "config.yaml": "" } }, MERGE],
+      ["a role", "POST", "/apis/rbac.authorization.k8s.io/v1/namespaces/flowgen-gateway/rolebindings", {}],
+      ["another's registration", "POST", "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations", {}],
+      [
+        "a policy",
+        "DELETE",
+        `/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/${RELEASE}-own-objects`,
+      ],
+    ];
+    for (const [what, method, url, body, type] of writes) t.equal(await status(method, url, body, type), 403, what);
+
+    // What RBAC cannot say, a policy does.
+    t.equal(
+      await status(
+        "PATCH",
+        path(`configmaps/${table}`),
+        { metadata: { labels: { "app.kubernetes.io/managed-by": "x" } } },
+        MERGE,
+      ),
+      422,
+    );
+    t.equal(
+      await status("PATCH", gatewayPod, { metadata: { labels: { a: "b" } } }, MERGE),
+      422,
+      "a gateway pod's labels",
+    );
+    const image = { spec: { containers: [{ name: "wireguard", image: "evil" }] } };
+    t.equal(
+      await status("PATCH", gatewayPod, image, "application/strategic-merge-patch+json"),
+      422,
+      "a gateway pod's image",
+    );
+    t.equal(
+      await status("PATCH", path(`pods/${named(false)}`), { metadata: { annotations: { a: "b" } } }, MERGE),
+      422,
+      "another's pod",
+    );
+  },
+);
+
+// socat takes what follows `!!` for an address of its own, and EXEC runs a program; a shell runs what stands in $( ).
+const HOSTILE = [
+  "10.0.0.5:5432!!EXEC:touch /tmp/owned",
+  "$(touch /tmp/owned)",
+  "10.0.0.5;reboot",
+  "`id`",
+  "-x",
+  "10.0.0.5\n1 2 3 wg0",
+];
+
+t.test("a hostile annotation is refused, whatever its form", async (t) => {
+  for (const host of HOSTILE) {
+    const entry = [{ name: "x", targetHost: host, targetPort: 5432 }];
+    t.match(
+      await create(asking(JSON.stringify(entry))),
+      { status: 422, body: { message: /annotation-invalid/ } },
+      JSON.stringify(host),
+    );
+  }
+  t.match(await create(asking(`x=${HOSTILE[0] ?? ""}`)), { status: 422 });
+  t.notMatch(await forwards(), /touch|EXEC|reboot|`/);
+});
+
+t.test("a hostile table, edited by hand, is refused with table-invalid and never overwritten", async (t) => {
+  const url = path(`configmaps/${table}`);
+  const good = (await api.read<{ data: Record<string, string> }>(url))?.data["table.json"] ?? "";
+  for (const [at, host] of HOSTILE.entries()) {
+    const evil = good.replace('"10.0.0.5"', JSON.stringify(host));
+    t.not(evil, good);
+    await api.ask("PATCH", url, { data: { "table.json": evil } }, MERGE);
+    // A target that is not in any cache: the table must be read.
+    const { status, body } = await create(asking(`new${at}=10.0.1.${at}:1433`));
+    t.equal(status, 409, JSON.stringify(host));
+    t.match(body["message"], /table-invalid.*table\.json/);
+    const kept = await api.read<{ data: Record<string, string> }>(url);
+    t.equal(kept?.data["table.json"], evil, "what somebody wrote is theirs to mend");
+    t.notMatch(kept?.data["forwards"], /touch|EXEC|reboot|`/, "and what the gateway reads has none of it");
+  }
+  await api.ask("PATCH", url, { data: { "table.json": good } }, MERGE);
+  await eventually(async () => ((await create(asking("mended=10.0.2.1:1433"))).status === 201 ? true : undefined));
+});
+
+t.test("a hostile config does not come into force", async (t) => {
+  for (const host of HOSTILE) {
+    const forward = { name: "x", port: 5432, targetHost: host, targetPort: 5432 };
+    const config = { gateways: [gateway({ portForwards: [forward] })] };
+    await api.ask(
+      "PATCH",
+      `/api/v1/namespaces/${RELEASE}/configmaps/${RELEASE}-config`,
+      { data: { "config.yaml": JSON.stringify(config) } },
+      MERGE,
+    );
+  }
+  const before = cluster.kubelet.crashes.length;
+  await kubectl([
+    "delete",
+    "pod",
+    cluster.kubelet.logs.keys().next().value ?? "",
+    "--wait=false",
+    `--namespace=${RELEASE}`,
+  ]);
+  const said = await eventually(async () => cluster.kubelet.crashes.slice(before)[0]);
+  t.match(said, /: 2 .*portForwards\[0\]\.targetHost/, "a pod that starts with it says what is wrong and ends");
+  t.equal(hostIn((await create(asking("mssql=10.0.0.5:1433"))).body), HOST, "the other goes on with what it has");
+});
