@@ -53,6 +53,23 @@ export const openCluster = async (name: ClusterName): Promise<Cluster> => {
   return (await import("../cluster/kubernetes.ts")).connect(name);
 };
 
+const CLUSTER_FIX = {
+  "in-cluster": "run it in a pod with a ServiceAccount, or choose --cluster kubeconfig",
+  kubeconfig:
+    "let KUBECONFIG name a kubeconfig whose current context is a cluster (https), or choose another --cluster",
+  memory: "choose another --cluster",
+} as const satisfies Record<ClusterName, string>;
+
+/** As `openCluster`. Throws a UsageError that names the reason and the fix. */
+export const connectCluster = async (name: ClusterName): Promise<Cluster> => {
+  try {
+    return await openCluster(name);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--cluster ${name}: ${reason}; ${CLUSTER_FIX[name]}`);
+  }
+};
+
 /** The program's version, from package.json. */
 export const version = (): string =>
   (JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8")) as { version: string }).version;
