@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import { inspect } from "node:util";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { CertsOptions } from "./commands/certs.ts";
 import type { AuditOptions } from "./commands/audit.ts";
 import type { InjectOptions } from "./commands/inject.ts";
 import type { ServeOptions } from "./commands/serve.ts";
@@ -155,6 +156,31 @@ program
   .addOption(new Option("-o, --output <format>", "of the account").choices(["table", "json"]).default("table"))
   .action(async (options: AuditOptions) => {
     process.exitCode = await (await import("./commands/audit.ts")).audit(options, stdio);
+  });
+
+program
+  .command("certs")
+  .description("make, renew or rotate the webhook's certificate and its CA, and put the CA into caBundle")
+  .addHelpText("after", exitCodes("it could not be done"))
+  .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig"))
+  .addOption(new Option("--tls-secret <name>", "to the cluster: the Secret"))
+  .addOption(new Option("--out <folder>", "to files: the folder"))
+  .addOption(option("-n, --namespace <name>", "of the webhook", "NAMESPACE").argParser(namespaceName))
+  .addOption(certificateNames())
+  .addOption(
+    new Option(
+      "--webhook-configuration <name>",
+      "whose caBundle is kept (default: flowgen-gateway-webhook; with --out: none, a file instead)",
+    ),
+  )
+  .addOption(certificateLifetime())
+  .addOption(caLifetime())
+  .addOption(settleSeconds())
+  .addOption(new Option("--rotate", "another CA, due or not: as when a key is known to others").default(false))
+  .addOption(new Option("--trusted", "with --out: the new CA is in caBundle by now").default(false))
+  .addOption(new Option("--dry-run", "say what would be done, and why; change nothing").default(false))
+  .action(async (options: CertsOptions) => {
+    process.exitCode = await (await import("./commands/certs.ts")).certs(options, stdio);
   });
 
 program

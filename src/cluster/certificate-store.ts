@@ -38,30 +38,45 @@ export const clusterStore = (
   configuration: string,
 ): CertificateStore => {
   const secretRef: Ref = { kind: "Secret", namespace, name };
-  const webhooksRef: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", name: configuration };
   let uid: string | undefined;
   return {
     name: `Secret ${namespace}/${name}`,
     read: async (signal) => {
-      const [secret, webhooks] = await Promise.all([cluster.get(secretRef, signal), cluster.get(webhooksRef, signal)]);
+      const [secret, bundles] = await Promise.all([
+        cluster.get(secretRef, signal),
+        readBundles(cluster, configuration, signal),
+      ]);
       uid = secret?.metadata.uid;
       if (secret !== undefined && !isOurs(secret)) return { kind: "refused", failure: "not-ours" };
       return {
         kind: "read",
         stored: secret && fromFiles(decodeData(dataOf(secret))),
-        bundles: webhooks && hooksOf(webhooks).map(bundleOf),
+        ...bundles,
         write: async (certificates, signal) => {
           const written = await cluster.apply(secretManifest(secretRef, certificates, secret), signal);
           uid = written.metadata.uid;
-        },
-        trust: async (bundle, signal) => {
-          if (webhooks !== undefined) await cluster.apply(bundleManifest(webhooks, bundle), signal);
         },
       };
     },
     note: (note, signal) => {
       const metadata = { namespace, name, ...(uid !== undefined && { uid }) };
       return bestEffort(signal, (soon) => cluster.create(eventAbout({ kind: "Secret", metadata }, note), soon));
+    },
+  };
+};
+
+/** `caBundle` of the webhooks of a MutatingWebhookConfiguration, and how to write it. */
+export const readBundles = async (
+  cluster: Cluster,
+  configuration: string,
+  signal: AbortSignal,
+): Promise<Pick<CertificateReading, "bundles" | "trust">> => {
+  const ref: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", name: configuration };
+  const webhooks = await cluster.get(ref, signal);
+  return {
+    bundles: webhooks && hooksOf(webhooks).map(bundleOf),
+    trust: async (bundle, signal) => {
+      if (webhooks !== undefined) await cluster.apply(bundleManifest(webhooks, bundle), signal);
     },
   };
 };
@@ -90,16 +105,14 @@ const secretManifest = (ref: Ref, certificates: Certificates, read: KubeObject |
 });
 
 /** Nothing but `caBundle`: all else is the installer's. Locked, so that a webhook that was removed is not half made anew. */
-const bundleManifest = ({ apiVersion, kind, metadata, ...rest }: KubeObject, bundle: string): KubeObject => {
+const bundleManifest = (webhooks: KubeObject, bundle: string): KubeObject => {
+  const { apiVersion, kind, metadata } = webhooks;
+  const { name = "", namespace, resourceVersion = NEVER } = metadata;
   const caBundle = Buffer.from(bundle).toString("base64");
-  const { name, namespace, resourceVersion } = metadata;
   return {
     apiVersion,
     kind,
-    metadata: { name, namespace, resourceVersion } as KubeObject["metadata"],
-    webhooks: hooksOf({ apiVersion, kind, metadata, ...rest }).map((hook) => ({
-      name: hook.name,
-      clientConfig: { caBundle },
-    })),
+    metadata: { name, namespace, resourceVersion },
+    webhooks: hooksOf(webhooks).map((hook) => ({ name: hook.name, clientConfig: { caBundle } })),
   };
 };

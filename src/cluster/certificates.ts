@@ -38,9 +38,16 @@ export type Look =
     }
   | { readonly kind: "refused"; readonly failure: CertificateFailure };
 
+export type Wish = {
+  /** Another CA, due or not. */
+  readonly isAsked?: boolean;
+  /** The caller knows that every API server has `caBundle` as it is. */
+  readonly isSettled?: boolean;
+};
+
 export type Keeper = {
-  /** Looks, and does what is due. `isAsked`: another CA is wanted, due or not. Failed I/O is a ClusterError. */
-  readonly look: (signal: AbortSignal, isAsked?: boolean) => Promise<Look>;
+  /** Looks, and does what is due. Failed I/O is a ClusterError. */
+  readonly look: (signal: AbortSignal, wish?: Wish) => Promise<Look>;
 };
 
 /** A look takes one to five writes; more, and replicas are at odds (their clocks or options differ). */
@@ -74,12 +81,22 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     await store.note({ ...note, message: stepText(step) }, signal);
   };
 
-  const attempt = async (isAsked: boolean, signal: AbortSignal): Promise<Look | CertificateStep> => {
+  const attempt = async (wish: Wish, signal: AbortSignal): Promise<Look | CertificateStep> => {
     const reading = await store.read(signal);
     if (reading.kind === "refused") return reading;
     const { stored, bundles } = reading;
-    const situation = { stored, held, bundles, trustedForMs: trustedForMs(reading), isAsked };
-    const step = nextStep(situation, policy, now());
+    const seenForMs = trustedForMs(reading);
+    const step = nextStep(
+      {
+        stored,
+        held,
+        bundles,
+        trustedForMs: seenForMs !== undefined && wish.isSettled === true ? Infinity : seenForMs,
+        isAsked: wish.isAsked === true,
+      },
+      policy,
+      now(),
+    );
     if (step.kind !== "rest") {
       await perform(step, reading, signal);
       return step;
@@ -94,13 +111,13 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     };
   };
 
-  const look: Keeper["look"] = async (signal, isAsked = false) => {
-    let isStillAsked = isAsked;
+  const look: Keeper["look"] = async (signal, wish = {}) => {
+    let open = wish;
     for (let attempts = 1; ; attempts += 1) {
       try {
-        const result = await attempt(isStillAsked, signal);
+        const result = await attempt(open, signal);
         if (result.kind === "kept" || result.kind === "refused") return result;
-        if (result.kind !== "trust" && result.makes.some((each) => each !== "leaf")) isStillAsked = false;
+        if (result.kind !== "trust" && result.makes.some((each) => each !== "leaf")) open = { ...wish, isAsked: false };
         if (attempts >= MAX_ATTEMPTS) throw new Error(`${store.name} does not come to rest: ${result.reason} again`);
       } catch (error) {
         if (attempts >= MAX_ATTEMPTS || !(isConflict(error) || isTransient(error))) throw error;

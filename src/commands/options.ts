@@ -51,3 +51,20 @@ export const openCluster = async (name: ClusterName): Promise<Cluster> => {
   if (name === "memory") return (await import("../cluster/memory.ts")).createMemoryCluster();
   return (await import("../cluster/kubernetes.ts")).connect(name);
 };
+
+const CLUSTER_FIX = {
+  "in-cluster": "run it in a pod with a ServiceAccount, or choose --cluster kubeconfig",
+  kubeconfig:
+    "let KUBECONFIG name a kubeconfig whose current context is a cluster (https), or choose another --cluster",
+  memory: "choose another --cluster",
+} as const satisfies Record<ClusterName, string>;
+
+/** As `openCluster`. Throws a UsageError that names the reason and the fix. */
+export const connectCluster = async (name: ClusterName): Promise<Cluster> => {
+  try {
+    return await openCluster(name);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--cluster ${name}: ${reason}; ${CLUSTER_FIX[name]}`);
+  }
+};

@@ -11,7 +11,7 @@ import { run, type Running, type RunOptions } from "../server/run.ts";
 import { readTls, type Tls } from "../server/tls.ts";
 import { type Contents, readFiles, type UnreadableFile, watchFiles } from "../server/watch.ts";
 import { lazyIssuer } from "./issuer.ts";
-import { type ClusterName, openCluster, parseConfig, UsageError } from "./options.ts";
+import { type ClusterName, connectCluster, parseConfig, UsageError } from "./options.ts";
 import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.ts";
 
 export type ServeOptions = ServeTlsOptions & {
@@ -40,7 +40,7 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   const [configText = "", ...tlsTexts] = await readInputs(options);
   const config = parseConfig(configText, options.config);
   const files = source.kind === "files" ? parseTls(tlsTexts, source.paths) : undefined;
-  const cluster = await open(options.cluster);
+  const cluster = await connectCluster(options.cluster);
   let rotation: Rotation | undefined;
   const tls = source.kind === "secret" ? "later" : files;
   const server = await start({
@@ -150,21 +150,6 @@ const parseTls = ([cert = "", key = ""]: Contents, paths: readonly string[]): Tl
     return readTls(cert, key);
   } catch (error) {
     throw new UsageError(`${paths.join(", ")}: ${messageOf(error)}; give a PEM certificate and its own key`);
-  }
-};
-
-const CLUSTER_FIX = {
-  "in-cluster": "run it in a pod with a ServiceAccount, or choose --cluster kubeconfig",
-  kubeconfig:
-    "let KUBECONFIG name a kubeconfig whose current context is a cluster (https), or choose another --cluster",
-  memory: "choose another --cluster",
-} as const satisfies Record<ClusterName, string>;
-
-const open = async (name: ClusterName): Promise<Cluster> => {
-  try {
-    return await openCluster(name);
-  } catch (error) {
-    throw new UsageError(`--cluster ${name}: ${messageOf(error)}; ${CLUSTER_FIX[name]}`);
   }
 };
 

@@ -51,7 +51,10 @@ export const tlsSource = async (options: ServeTlsOptions): Promise<TlsSource> =>
 };
 
 /** The policy that the options describe, for a webhook in `namespace`. */
-export const certificatePolicy = (options: CertificateOptions, namespace: string): CertificatePolicy => {
+export const certificatePolicy = (
+  options: Omit<CertificateOptions, "webhookConfiguration">,
+  namespace: string,
+): CertificatePolicy => {
   const { tlsNames, tlsLifetime, tlsCaLifetime, tlsSettleSeconds } = options;
   if (tlsCaLifetime < 2 * tlsLifetime)
     throw new UsageError(

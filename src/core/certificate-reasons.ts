@@ -3,7 +3,7 @@
  * `certs` and the documentation read this table.
  */
 export const certificateReasons = {
-  missing: "the Secret is missing or empty",
+  missing: "there is nothing yet, or it was deleted",
   unreadable: "it is missing or cannot be read",
   "key-mismatch": "its private key is missing, cannot be read or is another's",
   "not-a-ca": "it is no CA's certificate",
@@ -55,7 +55,7 @@ export const isRepair = ({ kind, reason }: Explained): boolean => kind === "rest
 export const certificateFailures = {
   "api-error": "the API server refused or did not answer; see the message, RBAC and the network",
   "not-ours":
-    "the Secret holds data and is not managed by flowgen-gateway-webhook: choose another --tls-secret, delete it, or hand it over with the label app.kubernetes.io/managed-by=flowgen-gateway-webhook",
+    "there is data that flowgen-gateway-webhook did not write: choose another place, delete it, or hand a Secret over with the label app.kubernetes.io/managed-by=flowgen-gateway-webhook",
   "no-webhook-configuration":
     "there is no MutatingWebhookConfiguration of that name to put the CA in: install it, or correct --webhook-configuration",
 } as const;

@@ -64,6 +64,8 @@ export const toFiles = ({ leaf, ca, next, former, isRevoking }: Certificates): C
 
 /** The names of all files that `toFiles` may write. */
 export const FILE_NAMES: readonly string[] = Object.values(KEY);
+/** Whether files were written by `toFiles`. */
+export const isOurs = (files: CertificateFiles): boolean => KEY.state in files;
 
 /** A Secret's `data` as files. */
 export const decodeData = (data: CertificateFiles): CertificateFiles =>
