@@ -4,8 +4,12 @@ import type { PlacedGateway } from "./config.ts";
 const DIRECTORY = "/etc/flowgen-gateway";
 const SCRIPTS = `${DIRECTORY}/scripts`;
 
-/** Seconds that sessions have to end after SIGTERM; new ones are refused meanwhile, and with Recreate no successor runs yet. */
-const DRAIN = 10;
+/**
+ * Seconds that sessions have to end after SIGTERM; new ones are refused meanwhile. Short, because of a pod that is deleted or
+ * evicted the successor starts at once: both hold the identity until the first one is done, and the server answers the one that spoke
+ * last. It takes the successor longer than this to speak.
+ */
+const DRAIN = 1;
 const GRACE = DRAIN + 5;
 
 const script = (name: string, ...args: readonly string[]): readonly string[] => ["sh", `${SCRIPTS}/${name}`, ...args];
