@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Builds the programs of a Kubernetes control plane, and Helm, from the Go modules pinned in build/, and prints their folder.
+# Builds the programs of a Kubernetes cluster, and Helm, from the Go modules pinned in build/, and prints their folder.
 #
 # The first build takes some 6 minutes on 2 cores (300 MB of downloads, 5 GB in Go's own caches); after that a program
 # whose stamp still fits is left alone, which takes no time and needs no Go. Progress goes to stderr.
 #
-#   build.sh [PROGRAM…]  default: etcd kube-apiserver kube-controller-manager kube-scheduler kubectl; further ones: helm
+#   build.sh [PROGRAM…]  default: the control plane, etcd kube-apiserver kube-controller-manager kube-scheduler kubectl;
+#                        further ones: helm; a node's, kubelet kube-proxy coredns (some 90 s more)
 #
 #   FLOWGEN_TEST_CACHE   the cache folder; the programs go to its bin/ (default ~/.cache/flowgen-gateway-webhook)
 #   KUBEBUILDER_ASSETS   a folder that has the programs already (as `setup-envtest use -p path` prints): nothing is built
@@ -43,7 +44,7 @@ helm_version_flags() {
 
 # stamp_of FOLDER FLAGS: all that decides what a program is built from.
 stamp_of() {
-  printf '%s %s %s' "$(cat "$here/build/$1/go.mod" "$here/build/$1/go.sum" | cksum)" "$(uname -sm)" "$2"
+  printf '%s %s %s' "$(cat "$here/build/$1"/*.go "$here/build/$1"/go.{mod,sum} 2>/dev/null | cksum)" "$(uname -sm)" "$2"
 }
 
 need_go() {
@@ -86,10 +87,11 @@ build() {
 build_by_name() {
   case $1 in
     etcd) build etcd etcd go.etcd.io/etcd/server/v3 ;;
-    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl)
+    kube-apiserver | kube-controller-manager | kube-scheduler | kubectl | kubelet | kube-proxy)
       build "$1" kubernetes "k8s.io/kubernetes/cmd/$1" "$(kubernetes_version_flags)" ;;
     helm) build helm helm helm.sh/helm/v3/cmd/helm "$(helm_version_flags)" ;;
-    *) say "build.sh: $1 is none of: ${all[*]} helm" && exit 2 ;;
+    coredns) build coredns coredns . ;;
+    *) say "build.sh: $1 is none of: ${all[*]} helm kubelet kube-proxy coredns" && exit 2 ;;
   esac
 }
 

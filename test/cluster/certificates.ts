@@ -10,7 +10,7 @@ const backdated = 60 * 1000;
 
 export type Signed = { readonly certificate: string; readonly key: string };
 export type Authority = Signed & { readonly signingKey: webcrypto.CryptoKey };
-type Subject = { readonly name: string; readonly group?: string };
+export type Subject = { readonly name: string; readonly group?: string };
 
 const newKeys = (): Promise<webcrypto.CryptoKeyPair> => crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
 
@@ -68,13 +68,13 @@ export async function signClient(authority: Authority, subject: Subject): Promis
   return sign(authority, subject, [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])]);
 }
 
-/** Signs the API server's certificate for loopback and the names by which pods know it. */
-export async function signServer(authority: Authority): Promise<Signed> {
+/** Signs the API server's certificate for loopback, these IP addresses and the names by which pods know it. */
+export async function signServer(authority: Authority, addresses: readonly string[]): Promise<Signed> {
   const names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"];
   return sign(authority, { name: "kube-apiserver" }, [
     new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.serverAuth]),
     new x509.SubjectAlternativeNameExtension([
-      { type: "ip", value: "127.0.0.1" },
+      ...["127.0.0.1", ...addresses].map((value) => ({ type: "ip" as const, value })),
       ...names.map((value) => ({ type: "dns" as const, value })),
     ]),
   ]);

@@ -3,13 +3,14 @@
 //   etcd ← kube-apiserver ← kube-controller-manager, kube-scheduler
 //
 // Each needs the one that its arrow points at. Everything that a cluster has (credentials, data, logs) is in one
-// temporary folder. There is no node: pods are admitted and stored, and stay Pending.
+// temporary folder. There is no node: pods are admitted and stored, and stay Pending (test/node adds one).
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { writeCredentials } from "./credentials.ts";
-import { flagsOf } from "./flags.ts";
-import type { Ports } from "./flags.ts";
+import type { Credentials } from "./credentials.ts";
+import { flagsOf, KUBERNETES_SERVICE } from "./flags.ts";
+import type { NodeLayout, Ports } from "./flags.ts";
 import { kubectlWith } from "./kubectl.ts";
 import type { Kubectl } from "./kubectl.ts";
 import { freePorts } from "./ports.ts";
@@ -25,6 +26,8 @@ export type Options = {
   readonly controllerManager?: boolean;
   /** Default false: without nodes all it can say is that there are none. */
   readonly scheduler?: boolean;
+  /** The cluster will have a node: pods must reach the API server. Default: none. */
+  readonly node?: NodeLayout;
   /** Further flags, such as `{"kube-apiserver": ["--audit-log-path=…", "--audit-policy-file=…"]}`. */
   readonly flags?: Readonly<Partial<Record<Component, readonly string[]>>>;
   /** Print the milestones of the start to stderr. Default: whether the environment variable VERBOSE is 1. */
@@ -40,6 +43,8 @@ export type ControlPlane = {
   readonly ca: string;
   /** The temporary folder of this cluster, gone after `stop`; tests may put files into it. */
   readonly folder: string;
+  /** Writes a kubeconfig for one more user and returns its path. */
+  readonly signIn: Credentials["signIn"];
   /** Runs kubectl as admin. */
   readonly kubectl: Kubectl;
   /** Ends a component in order, if it runs, and starts it with the same data and port; returns when it is ready. */
@@ -77,13 +82,14 @@ type Setting = {
 
 async function start({ options, programs, folder, processes, milestone }: Setting): Promise<ControlPlane> {
   const ports = await choosePorts();
-  const layout = { credentials: join(folder, "credentials"), data: join(folder, "etcd"), ports };
+  const layout = { credentials: join(folder, "credentials"), data: join(folder, "etcd"), ports, node: options.node };
   const url = `https://127.0.0.1:${ports["kube-apiserver"]}`;
   const launch = (name: Component): Promise<void> =>
     processes.start(name, join(programs, name), [...flagsOf(name, layout), ...(options.flags?.[name] ?? [])]);
 
   await launch("etcd"); // needs no credentials, so it can start while they are made
-  const credentials = await writeCredentials(layout.credentials, url);
+  const addresses = options.node === undefined ? [] : [options.node.address, KUBERNETES_SERVICE];
+  const credentials = await writeCredentials(layout.credentials, url, addresses);
   milestone("credentials written");
   await launch("kube-apiserver"); // it waits for etcd
 
@@ -106,6 +112,7 @@ async function start({ options, programs, folder, processes, milestone }: Settin
     url,
     ca: credentials.ca,
     folder,
+    signIn: credentials.signIn,
     kubectl: kubectlWith(join(programs, "kubectl"), kubeconfig, folder),
     restart: async (name) => {
       await processes.end(name, "SIGTERM");

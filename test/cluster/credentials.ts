@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createAuthority, createTokenKeys, signClient, signServer } from "./certificates.ts";
-import type { Signed } from "./certificates.ts";
+import type { Signed, Subject } from "./certificates.ts";
 
 export type Credentials = {
   /** The folder that the files are in. */
@@ -11,6 +11,8 @@ export type Credentials = {
   readonly ca: string;
   /** The admin's client certificate and key, PEM. */
   readonly admin: Signed;
+  /** Writes a kubeconfig for one more user, NAME.kubeconfig, and returns its path. */
+  readonly signIn: (file: string, user: Subject) => Promise<string>;
 };
 
 const users = [
@@ -36,25 +38,41 @@ export function kubeconfig(url: string, ca: string, client: Signed): string {
   });
 }
 
-/** Creates fresh certificates, keys and kubeconfigs for the API server at this address. */
-export async function writeCredentials(folder: string, url: string): Promise<Credentials> {
+/** Creates fresh certificates, keys and kubeconfigs for the API server at this URL, which may have further addresses. */
+export async function writeCredentials(
+  folder: string,
+  url: string,
+  addresses: readonly string[] = [],
+): Promise<Credentials> {
   await mkdir(folder, { mode: 0o700 });
   const write = (name: string, content: string): Promise<void> =>
     writeFile(join(folder, name), content, { mode: 0o600 });
   const authority = await createAuthority();
-  const server = await signServer(authority);
+  const server = await signServer(authority, addresses);
   const tokens = await createTokenKeys();
   const clients = await Promise.all(users.map((user) => signClient(authority, user)));
+  const toKubelets = await signClient(authority, { name: "kube-apiserver", group: "system:masters" });
   await Promise.all([
     write("ca.crt", authority.certificate),
     write("ca.key", authority.key),
     write("apiserver.crt", server.certificate),
     write("apiserver.key", server.key),
+    write("kubelet-client.crt", toKubelets.certificate),
+    write("kubelet-client.key", toKubelets.key),
     write("tokens.key", tokens.privateKey),
     write("tokens.pub", tokens.publicKey),
     ...users.map(({ file }, at) =>
       write(`${file}.kubeconfig`, kubeconfig(url, authority.certificate, clients[at] as Signed)),
     ),
   ]);
-  return { folder, ca: authority.certificate, admin: clients[0] as Signed };
+  return {
+    folder,
+    ca: authority.certificate,
+    admin: clients[0] as Signed,
+    signIn: async (file, user) => {
+      const client = await signClient(authority, user);
+      await write(`${file}.kubeconfig`, kubeconfig(url, authority.certificate, client));
+      return join(folder, `${file}.kubeconfig`);
+    },
+  };
 }

@@ -1,11 +1,23 @@
-// The command line of each program. Everything listens on loopback only.
+// The command line of each program. Everything listens on loopback only, but for the API server of a cluster with a node.
 import { join } from "node:path";
 import type { Component } from "./programs.ts";
 
 export type Ports = Readonly<Record<Component | "etcd-peer", number>>;
 
 /** What the command lines need to know: where the credentials and etcd's data are, and who listens where. */
-export type Layout = { readonly credentials: string; readonly data: string; readonly ports: Ports };
+export type Layout = {
+  readonly credentials: string;
+  readonly data: string;
+  readonly ports: Ports;
+  readonly node?: NodeLayout | undefined;
+};
+
+/** For a cluster that has a node: the address by which its pods reach the API server. */
+export type NodeLayout = { readonly address: string };
+
+/** The addresses of Services; the first is that of the Service "kubernetes". */
+export const SERVICE_RANGE = "10.96.0.0/16";
+export const KUBERNETES_SERVICE = "10.96.0.1";
 
 const loopback = (port: number): string => `http://127.0.0.1:${port}`;
 
@@ -26,16 +38,20 @@ function etcd({ data, ports }: Layout): string[] {
   ];
 }
 
-function apiServer({ credentials, ports }: Layout): string[] {
+function apiServer({ credentials, ports, node }: Layout): string[] {
   const file = (name: string): string => join(credentials, name);
   return [
     `--etcd-servers=${loopback(ports.etcd)}`,
-    "--bind-address=127.0.0.1",
     "--external-hostname=localhost",
     `--secure-port=${ports["kube-apiserver"]}`,
-    // A loopback address is not valid in the endpoints of the Service "kubernetes", so none are kept.
-    "--endpoint-reconciler-type=none",
-    "--service-cluster-ip-range=10.96.0.0/16",
+    ...(node === undefined
+      ? // A loopback address is not valid in the endpoints of the Service "kubernetes", so none are kept.
+        ["--bind-address=127.0.0.1", "--endpoint-reconciler-type=none"]
+      : ["--bind-address=0.0.0.0", `--advertise-address=${node.address}`]),
+    `--kubelet-client-certificate=${file("kubelet-client.crt")}`,
+    `--kubelet-client-key=${file("kubelet-client.key")}`,
+    "--kubelet-preferred-address-types=InternalIP",
+    `--service-cluster-ip-range=${SERVICE_RANGE}`,
     "--authorization-mode=Node,RBAC",
     "--enable-admission-plugins=NodeRestriction",
     // Gateway pods may be privileged; the default refuses them.

@@ -11,6 +11,7 @@ import { once } from "node:events";
 const script = `
   while read -r line; do pids=$line; done
   [ -z "$pids" ] || kill -KILL $pids
+  eval "$2"
   for _ in 1 2 3 4 5 6 7 8 9 10; do rm -rf "$1" && break; sleep 0.2; done`;
 
 export type Guard = {
@@ -20,10 +21,13 @@ export type Guard = {
   finish(): Promise<void>;
 };
 
-/** Starts the guard of this folder. */
-export function startGuard(folder: string): Guard {
+/** Starts the guard of this folder. `also`: shell commands for what must be cleared away besides. */
+export function startGuard(folder: string, also = ""): Guard {
   // A group of its own: Ctrl-C in a terminal must not end the guard.
-  const child = spawn("sh", ["-c", script, "guard", folder], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+  const child = spawn("sh", ["-c", script, "guard", folder, also], {
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
   const ended = once(child, "exit");
   child.unref();
   child.stdin.on("error", () => undefined); // the guard was killed: our processes still die with us (see daemon.ts)

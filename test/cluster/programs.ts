@@ -1,4 +1,4 @@
-// Where the control plane's programs are: build.sh knows, and builds those that are missing.
+// Where the cluster's programs are: build.sh knows, and builds those that are missing.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
@@ -10,11 +10,18 @@ export const components = ["etcd", "kube-apiserver", "kube-controller-manager", 
 export type Component = (typeof components)[number];
 
 /** Returns the folder that holds these programs and kubectl; builds what is missing (minutes, the first time). */
-export async function findPrograms(needed: readonly (Component | "helm")[]): Promise<string> {
+export const findPrograms = (needed: readonly (Component | "helm")[]): Promise<string> =>
+  build([...needed, "kubectl"], {});
+
+/** The same for the programs of a node, which no `KUBEBUILDER_ASSETS` has. */
+export const findNodePrograms = (): Promise<string> =>
+  build(["kubelet", "kube-proxy", "coredns"], { KUBEBUILDER_ASSETS: "" });
+
+async function build(programs: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
   const script = join(import.meta.dirname, "build.sh");
   // What it says on stderr (progress, or what is missing) is for whoever waits for it.
-  const child = spawn(script, [...needed, "kubectl"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(script, programs, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
   const [folder, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
-  if (code !== 0) throw new Error("the programs of the control plane are missing: build.sh says why, above");
+  if (code !== 0) throw new Error("programs of the cluster are missing: build.sh says why, above");
   return folder.trim();
 }

@@ -1,8 +1,17 @@
 // What the machine must have. A missing piece is an error that names the cure, never a skipped test.
 import { existsSync } from "node:fs";
-import { delimiter, join } from "node:path";
+import { delimiter, isAbsolute, join } from "node:path";
 
-const packageOf: Record<string, string> = {
+export type Needs = {
+  /** Whose they are: test/<suite>/install.sh gets what is missing. */
+  readonly suite: string;
+  /** The Debian package of each command or file. */
+  readonly packageOf: Readonly<Record<string, string>>;
+  /** What is missing besides. */
+  readonly problems?: readonly string[];
+};
+
+const tunnelPackages: Readonly<Record<string, string>> = {
   busybox: "busybox",
   dash: "dash",
   dnsmasq: "dnsmasq-base",
@@ -18,19 +27,21 @@ const packageOf: Record<string, string> = {
   "wireguard-go": "wireguard-go",
 };
 
-export const checkRequirements = (): void => {
+/** Throws when a suite cannot run here, with all that is missing and how to get it. */
+export const checkRequirements = (needs: Needs = { suite: "tunnel", packageOf: tunnelPackages }): void => {
+  const { suite, packageOf, problems = [] } = needs;
   const missing = Object.entries(packageOf).filter(([command]) => findCommand(command) === undefined);
-  const problems = [
+  const packages = [...new Set(missing.map(([, name]) => name))].join(" ");
+  const all = [
     ...(process.getuid?.() === 0 ? [] : ["they need root (network namespaces)"]),
     ...(existsSync("/dev/net/tun") ? [] : ["they need /dev/net/tun"]),
-    ...(missing.length === 0
-      ? []
-      : [`missing Debian packages: ${missing.map(([, name]) => name).join(" ")} (sh test/tunnel/install.sh)`]),
+    ...problems,
+    ...(missing.length === 0 ? [] : [`missing Debian packages: ${packages} (sh test/${suite}/install.sh)`]),
   ];
-  if (problems.length > 0) throw new Error(`The tunnel tests cannot run here: ${problems.join("; ")}`);
+  if (all.length > 0) throw new Error(`The ${suite} tests cannot run here: ${all.join("; ")}`);
 };
 
 export const findCommand = (command: string): string | undefined =>
   [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"]
-    .map((directory) => join(directory, command))
+    .map((directory) => (isAbsolute(command) ? command : join(directory, command)))
     .find((path) => existsSync(path));

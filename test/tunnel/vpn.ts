@@ -33,7 +33,7 @@ export const startWireguard = async (host: Host): Promise<Started> => {
 const base64 = (url: string): string => Buffer.from(url, "base64url").toString("base64");
 
 export const startVpn = async (
-  network: Network,
+  network: Pick<Network, "addHost">,
   name: string,
   subnet: string,
   privateAddresses: readonly string[],
