@@ -10,7 +10,7 @@ export const eventAbout = (
 ): KubeObject => ({
   apiVersion: "v1",
   kind: "Event",
-  metadata: { generateName: `${name ?? ""}-`, namespace },
+  metadata: { generateName: `${String(name)}-`, namespace },
   involvedObject: { apiVersion: resources[kind].apiVersion, kind, name, namespace, uid },
   ...note,
   reportingComponent: MANAGER,

@@ -597,6 +597,24 @@ const certificates: Readonly<Record<string, Rule>> = {
     const made = await cluster.create(webhookConfiguration(name, [{ name: "a.example.test" }]), soon());
     await fails(t, cluster.apply(bundled(name, { "b.example.test": bundle("AAAA") }), soon()), 422, "Invalid");
     t.strictSame(await must(cluster, refOf(made)), made);
+    const missing: readonly HookFields[] = [
+      { name: "a.example.test", sideEffects: undefined },
+      { name: "a.example.test", admissionReviewVersions: undefined },
+      { name: "a.example.test", clientConfig: {} },
+      { name: "a.example.test", clientConfig: undefined },
+      { name: "a.example.test", clientConfig: { url: "https://a.test", service: { name: "a", namespace: "a" } } },
+    ];
+    for (const hook of missing) {
+      const object = webhookConfiguration(`${name}-bad`, [hook]);
+      await fails(t, cluster.create(object, soon()), 422, "Invalid");
+    }
+    const byUrl = { name: "a.example.test", clientConfig: { url: "https://a.test" } };
+    const other = await cluster.create(webhookConfiguration(`${name}-other`, [byUrl]), soon());
+    t.match(hooksOf(other), [{ clientConfig: { url: "https://a.test" }, failurePolicy: "Fail" }]);
+    await remove(refOf(other));
+    const none = await cluster.create(webhookConfiguration(`${name}-none`, []), soon());
+    t.notOk("webhooks" in none);
+    await remove(refOf(none));
     await remove(refOf(made));
   },
 };

@@ -42,6 +42,8 @@ export type StartOptions = {
   readonly port?: number;
   /** Options of `serve`; they come last, and the last one counts. */
   readonly options?: readonly string[];
+  /** Options that say where its certificate is from; default: the one that was made at the installation. */
+  readonly tls?: readonly string[];
   /** Options of Node's own. */
   readonly node?: readonly string[];
   /** The path of another kubeconfig than the installed one. */
@@ -91,19 +93,16 @@ export const install = async (controlPlane: ControlPlane, config: string, port: 
     return file(name);
   };
   const kubeconfig = await kubeconfigFor("webhook.kubeconfig", controlPlane.url);
-  const args = ["serve", "--cluster=kubeconfig", "--host=127.0.0.1", "--metrics-port=0", "--drain-seconds=0"];
-  const files = [
-    `--config=${file("webhook.yaml")}`,
-    `--tls-cert=${file("webhook.crt")}`,
-    `--tls-key=${file("webhook.key")}`,
-  ];
+  const quiet = ["--host=127.0.0.1", "--metrics-port=0", "--drain-seconds=0"];
+  const args = ["serve", "--cluster=kubeconfig", ...quiet, `--config=${file("webhook.yaml")}`];
+  const certificate = [`--tls-cert=${file("webhook.crt")}`, `--tls-key=${file("webhook.key")}`];
   return {
     url: `https://127.0.0.1:${port}/mutate`,
     ca,
     certificate: { cert: file("webhook.crt"), key: file("webhook.key") },
     kubeconfigFor,
     start: (more = {}) => {
-      const all = [...args, ...files, `--port=${more.port ?? port}`, ...(more.options ?? [])];
+      const all = [...args, ...(more.tls ?? certificate), `--port=${more.port ?? port}`, ...(more.options ?? [])];
       return started(all, { kubeconfig, ...more });
     },
   };

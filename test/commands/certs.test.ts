@@ -15,7 +15,7 @@ const defaults: CertsOptions = {
   namespace: "n",
   tlsLifetime: 90 * DAY,
   tlsCaLifetime: 365 * DAY,
-  tlsSettleSeconds: 1,
+  tlsSettleSeconds: 0.1,
   rotate: false,
   trusted: false,
   dryRun: false,
@@ -96,7 +96,7 @@ t.test("to files: a CA is rotated in the order in which nothing fails", async (t
   t.not(read("ca.crt"), oldCa);
   t.equal(pemBlocks(read("ca-bundle.crt")).length, 2);
   t.notOk(readdirSync(out).some((name) => name.startsWith("next-ca") || name.endsWith(".new")));
-  await new Promise((resolve) => setTimeout(resolve, 1100));
+  await new Promise((resolve) => setTimeout(resolve, 110));
   await run({ out });
   t.equal(read("ca-bundle.crt"), read("ca.crt"));
   t.match(await run({ out, dryRun: true }), { code: 0, out: "would do nothing: all is in order\n" });

@@ -1,6 +1,6 @@
-import { createPrivateKey, X509Certificate } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from "node:crypto";
 import t from "tap";
-import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { makeLeaf, makeServingCertificate } from "../../src/server/certificate.ts";
 import { readTls } from "../../src/server/tls.ts";
 
 const now = new Date("2030-01-01T00:00:00Z");
@@ -29,6 +29,22 @@ t.test("valid from an hour ago, for the days that were asked for", async (t) => 
     t.equal(validFromDate.toISOString(), "2029-12-31T23:00:00.000Z");
     t.equal(validToDate.toISOString(), "2030-01-31T00:00:00.000Z");
   }
+});
+
+t.test("a CA of one's own signs too: EC or RSA, and no other", async (t) => {
+  const key = (pair: { readonly privateKey: KeyObject }) =>
+    pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString();
+  for (const own of [
+    generateKeyPairSync("ec", { namedCurve: "secp384r1" }),
+    generateKeyPairSync("rsa", { modulusLength: 2048 }),
+  ]) {
+    const signed = await makeLeaf({ cert: made.ca, key: key(own) }, ["localhost"], 3_600_000, now.getTime());
+    t.ok(new X509Certificate(signed.cert).verify(own.publicKey));
+  }
+  const odd = { cert: made.ca, key: key(generateKeyPairSync("ed25519")) };
+  await t.rejects(makeLeaf(odd, ["localhost"], 3_600_000, now.getTime()), {
+    message: /the CA's key is ed25519: use an EC/,
+  });
 });
 
 t.test("a pair is read, or refused with the reason", async (t) => {
