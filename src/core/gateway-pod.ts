@@ -49,13 +49,37 @@ export const gatewayContainers = (gateway: PlacedGateway): Readonly<Record<strin
       ...wireguardImage(gateway),
       name: "setup-networking",
       command: script("setup.sh"),
-      securityContext: gateway.securityContext,
+      env: forwarderEnv(gateway),
+      securityContext: securityContext(gateway),
       resources: gateway.resources,
       volumeMounts: [scriptsMount],
     },
   ],
   containers: [wireguard(gateway), portForward(gateway)],
 });
+
+const drainEnv = { name: "DRAIN", value: String(DRAIN) };
+const forwarderEnv = ({ forwarder }: PlacedGateway): readonly { readonly name: string; readonly value: string }[] =>
+  forwarder === "kernel" ? [{ name: "FORWARDER", value: "kernel" }] : [];
+
+/**
+ * The admin's context, less what the scripts can do without where it says nothing of it: every capability but those that it
+ * adds, and a way to more. A context that is privileged, or adds SYS_ADMIN, cannot do without (the API server refuses it).
+ */
+const securityContext = ({ securityContext: admin, forwarder }: PlacedGateway): Readonly<Record<string, unknown>> => {
+  if (admin["privileged"] === true || JSON.stringify(admin).includes("SYS_ADMIN")) return admin;
+  const capabilities = {
+    drop: ["ALL"],
+    ...(admin["capabilities"] as { readonly add?: readonly string[] } | undefined),
+  };
+  // iptables of the older kind opens a raw socket.
+  const add = [...(capabilities.add ?? []), ...(forwarder === "kernel" ? ["NET_RAW"] : [])];
+  return {
+    allowPrivilegeEscalation: false,
+    ...admin,
+    capabilities: { ...capabilities, add },
+  };
+};
 
 const wireguardImage = ({ image }: PlacedGateway): Readonly<Record<string, unknown>> => ({
   image: `${image.repository}:${image.tag}`,
@@ -68,9 +92,9 @@ const wireguard = (gateway: PlacedGateway): unknown => ({
   command: script("tunnel.sh"),
   env: [
     ...gateway.env,
-    ...(gateway.env.some(({ name }) => name === "DRAIN") ? [] : [{ name: "DRAIN", value: String(DRAIN) }]),
+    ...[drainEnv, ...forwarderEnv(gateway)].filter(({ name }) => !gateway.env.some((item) => item.name === name)),
   ],
-  securityContext: gateway.securityContext,
+  securityContext: securityContext(gateway),
   resources: gateway.resources,
   volumeMounts: [
     scriptsMount,
@@ -88,7 +112,7 @@ const portForward = (gateway: PlacedGateway): unknown => ({
   image: gateway.socat.image,
   imagePullPolicy: gateway.image.pullPolicy,
   command: script("forward.sh"),
-  env: [{ name: "DRAIN", value: String(DRAIN) }],
+  env: [drainEnv],
   securityContext: {
     runAsNonRoot: true,
     runAsUser: 65534,

@@ -8,7 +8,7 @@
 #
 # A forward leaves by its tunnel or not at all. The pod's main routing table is never touched, so AllowedIPs may cover
 # the cluster's own networks: each tunnel has a routing table of its own, used only by sockets bound to its interface
-# (forward.sh), from its own addresses (the reverse path check needs that), and to
+# (forward.sh), by packets with its mark (kernel.sh), from its own addresses (the reverse path check needs that), and to
 # its DNS servers. The table ends in `unreachable`, and the rules that lead to it are only ever added, each before what
 # could need it: at no moment, and not while the tunnel is down or gone, does a packet of the tunnel find another way.
 # Two tunnels may carry the same networks; of two with the same DNS server the first one serves.
@@ -93,7 +93,7 @@ apply() { # CONFIG: makes the interface, new or running, what CONFIG says
   create_interface && wg syncconf "$tunnel" "$1" && set_mtu "$1" || return
   for any in 0.0.0.0 ::; do
     ip_for $any route replace unreachable default metric 2147483647 table "$number" &&
-      add_rule $any oif "$tunnel" || return
+      add_rule $any oif "$tunnel" && add_rule "$any" fwmark "$number" || return
   done
   set_addresses "$1" && ip link set up dev "$tunnel" && set_routes && set_dns_servers "$1"
 }
@@ -162,9 +162,11 @@ worker() { # TUNNEL NUMBER
 
 finish() { # drain, then give the identity up, so that the next pod can use it
   trap '' TERM INT
+  [ -z "$kernel" ] || kill "$kernel"
   deadline=$(($(date +%s) + DRAIN))
-  # Sessions, open or closing with data on the way: forward.sh's sockets (TCP states 01, 04, 08, 09).
-  while cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk '$4 ~ /^0[1489]$/ { n++ } END { exit !n }' &&
+  # Sessions, open or closing with data on the way: forward.sh's sockets (TCP states 01, 04, 08, 09), and kernel.sh's.
+  while cat /proc/net/tcp /proc/net/tcp6 /proc/net/nf_conntrack 2>/dev/null | awk '
+    $4 ~ /^0[1489]$/ || /(ESTABLISHED|FIN_WAIT|CLOSE_WAIT) .* mark=1/ { n++ } END { exit !n }' &&
     [ "$(date +%s)" -lt "$deadline" ]; do sleep 0.2; done
   for file in "$RUN_DIR"/*.pid; do
     tunnel=${file##*/} && tunnel=${tunnel%.pid}
@@ -178,9 +180,14 @@ umask 077
 mkdir -p "$RUN_DIR"
 (umask 022 && mkdir -p "$UP_DIR")
 rm -f "$RUN_DIR"/*.pid # left by a container that was killed
+kernel=
+export RUN_DIR UP_DIR
 trap finish TERM INT
 while :; do
   : >"$RUN_DIR/_tunnel.alive" # no tunnel's name begins with _
+  if [ "${FORWARDER:-socat}" = kernel ] && ! { [ -n "$kernel" ] && kill -0 "$kernel" 2>/dev/null; }; then
+    sh "$scripts/kernel.sh" & kernel=$!
+  fi
   number=0
   for directory in "$TUNNELS_DIR"/*/; do # a worker for each, where none is running
     number=$((number + 1)) directory=${directory%/} && tunnel=${directory##*/}

@@ -71,6 +71,7 @@ t.test("defaults and durations", async (t) => {
   t.match(config.gateways[0], {
     retain: 7 * 86400,
     maxForwards: 5,
+    forwarder: "auto",
     image: { repository: "ghcr.io/linuxserver/wireguard", tag: "x" },
     tunnels: [{ portForwards: [] }],
   });
@@ -108,6 +109,9 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
     "gateways: [{tunnels: [{name: wg0, secretName: a, portForwards: [{name: x, port: 1, targetHost: 169.254.169.254, targetPort: 1}]}]}]":
       /169\.254\.169\.254 is link-local/,
     [`gateways: [{retain: 1w, tunnels: [${tunnel}]}]`]: /"1w" is not a duration such as 30m, 24h or 7d/,
+    [`gateways: [{forwarder: nftables, tunnels: [${tunnel}]}]`]: /"nftables" is none of auto, socat, kernel/,
+    "gateways: [{tunnels: [{name: eth0, secretName: a}]}]":
+      /tunnels\[0\]\.name: "eth0" is taken in every pod's network/,
     [`gateways: [{maxForwards: x, tunnels: [${tunnel}]}]`]: /"x" is not a number of forwards/,
     [`gateways: [{tunnels: [${tunnel}, ${tunnel}]}]`]: /tunnels\[1\]\.name: "wg0" is the name of tunnels\[0\] already/,
     [`gateways: [{tunnels: [${tunnel}]}, {tunnels: [${tunnel}]}]`]:

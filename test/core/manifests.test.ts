@@ -102,14 +102,46 @@ t.test(
   },
 );
 
+type Container = {
+  readonly env: { readonly name: string; readonly value: string }[];
+  readonly securityContext: unknown;
+};
+const pod = (changes: Partial<PlacedGateway>) => {
+  const { spec } = deploymentManifest({ ...gateway, ...changes }, scripts) as unknown as {
+    spec: { template: { spec: { initContainers: [Container]; containers: [Container, Container] } } };
+  };
+  const [setup] = spec.template.spec.initContainers;
+  const [wireguard, portForward] = spec.template.spec.containers;
+  return { setup, wireguard, portForward };
+};
+
 t.test("the admin's env win over ours", async (t) => {
-  const env = (from: PlacedGateway) =>
-    (
-      deploymentManifest(from, scripts) as unknown as {
-        spec: { template: { spec: { containers: { env: { name: string }[] }[] } } };
-      }
-    ).spec.template.spec.containers[0]?.env;
-  t.strictSame(env({ ...gateway, env: [{ name: "DRAIN", value: "3" }] }), [{ name: "DRAIN", value: "3" }]);
+  const { wireguard } = pod({ env: [{ name: "DRAIN", value: "3" }] });
+  t.strictSame(wireguard.env, [{ name: "DRAIN", value: "3" }]);
+});
+
+t.test("the kernel forwards where the config says so", async (t) => {
+  for (const forwarder of ["auto", "socat"] as const) t.strictSame(pod({ forwarder }), pod({}), forwarder);
+  const { setup, wireguard, portForward } = pod({ forwarder: "kernel" });
+  t.strictSame(setup.env, [{ name: "FORWARDER", value: "kernel" }]);
+  t.match(wireguard.env.at(-1), { name: "FORWARDER", value: "kernel" });
+  t.match(wireguard.securityContext, { capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] } });
+  t.strictSame(portForward, pod({}).portForward, "the socat container is the same");
+});
+
+t.test("the containers with the tunnels have what they need and no more, or what the admin says", async (t) => {
+  const context = (securityContext: Record<string, unknown>) => {
+    const { setup, wireguard } = pod({ securityContext });
+    t.strictSame(setup.securityContext, wireguard.securityContext);
+    return wireguard.securityContext;
+  };
+  t.strictSame(context({}), { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"], add: [] } });
+  t.strictSame(context({ allowPrivilegeEscalation: true, capabilities: { add: ["NET_ADMIN"], drop: ["CHOWN"] } }), {
+    allowPrivilegeEscalation: true,
+    capabilities: { add: ["NET_ADMIN"], drop: ["CHOWN"] },
+  });
+  for (const admin of [{ privileged: true }, { capabilities: { add: ["SYS_ADMIN"] } }])
+    t.strictSame(context(admin), admin, "the API server refuses less beside it");
 });
 
 t.test("a forward whose tunnel is no longer configured admits nobody", async (t) => {

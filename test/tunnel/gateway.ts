@@ -25,20 +25,22 @@ export type Gateway = {
   readonly setForwards: (...lines: readonly string[]) => void;
   readonly start: (container: Container) => void;
   readonly stop: (container: Container, signal: NodeJS.Signals) => Promise<number>;
+  // To a process that a container's first one started, found by a part of its command line.
+  readonly signal: (container: Container, part: string, signal: NodeJS.Signals) => void;
   readonly probe: (kind: "ready" | "live", container: Container) => { ok: boolean; output: string };
   // Waits until new connections to this port take the way that the test is about.
   readonly inForce: (port: number) => Promise<void>;
   readonly log: () => Promise<string>;
-  readonly pidOf: (container: Container) => number;
 };
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 export const DRAIN_SECONDS = 5;
 export type Forwarder = "socat" | "kernel";
-export const forwarders: readonly Forwarder[] = ["socat"];
+export const forwarders: readonly Forwarder[] = ["socat", "kernel"];
 // Every shell, and every forwarder.
 export const variants: readonly { readonly shell: ShellName; readonly forwarder: Forwarder }[] = [
   { shell: "busybox", forwarder: "socat" },
   { shell: "dash", forwarder: "socat" },
+  { shell: "busybox", forwarder: "kernel" },
 ];
 type Options = {
   readonly shell?: ShellName;
@@ -106,15 +108,21 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
       swap(path("table"), "forwards", lines.map((line) => `${line}\n`).join(""), 0o644);
     },
     start: (name) => {
-      const process = startOn(network.pod, container(name, join(scripts, `${name}.sh`)), { env });
-      running.set(name, process);
-      logs.push(process);
+      const first = startOn(network.pod, container(name, join(scripts, `${name}.sh`)), { env });
+      running.set(name, first);
+      logs.push(first);
     },
     stop: async (name, signal) => {
       const begun = performance.now();
       process.kill(await firstChild(started(name)), signal);
       await started(name).ended;
       return Math.round(performance.now() - begun);
+    },
+    signal: (name, part, signal) => {
+      const children = run(network.pod, `ps -o pid=,args= --ppid ${firstChildNow(started(name))}`).split("\n");
+      const found = children.find((line) => line.includes(part));
+      if (found === undefined) throw new Error(`no ${part} in ${children.join("; ")}`);
+      process.kill(Number(found.trim().split(" ")[0]), signal);
     },
     probe: (kind, name) => {
       const probe = [...privileges[name], ...shell.argv, join(scripts, "probe.sh"), kind, name];
@@ -132,7 +140,6 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
       await sleep(50); // what was written while a test step blocked is read now
       return logs.map((process) => process.output()).join("");
     },
-    pidOf: (name) => firstChildNow(started(name)) ?? 0,
   };
 };
 

@@ -46,12 +46,17 @@ for (const forwarder of forwarders) {
     gateway.setForwards("7000 10.0.0.5 7000 $(reboot)", "7000 -x 7000 --help");
     t.ok(ready(), "hostile tunnel names are not looked at");
 
-    const worker = run(network.pod, `cat ${gateway.directory}/run/wg0.pid`).trim();
-    const inContainer = `nsenter --target ${gateway.pidOf("tunnel")} --pid`;
-    run(
-      network.pod,
-      `${inContainer} kill -STOP ${worker}; touch -d '5 minutes ago' ${gateway.directory}/run/wg0.alive`,
-    );
+    const hang = (part: string, sign: string): void => {
+      gateway.signal("tunnel", part, "SIGSTOP");
+      run(network.pod, `touch -d '5 minutes ago' ${gateway.directory}/run/${sign}.alive`);
+    };
+    if (forwarder === "kernel") {
+      hang("kernel.sh", "_kernel");
+      t.notOk(live(), "kernel.sh hangs: not live, its rules may be old");
+      gateway.signal("tunnel", "kernel.sh", "SIGCONT");
+      await until("live again", live);
+    }
+    hang("tunnel.sh", "wg0");
     t.notOk(live(), "a worker that hangs: not live");
   });
 }

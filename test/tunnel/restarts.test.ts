@@ -19,46 +19,22 @@ for (const { shell, forwarder } of variants) {
       await gateway.stop(container, "SIGKILL");
       gateway.start(container);
     };
-    // Processes of the pod are found below the container's first one: other pods of this machine have the same names.
-    const kill = (container: Container, pattern: string): void => {
-      const children = run(network.pod, `ps -o pid=,args= --ppid ${gateway.pidOf(container)}`).split("\n");
-      const found = children
-        .find((line) => line.includes(pattern))
-        ?.trim()
-        .split(" ")[0];
-      if (found === undefined) throw new Error(`no ${pattern} in ${children.join("; ")}`);
-      process.kill(Number(found), "SIGKILL");
-    };
+    const kill = (container: Container, part: string) => (): void => gateway.signal(container, part, "SIGKILL");
+    const flush = "for tables in iptables ip6tables; do for t in nat mangle filter; do $tables -w -t $t -F; done; done";
     const steps: Step[] = [
       ["wireguard container", async () => restart("tunnel")],
       ["socat container", async () => restart("forward")],
       ["both containers", async () => restart("tunnel").then(async () => restart("forward"))],
-      [
-        "wireguard-go",
-        () => {
-          kill("tunnel", "wireguard-go");
-        },
-      ],
-      [
-        "a tunnel's worker",
-        () => {
-          kill("tunnel", "tunnel.sh");
-        },
-      ],
-      [
-        "a listener",
-        () => {
-          kill("forward", "socat");
-        },
-      ],
-      ...(forwarder === "kernel" ? [["kernel.sh", () => kill("tunnel", "kernel.sh")] as Step] : []),
-      [
-        "the resolver",
-        () => {
-          kill("forward", "names.sh");
-        },
-      ],
+      ["wireguard-go", kill("tunnel", "wireguard-go")],
+      ["a tunnel's worker", kill("tunnel", "tunnel.sh")],
+      ["a listener", kill("forward", "socat")],
+      ["the resolver", kill("forward", "names.sh")],
     ];
+    const kernelSteps: Step[] = [
+      ["kernel.sh", kill("tunnel", "kernel.sh")],
+      ["all rules", () => void run(network.pod, flush)],
+    ];
+    if (forwarder === "kernel") steps.push(...kernelSteps);
     for (const [what, action] of steps) {
       await action();
       await sleep(100);
@@ -66,6 +42,7 @@ for (const { shell, forwarder } of variants) {
       t.ok(back < 4_000, `${what}: answers again after ${back} ms`);
     }
     await sleep(1_500);
+    await gateway.inForce(7000);
     t.equal(run(network.pod, "ip route show table main"), routes, "the main routing table is as it was");
     t.equal(run(network.pod, "ip rule | grep -c 'oif wg0'").trim(), "1", "rules do not pile up");
     t.ok(gateway.probe("live", "tunnel").ok && gateway.probe("live", "forward").ok, "live");

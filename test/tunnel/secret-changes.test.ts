@@ -103,5 +103,11 @@ for (const forwarder of forwarders) {
     t.comment(`keys rotated on both sides, endpoint by name: ${await untilHeard(network, 7000, "five")} ms`);
     t.equal((await session.heard).text, "five\nstill here", "one session has lived through all of it");
     t.equal(index(), before, "on the same interface");
+
+    const lost = await startSession(network, 7000, { say: "anybody?", afterMs: 3_000, forMs: 5_000 });
+    gateway.setSecret("wg0", documentedSecret(vpn, { ...rotated, address: "10.13.13.3/24" }));
+    await until("the new address", () => !run(network.pod, "ip addr show wg0").includes("10.13.13.2"));
+    await untilHeard(network, 7000, "five");
+    t.equal((await lost.heard).text, "five\n", "the address changes: new connections take it, sessions are lost");
   });
 }

@@ -1,0 +1,130 @@
+#!/bin/sh
+# kernel.sh: forwards in the kernel, at the speed of the tunnel; started by tunnel.sh where FORWARDER=kernel.
+#
+# forward.sh listens on every port of the table. This script puts DNAT rules before its listeners where it can: targets
+# that are addresses, by tunnels that are up. Everything else reaches socat as before: host names, an address family
+# that the pod does not forward, a tunnel with a strict reverse path check, and all if iptables refuses the rules. So no
+# forward depends on this script, and a port that is to refuse does: no rule is before it, and nobody listens.
+#
+# When the table, the tunnels or their MTU change, the rules of a family are replaced by one iptables-restore, in chains
+# of our own; every ten seconds they are put in again, whatever happened to them. Only the first packet of a connection
+# asks for its forward, so a connection outlives it.
+#
+# A forward leaves by its tunnel or not at all: a connection keeps the mark of its tunnel, the mark leads to the
+# tunnel's routing table (tunnel.sh), and what would be forwarded otherwise, or a marked packet that would stay in the
+# pod, is reset. A target that does not answer within 7 s is given up at the client's next SYN. The MSS is set, because
+# the pod has no socket that would learn that a packet was too big.
+set -u
+: "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}" "${RUN_DIR:=/run/flowgen-gateway}"
+: "${UP_DIR:=/run/flowgen-tunnels}" "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}"
+seen=$RUN_DIR/_seen table=$RUN_DIR/_table filters=/proc/sys/net/ipv4/conf
+lines=$table # those that count: at the end none
+
+tunnels() { # FAMILY: `tunnel mark mtu` of each that is up and can be used, and `# reason` of the others
+  switch=ipv4/ip_forward forwards=0
+  [ "$1" = 4 ] || switch=ipv6/conf/all/forwarding
+  read -r forwards 2>/dev/null <"/proc/sys/net/$switch"
+  for file in "$UP_DIR"/*; do
+    tunnel=${file##*/} all=0 own=0
+    { read -r mark _ <"$file" && read -r mtu <"/sys/class/net/$tunnel/mtu"; } 2>/dev/null || continue
+    [ "$1" = 6 ] || { read -r all <"$filters/all/rp_filter" && read -r own <"$filters/$tunnel/rp_filter"; } 2>/dev/null
+    case $forwards$all$own in # the higher one of the two filters counts
+      0*) echo "# IPv$1 by $tunnel stays with socat: $switch is 0" ;;
+      1*2* | 100) echo "$tunnel $mark $mtu" ;;
+      *) echo "# IPv4 by $tunnel stays with socat: rp_filter is 1 (strict)" ;;
+    esac
+  done
+}
+
+rules() { # FAMILY: for iptables-restore; the nat table, which sends connections this way, comes last
+  # The life of an entry without an answer; a SYN that comes again does not renew it.
+  life=$(cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent 2>/dev/null)
+  tunnels "$1" | awk -v family="$1" -v clients="$CLIENT_INTERFACE" -v left="$((${life:-120} - 7))" '
+    function rule(table, text) { rules[table] = rules[table] "-A FLOWGEN-" text "\n" }
+    function chains(table, chain, other) {
+      print "*" table "\n:FLOWGEN-" chain " - [0:0]\n:FLOWGEN-" other " - [0:0]\n" rules[table] "COMMIT"
+    }
+    BEGIN {
+      reset = " -j REJECT --reject-with tcp-reset"
+      unanswered = " -p tcp --syn -m conntrack --ctstate NEW --ctstatus CONFIRMED --ctexpire 0:" left
+      rule("mangle", "PREROUTING -m conntrack --ctdir ORIGINAL -j CONNMARK --restore-mark")
+      rule("nat", "PREROUTING ! -i " clients " -j RETURN")
+      rule("nat", "PREROUTING -m addrtype ! --dst-type LOCAL -j RETURN")
+    }
+    /^#/ { print; next }
+    NF == 3 {
+      mark[$1] = $2
+      ours = " -m mark --mark " $2
+      mss = " -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss " $3 - (family == 4 ? 40 : 60)
+      rule("mangle", "FORWARD -o " $1 ours " -m conntrack --ctstate NEW -j CONNMARK --save-mark")
+      rule("mangle", "FORWARD -o " $1 mss)
+      rule("mangle", "FORWARD -i " $1 mss)
+      rule("nat", "POSTROUTING -o " $1 ours " -j MASQUERADE")
+      rule("filter", "FORWARD -o " $1 ours unanswered reset)
+      rule("filter", "FORWARD -o " $1 ours " -j ACCEPT")
+      rule("filter", "FORWARD -i " $1 " -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
+      rule("filter", "INPUT -p tcp" ours reset)
+    }
+    NF == 5 && $2 == family && ($5 in mark) {
+      count++
+      target = family == 4 ? $3 : "[" $3 "]"
+      rule("nat", "PREROUTING -p tcp --dport " $1 " -j MARK --set-mark " mark[$5])
+      rule("nat", "PREROUTING -p tcp --dport " $1 " -j DNAT --to-destination " target ":" $4)
+    }
+    END {
+      rule("filter", "FORWARD -p tcp" reset)
+      rule("filter", "FORWARD -j DROP")
+      chains("mangle", "PREROUTING", "FORWARD")
+      chains("filter", "FORWARD", "INPUT")
+      chains("nat", "PREROUTING", "POSTROUTING")
+      print "# IPv" family ": " count + 0 " forwards"
+    }' - "$lines"
+}
+
+install() { # FAMILY: its rules, and now and then where they are asked
+  iptables=iptables
+  [ "$1" = 4 ] || iptables=ip6tables
+  $iptables-restore -w --noflush <"$RUN_DIR/_rules$1" || return
+  [ "$due" = 0 ] || return 0
+  for hook in mangle-PREROUTING mangle-FORWARD filter-FORWARD filter-INPUT nat-POSTROUTING nat-PREROUTING; do
+    in_table=${hook%-*} chain=${hook#*-}
+    $iptables -w -t "$in_table" -C "$chain" -j "FLOWGEN-$chain" 2>/dev/null ||
+      $iptables -w -t "$in_table" -I "$chain" -j "FLOWGEN-$chain" || return
+  done
+}
+
+update() { # the families whose rules changed; when it is due both
+  for family in 4 6; do
+    rules $family >"$RUN_DIR/_new"
+    if ! cmp -s "$RUN_DIR/_new" "$RUN_DIR/_rules$family"; then sed -n 's/^# /kernel: /p' "$RUN_DIR/_new" >&2
+    elif [ "$due" != 0 ]; then continue; fi
+    mv "$RUN_DIR/_new" "$RUN_DIR/_rules$family"
+    install $family 2>"$RUN_DIR/_errors" && continue
+    $iptables -w -t nat -F FLOWGEN-PREROUTING 2>/dev/null
+    echo "kernel: IPv$family stays with socat: $(head -n 1 "$RUN_DIR/_errors")" >&2
+  done
+}
+
+finish() { # no new connections; the others have until tunnel.sh ends
+  lines=/dev/null
+  update
+  exit 0
+}
+
+due=0 before=''
+: >>"$table"
+trap finish TERM INT
+while :; do
+  : >"$RUN_DIR/_kernel.alive"
+  if ! cmp -s "$FORWARDS_FILE" "$seen" && cp "$FORWARDS_FILE" "$seen" 2>/dev/null; then
+    sh "${0%/*}/table.sh" "$table" <"$seen" >"$RUN_DIR/_new" 2>/dev/null && mv "$RUN_DIR/_new" "$table"
+    before=changed
+  fi
+  now=$(tunnels 4; tunnels 6)
+  if [ "$due" = 0 ] || [ "$now" != "$before" ]; then
+    update
+    before=$now
+  fi
+  due=$((due > 0 ? due - 1 : 20))
+  sleep "$POLL" & wait $!
+done
