@@ -2,12 +2,16 @@
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import t from "tap";
+import t, { type Test } from "tap";
 import { startControlPlane } from "./control-plane.ts";
 import type { ControlPlane } from "./control-plane.ts";
+import { kubectlWith } from "./kubectl.ts";
+import { findPrograms } from "./programs.ts";
+import { flowgenPod, HOST, targets } from "./scene.ts";
+import { serveFromSource } from "./serve-from-source.ts";
 
 const deployment = (replicas: number): string =>
   JSON.stringify({
@@ -32,8 +36,8 @@ function processesOf(folder: string): string[] {
   return stdout.split("\n").filter((line) => line.includes(folder));
 }
 
-async function until(check: () => boolean | Promise<boolean>): Promise<boolean> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+async function until(check: () => boolean | Promise<boolean>, attempts = 200): Promise<boolean> {
+  for (let attempt = 0; attempt < attempts; attempt++) {
     if (await check()) return true;
     await sleep(50);
   }
@@ -115,14 +119,17 @@ void t.test("a flag that does not exist is an error with the program's own words
   await t.rejects(startControlPlane({ flags }), { message: /kube-apiserver ended .*unknown flag: --no-such-flag/s });
 });
 
-for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
-  void t.test(`nothing is left when the process that started it gets ${signal}`, async (t) => {
+for (const signal of ["SIGINT", "SIGKILL"] as const) {
+  void t.test(`npm run cluster: the webhook serves, and nothing is left after ${signal}`, async (t) => {
     const owner = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     t.teardown(() => owner.kill("SIGKILL"));
-    const folder = await folderPrinted(owner);
-    t.ok(processesOf(folder).length >= 4);
+    const kubeconfig = await kubeconfigPrinted(owner);
+    const folder = dirname(dirname(kubeconfig));
+    t.ok(processesOf(folder).some((line) => line.includes("src/main.ts serve")));
+    t.ok(processesOf(folder).length >= 5);
+    if (signal === "SIGINT") await t.test("kubectl meets the webhook", (t) => redirects(t, kubeconfig));
     owner.kill(signal);
     const [code] = (await once(owner, "exit")) as [number | null];
     t.equal(code, signal === "SIGKILL" ? null : 0);
@@ -130,12 +137,75 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGKILL"] as const) {
   });
 }
 
-async function folderPrinted(owner: ChildProcess): Promise<string> {
+async function kubeconfigPrinted({ stdout }: ChildProcess): Promise<string> {
   let printed = "";
-  for await (const chunk of owner.stdout ?? []) {
-    printed += String(chunk);
-    const kubeconfig = /KUBECONFIG=(.*)\n/.exec(printed)?.[1];
-    if (kubeconfig) return dirname(dirname(kubeconfig));
-  }
-  throw new Error(`no kubeconfig was printed, but: ${printed}`);
+  stdout?.on("data", (chunk) => (printed += String(chunk)));
+  const found = (): string | undefined => /KUBECONFIG=(\S+) /.exec(printed)?.[1];
+  await Promise.race([until(() => found() !== undefined, 1200), stdout && once(stdout, "end")]);
+  const kubeconfig = found();
+  if (kubeconfig === undefined) throw new Error(`no kubeconfig was printed, but: ${printed}`);
+  return kubeconfig;
 }
+
+async function redirects(t: Test, kubeconfig: string): Promise<void> {
+  const kubectl = kubectlWith(join(await findPrograms([]), "kubectl"), kubeconfig, dirname(kubeconfig));
+  const pod = JSON.stringify(flowgenPod("team-a", "p", targets("mssql=10.0.0.5:1433"), { MSSQL_HOST: "10.0.0.5" }));
+  const create = () => kubectl(["create", "--dry-run=server", "-o", "json", "-f", "-"], { input: pod });
+  // Its namespace is as new as the cluster: it takes pods when it has its ServiceAccount.
+  t.ok(await until(async () => (await create()).stdout.includes(`"value": "${HOST}"`)));
+}
+
+void t.test(
+  "the inner loop: a changed source is served, one that does not start is told, and the next one tried",
+  async (t) => {
+    const folder = t.testdir({ deep: { "file.ts": "1" } });
+    const happened: string[] = [];
+    let isBroken = false;
+    const start = () => {
+      if (isBroken) return Promise.reject(new Error("the webhook ended"));
+      happened.push("start");
+      const stop = (): Promise<number> => Promise.resolve(happened.push("stop"));
+      return Promise.resolve({ stop });
+    };
+    const said: string[] = [];
+    const loop = await serveFromSource(start, folder, (line) => said.push(line));
+    const change = async (content: string, times: number): Promise<void> => {
+      writeFileSync(join(folder, "deep", "file.ts"), content);
+      t.ok(await until(() => said.length === times));
+    };
+    await change("2", 1);
+    isBroken = true;
+    await change("3", 2);
+    isBroken = false;
+    await change("4", 3);
+    await loop.stop();
+    t.strictSame(happened, ["start", "stop", "start", "stop", "start", "stop"]);
+    t.match(said, [/serves the new one/, /does not start .*the webhook ended/, /serves the new one/]);
+  },
+);
+
+void t.test("build.sh without the programs and without Go says what is missing and how to get it", (t) => {
+  const tools = t.testdir(
+    Object.fromEntries(
+      ["bash", "dirname", "awk", "cat", "cksum", "uname"].map((tool) => {
+        const { stdout } = spawnSync("sh", ["-c", `command -v ${tool}`], { encoding: "utf8" });
+        return [tool, t.fixture("symlink", stdout.trim())];
+      }),
+    ),
+  );
+  const build = (env: object): object =>
+    spawnSync(join(import.meta.dirname, "build.sh"), [], {
+      env: { PATH: tools, FLOWGEN_TEST_CACHE: join(tools, "cache"), ...env },
+      encoding: "utf8",
+    });
+  const missing =
+    /programs are not in \S+\/cache\/bin, .* needs Go, which is not in PATH[^]*install Go 1\.\d+.* or newer \(https:[^]*KUBEBUILDER_ASSETS/;
+  t.match(build({}), { status: 1, stdout: "", stderr: missing });
+  t.notOk(existsSync(join(tools, "cache")));
+  t.match(build({ KUBEBUILDER_ASSETS: tools }), {
+    status: 1,
+    stdout: "",
+    stderr: /has no etcd: put it there, or unset/,
+  });
+  t.end();
+});
