@@ -92,6 +92,21 @@ export const edit = (
   return store(state, call, live, owned);
 };
 
+export const remove = (state: State, ref: Ref): boolean => {
+  const live = state.stored.get(keyOf(ref));
+  if (live === undefined || !isHeld(live.content)) return state.stored.delete(keyOf(ref));
+  const { metadata } = live.object;
+  const marked = { deletionGracePeriodSeconds: 0, deletionTimestamp: timeOf(state), ...metadata };
+  const object = { ...live.object, metadata: Object.freeze({ ...marked, resourceVersion: String(++state.revision) }) };
+  state.stored.set(keyOf(ref), { ...live, object: Object.freeze(object) });
+  return true;
+};
+
+/** Whether a finalizer keeps an object that is deleted. */
+const isHeld = ({ metadata = {} }: Fields): boolean => "finalizers" in (metadata as Fields);
+
+const timeOf = (state: State): string => `${new Date(state.now()).toISOString().slice(0, 19)}Z`;
+
 const conflict = (call: MemoryCall, says: string): ClusterError =>
   fault(
     call,
@@ -147,7 +162,7 @@ const store = (
     ...(live === undefined ? [] : changedForEver(kind, live.content, content)),
   ];
   if (wrong.length > 0) throw invalid(call, wrong);
-  const time = `${new Date(state.now()).toISOString().slice(0, 19)}Z`;
+  const time = timeOf(state);
   const { metadata, ...rest } = content;
   const object = Object.freeze({
     apiVersion: resources[kind].apiVersion,
@@ -161,7 +176,8 @@ const store = (
     }),
     ...rest,
   });
-  state.stored.set(keyOf(call.ref), { content, owners, object, lastApplied });
+  if ("deletionTimestamp" in object.metadata && !isHeld(content)) state.stored.delete(keyOf(call.ref));
+  else state.stored.set(keyOf(call.ref), { content, owners, object, lastApplied });
   return object;
 };
 
@@ -182,8 +198,14 @@ const identity = (
     uid: old?.uid ?? `00000000-0000-4000-8000-${String(++state.count).padStart(12, "0")}`,
     ...(withGeneration.has(kind) && { generation }),
     creationTimestamp: old?.creationTimestamp ?? time,
+    ...(old !== undefined && "deletionTimestamp" in old && deletionOf(old)),
   };
 };
+
+const deletionOf = ({ deletionGracePeriodSeconds, deletionTimestamp }: KubeObject["metadata"]): Fields => ({
+  deletionGracePeriodSeconds,
+  deletionTimestamp,
+});
 
 /** What `metadata.generation` counts the changes of: the spec (or what stands for one), and a Deployment's annotations too. */
 const counted = (kind: Kind, content: Fields | undefined): unknown =>

@@ -5,7 +5,7 @@
  * IPs are counted, so that runs repeat.
  */
 import { type Cluster, deadlineExceeded, type Kind, type KubeObject, orDeadline, type Ref, refOf } from "./cluster.ts";
-import { apply, create, edit, keyOf, type MemoryCall, type State } from "./memory-store.ts";
+import { apply, create, edit, keyOf, type MemoryCall, remove, type State } from "./memory-store.ts";
 
 /**
  * A hook may wait (latency, an interleaving) or throw (`fault`): `before` and the call had no effect, `after` and it had
@@ -24,7 +24,7 @@ export type MemoryCluster = Cluster & {
   all(): readonly KubeObject[];
   /** Replaces an object as another field manager, as `kubectl edit` does; status included, as a controller does. */
   edit(manager: string, ref: Ref, change: (object: KubeObject) => KubeObject): KubeObject;
-  /** Deletes an object; `false`: there was none. */
+  /** Deletes an object, or marks it where a finalizer holds it; `false`: there was none. */
   remove(ref: Ref): boolean;
 };
 
@@ -54,7 +54,7 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
     },
     all: () => sorted(state, () => true),
     edit: (manager, ref, change) => edit(state, manager, ref, change),
-    remove: (ref) => state.stored.delete(keyOf(ref)),
+    remove: (ref) => remove(state, ref),
   };
 };
 

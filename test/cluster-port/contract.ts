@@ -311,6 +311,29 @@ const locking: Readonly<Record<string, Rule>> = {
   },
 };
 
+const deleting: Readonly<Record<string, Rule>> = {
+  "a deleted object that a finalizer holds: marked, and there until the finalizer goes": async (
+    t,
+    { cluster, namespace, remove },
+  ) => {
+    const held = (data: Readonly<Record<string, string>>): KubeObject =>
+      configMap(namespace, "a", data, { finalizers: ["example.test/hold"] });
+    const made = await cluster.apply(held({ k: "1" }), soon());
+    await remove(refOf(made));
+    const dying = await must(cluster, refOf(made));
+    t.match(dying.metadata["deletionTimestamp"], /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    t.not(version(dying), version(made));
+    t.match(await cluster.list("ConfigMap", namespace, {}, soon()), [{ metadata: { name: "a" } }]);
+    await fails(t, cluster.create(configMap(namespace, "a", {}), soon()), 409, "AlreadyExists");
+    const next = await cluster.apply(held({ k: "2" }), soon());
+    t.strictSame(dataOf(next), { k: "2" });
+    t.equal(next.metadata["deletionTimestamp"], dying.metadata["deletionTimestamp"]);
+    await cluster.apply(configMap(namespace, "a", { k: "2" }), soon());
+    t.equal(await cluster.get(refOf(made), soon()), undefined);
+    t.not((await cluster.apply(configMap(namespace, "a", {}), soon())).metadata.uid, made.metadata.uid);
+  },
+};
+
 const owning: Readonly<Record<string, Rule>> = {
   "apply: what changes nothing leaves the version": async (t, { cluster, namespace, editAs }) => {
     const objects = [
@@ -638,6 +661,7 @@ const rules: Readonly<Record<string, Rule>> = {
   ...creating,
   ...others,
   ...locking,
+  ...deleting,
   ...owning,
   ...lists,
   ...certificates,

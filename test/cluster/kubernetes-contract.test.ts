@@ -24,7 +24,7 @@ async function editAs(manager: string, ref: Ref, change: (object: KubeObject) =>
 }
 
 async function remove({ kind, namespace, name }: Ref): Promise<void> {
-  await kubectl(["delete", kind, name, `--namespace=${namespace}`]);
+  await kubectl(["delete", kind, name, `--namespace=${namespace}`, "--wait=false"]);
 }
 
 let namespaces = 0;
