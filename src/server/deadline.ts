@@ -5,6 +5,23 @@ const DEFAULT_MS = 10_000;
 /** The longest that it ever waits. */
 const MAX_MS = 30_000;
 
+/** The end of a request's I/O, which most requests have none of: the time counts once `signal` is asked for, until `lift`. */
+export const createDeadline = (timeout: unknown): { readonly signal: () => AbortSignal; readonly lift: () => void } => {
+  let controller: AbortController | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const start = (): AbortController => {
+    const started = new AbortController();
+    timer = setTimeout(() => started.abort(), deadlineMs(timeout));
+    return started;
+  };
+  return {
+    signal: () => (controller ??= start()).signal,
+    lift: () => {
+      clearTimeout(timer);
+    },
+  };
+};
+
 /**
  * Milliseconds that an admission may take: the request's `?timeout=` (a Go duration such as `10s` or `1m30s`) less a margin for
  * the answer to travel: a fifth, at most one second. What cannot be read counts as the default.
