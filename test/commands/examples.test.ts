@@ -25,6 +25,12 @@ t.test("the chart's values are what the first Deployment carries", (t) => {
   t.end();
 });
 
+t.test("the values of the webhook's chart hold the same config", (t) => {
+  const values = parse(example("webhook-values.yaml")) as { config: unknown };
+  t.strictSame(values, { config: parse(example("webhook-config.yaml")) as unknown });
+  t.end();
+});
+
 t.test("every example Deployment is one that Kubernetes takes: its selector selects its pods", (t) => {
   for (const document of parseAllDocuments(example("flowgen-deployments.yaml"))) {
     const { spec } = document.toJS() as { spec: { selector: { matchLabels: object }; template: Pod } };

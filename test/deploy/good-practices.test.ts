@@ -12,7 +12,7 @@ t.teardown(cluster.stop);
 const { api, helm, kubectl, kubelet } = cluster;
 const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
 for (const namespace of ["team-a", "team-b", RELEASE]) await kubectl(["create", "namespace", namespace]);
-await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], values);
 
 type Webhook = {
   readonly rules: readonly Readonly<Record<string, readonly string[]>>[];
@@ -162,7 +162,7 @@ t.test("12. no dependency loop: nothing that the webhook needs waits for the web
 t.test("13. fails closed; opened by the admin, a policy on the final state catches what slipped through", async (t) => {
   t.equal(webhook["failurePolicy"], "Fail");
   const open = { ...values, webhook: { ...values.webhook, failurePolicy: "Ignore" }, replicaCount: 0 };
-  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=60s"], open);
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], open);
   const { body } = await eventually(async () => {
     const answer = await create(mssql);
     return answer.status === 422 ? answer : undefined;
@@ -181,13 +181,13 @@ t.test("13. fails closed; opened by the admin, a policy on the final state catch
     metadata: { ...mssql.metadata, annotations: {}, labels: { "target.flowgen.io/mssql": "true" } },
   };
   t.match(await create(forged), { status: 422, body: { message: /written by flowgen-gateway-webhook; remove them/ } });
-  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=60s"], {
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], {
     ...open,
     config: { ...values.config, mode: "audit" },
   });
   await eventually(async () => ((await create(mssql)).status === 201 ? true : undefined));
   t.match(await create(forged), { status: 201 }, "in audit mode nobody is refused, whether it answers or not");
-  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], values);
 });
 
 t.test("14. fields that it does not know stay", async (t) => {

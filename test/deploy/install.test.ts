@@ -29,7 +29,7 @@ const refusedUntil = async (signal: AbortSignal): Promise<readonly string[]> => 
   return reasons;
 };
 
-for (const namespace of ["team-a", RELEASE]) await kubectl(["create", "namespace", namespace]);
+for (const namespace of ["team-a", "team-b", RELEASE]) await kubectl(["create", "namespace", namespace]);
 
 const bundle = async (): Promise<string> => {
   const registration = await api.read<{ webhooks: { clientConfig: { caBundle?: string } }[] }>(
@@ -59,7 +59,7 @@ t.test("pods that come before anybody answers, or before the CA is in, wait and 
     (await kubectl(["get", "events", "--namespace=team-a"])).includes("failed calling webhook") ? true : undefined,
   );
   t.strictSame(await podsOf("early"), []);
-  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], values);
   const pods = await eventually(async () => {
     const found = await podsOf("early");
     return found.length === 2 ? found : undefined;
@@ -69,8 +69,10 @@ t.test("pods that come before anybody answers, or before the CA is in, wait and 
 });
 
 t.test("helm install ends when the webhook works", async (t) => {
-  const said = await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+  const said = await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], values);
   t.match(said, /STATUS: deployed/);
+  t.match(said, /create secret generic wireguard-client-a --from-file=wg0.conf --namespace flowgen-gateway/);
+  t.match(said, /--reset-then-reuse-values --set config.mode=audit/);
   const { status, body } = await create();
   t.equal(status, 201, String(body["message"]));
   t.equal(hostIn(body), HOST);
@@ -87,11 +89,11 @@ t.test("an upgrade and its rollback refuse nobody", async (t) => {
   };
   const before = new Set(kubelet.logs.keys());
   const ca = await bundle();
-  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=90s"], next);
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], next);
   const allowed = flowgenPod({ [TARGETS]: "new=192.168.0.1:1433" });
   await answered(allowed, 201);
   t.equal(await bundle(), ca, "the CA that the webhook put in stays");
-  await helm(["rollback", RELEASE, "1", "--wait", "--timeout=90s"]);
+  await helm(["rollback", RELEASE, "1", "--wait", "--timeout=240s"]);
   await answered(allowed, 403);
   const { redirected, others } = await stream.stop();
   t.strictSame(others, []);
@@ -103,9 +105,9 @@ t.test("an upgrade and its rollback refuse nobody", async (t) => {
 t.test("a config that is not valid does not roll out, and the old pods serve on", async (t) => {
   const stream = streamAdmissions(api, 1);
   const bad = { ...values, config: { gateways: [gateway({ allowedTargets: ["10.0.0.0/99"] })] } };
-  await t.rejects(helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=20s"], bad));
+  await t.rejects(helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=30s"], bad));
   t.match(kubelet.crashes[0], /allowedTargets\[0\].*10\.0\.0\.0\/99/, "the new pod says why");
-  await helm(["rollback", RELEASE, "--wait", "--timeout=60s"]);
+  await helm(["rollback", RELEASE, "--wait", "--timeout=240s"]);
   t.strictSame((await stream.stop()).others, []);
 });
 
@@ -121,7 +123,7 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
   const before = await objects();
   const uninstalled = new AbortController();
   const refused = refusedUntil(uninstalled.signal);
-  const said = await helm(["uninstall", RELEASE, "--wait", "--timeout=60s"]);
+  const said = await helm(["uninstall", RELEASE, "--wait", "--timeout=240s"]);
   uninstalled.abort();
   t.strictSame(await refused, []);
   t.match(said, /Namespace.*flowgen-gateway/s, "Helm says what it kept");
@@ -139,7 +141,25 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
   t.equal(left, "");
 });
 
-t.test("and it can be installed again", async (t) => {
-  await helm(["install", RELEASE, CHART, "--wait", "--timeout=60s"], values);
+t.test("it can be installed again, and gateways live in the namespaces that are named for them", async (t) => {
+  const own = { ...gateway(), name: "own", namespace: undefined };
+  const config = { gateways: [gateway(), own] };
+  await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], {
+    ...values,
+    config,
+    rbac: { namespaces: ["team-b"] },
+  });
   t.equal(hostIn((await create()).body), HOST);
+  const asking = (namespace: string) =>
+    api.ask(
+      "POST",
+      `/api/v1/namespaces/${namespace}/pods`,
+      flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/gateway": "own" }, namespace),
+    );
+  t.equal(hostIn((await asking("team-b")).body), "own.team-b.svc");
+  t.match(
+    await asking("team-a"),
+    { status: 500, body: { message: /forbidden/ } },
+    "elsewhere the webhook may do nothing",
+  );
 });
