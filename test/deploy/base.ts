@@ -29,6 +29,15 @@ const withoutHelm = (document: Document.Parsed): Document.Parsed => {
   return document;
 };
 
+/** What the chart carries of deploy/grafana: Helm reads no file outside a chart. */
+export const renderFiles = (): ReadonlyMap<string, string> =>
+  new Map(
+    ["alerts.yaml", "dashboard.json"].map((name) => [
+      join(CHART, "files", name).slice(root.length),
+      readFileSync(join(root, "deploy/grafana", name), "utf8"),
+    ]),
+  );
+
 /** The generated files of the base and the audit overlay: path → content. */
 export const renderKustomize = async (helm: Helm): Promise<ReadonlyMap<string, string>> => {
   const base = new Map<string, string>();

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import t from "tap";
 import { kubectlWith } from "../cluster/kubectl.ts";
 import { findPrograms } from "../cluster/programs.ts";
-import { renderKustomize } from "./base.ts";
+import { renderFiles, renderKustomize } from "./base.ts";
 import { CHART, findHelm, type Manifest, parseManifests, RELEASE, template } from "./helm.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
@@ -15,7 +15,8 @@ const helm = await findHelm(home);
 const kubectl = kubectlWith(join(await findPrograms([]), "kubectl"), "", home);
 
 t.test("the generated files are those that the chart makes now", async (t) => {
-  for (const [path, content] of await renderKustomize(helm)) t.equal(await readFile(join(root, path), "utf8"), content);
+  for (const [path, content] of [...renderFiles(), ...(await renderKustomize(helm))])
+    t.equal(await readFile(join(root, path), "utf8"), content);
 });
 
 /** Without what only one of the two has: Helm's labels, its way to roll the pods, kustomize's name for the ConfigMap. */

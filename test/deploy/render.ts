@@ -2,13 +2,14 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { renderKustomize } from "./base.ts";
+import { renderFiles, renderKustomize } from "./base.ts";
 import { findHelm } from "./helm.ts";
 import { sums, SUMS } from "./sums.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const home = await mkdtemp(join(tmpdir(), "flowgen-render-"));
 try {
+  for (const [path, content] of renderFiles()) await writeFile(join(root, path), content);
   for (const [path, content] of await renderKustomize(await findHelm(home))) await writeFile(join(root, path), content);
   await writeFile(join(root, SUMS), sums());
 } finally {

@@ -10,7 +10,7 @@ export const SUMS = join(KUSTOMIZE, "rendered.sha256");
 
 /** The hashes of the chart's files and of deploy/kustomize's, as they are now. */
 export const sums = (): string => {
-  const paths = ["deploy/helm", KUSTOMIZE].flatMap((folder) =>
+  const paths = ["deploy/grafana", "deploy/helm", KUSTOMIZE].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => join(entry.parentPath, entry.name).slice(root.length)),
