@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { link, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { link, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 
@@ -48,7 +48,9 @@ export const writeArchive = async (archive: string, images: readonly Image[]): P
     for (const image of images) manifests.push(await writeManifest(image, write));
     await writeFile(join(folder, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
     await writeFile(join(folder, "index.json"), JSON.stringify({ schemaVersion: 2, manifests }));
-    execFileSync("tar", ["-C", folder, "-cf", archive, "oci-layout", "index.json", "blobs"]);
+    const whole = join(folder, "archive.tar"); // whoever finds the archive finds all of it
+    execFileSync("tar", ["-C", folder, "-cf", whole, "oci-layout", "index.json", "blobs"]);
+    await rename(whole, archive);
   } finally {
     await rm(folder, { recursive: true });
   }

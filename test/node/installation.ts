@@ -1,9 +1,8 @@
-// The webhook installed as its users install it: `helm install` of the chart, with an image of this checkout.
+// The webhook installed as its users install it: `helm install` of the chart, which makes its certificate itself, with this checkout's image.
 import type { ControlPlane } from "../cluster/control-plane.ts";
 import { kubectl } from "../cluster/webhook.ts";
 import { CHART, findHelm, RELEASE } from "../deploy/helm.ts";
 import { eventually } from "./gateway.ts";
-import { WEBHOOK } from "./image-list.ts";
 
 /** The chart's default. */
 const REPLICAS = 2;
@@ -18,16 +17,10 @@ export const install = async (
   namespaces: readonly string[],
 ): Promise<Upgrade> => {
   const helm = await findHelm(controlPlane.folder);
-  const [repository, tag] = WEBHOOK.split(/:(?=[^:]*$)/);
   const upgrade: Upgrade = async (config) => {
-    const values = {
-      image: { repository, tag },
-      rbac: { namespaces },
-      config,
-    };
     const where = [`--namespace=${RELEASE}`, "--create-namespace", "--wait", "--timeout=120s", "--values=-"];
     const { code, stderr } = await helm(["upgrade", "--install", RELEASE, CHART, ...where], {
-      input: JSON.stringify(values),
+      input: JSON.stringify({ rbac: { namespaces }, config }),
       env: { KUBECONFIG: controlPlane.kubeconfig },
     });
     if (code !== 0) throw new Error(`helm upgrade: ${stderr}`);

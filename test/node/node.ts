@@ -43,7 +43,9 @@ export const startNode = async (hosts: Readonly<Record<string, string>>): Promis
   await writeFile("/etc/cni/net.d/10-node.conflist", configuration.network());
   await processes.start("containerd", "containerd", ["--config", join(folder, "containerd.toml")]);
   await ready("containerd", async () => existsSync("/run/containerd/containerd.sock"));
-  const imported = run("ctr", ["-n", "k8s.io", "images", "import", images]);
+  const imported = Promise.all(
+    images.split(":").map((archive) => run("ctr", ["-n", "k8s.io", "images", "import", archive])),
+  );
 
   const controlPlane = await startControlPlane({ scheduler: true, node: { address: configuration.NODE_ADDRESS } });
   const paths: configuration.Paths = {
@@ -62,7 +64,6 @@ export const startNode = async (hosts: Readonly<Record<string, string>>): Promis
     `--config=${await file("kubelet.yaml", configuration.kubelet(paths))}`,
     `--kubeconfig=${kubelet}`,
     "--hostname-override=node",
-    ...(process.env["KUBELET_V"] === undefined ? [] : [`--v=${process.env["KUBELET_V"]}`]),
     `--node-ip=${configuration.NODE_ADDRESS}`,
   );
   await start("kube-proxy", `--config=${await file("kube-proxy.yaml", configuration.kubeProxy(paths))}`);

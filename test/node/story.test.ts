@@ -11,7 +11,7 @@ const settings = machineSettings();
 // All that needs a network is made here: the machine has none.
 await findPrograms([...components, "helm"]);
 await findNodePrograms();
-const env = { ...process.env, FLOWGEN_NODE_IMAGES: await makeImages() };
+const env = { ...process.env, FLOWGEN_NODE_IMAGES: (await makeImages()).join(":") };
 const file = (name: string): string => join(import.meta.dirname, name);
 const story = [file("main.ts"), process.execPath, file("story.ts")];
 await t.spawn(process.execPath, story, { env }, "the story on a real node");
