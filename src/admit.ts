@@ -14,8 +14,8 @@ export type PodCreation = {
   readonly namespace: string;
   /** Nothing may be written, and the answer is what the real one would be. */
   readonly dryRun: boolean;
-  /** Ends all I/O. */
-  readonly signal: AbortSignal;
+  /** What ends all I/O; asked for when the first is about to begin. */
+  readonly signal: () => AbortSignal;
 };
 
 export type Context = {

@@ -35,7 +35,10 @@ const setup = (options: MemoryOptions = {}, using = config) => {
       clock += ms;
     },
     admit: (pod: Pod, more: Partial<PodCreation> = {}, config = using) =>
-      admit({ pod, namespace: "team-a", dryRun: false, signal, ...more }, { config, provision, version: "1.2.3" }),
+      admit(
+        { pod, namespace: "team-a", dryRun: false, signal: () => signal, ...more },
+        { config, provision, version: "1.2.3" },
+      ),
   };
 };
 const patched = (pod: Pod, { operations }: Admission): Pod =>
@@ -243,10 +246,10 @@ t.test("fail: no answer in time, or an API server that refuses", async (t) => {
 
   const stuck = setup({ before: () => new Promise(() => undefined) });
   const deadline = new AbortController();
-  const waiting = stuck.admit(mssql, { signal: deadline.signal });
+  const waiting = stuck.admit(mssql, { signal: () => deadline.signal });
   deadline.abort();
   t.match(await waiting, { outcome: "fail", reason: "deadline" });
-  t.match(await stuck.admit(mssql, { signal: AbortSignal.abort() }), { outcome: "fail", reason: "deadline" });
+  t.match(await stuck.admit(mssql, { signal: () => AbortSignal.abort() }), { outcome: "fail", reason: "deadline" });
 
   const broken = setup({
     before: () => {
@@ -263,7 +266,7 @@ t.test("a shared write goes on while anybody waits for it", async (t) => {
   });
   const webhook = setup({ before: ({ verb }) => (verb === "apply" ? held : undefined) });
   const first = new AbortController();
-  const [impatient, patient] = [webhook.admit(mssql, { signal: first.signal }), webhook.admit(mssql)];
+  const [impatient, patient] = [webhook.admit(mssql, { signal: () => first.signal }), webhook.admit(mssql)];
   await new Promise((resolve) => setImmediate(resolve));
   first.abort();
   t.match(await impatient, { outcome: "fail", reason: "deadline" });

@@ -44,7 +44,10 @@ for (const name of readdirSync(folder)) {
   t.test(about, async (t) => {
     const provision = createProvisioner(createMemoryCluster(), { scripts });
     const { signal } = new AbortController();
-    const admission = await admit({ pod, namespace, dryRun: false, signal }, { config, provision, version: "1.2.3" });
+    const admission = await admit(
+      { pod, namespace, dryRun: false, signal: () => signal },
+      { config, provision, version: "1.2.3" },
+    );
     const got = answer(admission);
     if (process.env["GOLDEN"] === "write")
       writeFileSync(file, `${text.split(/^---$/m)[0]}---\n${stringify(got, { lineWidth: 0 })}`);

@@ -88,26 +88,24 @@ const pod = fc
   })
   .map(({ targets, isNamed, env, init }): Pod => {
     const base = podOf(isNamed ? TARGETS[5] : targets.join(","));
-    const container = (name: string, list: readonly EnvVar[] | undefined): Container => ({
+    const container = (name: string, list: readonly EnvVar[] | undefined) => ({
       name,
       image: "x",
       ...(list && { env: [...list] }),
     });
-    return {
-      ...base,
-      spec: {
-        containers: [container("flowgen", env)],
-        initContainers: [container("init", init)],
-        restartPolicy: "Always",
-      },
+    const spec = {
+      containers: [container("flowgen", env)],
+      initContainers: [container("init", init)],
+      restartPolicy: "Always",
     };
+    return { ...base, spec };
   });
 
 const webhook = () => {
   const provision = createProvisioner(createMemoryCluster(), { scripts });
   const { signal } = new AbortController();
   return (pod: Pod): Promise<Admission> =>
-    admit({ pod, namespace: "team-a", dryRun: false, signal }, { config, provision, version: "1.2.3" });
+    admit({ pod, namespace: "team-a", dryRun: false, signal: () => signal }, { config, provision, version: "1.2.3" });
 };
 const patched = (pod: Pod, { operations }: Admission): Pod =>
   jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;

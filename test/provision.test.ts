@@ -24,7 +24,13 @@ const setup = (options: Partial<ProvisionOptions> = {}, memory: MemoryOptions = 
     cluster,
     ask: (wants: readonly Want[], more: { write?: boolean; config?: typeof config } = {}) => {
       const using = more.config ?? config;
-      return provision({ config: using, gateway: gatewayOf(using), wants, write: more.write ?? true, signal });
+      return provision({
+        config: using,
+        gateway: gatewayOf(using),
+        wants,
+        write: more.write ?? true,
+        signal: () => signal,
+      });
     },
   };
 };
@@ -152,7 +158,7 @@ t.test("a deadline that comes while something is tried again says what went wron
     gateway: gatewayOf(config),
     wants: [wantOf("a", "10.0.0.5", 1)],
     write: true,
-    signal: AbortSignal.timeout(200),
+    signal: () => AbortSignal.timeout(200),
   });
   await t.rejects(asked, {
     reason: "DeadlineExceeded",
@@ -209,7 +215,7 @@ t.test("what somebody changed in the gateway's objects is repaired when they are
     gateway: gatewayOf(config),
     wants: [wantOf("a", "10.0.0.5", 1)],
     write: true,
-    signal,
+    signal: () => signal,
   });
   t.strictSame((await webhook.cluster.get(table, signal))?.["data"], before?.["data"], "the lines for the scripts too");
   t.strictSame((await webhook.cluster.get(ref, signal))?.["spec"], spec, "the strategy as well");
@@ -280,7 +286,7 @@ t.test("gateways of two namespaces share neither table nor cache", async (t) => 
   const provision = createProvisioner(cluster, { scripts });
   const gateway = (namespace: string) => ({ ...gatewayOf(config), namespace, isPerNamespace: true });
   const ask = (namespace: string, want: Want) =>
-    provision({ config, gateway: gateway(namespace), wants: [want], write: true, signal });
+    provision({ config, gateway: gateway(namespace), wants: [want], write: true, signal: () => signal });
   t.match(await ask("team-a", wantOf("a", "10.0.0.5", 2000)), {
     assignments: [{ host: "flowgen-wireguard-gateway.team-a.svc", port: 2000 }],
   });

@@ -166,7 +166,7 @@ const runSchedule = async (seed: number): Promise<{ steps: number; told: number;
       ...new Set([pick(POOL), pick(POOL)]),
     ]);
     for (const wants of pods) {
-      provision({ config, gateway, wants, write: true, signal }).then(
+      provision({ config, gateway, wants, write: true, signal: () => signal }).then(
         (provisioned) => {
           try {
             record(told, provisioned);
@@ -194,7 +194,13 @@ const runSchedule = async (seed: number): Promise<{ steps: number; told: number;
   if (faults === 0) checkConverged(cluster);
   record(
     told,
-    await provisionOf(cluster, () => Promise.resolve())({ config, gateway, wants: POOL, write: true, signal }),
+    await provisionOf(cluster, () => Promise.resolve())({
+      config,
+      gateway,
+      wants: POOL,
+      write: true,
+      signal: () => signal,
+    }),
   );
   check(cluster, told);
   checkConverged(cluster);

@@ -1,6 +1,7 @@
 import type { Config, PlacedGateway } from "../core/config.ts";
 import { allocate, allocateAll, type Given, type Table, withStaticForwards } from "../core/forwards.ts";
 import { type Scripts, tableName } from "../core/manifests.ts";
+import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/plan.ts";
 import type { Rejection } from "../core/reasons.ts";
 import type { Assignment } from "../core/target.ts";
@@ -19,7 +20,8 @@ export type Request = {
   readonly wants: readonly Want[];
   /** False (dry run, audit): nothing is written; a new target is allocated in a copy that is thrown away. */
   readonly write: boolean;
-  readonly signal: AbortSignal;
+  /** Asked for only when there is I/O to end. */
+  readonly signal: () => AbortSignal;
 };
 
 export type Provisioner = (request: Request) => Promise<Provisioned>;
@@ -43,14 +45,20 @@ export type ProvisionOptions = {
 export const CACHE_MS = 30_000;
 const MAX_ATTEMPTS = 12;
 
-type Waiting = Request & { readonly settle: (result: Provisioned) => void; readonly fail: (error: unknown) => void };
+type Waiting = Omit<Request, "signal"> & {
+  readonly signal: AbortSignal;
+  readonly settle: (result: Provisioned) => void;
+  readonly fail: (error: unknown) => void;
+};
 /** `since`: the attempt that it was first served by. */
 type Job = Waiting & { readonly since: number };
+/** What a cached table gives: assignments, if it holds all the forwards that are wanted. */
+type Warm = Provisioned | "unknown";
 /** Jobs that one write of the table serves: one config, one gateway. */
 type Batch = { readonly config: Config; readonly gateway: PlacedGateway; readonly jobs: readonly Job[] };
 /** One gateway's work in this process: what it knows, what waits, what it applied. */
 type Lane = {
-  known?: { readonly config: Config; readonly table: Table; readonly readAt: number };
+  known?: { readonly config: Config; readonly readAt: number; readonly given: (wants: readonly Want[]) => Warm };
   queue: readonly Waiting[];
   isBusy: boolean;
   /** Why the last attempt failed, while it is being made again. */
@@ -87,13 +95,13 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
       ),
       written && wakeKubelet(cluster, gateway, written, signal),
     ]);
-    lane.known = { config, table, readAt };
+    lane.known = { config, readAt, given: perObject((wants) => warm(table, gateway, wants)) };
     events.table?.(gateway, table);
     return round;
   };
 
   /** Serves all who wait under this config, and until that is done those who come meanwhile: one write for all. */
-  const serve = async (lane: Lane, { config, gateway }: Request): Promise<void> => {
+  const serve = async (lane: Lane, { config, gateway }: Waiting): Promise<void> => {
     let jobs: readonly Job[] = [];
     lane.trouble = undefined;
     for (let attempts = 1; ; attempts += 1) {
@@ -124,16 +132,17 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
   };
 
   return async (request) => {
-    const { gateway, config, wants, signal } = request;
+    const { gateway, config, wants } = request;
     const lane = laneOf(lanes, gateway);
     const { known } = lane;
     if (known?.config === config && now() - known.readAt <= CACHE_MS) {
-      const warm = allocate(known.table, gateway, wants);
-      if (warm.kind === "allocated" && warm.table === known.table) return assigned(gateway, warm.given);
+      const given = known.given(wants);
+      if (given !== "unknown") return given;
     }
+    const signal = request.signal();
     if (!request.write) return previewOf(await readGateway(cluster, gateway, signal), gateway, wants);
     const outcome = new Promise<Provisioned>((settle, fail) => {
-      lane.queue = [...lane.queue, { ...request, settle, fail }];
+      lane.queue = [...lane.queue, { ...request, signal, settle, fail }];
     });
     if (!lane.isBusy) void drain(lane);
     const table = { kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) } as const;
@@ -193,6 +202,13 @@ const roundOf = (objects: GatewayObjects, gateway: PlacedGateway, requests: read
     results: results.map((result) => (result.kind === "reject" ? result : assigned(gateway, result.given))),
     omitted: start.omitted,
   };
+};
+
+const warm = (table: Table, gateway: PlacedGateway, wants: readonly Want[]): Warm => {
+  const allocation = allocate(table, gateway, wants);
+  return allocation.kind === "allocated" && allocation.table === table
+    ? assigned(gateway, allocation.given)
+    : "unknown";
 };
 
 /** What the answer would be; the allocation is thrown away. */

@@ -26,7 +26,8 @@ export const admitOffline = async ({ workloads, find }: Stream, config: Config):
   const results = [];
   for (const workload of workloads) {
     const { pod, namespace } = workload;
-    const admission = await admit({ pod, namespace, dryRun: false, signal }, { config, provision, version });
+    const creation = { pod, namespace, dryRun: false, signal: () => signal };
+    const admission = await admit(creation, { config, provision, version });
     results.push({ workload, admission });
   }
   return { results, manifests: [...applied.values()] };

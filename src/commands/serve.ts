@@ -1,11 +1,12 @@
 import closeWithGrace from "close-with-grace";
-import { type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import type { Cluster } from "../cluster/cluster.ts";
 import { clusterStore } from "../cluster/certificate-store.ts";
 import { createKeeper } from "../cluster/certificates.ts";
 import { counted } from "../cluster/counted.ts";
 import { loadScripts } from "../cluster/scripts.ts";
 import { version } from "../files.ts";
+import { createLog } from "../server/log.ts";
 import { type Rotation, startRotation } from "../server/rotation.ts";
 import { run, type Running, type RunOptions } from "../server/run.ts";
 import { readTls, type Tls } from "../server/tls.ts";
@@ -31,7 +32,6 @@ const LONGEST_ADMISSION_MS = 30_000;
 
 /** `serve`: the webhook, until SIGTERM or SIGINT. Files are read again when they change; a bad version is refused and the old one stays. */
 export const serve = async (options: ServeOptions): Promise<void> => {
-  const log = pino({ level: options.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime });
   const source = await tlsSource(options);
   if (source.kind === "secret" && options.cluster === "memory")
     throw new UsageError(
@@ -41,6 +41,7 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   const config = parseConfig(configText, options.config);
   const files = source.kind === "files" ? parseTls(tlsTexts, source.paths) : undefined;
   const cluster = await connectCluster(options.cluster);
+  const log = createLog(options.logLevel);
   let rotation: Rotation | undefined;
   const tls = source.kind === "secret" ? "later" : files;
   const server = await start({

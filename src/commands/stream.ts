@@ -1,7 +1,7 @@
 import jsonpatch from "fast-json-patch";
 import { isMap, isSeq, type Node } from "yaml";
 import type { PatchOperation } from "../core/patch.ts";
-import { podSchema, type Pod } from "../core/pod.ts";
+import { readPod, type Pod } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
 import { changedText, itemsOf, styleOf, withObjects } from "./manifest-text.ts";
 import { UsageError } from "./options.ts";
@@ -129,18 +129,18 @@ const workloadOf = (entry: Entry, stream: ManifestStream): Workload[] => {
   const at = [...path, ...template];
   const raw = plainOf(valueAt(part.before, at));
   if (raw === undefined || raw === null) return [];
-  const parsed = podSchema.safeParse(isFields(raw) ? { metadata: {}, ...raw } : raw);
-  if (!parsed.success) {
-    const [issue] = parsed.error.issues;
+  const read = readPod(isFields(raw) ? { metadata: {}, ...raw } : raw);
+  if (read.kind === "invalid") {
+    const [issue] = read.error.issues;
     const line = stream.lineOf(offsetOf(part.document, [...at, ...((issue?.path ?? []) as Path)]));
-    const problems = issueTexts(template.join("."), parsed.error, 3).join("; ");
+    const problems = issueTexts(template.join("."), read.error, 3).join("; ");
     throw new UsageError(`${stream.file}:${line}: ${kind} ${namespace}/${name} is not a valid workload: ${problems}`);
   }
   const patch: Workload["patch"] = (operations) => {
     const target = valueAt(part.after.value, at) as Fields;
     jsonpatch.applyPatch(target, structuredClone(operations) as PatchOperation[], false, true);
   };
-  return [{ kind, name, namespace, pod: parsed.data, patch }];
+  return [{ kind, name, namespace, pod: read.pod, patch }];
 };
 
 /** Where a path begins in the text, or as much of it as is written in place. */

@@ -1,4 +1,5 @@
 import type { Config } from "./config.ts";
+import { perObject } from "./memo.ts";
 import type { PatchOperation } from "./patch.ts";
 import { type FailCode, reasons, type ReasonCode, type Rejection, type SkipCode } from "./reasons.ts";
 import { address, type Assignment } from "./target.ts";
@@ -85,6 +86,10 @@ const account = ({ assignments, changed }: Pick<Redirected, "assignments" | "cha
   ...(changed.length > 0 ? [`audit: env that would change: ${changed.map((item) => item.env).join(", ")}`] : []),
 ];
 
+const targetsText = perObject((assignments: readonly Assignment[]) =>
+  assignments.map(({ target, host, port }) => `${address(target.host, target.port)}=${address(host, port)}`).join(","),
+);
+
 /** Key/value notes for the API server's audit log; nothing for a pod that is none of our business. */
 export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
   if (admission.outcome === "skip") return undefined;
@@ -94,9 +99,7 @@ export const auditAnnotations = (admission: Admission): Readonly<Record<string, 
     reason,
     ...(gateway !== undefined && { gateway }),
     ...(assignments.length > 0 && {
-      targets: assignments
-        .map((item) => `${address(item.target.host, item.target.port)}=${address(item.host, item.port)}`)
-        .join(","),
+      targets: targetsText(assignments),
     }),
     ...(changed.length > 0 && { env: changed.map((item) => `${item.container}/${item.env}`).join(",") }),
   };

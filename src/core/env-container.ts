@@ -35,42 +35,37 @@ const BUDGET = 262_144;
 
 const SPLIT = "a part of its address comes from another env: left alone";
 
-/** The env of one container while it is looked at. `undefined` values are unseen. */
+/** What becomes of an env. One that leads nowhere of ours is held: it means what it meant when an env that it refers to changes. */
+type Outcome = { readonly edits: readonly Edit[]; readonly leadsTo: ReadonlySet<Assignment> };
+
+/** The env of one container while it is looked at. */
 type Draft = {
   readonly env: readonly EnvVar[];
+  /** The values as the container would see them; `undefined`: unseen. */
   readonly values: readonly (Expanded | undefined)[];
   /** The last of a name counts, as it does for Kubernetes. */
   readonly indexOf: ReadonlyMap<string, number>;
   readonly named: Named;
-  readonly edits: Map<number, readonly Edit[]>;
-  /** Edits of values that lead nowhere of ours: they keep what the values mean when an env that they refer to changes. */
-  readonly pins: Map<number, readonly Edit[]>;
-  readonly leadsTo: Map<number, ReadonlySet<Assignment>>;
+  readonly outcomes: Map<number, Outcome>;
   readonly warnings: string[];
 };
 
 const isShort = (value: string): boolean => value.length <= LONGEST;
 
-/** The values as the container would see them, `$(VAR)` followed. */
-const expandAll = (env: readonly EnvVar[]): (Expanded | undefined)[] => {
-  const defined = new Map<string, { env: number; text: string } | undefined>();
-  return env.map(({ name, value = "", valueFrom }, index) => {
-    const expanded = valueFrom == null && isShort(value) ? expand(value, (other) => defined.get(other)) : undefined;
-    defined.set(name, expanded && { env: index, text: expanded.text });
-    return expanded;
-  });
+const draftOf = (env: readonly EnvVar[], named: Named): Draft => {
+  const values: (Expanded | undefined)[] = [];
+  const indexOf = new Map<string, number>();
+  const lookup = (name: string): { env: number; text: string } | undefined => {
+    const index = indexOf.get(name);
+    const known = index === undefined ? undefined : values[index];
+    return index === undefined || known === undefined ? undefined : { env: index, text: known.text };
+  };
+  for (const [index, { name, value = "", valueFrom }] of env.entries()) {
+    values.push(valueFrom == null && isShort(value) ? expand(value, lookup) : undefined);
+    indexOf.set(name, index);
+  }
+  return { env, values, indexOf, named, outcomes: new Map(), warnings: [] };
 };
-
-const draftOf = (env: readonly EnvVar[], named: Named): Draft => ({
-  env,
-  values: expandAll(env),
-  indexOf: new Map(env.map(({ name }, index) => [name, index])),
-  named,
-  edits: new Map(),
-  pins: new Map(),
-  leadsTo: new Map(),
-  warnings: [],
-});
 
 type Pair = { readonly index: number; readonly value: Expanded };
 
@@ -90,8 +85,12 @@ const pairOf = ({ values, indexOf, named }: Draft, name: string): { port: PortEl
 };
 
 /** A value's edits in terms of the value as it is written; undefined: a reference holds half of an address. */
-const sourceEdits = ({ values, edits }: Draft, expanded: Expanded, wanted: readonly Edit[]): Edit[] | undefined => {
-  const after = (other: number): string => applyEdits(String(values[other]?.text), edits.get(other) ?? []);
+const sourceEdits = (
+  { values, outcomes }: Draft,
+  expanded: Expanded,
+  wanted: readonly Edit[],
+): readonly Edit[] | undefined => {
+  const after = (other: number): string => applyEdits(String(values[other]?.text), outcomes.get(other)?.edits ?? []);
   const isChanged = (other: number): boolean => after(other) !== values[other]?.text;
   return toSource(expanded, wanted, after, isChanged);
 };
@@ -103,20 +102,16 @@ const portsIn = ({ env, named }: Draft, { pieces }: Expanded, { start, end }: Sp
   return name === undefined ? undefined : named.portsOf(name);
 };
 
+const isLed = (outcome: Outcome | undefined): outcome is Outcome => outcome !== undefined && outcome.leadsTo.size > 0;
+
 /** Gives a host's port env its new port; false: another host has set it to another, or its value cannot be changed. */
-const setPort = (
-  { edits, leadsTo }: Draft,
-  { index, value }: Pair,
-  port: number,
-  to: ReadonlySet<Assignment>,
-): boolean => {
+const setPort = ({ outcomes }: Draft, { index, value }: Pair, port: number, to: ReadonlySet<Assignment>): boolean => {
   const text = String(port);
   const start = value.text.length - value.text.trimStart().length;
   const now = value.text.trim();
-  const earlier = edits.get(index);
-  if (earlier !== undefined && (earlier[0]?.text ?? now) !== text) return false;
-  edits.set(index, now === text ? [] : [{ start, end: start + now.length, text }]);
-  leadsTo.set(index, to);
+  const earlier = outcomes.get(index);
+  if (isLed(earlier) && (earlier.edits[0]?.text ?? now) !== text) return false;
+  outcomes.set(index, { edits: now === text ? [] : [{ start, end: start + now.length, text }], leadsTo: to });
   return true;
 };
 
@@ -128,7 +123,10 @@ const look = (draft: Draft, index: number, name: string, expanded: Expanded, rou
   const result = rewriteValue(expanded.text, routes, { paired: port, portsAt, isExpanded: isExpanded(expanded) });
   if (result.isSrv) return "srv";
   result.warnings.forEach(warn);
-  if (result.leadsTo.size === 0) return void draft.pins.set(index, result.edits);
+  if (result.leadsTo.size === 0) {
+    if (!draft.outcomes.has(index)) draft.outcomes.set(index, result);
+    return undefined;
+  }
   if (name === "PGHOSTADDR") return void warn(NUMERIC);
   if (pair !== undefined && result.elsewhere !== undefined) {
     // A host that stays must keep its port: both are edited or none.
@@ -136,8 +134,7 @@ const look = (draft: Draft, index: number, name: string, expanded: Expanded, rou
     if (!setPort(draft, pair, result.elsewhere, result.leadsTo))
       return void warn(`its port must be ${result.elsewhere}, but another env shares it: left alone`);
   }
-  draft.edits.set(index, result.edits);
-  draft.leadsTo.set(index, result.leadsTo);
+  draft.outcomes.set(index, result);
   return undefined;
 };
 
@@ -148,17 +145,16 @@ const settle = (draft: Draft): Pick<ContainerEnv, "changes" | "leading" | "match
   const matched = new Set<Assignment>();
   for (const [index, { name, value = "" }] of draft.env.entries()) {
     const expanded = draft.values[index];
-    const wanted = draft.edits.get(index) ?? draft.pins.get(index);
-    if (expanded === undefined || wanted === undefined) continue;
-    const own = sourceEdits(draft, expanded, wanted);
+    const outcome = draft.outcomes.get(index);
+    if (expanded === undefined || outcome === undefined) continue;
+    const own = sourceEdits(draft, expanded, outcome.edits);
     if (own === undefined) {
-      draft.edits.set(index, []);
+      draft.outcomes.delete(index);
       draft.warnings.push(`${name}: ${SPLIT}`);
       continue;
     }
-    const leadsTo = draft.leadsTo.get(index);
-    if (leadsTo !== undefined) leading.add(name);
-    for (const assignment of leadsTo ?? []) matched.add(assignment);
+    if (isLed(outcome)) leading.add(name);
+    for (const assignment of outcome.leadsTo) matched.add(assignment);
     if (own.length > 0) changes.set(index, applyEdits(value, own));
   }
   return { changes, leading, matched };
@@ -172,32 +168,35 @@ const isExpanded = ({ pieces }: Expanded): boolean => pieces.some(({ env }) => e
 const hasOpenHost = ({ text }: Expanded): boolean =>
   text.includes("$(") && findPlaces(text).some(({ host }) => REFERENCE.test(text.slice(host.start, host.end)));
 
+const nothing: ContainerEnv = {
+  changes: new Map(),
+  leading: new Set(),
+  matched: new Set(),
+  warnings: [],
+  unresolved: [],
+};
+
 /** Rewrites the env of one container by value. */
 export const rewriteEnv = (env: readonly EnvVar[], routes: Routes, named: Named): ContainerEnv => {
-  const none = {
-    changes: new Map(),
-    leading: new Set<string>(),
-    matched: new Set<Assignment>(),
-    warnings: [],
-    unresolved: [],
-  };
-  if (!env.some(({ value }) => value !== undefined && (value.includes("$(") || routes.mayHold(value)))) return none;
+  const first = env.findIndex(({ value }) => value !== undefined && (value.includes("$(") || routes.mayHold(value)));
+  if (first < 0) return nothing;
   const draft = draftOf(env, named);
   const unresolved: string[] = [];
   let budget = BUDGET;
-  for (const [index, { name, value }] of env.entries()) {
-    if (named.has(name) || /^no_proxy$/i.test(name)) continue;
+  for (let index = first; index < env.length; index += 1) {
+    const { name, value } = env[index] as EnvVar;
     const expanded = draft.values[index];
     const text = expanded?.text ?? (value === undefined || isShort(value) ? "" : value);
     const mayHold = routes.mayHold(text);
     if (!mayHold && !text.includes("$(") && (expanded === undefined || !isExpanded(expanded))) continue;
+    if (named.has(name) || /^no_proxy$/i.test(name)) continue;
     budget -= expanded === undefined ? 0 : text.length;
     if (expanded === undefined || budget < 0) {
       if (mayHold) draft.warnings.push(`${name}: not read, because it or the env before it are too long`);
       continue;
     }
     if (hasOpenHost(expanded)) unresolved.push(name);
-    if (look(draft, index, name, expanded, routes) === "srv") return { ...none, srv: name };
+    if (look(draft, index, name, expanded, routes) === "srv") return { ...nothing, srv: name };
   }
   const settled = settle(draft);
   return { ...settled, warnings: draft.warnings, unresolved };

@@ -39,6 +39,7 @@ export const namedIn = (settings: Settings, { ports }: Draft): Named => ({
 
 const draftOf = (container: Container, field: Draft["field"], index: number, settings: Settings): Draft => {
   const present = container.env ?? [];
+  if (settings.size === 0) return { container, field, index, added: [], env: present, ports: new Map() };
   const names = new Set(present.map(({ name }) => name));
   const added = [...settings].filter(([name]) => !names.has(name)).map(([name, { value }]) => ({ name, value }));
   const env = present.map((entry) => {

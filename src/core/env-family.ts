@@ -1,7 +1,7 @@
 import { adoPlaces, descriptorPlaces } from "./env-keyvalue.ts";
 import { libpqPlaces } from "./env-libpq.ts";
 import { listPlaces } from "./env-list.ts";
-import { byDefault, type Place, readAddress, written } from "./env-place.ts";
+import { byDefault, elsewhere, type Place, readAddress, written } from "./env-place.ts";
 import { jdbcPlaces, urlPlaces } from "./env-url.ts";
 
 /** The MySQL driver of Go: `user:password@tcp(host:port)/db`. */
@@ -15,8 +15,12 @@ const goMysqlPlaces = (text: string): Place[] => {
   ];
 };
 
+/** Most values that hold a target are its host and nothing else. */
+const ALONE = /^[A-Za-z0-9.-]+$/;
+
 /** Where clients read hosts in a string. The first family that the string's shape fits decides; no family: a list of hosts. */
 export const findPlaces = (text: string): Place[] => {
+  if (ALONE.test(text)) return [{ host: { start: 0, end: text.length }, slot: elsewhere }];
   const begin = text.slice(0, 64).trimStart();
   if (/^(jdbc|r2dbc):/i.test(begin)) return jdbcPlaces(text);
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(begin)) return urlPlaces(text);

@@ -19,7 +19,8 @@ const inCaseOf = (suffix: string): string => {
 
 /** Names of the env that may hold the port of a host env, likeliest first: `X_HOST` → `X_PORT`, `PGHOST` → `PGPORT`, `DbHost` → `DbPort`. */
 export const portNames = (name: string): string[] => {
-  const suffix = SUFFIXES.find((end) => name.toLowerCase().endsWith(end));
+  const lower = name.toLowerCase();
+  const suffix = SUFFIXES.find((end) => lower.endsWith(end));
   if (suffix === undefined) return [`${name}_PORT`];
   const written = name.slice(-suffix.length);
   const bare = written.replace(/^_/, "");

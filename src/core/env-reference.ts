@@ -8,7 +8,12 @@ export type Piece = {
   readonly to: number;
   readonly env?: number;
 };
+/** A value as the container sees it. No pieces: it was written so. */
 export type Expanded = { readonly text: string; readonly pieces: readonly Piece[] };
+
+const NONE: readonly Piece[] = [];
+/** A value without references. */
+export const literal = (text: string): Expanded => ({ text, pieces: NONE });
 
 /** Longer values are no host and no URL: following them could only blow a value up. */
 const LONGEST = 16_384;
@@ -20,7 +25,7 @@ const MOST = 64;
  * same container. `$$` escapes. What is not known stays as it is written.
  */
 export const expand = (raw: string, lookup: (name: string) => { env: number; text: string } | undefined): Expanded => {
-  if (!raw.includes("$(")) return { text: raw, pieces: [{ at: 0, end: raw.length, from: 0, to: raw.length }] };
+  if (!raw.includes("$(")) return literal(raw);
   const pieces: Piece[] = [];
   let text = "";
   let done = 0;
@@ -75,7 +80,9 @@ export const toSource = (
   edits: readonly Edit[],
   after: (env: number) => string,
   isEdited: (env: number) => boolean,
-): Edit[] | undefined => {
+): readonly Edit[] | undefined => {
+  if (expanded.pieces.length === 0)
+    return edits.filter((edit) => expanded.text.slice(edit.start, edit.end) !== edit.text);
   const own: Edit[] = [];
   for (const edit of edits) {
     const isInsertion = edit.start === edit.end;

@@ -32,7 +32,7 @@ export const canonicalHost = (text: string): string | undefined => {
     return read.kind === "ipv6" ? read.host : undefined;
   }
   const name = bare === text ? text.toLowerCase() : "";
-  return /[^\d]\.$|[a-z-][^.]*\.$/.test(name) ? name.slice(0, -1) : name;
+  return name.endsWith(".") && /[^\d]\.$|[a-z-][^.]*\.$/.test(name) ? name.slice(0, -1) : name;
 };
 
 /**

@@ -131,6 +131,7 @@ const relevant = (text: string, routes: Routes, around: Around): readonly Read[]
   const all = findPlaces(text).map((place) => read(text, place, routes, around));
   if (around.isExpanded) return all;
   const ours = all.filter(({ ports }) => ports !== undefined);
+  if (ours.length === all.length) return all;
   const cells = new Set(ours.map(({ cell }) => cell));
   return ours.length === 0 ? [] : all.filter(({ ports, cell }) => ports !== undefined || cells.has(cell));
 };
@@ -139,34 +140,36 @@ const nothing: Rewriting = { edits: [], leadsTo: new Set(), elsewhere: undefined
 
 /** Rewrites one string (references already followed): only the hosts and ports of clients' addresses, by the routes. */
 export const rewriteValue = (text: string, routes: Routes, around: Around): Rewriting => {
-  const judged = relevant(text, routes, around).map(
-    (found) => [found, judge(found, routes.gateway, around.paired)] as const,
-  );
+  const found = relevant(text, routes, around);
+  if (found.length === 0) return nothing;
+  const judged = found.map((each) => [each, judge(each, routes.gateway, around.paired)] as const);
   if (judged.some(([, { isSrv }]) => isSrv)) return { ...nothing, isSrv: true };
-  const warnings = [...new Set(judged.flatMap(([, verdict]) => verdict.warnings))];
-  const led = judged.filter(([, { leadsTo }]) => leadsTo.length > 0);
-  const ports = portEdits(text, judged);
-  const elsewhere = new Set(
-    judged
-      .filter(([{ place, number }]) => place.slot.kind === "elsewhere" && number !== undefined)
-      .map(([, { port }]) => port),
-  );
   const stay = ({ host }: Place): Edit => ({ ...host, text: text.slice(host.start, host.end) });
+  const edits: Edit[] = [];
+  const leadsTo = new Set<Assignment>();
+  const warnings = new Set<string>();
+  const elsewhere = new Set<string>();
+  for (const [{ place, name, number }, verdict] of judged) {
+    verdict.leadsTo.forEach((assignment) => leadsTo.add(assignment));
+    verdict.warnings.forEach((warning) => warnings.add(warning));
+    if (place.slot.kind === "elsewhere" && number !== undefined) elsewhere.add(verdict.port);
+    if (verdict.leadsTo.length === 0 && !/^\d*$/.test(name)) edits.push(stay(place));
+    if (verdict.leadsTo.length > 0 && name !== routes.gateway) edits.push({ ...place.host, text: routes.gateway });
+  }
+  const ports = portEdits(text, judged);
   if (ports === "conflict" || elsewhere.size > 1)
     return {
       ...nothing,
       edits: judged.map(([{ place }]) => stay(place)),
       warnings: [...warnings, "its hosts share one port but need several: write one at each host"],
     };
-  const hosts = led
-    .filter(([{ name }]) => name !== routes.gateway)
-    .map(([{ place }]) => ({ ...place.host, text: routes.gateway }));
-  const others = judged.filter(([{ name }, { leadsTo }]) => leadsTo.length === 0 && !/^\d*$/.test(name));
+  edits.push(...ports);
+  const [port] = elsewhere;
   return {
-    edits: [...hosts, ...others.map(([{ place }]) => stay(place)), ...ports].sort(inOrder),
-    leadsTo: new Set(led.flatMap(([, { leadsTo }]) => leadsTo)),
-    elsewhere: [...elsewhere].map(Number)[0],
-    warnings,
+    edits: edits.length > 1 ? edits.sort(inOrder) : edits,
+    leadsTo,
+    elsewhere: port === undefined ? undefined : Number(port),
+    warnings: [...warnings],
     isSrv: false,
   };
 };

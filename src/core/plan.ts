@@ -1,6 +1,7 @@
 import { readTargets } from "./annotation.ts";
 import { findGateway, findTunnel } from "./choose.ts";
 import type { Config, Mode, PlacedGateway } from "./config.ts";
+import { perObject, perText } from "./memo.ts";
 import type { Pod } from "./pod.ts";
 import { reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { redirectEnv } from "./redirect.ts";
@@ -99,25 +100,42 @@ const planTargets = (
   config: Config,
   mode: Config["mode"],
 ): Plan => {
+  const wish = { namespace, targets, gateway: annotations[annotation.gateway], tunnel: annotations[annotation.tunnel] };
+  const granted = grantsOf(config)(JSON.stringify(wish), () => grant(wish, config));
+  if (granted.kind === "reject") return { ...granted, mode };
+  const { gateway, wants } = granted;
+  const srv = srvRejection(pod, gateway, wants);
+  if (srv !== undefined) return { ...srv, mode };
+  return { kind: "plan", mode, gateway, wants, warnings: dnsWarnings(pod) };
+};
+
+/** What a pod's annotations ask for, and where it lives. */
+type Wish = {
+  readonly namespace: string;
+  readonly targets: string;
+  readonly gateway: string | undefined;
+  readonly tunnel: string | undefined;
+};
+type Grant = { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly wants: readonly Want[] } | Rejection;
+
+/** As many different wishes as the running workloads of a large cluster have. */
+const KEPT_WISHES = 1000;
+const grantsOf = perObject((_config: Config) => perText<Grant>(KEPT_WISHES));
+
+/** The gateway, and a tunnel for each target, as far as the config allows them. */
+const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: Wish, config: Config): Grant => {
   const read = readTargets(targets);
-  if (read.kind === "reject") return { ...read, mode };
-  const gateway = findGateway(config, namespace, annotations[annotation.gateway]);
-  if (gateway.kind === "reject") return { ...gateway, mode };
+  if (read.kind === "reject") return read;
+  const found = findGateway(config, namespace, wished);
+  if (found.kind === "reject") return found;
+  const { gateway } = found;
   const wants: Want[] = [];
   for (const [index, target] of read.targets.entries()) {
-    const tunnel = findTunnel(
-      gateway.gateway,
-      namespace,
-      target,
-      annotations[annotation.tunnel],
-      `${annotation.targets}[${index}]`,
-    );
-    if (tunnel.kind === "reject") return { ...tunnel, mode };
+    const tunnel = findTunnel(gateway, namespace, target, podTunnel, `${annotation.targets}[${index}]`);
+    if (tunnel.kind === "reject") return tunnel;
     wants.push({ target, tunnel: tunnel.name });
   }
-  const srv = srvRejection(pod, gateway.gateway, wants);
-  if (srv !== undefined) return { ...srv, mode };
-  return { kind: "plan", mode, gateway: gateway.gateway, wants, warnings: dnsWarnings(pod) };
+  return { kind: "grant", gateway, wants };
 };
 
 /** Said before anything is provisioned: a pod that cannot be redirected must not leave a forward behind. */
@@ -136,11 +154,9 @@ const srvRejection = (pod: Pod, gateway: PlacedGateway, wants: readonly Want[]):
 
 /** A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service. */
 const dnsWarnings = (pod: Pod): readonly string[] => {
-  const policy = pod.spec["dnsPolicy"];
+  const { dnsPolicy: policy, hostNetwork } = pod.spec;
   const isBlind =
-    policy === "Default" ||
-    policy === "None" ||
-    (pod.spec["hostNetwork"] === true && policy !== "ClusterFirstWithHostNet");
+    policy === "Default" || policy === "None" || (hostNetwork === true && policy !== "ClusterFirstWithHostNet");
   return isBlind
     ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"]
     : [];

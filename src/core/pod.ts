@@ -1,35 +1,45 @@
 import { z } from "zod";
 
-/**
- * What the webhook reads of a pod (core/v1 Pod). Loose: unknown fields pass, because the API server has validated
- * the pod already or is about to, and a newer Kubernetes may know fields that we do not.
- */
-export const envVarSchema = z.looseObject({
+const envVarSchema = z.object({
   name: z.string(),
   value: z.string().optional(),
   valueFrom: z.unknown().optional(),
 });
 
-export const containerSchema = z.looseObject({
+const containerSchema = z.object({
   name: z.string(),
   env: z.array(envVarSchema).nullish(),
   envFrom: z.array(z.unknown()).nullish(),
 });
 
-export const podSchema = z.looseObject({
-  metadata: z.looseObject({
+/**
+ * What the webhook reads of a pod (core/v1 Pod). Unknown fields pass, because the API server has validated the pod already
+ * or is about to, and a newer Kubernetes may know fields that we do not.
+ */
+const podSchema = z.object({
+  metadata: z.object({
     name: z.string().optional(),
     generateName: z.string().optional(),
     namespace: z.string().optional(),
     labels: z.record(z.string(), z.string()).nullish(),
     annotations: z.record(z.string(), z.string()).nullish(),
   }),
-  spec: z.looseObject({
+  spec: z.object({
     containers: z.array(containerSchema),
     initContainers: z.array(containerSchema).nullish(),
+    dnsPolicy: z.unknown().optional(),
+    hostNetwork: z.unknown().optional(),
   }),
 });
 
 export type EnvVar = z.infer<typeof envVarSchema>;
 export type Container = z.infer<typeof containerSchema>;
 export type Pod = z.infer<typeof podSchema>;
+
+/** The pod that a JSON value is, the value itself and not a copy of it; or what keeps it from being one. */
+export const readPod = (
+  value: unknown,
+): { readonly kind: "pod"; readonly pod: Pod } | { readonly kind: "invalid"; readonly error: z.ZodError } => {
+  const { error } = podSchema.safeParse(value);
+  return error === undefined ? { kind: "pod", pod: value as Pod } : { kind: "invalid", error };
+};

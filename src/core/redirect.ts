@@ -3,6 +3,7 @@ import { type ContainerEnv, rewriteEnv } from "./env-container.ts";
 import { type Draft, draftsOf, namedIn, patchOf, type Settings, settingsOf } from "./env-draft.ts";
 import { type Former, routesOf } from "./env-routes.ts";
 import { unseenWarning, withUnmatched } from "./env-unmatched.ts";
+import { perObject } from "./memo.ts";
 import type { PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
 import { reject, type Rejection } from "./reasons.ts";
@@ -36,6 +37,12 @@ const namedWarnings = (
   return [...replaced, ...ports];
 };
 
+/** What assignments mean for the env of any pod, but for former addresses. */
+const meaningOf = perObject((assignments: readonly Assignment[]) => {
+  const byValue = assignments.filter(({ target }) => target.hostEnv.length === 0);
+  return { settings: settingsOf(assignments), byValue, routes: routesOf(assignments, byValue, []) };
+});
+
 /**
  * Makes a pod's env lead to the gateway, in every container and init container: env that the annotation names, else env
  * that hold a target's address, else new ones. Decides from the values alone, so a second run finds nothing to do.
@@ -45,9 +52,9 @@ export const redirectEnv = (
   assignments: readonly Assignment[],
   former: readonly Former[],
 ): Redirection | Rejection => {
-  const settings = settingsOf(assignments);
-  const byValue = assignments.filter(({ target }) => target.hostEnv.length === 0);
-  const routes = routesOf(assignments, byValue, former);
+  const meaning = meaningOf(assignments);
+  const { settings, byValue } = meaning;
+  const routes = former.length === 0 ? meaning.routes : routesOf(assignments, byValue, former);
   const rewrite = (draft: Draft): ContainerEnv => rewriteEnv(draft.env, routes, namedIn(settings, draft));
 
   const drafts = draftsOf(pod, settings);

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { Former } from "./env-routes.ts";
+import { perObject } from "./memo.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
 import { parseJson } from "./schema.ts";
@@ -14,6 +15,16 @@ const statusSchema = z.object({
   version: z.string(),
 });
 export type Status = z.infer<typeof statusSchema>;
+
+/** The labels of a pod that is admitted to these forwards. */
+const targetLabels = perObject((assignments: readonly Assignment[]): Readonly<Record<string, string>> =>
+  Object.fromEntries(assignments.map(({ forward }) => [`${TARGET_LABEL_PREFIX}${forward}`, "true"])),
+);
+
+/** Target → address, as a status says it. */
+const addressesOf = perObject((assignments: readonly Assignment[]): Status["targets"] =>
+  Object.fromEntries(assignments.map((item) => [targetOf(item), address(item.host, item.port)])),
+);
 
 const targetOf = ({ target }: Assignment): string => address(target.host, target.port);
 
@@ -63,12 +74,13 @@ export const markPod = (
   assignments: readonly Assignment[],
   status: Status,
 ): readonly PatchOperation[] => {
-  const forged = Object.keys(pod.metadata.labels ?? {}).filter((key) => key.startsWith(TARGET_LABEL_PREFIX));
-  const labels: Record<string, string | undefined> = Object.fromEntries(forged.map((key) => [key, undefined]));
-  for (const { forward } of assignments) labels[`${TARGET_LABEL_PREFIX}${forward}`] = "true";
-  labels[GATEWAY_LABEL] = gateway;
+  const wanted = targetLabels(assignments);
+  const forged = Object.keys(pod.metadata.labels ?? {}).filter(
+    (key) => key.startsWith(TARGET_LABEL_PREFIX) && !Object.hasOwn(wanted, key),
+  );
+  const removed = Object.fromEntries(forged.map((key) => [key, undefined]));
   return [
-    ...setKey(pod, "labels", labels),
+    ...setKey(pod, "labels", { ...removed, ...wanted, [GATEWAY_LABEL]: gateway }),
     ...setKey(pod, "annotations", { [annotation.status]: JSON.stringify(status) }),
   ];
 };
@@ -81,7 +93,7 @@ export const statusOf = (
   version: string,
 ): Status => ({
   gateway: `${gateway.namespace}/${gateway.name}`,
-  targets: Object.fromEntries(assignments.map((item) => [targetOf(item), address(item.host, item.port)])),
+  targets: addressesOf(assignments),
   env: [...env],
   version,
 });

@@ -7,7 +7,7 @@ import Fastify, {
 } from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
-import { deadlineMs } from "./deadline.ts";
+import { createDeadline } from "./deadline.ts";
 import type { Metrics } from "./metrics.ts";
 import { readReview, type Review, writeFailure, writeReview } from "./review.ts";
 import { type Tls, tlsOptions } from "./tls.ts";
@@ -78,23 +78,20 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
     const started = performance.now();
     const review = readReview(request.body);
     if (typeof review === "string") return await failure(reply, 400, review);
-    const admission = await conclude(review, deadlineMs((request.query as { timeout?: unknown }).timeout));
+    const admission = await conclude(review, (request.query as { timeout?: unknown }).timeout);
     const ms = performance.now() - started;
     metrics.admission(admission, ms / 1000);
     log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
     return await answer(reply, review, admission);
   });
 
-  const conclude = async ({ pod, namespace, dryRun }: Review, ms: number): Promise<Admission> => {
+  const conclude = async ({ pod, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
     if (pod === undefined) return skipped("not-pod-create");
-    const deadline = new AbortController();
-    const timer = setTimeout(() => {
-      deadline.abort();
-    }, ms);
+    const deadline = createDeadline(timeout);
     try {
       return await admit({ pod, namespace, dryRun, signal: deadline.signal });
     } finally {
-      clearTimeout(timer);
+      deadline.lift();
     }
   };
 

@@ -5,6 +5,21 @@ const DEFAULT_MS = 10_000;
 /** The longest that it ever waits. */
 const MAX_MS = 30_000;
 
+/** The end of a request's I/O, which most requests have none of: the time counts once `signal` is asked for, until `lift`. */
+export const createDeadline = (timeout: unknown): { readonly signal: () => AbortSignal; readonly lift: () => void } => {
+  let timer: NodeJS.Timeout | undefined;
+  const controller = new AbortController();
+  return {
+    signal: () => {
+      timer ??= setTimeout(() => controller.abort(), deadlineMs(timeout));
+      return controller.signal;
+    },
+    lift: () => {
+      clearTimeout(timer);
+    },
+  };
+};
+
 /**
  * Milliseconds that an admission may take: the request's `?timeout=` (a Go duration such as `10s` or `1m30s`) less a margin for
  * the answer to travel: a fifth, at most one second. What cannot be read counts as the default.

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
-import { type Pod, podSchema } from "../core/pod.ts";
+import { type Pod, readPod } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
 
@@ -47,9 +47,9 @@ export const readReview = (body: unknown): Review | string => {
   const isPod = resource.group === "" && resource.version === "v1" && resource.resource === "pods";
   if (operation !== "CREATE" || !isPod || (subResource !== undefined && subResource !== ""))
     return { ...review, pod: undefined };
-  const pod = podSchema.safeParse(object);
-  if (!pod.success) return `not a pod: ${issueTexts("request.object", pod.error, 3).join("; ")}`;
-  return { ...review, pod: pod.data };
+  const read = readPod(object);
+  if (read.kind === "invalid") return `not a pod: ${issueTexts("request.object", read.error, 3).join("; ")}`;
+  return { ...review, pod: read.pod };
 };
 
 /** The AdmissionReview that answers request `uid`. An admission that failed has none: the HTTP status tells the API server. */

@@ -89,7 +89,7 @@ t.test("a debugger's container, and any change of a pod, are none of the webhook
   });
   t.equal(count, 0);
   const after = await get<Pod>("pod", ...inTeam("bare"));
-  t.match(after.spec["ephemeralContainers"], [{ env: [{ name: "A", value: "10.0.0.5" }] }]);
+  t.match(after.spec, { ephemeralContainers: [{ env: [{ name: "A", value: "10.0.0.5" }] }] });
   t.strictSame(after.spec.containers, before.spec.containers);
   t.equal(after.metadata.annotations?.[STATUS], before.metadata.annotations?.[STATUS]);
 });

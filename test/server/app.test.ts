@@ -4,6 +4,7 @@ import t from "tap";
 import { type Admission, failed, redirected, refused, skipped } from "../../src/core/admission.ts";
 import { reject } from "../../src/core/reasons.ts";
 import { createApp } from "../../src/server/app.ts";
+import type { PodCreation } from "../../src/admit.ts";
 import { deadlineMs } from "../../src/server/deadline.ts";
 import { createMetrics } from "../../src/server/metrics.ts";
 
@@ -19,7 +20,7 @@ const edited = (change: (review: Review) => void): string => {
 const setup = (admission: Admission | (() => Promise<Admission>)) => {
   const lines: string[] = [];
   const metrics = createMetrics();
-  const seen: { signal: AbortSignal; namespace: string; dryRun: boolean }[] = [];
+  const seen: PodCreation[] = [];
   let isReady = true;
   const app = createApp({
     admit: (creation) => {
@@ -221,8 +222,7 @@ t.test("the deadline is the request's timeout less a margin", async (t) => {
   const { post, seen } = setup(
     () =>
       new Promise((resolve) => {
-        const { signal } = seen[0] as { signal: AbortSignal };
-        signal.addEventListener("abort", () => resolve(failed("deadline", "x", "g/gw")));
+        seen[0]?.signal().addEventListener("abort", () => resolve(failed("deadline", "x", "g/gw")));
       }),
   );
   t.equal((await post(review, {}, "/mutate?timeout=20ms")).statusCode, 504);

@@ -1,0 +1,30 @@
+import { destination as fileDestination, type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
+
+/**
+ * The program's log: JSON lines on standard output, written once a turn of the event loop. Admissions that are answered in the
+ * same turn share one write, which costs as much as an admission does. Lines that wait when the process exits, or when a
+ * fatal one is logged, are written at once.
+ */
+export const createLog = (level: string): Logger => {
+  const stream = perTurn(fileDestination({ fd: 1, sync: true }));
+  process.on("exit", stream.flushSync);
+  return pino({ level, base: null, timestamp: stdTimeFunctions.isoTime }, stream);
+};
+
+/** A stream of lines that passes them on together, at the end of the turn. pino calls `flushSync` after a fatal line. */
+export const perTurn = (to: DestinationStream): DestinationStream & { readonly flushSync: () => void } => {
+  let lines = "";
+  const flushSync = (): void => {
+    if (lines === "") return;
+    const text = lines;
+    lines = "";
+    to.write(text);
+  };
+  return {
+    write: (line) => {
+      if (lines === "") setImmediate(flushSync);
+      lines += line;
+    },
+    flushSync,
+  };
+};
