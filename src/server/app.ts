@@ -59,9 +59,9 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
 
   // JSON and nothing else (415 otherwise). Not Fastify's own parser: it refuses bodies with a key __proto__, which an annotation may have.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => {
     try {
-      done(null, JSON.parse(body as string));
+      done(null, JSON.parse(body.toString()));
     } catch {
       done(Object.assign(new Error("the body is not JSON"), { statusCode: 400 }));
     }
@@ -77,12 +77,12 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
   app.post("/mutate", async (request, reply) => {
     const started = performance.now();
     const review = readReview(request.body);
-    if (typeof review === "string") return await failure(reply, 400, review);
+    if (typeof review === "string") return failure(reply, 400, review);
     const admission = await conclude(review, (request.query as { timeout?: unknown }).timeout);
     const ms = performance.now() - started;
     metrics.admission(admission, ms / 1000);
     log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
-    return await answer(reply, review, admission);
+    return answer(reply, review, admission);
   });
 
   const conclude = async ({ pod, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
@@ -105,16 +105,16 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
 
 const LEVEL = { skip: "info", inject: "info", audit: "info", reject: "warn", fail: "error" } as const;
 
-/** One line an admission: names and codes; never an env's value, never a pod. */
+/** One line an admission: names and codes; never an env's value, never a pod. What is undefined is left out. */
 const logFields = ({ uid, namespace, pod, dryRun }: Review, admission: Admission, ms: number): object => ({
   uid,
   namespace,
   pod: pod?.metadata.name ?? pod?.metadata.generateName,
   outcome: admission.outcome,
   reason: admission.reason,
-  ...(admission.gateway !== undefined && { gateway: admission.gateway }),
-  ...(admission.message !== undefined && { detail: admission.message }),
-  ...(dryRun && { dryRun }),
+  gateway: admission.gateway,
+  detail: admission.message,
+  dryRun: dryRun || undefined,
   ms: Math.round(ms * 100) / 100,
 });
 

@@ -7,13 +7,15 @@ const MAX_MS = 30_000;
 
 /** The end of a request's I/O, which most requests have none of: the time counts once `signal` is asked for, until `lift`. */
 export const createDeadline = (timeout: unknown): { readonly signal: () => AbortSignal; readonly lift: () => void } => {
+  let controller: AbortController | undefined;
   let timer: NodeJS.Timeout | undefined;
-  const controller = new AbortController();
+  const start = (): AbortController => {
+    const started = new AbortController();
+    timer = setTimeout(() => started.abort(), deadlineMs(timeout));
+    return started;
+  };
   return {
-    signal: () => {
-      timer ??= setTimeout(() => controller.abort(), deadlineMs(timeout));
-      return controller.signal;
-    },
+    signal: () => (controller ??= start()).signal,
     lift: () => {
       clearTimeout(timer);
     },

@@ -1,4 +1,4 @@
-import { destination as fileDestination, type DestinationStream, type Logger, pino, stdTimeFunctions } from "pino";
+import { destination as fileDestination, type DestinationStream, type Logger, pino } from "pino";
 
 /**
  * The program's log: JSON lines on standard output, written once a turn of the event loop. Admissions that are answered in the
@@ -8,7 +8,7 @@ import { destination as fileDestination, type DestinationStream, type Logger, pi
 export const createLog = (level: string): Logger => {
   const stream = perTurn(fileDestination({ fd: 1, sync: true }));
   process.on("exit", stream.flushSync);
-  return pino({ level, base: null, timestamp: stdTimeFunctions.isoTime }, stream);
+  return pino({ level, base: null, timestamp: isoTime() }, stream);
 };
 
 /** A stream of lines that passes them on together, at the end of the turn. pino calls `flushSync` after a fatal line. */
@@ -26,5 +26,17 @@ export const perTurn = (to: DestinationStream): DestinationStream & { readonly f
       lines += line;
     },
     flushSync,
+  };
+};
+
+/** pino's `isoTime`, made once a millisecond. */
+const isoTime = (): (() => string) => {
+  let at = NaN;
+  let text = "";
+  return () => {
+    const now = Date.now();
+    if (now !== at) text = `,"time":"${new Date(now).toISOString()}"`;
+    at = now;
+    return text;
   };
 };

@@ -53,7 +53,7 @@ export const readReview = (body: unknown): Review | string => {
 };
 
 /** The AdmissionReview that answers request `uid`. An admission that failed has none: the HTTP status tells the API server. */
-export const writeReview = (uid: string, admission: Admission): unknown => {
+export const writeReview = (uid: string, admission: Admission): object => {
   const { operations, warnings } = admission;
   const audit = auditAnnotations(admission);
   return {

@@ -7,7 +7,8 @@ import { connect, type TLSSocket } from "node:tls";
 export type Order = {
   readonly port: number;
   readonly ca: string;
-  readonly body: string;
+  /** Sent in turn. */
+  readonly bodies: readonly string[];
   readonly connections: number;
   readonly ms: number;
 };
@@ -16,7 +17,22 @@ export type Account = { readonly answered: number; readonly failed: number };
 /** Kept from one order to the next, by port: a handshake is no part of what is measured. */
 const kept = new Map<number, readonly TLSSocket[]>();
 
-const load = async ({ port, ca, body, connections, ms }: Order): Promise<Account> => {
+const load = async ({ port, ca, bodies, connections, ms }: Order): Promise<Account> => {
+  const requests = bodies.map(requestOf);
+  let sent = 0;
+  const next = (): Buffer => requests[sent++ % requests.length] as Buffer;
+  const sockets = kept.get(port) ?? (await Promise.all(Array.from({ length: connections }, () => open(port, ca))));
+  kept.set(port, sockets);
+  const end = performance.now() + ms;
+  const accounts = await Promise.all(sockets.map((socket) => askUntil(socket, next, end)));
+  return {
+    answered: accounts.reduce((sum, { answered }) => sum + answered, 0),
+    failed: accounts.reduce((sum, { failed }) => sum + failed, 0),
+  };
+};
+
+/** As kube-apiserver sends it. */
+const requestOf = (body: string): Buffer => {
   const headers = [
     "POST /mutate?timeout=10s HTTP/1.1",
     "host: localhost",
@@ -25,15 +41,7 @@ const load = async ({ port, ca, body, connections, ms }: Order): Promise<Account
     "accept-encoding: gzip",
     `content-length: ${Buffer.byteLength(body)}`,
   ];
-  const request = Buffer.from(`${headers.join("\r\n")}\r\n\r\n${body}`);
-  const sockets = kept.get(port) ?? (await Promise.all(Array.from({ length: connections }, () => open(port, ca))));
-  kept.set(port, sockets);
-  const end = performance.now() + ms;
-  const accounts = await Promise.all(sockets.map((socket) => askUntil(socket, request, end)));
-  return {
-    answered: accounts.reduce((sum, { answered }) => sum + answered, 0),
-    failed: accounts.reduce((sum, { failed }) => sum + failed, 0),
-  };
+  return Buffer.from(`${headers.join("\r\n")}\r\n\r\n${body}`);
 };
 
 const open = (port: number, ca: string): Promise<TLSSocket> =>
@@ -44,7 +52,7 @@ const open = (port: number, ca: string): Promise<TLSSocket> =>
     socket.on("error", reject);
   });
 
-const askUntil = (socket: TLSSocket, request: Buffer, end: number): Promise<Account> =>
+const askUntil = (socket: TLSSocket, next: () => Buffer, end: number): Promise<Account> =>
   new Promise((resolve) => {
     let answered = 0;
     let failed = 0;
@@ -56,7 +64,7 @@ const askUntil = (socket: TLSSocket, request: Buffer, end: number): Promise<Acco
       if (status === 200) answered += 1;
       else failed += 1;
       received = Buffer.alloc(0);
-      if (performance.now() < end) socket.write(request);
+      if (performance.now() < end) socket.write(next());
       else finish();
     };
     const onClose = (): void => {
@@ -68,7 +76,7 @@ const askUntil = (socket: TLSSocket, request: Buffer, end: number): Promise<Acco
       resolve({ answered, failed });
     };
     socket.on("data", onData).once("close", onClose);
-    socket.write(request);
+    socket.write(next());
   });
 
 /** The status of a whole answer; undefined: there is more to come. */
