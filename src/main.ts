@@ -98,8 +98,11 @@ program
   .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("in-cluster"))
   .addOption(option("--host <address>", "to listen on", "HOST").default("::"))
   .addOption(
-    new Option("--port <n>", "of the webhook (PORT, which serverless platforms set, counts too)")
-      .env("FLOWGEN_GATEWAY_PORT" in process.env ? "FLOWGEN_GATEWAY_PORT" : "PORT")
+    new Option(
+      "--port <n>",
+      "of the webhook; without FLOWGEN_GATEWAY_PORT the PORT that serverless platforms set counts",
+    )
+      .env("PORT" in process.env && !("FLOWGEN_GATEWAY_PORT" in process.env) ? "PORT" : "FLOWGEN_GATEWAY_PORT")
       .argParser(number(0, 65535))
       .default(10250),
   )

@@ -2,22 +2,12 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { type AllowedTarget, readAllowedTarget } from "./allowed.ts";
 import { forbiddenHost, readHost } from "./host.ts";
-import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
+import { dnsLabel, issueTexts, oneOf, port, quote, strict, tunnelName } from "./schema.ts";
 
 /** What Kubernetes checks itself (resources, affinity, …) passes as it is. */
 const passed = z.record(z.string(), z.unknown(), { error: "not a map of keys and values" });
 const passedList = z.array(passed, { error: "not a list of maps" });
 const text = z.string({ error: "not a text" }).min(1, "is empty");
-/** An interface name, at most 15 characters (IFNAMSIZ), and with `.conf` a Secret's key; none that the pod has already. */
-const tunnelName = text
-  .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/, {
-    error: (issue) => `${quote(issue.input)} is not a tunnel's name: at most 15 of A-Z a-z 0-9 _ . -`,
-  })
-  .refine((name) => !["lo", "eth0", "all", "default"].includes(name), {
-    error: (issue) =>
-      `${quote(issue.input)} is taken in every pod's network: give the tunnel another name, such as wg0`,
-  });
-
 const namespaceName = text.regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, {
   error: (issue) => `${quote(issue.input)} is not the name of a namespace`,
 });

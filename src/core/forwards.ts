@@ -3,13 +3,14 @@ import type { Gateway } from "./config.ts";
 import { type Draft, draftOf, FIRST_LISTEN_PORT } from "./table-draft.ts";
 import type { Want } from "./plan.ts";
 import { forbiddenHost, readHost } from "./host.ts";
+import { perObject } from "./memo.ts";
 import { reject, type Rejection } from "./reasons.ts";
-import { dnsLabel, issueTexts, parseJson, port, strict } from "./schema.ts";
+import { dnsLabel, issueTexts, parseJson, port, strict, tunnelName } from "./schema.ts";
 import { address, type Target } from "./target.ts";
 
 const forward = strict({
   name: dnsLabel,
-  tunnel: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_=+.-]{0,14}$/),
+  tunnel: tunnelName,
   targetHost: z.string().refine((host) => {
     const reading = readHost(host);
     return reading.kind !== "invalid" && reading.host === host && forbiddenHost(host) === undefined;
@@ -35,6 +36,15 @@ export const writeTable = (table: Table): { readonly "table.json": string; reado
   forwards: table.forwards
     .map((item) => `${item.listenPort} ${item.targetHost} ${item.targetPort} ${item.tunnel}\n`)
     .join(""),
+});
+
+/** Of a ConfigMap's 1 MiB (core/v1 validation), with room for what stands around the forwards and for the sweep's marks. */
+const MAX_BYTES = 900_000;
+
+/** What a forward takes in the ConfigMap; all of it is ASCII. */
+const bytesOf = perObject((item: Forward): number => {
+  const written = writeTable({ version: 1, forwards: [item] });
+  return written["table.json"].length + written.forwards.length;
 });
 
 /** Reads `table.json` back. Checked in full: someone may have edited it, and what runs in the gateway is made from it. */
@@ -173,7 +183,13 @@ const give = (draft: Draft, gateway: Gateway, { target, tunnel }: Want): Forward
     servicePort: target.servicePort ?? target.port,
     isFixed: target.servicePort !== undefined,
   });
-  if (added.kind === "added") return added.forward;
+  if (added.kind === "added") {
+    // The API server would refuse the whole write, and with it everybody who shares it.
+    const isTooLarge = draft.forwards.reduce((sum, item) => sum + bytesOf(item), 0) > MAX_BYTES;
+    return isTooLarge
+      ? reject("gateway-full", `${target.name}: the ConfigMap of ${gateway.name}'s forward table is full`)
+      : added.forward;
+  }
   return added.kind === "full"
     ? reject("gateway-full", `${target.name}: no port is free`)
     : reject(

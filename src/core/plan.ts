@@ -85,7 +85,7 @@ const notFlowgen = (config: Config): string => {
   const selector = Object.entries(config.podSelector.matchLabels)
     .map(([key, value]) => `${key}=${value}`)
     .join(",");
-  return `${annotation.targets} does nothing: the pod lacks ${selector}`.slice(0, 120);
+  return `${annotation.targets} does nothing: the pod lacks ${selector}`;
 };
 
 type Annotated = {

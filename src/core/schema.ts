@@ -51,6 +51,17 @@ export const dnsLabel = z.string({ error: "not a name" }).superRefine((value, co
   );
 });
 
+/** An interface name, at most 15 characters (IFNAMSIZ), and with `.conf` a Secret's key; none that the pod has already. */
+export const tunnelName = z
+  .string({ error: "not a text" })
+  .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/, {
+    error: (issue) => `${quote(issue.input)} is not a tunnel's name: at most 15 of A-Z a-z 0-9 _ . -`,
+  })
+  .refine((name) => !["lo", "eth0", "all", "default"].includes(name), {
+    error: (issue) =>
+      `${quote(issue.input)} is taken in every pod's network: give the tunnel another name, such as wg0`,
+  });
+
 /** One of the given words. */
 export const oneOf = <const Words extends readonly [string, ...string[]]>(...words: Words) =>
   z.enum(words, { error: (issue) => `${quote(issue.input)} is none of ${words.join(", ")}` });

@@ -72,7 +72,12 @@ export const readFiles = async (paths: readonly string[]): Promise<Contents> => 
   return contents;
 };
 
-const readAll = (paths: readonly string[]): Promise<Contents> => Promise.all(paths.map(read));
+/** One after another: of several that cannot be read the first is named, each time. */
+const readAll = async (paths: readonly string[]): Promise<Contents> => {
+  const contents: string[] = [];
+  for (const path of paths) contents.push(await read(path));
+  return contents;
+};
 
 const read = async (path: string): Promise<string> => {
   try {

@@ -100,6 +100,23 @@ t.test("requests one after another: one that is refused changes nothing for the 
   t.equal(allocateAll(marked, gateway, [refused]).table, marked, "nothing changed");
 });
 
+t.test("a table that its ConfigMap has no room for refuses who would overflow it, and nobody else", async (t) => {
+  const wide = { ...gateway, maxForwards: 3000 };
+  const host = (at: number): string => `h${at}.${"a".repeat(60)}.${"b".repeat(60)}.${"c".repeat(60)}.example.com`;
+  const wants = Array.from({ length: 2000 }, (_, at) => [want("x", host(at), 1)]);
+  const { table, results } = allocateAll(emptyTable, wide, wants);
+  const given = results.filter(({ kind }) => kind === "given").length;
+  t.ok(given > 1000 && given < 2000, String(given));
+  t.equal(table.forwards.length, given);
+  t.match(results.at(-1), {
+    reason: "gateway-full",
+    message: /the ConfigMap of flowgen-wireguard-gateway's forward table/,
+  });
+  const written = writeTable(table);
+  t.ok(written["table.json"].length + written.forwards.length < 1024 * 1024);
+  t.match(allocateAll(table, wide, [wants[0] ?? []]).results, [{ kind: "given" }], "who has a forward keeps it");
+});
+
 t.test("all or nothing when the gateway is full", async (t) => {
   const small = gatewayOf("{tunnels: [{name: wg0, secretName: a}], maxForwards: 1}");
   t.match(allocate(emptyTable, small, [want("a", "10.0.0.5", 1), want("b", "10.0.0.6", 1)]), {
