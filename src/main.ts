@@ -95,6 +95,8 @@ program
   .command("serve")
   .description("run the webhook until SIGTERM")
   .addOption(config())
+  .addOption(option("--config-yaml <text>", "the config itself, instead of a file", "CONFIG_YAML"))
+  .addOption(option("--path-token-file <file>", "serve /mutate/<token>, and not /mutate", "PATH_TOKEN_FILE"))
   .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("in-cluster"))
   .addOption(option("--host <address>", "to listen on", "HOST").default("::"))
   .addOption(

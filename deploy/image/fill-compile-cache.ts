@@ -7,7 +7,6 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 
 const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "compile-cache-"));
@@ -47,21 +46,20 @@ try {
   });
   program = server;
   const exited = once(server, "exit");
+  let log = "";
+  server.stdout.setEncoding("utf8").on("data", (more: string) => (log += more));
   let url: string | undefined;
-  for await (const line of createInterface(server.stdout)) {
-    const { msg, url: at } = JSON.parse(line) as { msg: string; url?: string };
-    if (msg !== "serving") continue;
-    url = at;
-    break;
+  while (url === undefined) {
+    await Promise.race([once(server.stdout, "data"), exited]);
+    if (server.exitCode !== null) throw new Error(`the webhook did not start: ${log}`);
+    url = /"url":"([^"]+)".*"serving"/.exec(log)?.[1];
   }
-  if (url === undefined) throw new Error("the webhook did not start");
-  server.stdout.resume();
   const headers = { "content-type": "application/json" };
   const answer = await fetch(`${url}/mutate?timeout=10s`, { method: "POST", headers, body: review });
   if (answer.status !== 200) throw new Error(`the webhook answered ${answer.status}: ${await answer.text()}`);
   server.kill("SIGTERM");
   const [code] = (await exited) as [number | null];
-  if (code !== 0) throw new Error(`the webhook ended with ${String(code)}`);
+  if (code !== 0) throw new Error(`the webhook ended with ${String(code)}: ${log}`);
 } finally {
   program?.kill();
   rmSync(folder, { recursive: true });

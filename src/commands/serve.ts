@@ -7,6 +7,7 @@ import { counted } from "../cluster/counted.ts";
 import { loadScripts } from "../cluster/scripts.ts";
 import { version } from "../files.ts";
 import { createLog } from "../server/log.ts";
+import { pathTokenProblem } from "../server/path-token.ts";
 import { type Rotation, startRotation } from "../server/rotation.ts";
 import { run, type Running, type RunOptions } from "../server/run.ts";
 import { readTls, type Tls } from "../server/tls.ts";
@@ -17,6 +18,10 @@ import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.t
 
 export type ServeOptions = ServeTlsOptions & {
   readonly config: string;
+  /** The config's text, which stands for the file. */
+  readonly configYaml?: string;
+  /** Holds the last part of the webhook's path. */
+  readonly pathTokenFile?: string;
   readonly cluster: ClusterName;
   readonly host: string;
   readonly port: number;
@@ -37,8 +42,10 @@ export const serve = async (options: ServeOptions): Promise<void> => {
     throw new UsageError(
       "--tls-secret is kept in a cluster: give another --cluster than memory, or --tls-cert with --tls-key",
     );
+  const { configYaml } = options;
   const [configText = "", ...tlsTexts] = await readInputs(options);
-  const config = parseConfig(configText, options.config);
+  const config = parseConfig(configYaml ?? configText, configYaml === undefined ? options.config : "--config-yaml");
+  const pathToken = await readPathToken(options);
   const files = source.kind === "files" ? parseTls(tlsTexts, source.paths) : undefined;
   const cluster = await connectCluster(options.cluster);
   const log = createLog(options.logLevel);
@@ -48,6 +55,7 @@ export const serve = async (options: ServeOptions): Promise<void> => {
     ...options,
     ...{ cluster, config, scripts: loadScripts(), version, log },
     ...(tls && { tls }),
+    ...(pathToken !== undefined && { pathToken }),
     waitsFor: () => rotation?.waitsFor(),
   });
   if (source.kind === "secret") rotation = rotate(source, { cluster, server, log, options });
@@ -55,12 +63,14 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   log.info({ url, metrics: metricsUrl, mode: config.mode, version, ...expires(files) }, "serving");
 
   const { watch } = reloader(server, log, options.reloadSeconds * 1000);
-  const watches: { readonly stop: () => void }[] = [
-    watch("config", [options.config], [configText], ([text = ""]) => {
+  const watches: { readonly stop: () => void }[] = [];
+  if (configYaml === undefined) {
+    const take = ([text = ""]: Contents): object => {
       server.setConfig(parseConfig(text, options.config));
       return {};
-    }),
-  ];
+    };
+    watches.push(watch("config", [options.config], [configText], take));
+  }
   if (source.kind === "files") {
     const take = (texts: Contents): object => {
       const next = parseTls(texts, source.paths);
@@ -134,8 +144,27 @@ const stopOnSignal = (
 };
 
 /** The config, the certificate and the key, the last two as far as they are given. */
-const readInputs = async ({ config, tlsCert, tlsKey }: ServeOptions): Promise<Contents> => {
-  const inputs = { "--config": config, "--tls-cert": tlsCert, "--tls-key": tlsKey };
+const readInputs = async ({ config, configYaml, tlsCert, tlsKey }: ServeOptions): Promise<Contents> => {
+  const texts = await readGiven({
+    "--config": configYaml === undefined ? config : undefined,
+    "--tls-cert": tlsCert,
+    "--tls-key": tlsKey,
+  });
+  return configYaml === undefined ? texts : ["", ...texts];
+};
+
+/** The token without the line's end that files have; undefined when none is asked for. It is read once, and never shown. */
+const readPathToken = async ({ pathTokenFile }: ServeOptions): Promise<string | undefined> => {
+  const [text] = await readGiven({ "--path-token-file": pathTokenFile });
+  const token = text?.trimEnd();
+  const problem = token === undefined ? undefined : pathTokenProblem(token);
+  if (problem === undefined) return token;
+  throw new UsageError(
+    `--path-token-file: ${pathTokenFile ?? ""} holds no token: ${problem}; make one with: openssl rand -hex 32`,
+  );
+};
+
+const readGiven = async (inputs: Readonly<Record<string, string | undefined>>): Promise<Contents> => {
   const given = Object.entries(inputs).filter((input): input is [string, string] => input[1] !== undefined);
   try {
     return await readFiles(given.map(([, path]) => path));

@@ -35,18 +35,28 @@ const envNames = z.union([envName.transform((name) => [name]), z.array(envName).
 
 const entry = strict(
   {
-    name: dnsLabel.optional(),
-    targetHost: host,
-    targetPort: port,
-    servicePort: port.optional(),
-    tunnel: z.string({ error: "not the name of a tunnel" }).optional(),
-    hostEnv: envNames.default([]),
-    portEnv: envNames.default([]),
-    redirect: oneOf("env", "hostAlias", "file").default("env"),
+    name: dnsLabel
+      .optional()
+      .describe("names the forward and the env that are added; default: made from host and port"),
+    targetHost: host.describe("the private server: IPv4, IPv6 or DNS name"),
+    targetPort: port.describe("its port"),
+    servicePort: port
+      .optional()
+      .describe("the port at the gateway; default: the target's own when it is free, else the next free one"),
+    tunnel: z
+      .string({ error: "not the name of a tunnel" })
+      .optional()
+      .describe("needed when several tunnels may carry the target"),
+    hostEnv: envNames.default([]).describe("env to set to the gateway's name"),
+    portEnv: envNames.default([]).describe("env to set to the gateway's port"),
+    redirect: oneOf("env", "hostAlias", "file")
+      .default("env")
+      .describe("how the pod is led to the gateway; this version knows env only"),
   },
   { port: "the gateway chooses its own listen port: servicePort fixes the port of the Service" },
 );
-const entries = z.array(entry, { error: "not a list of targets" }).min(1, "names no target");
+/** The long form of the annotation. */
+export const entries = z.array(entry, { error: "not a list of targets" }).min(1, "names no target");
 
 type Entry = z.infer<typeof entry>;
 

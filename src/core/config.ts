@@ -49,7 +49,10 @@ const tunnel = strict({
   secretName: text.regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
     error: (issue) => `${quote(issue.input)} is not the name of a Secret`,
   }),
-  allowedTargets: z.array(allowedTarget, { error: "not a list" }).default([]),
+  allowedTargets: z
+    .array(allowedTarget, { error: "not a list" })
+    .default([])
+    .describe("CIDRs, addresses, names and *.suffixes, each with an optional :port; what is not listed is refused"),
   namespaces: z
     .array(namespaceName, { error: "not a list of namespaces" })
     .min(1, "names nobody: leave it out for every namespace")
@@ -89,8 +92,8 @@ export const DEFAULT_GATEWAY = "flowgen-wireguard-gateway";
 
 /** The flowgen chart's `wireguardGateway` block, with its names and defaults, and what a shared gateway needs besides. */
 const gateway = strict({
-  name: dnsLabel.default(DEFAULT_GATEWAY),
-  namespace: namespaceName.optional(),
+  name: dnsLabel.default(DEFAULT_GATEWAY).describe("names the Deployment and the Service"),
+  namespace: namespaceName.optional().describe("absent: one gateway in each pod's own namespace"),
   enabled: z.boolean({ error: "neither true nor false" }).default(true),
   tunnels: z.array(tunnel, { error: "not a list of tunnels" }).min(1, "names no tunnel"),
   image: image.prefault({}),
@@ -104,7 +107,7 @@ const gateway = strict({
   nodeSelector: passed.default({}),
   tolerations: passedList.default([]),
   affinity: passed.default({}),
-  retain: duration.default(24 * 3600),
+  retain: duration.default(24 * 3600).describe("an unused forward is kept this long"),
   maxForwards: z
     .int({ error: (issue) => `${quote(issue.input)} is not a number of forwards (1-3000)` })
     .min(1)
@@ -156,12 +159,13 @@ const clashes = (tunnels: readonly z.infer<typeof tunnel>[]): [path: PropertyKey
   );
 };
 
-const config = strict({
-  mode: oneOf("enforce", "audit").default("enforce"),
+/** What an admin writes. */
+export const config = strict({
+  mode: oneOf("enforce", "audit").default("enforce").describe("audit: say what would be done, do nothing"),
   podSelector: strict({ matchLabels: z.record(z.string(), z.string()) }).default({
     matchLabels: { "app.kubernetes.io/name": "flowgen" },
   }),
-  defaultGateway: dnsLabel.default(DEFAULT_GATEWAY),
+  defaultGateway: dnsLabel.default(DEFAULT_GATEWAY).describe("of pods without the annotation flowgen.io/gateway"),
   gateways: z.array(gateway, { error: "is missing: a list of gateways" }).min(1, "names no gateway"),
 }).superRefine((value, context) => {
   const names = value.gateways.map((item) => item.name);

@@ -4,11 +4,13 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
   LogController,
+  type onRequestHookHandler,
 } from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
 import { createDeadline } from "./deadline.ts";
 import type { Metrics } from "./metrics.ts";
+import { tokenMatcher } from "./path-token.ts";
 import { readReview, type Review, writeFailure, writeReview } from "./review.ts";
 import { type Tls, tlsOptions } from "./tls.ts";
 
@@ -32,12 +34,14 @@ export type AppOptions = {
   readonly isReady: () => boolean;
   /** Why the webhook cannot be called yet. */
   readonly waitsFor?: () => string | undefined;
+  /** The webhook is `/mutate/<token>` then, and `/mutate` does not exist: for a URL that anybody can reach. */
+  readonly pathToken?: string;
   /** PEM; `later`: no handshake succeeds before a certificate is set; absent: plain HTTP. */
   readonly tls?: Pick<Tls, "cert" | "key"> | "later";
 };
 
 /** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
-export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOptions): FastifyInstance => {
+export const createApp = ({ admit, log, metrics, isReady, waitsFor, pathToken, tls }: AppOptions): FastifyInstance => {
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -74,7 +78,15 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
     return reply.code(why === undefined ? 200 : 503).send(`${why ?? "ok"}\n`);
   });
 
-  app.post("/mutate", async (request, reply) => {
+  // Before the body is read. The answer is that of any path which does not exist.
+  const isToken = pathToken === undefined ? undefined : tokenMatcher(pathToken);
+  const path = isToken ? "/mutate/:token" : "/mutate";
+  const onRequest: onRequestHookHandler = (request, reply, done) => {
+    if (isToken?.((request.params as { token: string }).token) === false) reply.callNotFound();
+    else done();
+  };
+
+  app.post(path, { onRequest }, async (request, reply) => {
     const started = performance.now();
     const review = readReview(request.body);
     if (typeof review === "string") return failure(reply, 400, review);
@@ -95,6 +107,8 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, tls }: AppOp
     }
   };
 
+  // Fastify's own would put the path, and with it a token, into answer and log.
+  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: "not found" }));
   app.setErrorHandler((error: Error & { statusCode?: number }, _request: FastifyRequest, reply: FastifyReply) => {
     const code = error.statusCode ?? 500;
     if (code >= 500) log.error({ err: error }, "request failed");

@@ -29,6 +29,8 @@ export type RunOptions = {
   readonly tls?: Tls | "later";
   /** Why the webhook cannot be called yet; `undefined`: it can. */
   readonly waitsFor?: () => string | undefined;
+  /** The last part of the webhook's path. */
+  readonly pathToken?: string;
   /** Seconds between "not ready" and closing, for the cluster to take the endpoint out of rotation. */
   readonly drainSeconds: number;
 };
@@ -47,7 +49,7 @@ export type Running = {
 
 /** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
 export const run = async (options: RunOptions): Promise<Running> => {
-  const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor } = options;
+  const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken } = options;
   const metrics = createMetrics();
   const provision = provisioner(options, metrics);
   let { config } = options;
@@ -58,6 +60,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     metrics,
     isReady: () => !isDraining,
     ...(waitsFor && { waitsFor }),
+    ...(pathToken !== undefined && { pathToken }),
     ...(tls && { tls }),
   });
   if (tls && tls !== "later") metrics.certificateExpiry(tls.expiry);

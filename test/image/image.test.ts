@@ -1,15 +1,13 @@
 /** The image that the Dockerfile makes, run as a cluster would: its own user, a read-only root, nothing of this machine. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { readDockerfile } from "./dockerfile.ts";
 
 const repo = new URL("../../", import.meta.url).pathname;
-const folder = t.testdir();
-const rootfs = join(folder, "rootfs");
-execFileSync(process.execPath, [join(repo, "test/image/main.ts"), rootfs], { stdio: "inherit" });
-chmodSync(folder, 0o755);
+/** Made by `npm run test:image` before. */
+const rootfs = join(repo, ".cache/image");
 
 const steps = readDockerfile(readFileSync(join(repo, "Dockerfile"), "utf8")).at(-1)?.steps ?? [];
 const entrypoint = steps.flatMap((step) => (step.kind === "ENTRYPOINT" ? step.args : []));

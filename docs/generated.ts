@@ -1,0 +1,110 @@
+/** The part of the documentation that is made from the code: what it says of a schema or a reason is what the program does. */
+import { format } from "prettier";
+import { z } from "zod";
+import { entries } from "../src/core/annotation.ts";
+import { config } from "../src/core/config.ts";
+import { reasons } from "../src/core/reasons.ts";
+
+type Schema = {
+  readonly type?: string;
+  readonly description?: string;
+  readonly default?: unknown;
+  readonly enum?: readonly string[];
+  readonly anyOf?: readonly Schema[];
+  readonly items?: Schema;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly required?: readonly string[];
+};
+
+const jsonSchema = (schema: z.ZodType, title: string): Schema =>
+  ({ title, ...z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) }) as Schema;
+
+const configSchema = jsonSchema(config, "Config of flowgen-gateway-webhook");
+const targetsSchema = jsonSchema(entries, "flowgen.io/private-targets, long form");
+
+/** Each file's path in this folder, and its text. */
+export const generated = async (): Promise<Readonly<Record<string, string>>> => ({
+  "schema/config.json": await format(JSON.stringify(configSchema), { parser: "json", printWidth: 120 }),
+  "schema/private-targets.json": await format(JSON.stringify(targetsSchema), { parser: "json", printWidth: 120 }),
+  "reference.md": await format(reference, { parser: "markdown" }),
+  "reasons.md": await format(reasonTables(), { parser: "markdown" }),
+});
+
+type Row = readonly [path: string, type: string, fallback: string, what: string];
+
+const rows = (schema: Schema, path: string): readonly Row[] => {
+  const list = [schema, ...(schema.anyOf ?? [])].find(({ items }) => items !== undefined);
+  if (list?.items) return rows(list.items, `${path}[]`);
+  return Object.entries(schema.properties ?? {}).flatMap(([name, field]) => {
+    const at = path === "" ? name : `${path}.${name}`;
+    const isRequired = schema.required?.includes(name) === true;
+    const inner = rows(field, at);
+    const hasFallback = field.default !== undefined && inner.length === 0;
+    const fallback = isRequired ? "**needed**" : hasFallback ? `\`${JSON.stringify(field.default)}\`` : "";
+    return [[at, typeOf(field), fallback, field.description ?? ""] as const, ...inner];
+  });
+};
+
+const typeOf = ({ type, enum: words, anyOf }: Schema): string =>
+  words?.join(", ") ?? type ?? [...new Set((anyOf ?? []).map(typeOf))].join(" or ");
+
+const table = (heads: readonly string[], lines: readonly (readonly string[])[]): string =>
+  [heads, heads.map(() => "---"), ...lines].map((cells) => `| ${cells.map(cell).join(" | ")} |`).join("\n");
+const cell = (text: string): string => text.replaceAll("|", "\\|");
+
+const MADE = "<!-- Made by `npm run docs`; edit the code, not this page. -->";
+const fields = (schema: Schema): string =>
+  table(
+    ["key", "type", "default", "what it says"],
+    rows(schema, "").map(([path, ...rest]) => [`\`${path.replace(/^\[\]\./, "")}\``, ...rest]),
+  );
+
+const reference = `${MADE}
+
+# Reference
+
+Editors check and complete both with the JSON Schemas in [schema](schema): put this line first into the config,
+
+\`\`\`yaml
+# yaml-language-server: $schema=https://raw.githubusercontent.com/connve/flowgen-gateway-webhook/main/docs/schema/config.json
+\`\`\`
+
+Keys that are not listed are refused, with the nearest known one. What a schema cannot say (two forwards of one port, a default gateway that
+does not exist) the program checks: \`flowgen-gateway audit -f FILE --config CONFIG\` tells.
+
+## The config
+
+${fields(configSchema)}
+
+## The annotation \`flowgen.io/private-targets\`
+
+A short list (\`mssql=10.0.0.5:1433, 10.0.0.6:5432\`), or a list in YAML or JSON of maps with these keys:
+
+${fields(targetsSchema)}
+`;
+
+const OUTCOMES = {
+  skip: "Let through unchanged.",
+  inject: "Let through, with a patch.",
+  audit: "Let through unchanged, and said what would have been done.",
+  reject: "Denied. The message names the annotation, the entry, the value, the reason and the fix.",
+  fail: "Answered with an HTTP error and no review: the webhook configuration's failurePolicy decides.",
+} as const;
+
+/** A function: the outcomes in their order, each with the codes that have it. */
+const reasonTables = (): string => {
+  const sections = Object.entries(OUTCOMES).map(([outcome, what]) => {
+    const lines = Object.entries(reasons)
+      .filter(([, reason]) => reason.outcome === outcome)
+      .map(([code, reason]) => [
+        `\`${code}\``,
+        reason.says,
+        "fix" in reason ? reason.fix : "",
+        ...(outcome === "reject" ? ["code" in reason ? String(reason.code) : ""] : []),
+      ]);
+    return `## ${outcome}\n\n${what}\n\n${table(["code", "cause", "fix", ...(outcome === "reject" ? ["HTTP"] : [])], lines)}`;
+  });
+  const intro =
+    "The code stands in the answer to `kubectl`, in the log (`reason`), in the metric `flowgen_gateway_admissions_total` and in the API server's audit log.";
+  return `${MADE}\n\n# Outcomes and reasons\n\n${intro}\n\n${sections.join("\n\n")}\n`;
+};

@@ -1,0 +1,15 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+
+/**
+ * Compares what a caller gave with the secret part of the webhook's path, in a time that tells nothing of either: digests are
+ * compared, which have one length.
+ */
+export const tokenMatcher = (token: string): ((given: string) => boolean) => {
+  const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+  const expected = digest(token);
+  return (given) => timingSafeEqual(digest(given), expected);
+};
+
+/** Why a text is no path token; undefined: it is one. Long enough that nobody finds it by trying, and the same in a URL as it is written. */
+export const pathTokenProblem = (token: string): string | undefined =>
+  /^[A-Za-z0-9_-]{32,256}$/.test(token) ? undefined : "it must be 32 to 256 characters of A-Z a-z 0-9 _ -";

@@ -1,0 +1,62 @@
+/** The dashboard and the alerts ask in PromQL that parses, for metrics that the webhook exports. */
+import { readFileSync } from "node:fs";
+import { parser } from "@prometheus-io/lezer-promql";
+import t from "tap";
+import { parse } from "yaml";
+import { createMetrics } from "../src/server/metrics.ts";
+import { root } from "./server/client.ts";
+
+type Dashboard = { panels: { id: number; title: string; targets: { expr: string }[] }[] };
+type Alerts = { groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[] };
+
+const dashboard = JSON.parse(readFileSync(`${root}/deploy/grafana/dashboard.json`, "utf8")) as Dashboard;
+const alerts = parse(readFileSync(`${root}/deploy/grafana/alerts.yaml`, "utf8")) as Alerts;
+const queries = [
+  ...dashboard.panels.flatMap(({ title, targets }) => targets.map(({ expr }) => [title, expr] as const)),
+  ...alerts.groups.flatMap(({ rules }) => rules.map(({ alert, expr }) => [alert, expr] as const)),
+];
+
+/** Grafana puts its variables in before Prometheus reads the text. */
+const filled = (expr: string): string => expr.replaceAll(/\$__(rate_interval|range)/g, "5m").replaceAll("$job", "x");
+
+/** The metrics and the labels of selectors that a query names. Undefined: it does not parse. */
+const named = (expr: string): { metrics: string[]; labels: string[] } | undefined => {
+  const found = { metrics: [] as string[], labels: [] as string[] };
+  const errors: number[] = [];
+  parser.parse(expr).iterate({
+    enter: ({ type, from, to, node }) => {
+      if (type.isError) errors.push(from);
+      if (type.name === "Identifier" && node.parent?.name === "VectorSelector")
+        found.metrics.push(expr.slice(from, to));
+      if (type.name === "LabelName") found.labels.push(expr.slice(from, to));
+    },
+  });
+  return errors.length === 0 ? found : undefined;
+};
+
+const exported = (await createMetrics().registry.getMetricsAsJSON()).flatMap(({ name, type }) =>
+  String(type) === "histogram" ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
+);
+
+t.test("the parser tells good from bad", async (t) => {
+  t.strictSame(named('sum by (b) (rate(a{b="c"}[5m]))'), { metrics: ["a"], labels: ["b", "b"] });
+  for (const bad of ["sum by (a (b)", "rate(a[5x])", "a{b=c}"]) t.equal(named(bad), undefined, bad);
+});
+
+for (const [name, expr] of queries) {
+  t.test(name, async (t) => {
+    const found = named(filled(expr));
+    t.ok(found, `parses: ${expr}`);
+    t.ok(found?.metrics.length, "asks for a metric");
+    for (const metric of found?.metrics ?? []) t.ok(exported.includes(metric), `${metric} is exported`);
+  });
+}
+
+t.test("every metric of the webhook's own is shown", async (t) => {
+  const shown = queries
+    .flatMap(([, expr]) => named(filled(expr))?.metrics ?? [])
+    .map((name) => name.replace(/_bucket$/, ""));
+  for (const { name } of await createMetrics().registry.getMetricsAsJSON())
+    if (name.startsWith("flowgen_gateway_")) t.ok(shown.includes(name), name);
+  t.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length, "panels have ids of their own");
+});
