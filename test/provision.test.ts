@@ -276,6 +276,33 @@ t.test("a derived object that is deleted between read and write is made from a n
   t.strictSame((service?.["spec"] as { ports: { port: number }[] }).ports.map(({ port }) => port).sort(), [1, 1433, 2]);
 });
 
+t.test("what another replica made from the same table meanwhile is not made again", async (t) => {
+  let isArmed = false;
+  let conflicts = 0;
+  const webhook = setup(
+    { events: { conflict: () => (conflicts += 1) } },
+    {
+      before: async (call) => {
+        if (!isArmed || call.verb !== "apply" || call.ref.kind !== "Service") return;
+        isArmed = false;
+        await other({
+          config,
+          gateway: gatewayOf(config),
+          wants: [wantOf("b", "10.0.0.6", 2)],
+          write: true,
+          signal: () => signal,
+        });
+      },
+    },
+  );
+  const other = createProvisioner(webhook.cluster, { scripts });
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  isArmed = true;
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 2)]), { assignments: [{ port: 2 }] });
+  t.notOk(isArmed);
+  t.equal(conflicts, 0, "nothing had to be read and written anew");
+});
+
 t.test("what is not owed does not fail an admission: a pod list that hangs", async (t) => {
   const webhook = setup({}, { before: ({ verb }) => (verb === "list" ? new Promise(() => undefined) : undefined) });
   t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)]), { kind: "assigned" });

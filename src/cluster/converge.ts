@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { Config, PlacedGateway } from "../core/config.ts";
-import type { Table } from "../core/forwards.ts";
+import { type Table, writeTable } from "../core/forwards.ts";
 import {
   deploymentManifest,
   type Manifest,
@@ -10,12 +10,13 @@ import {
   scriptsManifest,
   serviceManifest,
 } from "../core/manifests.ts";
-import { type Cluster, type KubeObject, refOf } from "./cluster.ts";
+import { type Cluster, isConflict, type KubeObject, refOf } from "./cluster.ts";
 import { eventAbout } from "./event.ts";
-import { type GatewayObjects, identified, locked } from "./gateway-objects.ts";
+import { type GatewayObjects, identified, locked, readTableObject, tableText } from "./gateway-objects.ts";
 import { bestEffort } from "./waiting.ts";
 
 const TEMPLATE_ANNOTATION = "flowgen.io/template";
+/** On what is made from the forward table: a hash of the table. On the pods that read it: its version. */
 const TABLE_ANNOTATION = "flowgen.io/table";
 
 /**
@@ -50,6 +51,22 @@ export const converge = async (
     const object = isLocked || read === undefined ? locked(manifest, read) : identified(manifest, read);
     applied.set(key, mark(await cluster.apply(object, signal)));
   };
+  /**
+   * For what depends on the table. Under many replicas' writes the version that was read is soon not the last; the one who
+   * wrote it may have served us too: made from the table as it is now, it has all that stood in the table before.
+   */
+  const follow = async (read: KubeObject | undefined, manifest: Manifest): Promise<void> => {
+    try {
+      await bring(read, withAnnotation(manifest, TABLE_ANNOTATION, hashOf(writeTable(table)["table.json"])));
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      const { kind, metadata } = manifest;
+      const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
+      const madeFrom = now?.metadata.annotations?.[TABLE_ANNOTATION];
+      const last = await readTableObject(cluster, gateway, signal);
+      if (madeFrom === undefined || madeFrom !== hashOf(tableText(last))) throw error;
+    }
+  };
   const deployment = withTemplateHash(deploymentManifest(gateway, scripts));
   if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
     events.restart?.(gateway, RESTART);
@@ -62,15 +79,21 @@ export const converge = async (
   await Promise.all([
     // Not locked: its status changes all the time, and nothing in it depends on the table.
     bring(objects.deployment, deployment, false),
-    bring(objects.service, serviceManifest(gateway, table)),
-    bring(objects.networkPolicy, networkPolicyManifest(gateway, table, desired.podSelector)),
+    follow(objects.service, serviceManifest(gateway, table)),
+    follow(objects.networkPolicy, networkPolicyManifest(gateway, table, desired.podSelector)),
   ]);
 };
 
 const withTemplateHash = (manifest: Manifest): Manifest => {
-  const hash = createHash("sha256").update(JSON.stringify(manifest["spec"])).digest("hex").slice(0, 16);
-  return { ...manifest, metadata: { ...manifest.metadata, annotations: { [TEMPLATE_ANNOTATION]: hash } } };
+  return withAnnotation(manifest, TEMPLATE_ANNOTATION, hashOf(JSON.stringify(manifest["spec"])));
 };
+
+const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
+
+const withAnnotation = (manifest: Manifest, name: string, value: string): Manifest => ({
+  ...manifest,
+  metadata: { ...manifest.metadata, annotations: { ...manifest.metadata.annotations, [name]: value } },
+});
 
 const isRestart = (read: KubeObject, next: Manifest): boolean =>
   read.metadata.annotations?.[TEMPLATE_ANNOTATION] !== next.metadata.annotations?.[TEMPLATE_ANNOTATION];

@@ -31,7 +31,20 @@ export const readGateway = async (
     get("Service", gateway.name),
     get("NetworkPolicy", gateway.name),
   ]);
-  return { scripts, deployment, service, networkPolicy, table: await get("ConfigMap", tableName(gateway)) };
+  return { scripts, deployment, service, networkPolicy, table: await readTableObject(cluster, gateway, signal) };
+};
+
+export const readTableObject = (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> =>
+  cluster.get({ kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) }, signal);
+
+/** The table as its object holds it; "undefined" where it holds none. */
+export const tableText = (object: KubeObject | undefined): string => {
+  const data = { ...(object?.["data"] as Readonly<Record<string, string>> | undefined) };
+  return String(data["table.json"]);
 };
 
 /** The table in what was read; a rejection when the objects cannot be the gateway's or the table cannot be read. */
@@ -53,8 +66,7 @@ export const tableOf = (
     );
   }
   if (objects.table === undefined) return { kind: "table", table: emptyTable };
-  const data = { ...(objects.table["data"] as Readonly<Record<string, string>> | undefined) };
-  return readTable(String(data["table.json"]), `${nameOf(objects.table)} table.json`);
+  return readTable(tableText(objects.table), `${nameOf(objects.table)} table.json`);
 };
 
 /** A Deployment that was somebody else's and was handed over may have a selector of its own, which is for ever. */
