@@ -16,10 +16,10 @@ const env = Object.assign({}, ...steps.flatMap((step) => (step.kind === "ENV" ? 
   string
 >;
 
-/** Runs the image's entry point on a root file system that nobody can write to. */
+/** Runs the entry point on a root file system that nobody can write to, without the hook that tap puts into NODE_OPTIONS. Returns stdout and stderr. */
 const run = (args: readonly string[], more: Readonly<Record<string, string>> = {}): string => {
   const script =
-    'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec chroot --userspec=65532:65532 --groups= "$0" "$@"';
+    'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec env -u NODE_OPTIONS chroot --userspec=65532:65532 --groups= "$0" "$@" 2>&1';
   const apart = ["--mount", "--propagation", "private", "sh", "-eu", "-c", script, rootfs];
   return execFileSync("unshare", [...apart, ...entrypoint, ...args], {
     env: { PATH: process.env["PATH"] ?? "", ...env, ...more },
