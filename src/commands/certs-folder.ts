@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import type { CertificateReading, CertificateStore } from "../cluster/certificate-store.ts";
 import { type CertificateFiles, FILE_NAMES, fromFiles, isOurs, toFiles } from "../core/certificate-secret.ts";
-import { UsageError } from "./options.ts";
+import { messageOf, UsageError } from "./options.ts";
 
 /** Where `caBundle` is, when no webhook configuration is named: beside the certificates, for people to put in. */
 export const BUNDLE_FILE = "ca-bundle.crt";
@@ -94,8 +94,6 @@ const mended = async <T>(path: string, work: () => Promise<T>): Promise<T> => {
   try {
     return await work();
   } catch (error) {
-    throw new UsageError(
-      `--out ${path}: ${error instanceof Error ? error.message : String(error)}; name a folder of yours`,
-    );
+    throw new UsageError(`--out ${path}: ${messageOf(error)}; name a folder of yours`);
   }
 };

@@ -16,6 +16,9 @@ export const readInput = async (file: string, config: string): Promise<{ setting
   return { settings, text: await readText(file, "check the path, or use - for standard input") };
 };
 
+/** What was thrown, in its own words. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 /** A file as messages call it. */
 export const nameOf = (file: string): string => (file === "-" ? "standard input" : file);
 
@@ -40,9 +43,7 @@ const readBytes = async (path: string, fix: string): Promise<Buffer> => {
   try {
     return path === "-" ? await buffer(process.stdin) : await readFile(path);
   } catch (error) {
-    throw new UsageError(
-      `cannot read ${nameOf(path)}: ${error instanceof Error ? error.message : String(error)}; ${fix}`,
-    );
+    throw new UsageError(`cannot read ${nameOf(path)}: ${messageOf(error)}; ${fix}`);
   }
 };
 
@@ -64,7 +65,6 @@ export const connectCluster = async (name: ClusterName): Promise<Cluster> => {
   try {
     return await openCluster(name);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UsageError(`--cluster ${name}: ${reason}; ${CLUSTER_FIX[name]}`);
+    throw new UsageError(`--cluster ${name}: ${messageOf(error)}; ${CLUSTER_FIX[name]}`);
   }
 };

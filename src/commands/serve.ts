@@ -7,13 +7,13 @@ import { counted } from "../cluster/counted.ts";
 import { loadScripts } from "../cluster/scripts.ts";
 import { version } from "../files.ts";
 import { createLog } from "../server/log.ts";
-import { pathTokenProblem } from "../server/path-token.ts";
 import { type Rotation, startRotation } from "../server/rotation.ts";
 import { run, type Running, type RunOptions } from "../server/run.ts";
-import { readTls, type Tls } from "../server/tls.ts";
-import { type Contents, readFiles, type UnreadableFile, watchFiles } from "../server/watch.ts";
+import type { Tls } from "../server/tls.ts";
+import { type Contents, watchFiles } from "../server/watch.ts";
 import { lazyIssuer } from "./issuer.ts";
-import { type ClusterName, connectCluster, parseConfig, UsageError } from "./options.ts";
+import { type ClusterName, connectCluster, messageOf, parseConfig, UsageError } from "./options.ts";
+import { parseTls, readInputs, readPathToken } from "./serve-inputs.ts";
 import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.ts";
 
 export type ServeOptions = ServeTlsOptions & {
@@ -143,46 +143,6 @@ const stopOnSignal = (
   });
 };
 
-/** The config, the certificate and the key, the last two as far as they are given. */
-const readInputs = async ({ config, configYaml, tlsCert, tlsKey }: ServeOptions): Promise<Contents> => {
-  const texts = await readGiven({
-    "--config": configYaml === undefined ? config : undefined,
-    "--tls-cert": tlsCert,
-    "--tls-key": tlsKey,
-  });
-  return configYaml === undefined ? texts : ["", ...texts];
-};
-
-/** The token without the line's end that files have; undefined when none is asked for. It is read once, and never shown. */
-const readPathToken = async ({ pathTokenFile }: ServeOptions): Promise<string | undefined> => {
-  const [text] = await readGiven({ "--path-token-file": pathTokenFile });
-  const token = text?.trimEnd();
-  const problem = token === undefined ? undefined : pathTokenProblem(token);
-  if (problem === undefined) return token;
-  throw new UsageError(
-    `--path-token-file: ${pathTokenFile ?? ""} holds no token: ${problem}; make one with: openssl rand -hex 32`,
-  );
-};
-
-const readGiven = async (inputs: Readonly<Record<string, string | undefined>>): Promise<Contents> => {
-  const given = Object.entries(inputs).filter((input): input is [string, string] => input[1] !== undefined);
-  try {
-    return await readFiles(given.map(([, path]) => path));
-  } catch (error) {
-    const { path } = error as UnreadableFile;
-    const [flag] = given.find((input) => input[1] === path) ?? [];
-    throw new UsageError(`${flag ?? ""}: ${messageOf(error)}; name a file that exists and that this user may read`);
-  }
-};
-
-const parseTls = ([cert = "", key = ""]: Contents, paths: readonly string[]): Tls => {
-  try {
-    return readTls(cert, key);
-  } catch (error) {
-    throw new UsageError(`${paths.join(", ")}: ${messageOf(error)}; give a PEM certificate and its own key`);
-  }
-};
-
 /** Errors of listening that another address or port mends. */
 const LISTEN_ERRORS = ["EADDRINUSE", "EACCES", "EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "ERR_SOCKET_BAD_PORT"];
 
@@ -202,5 +162,3 @@ const start = async (options: RunOptions): Promise<Running> => {
     );
   }
 };
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -9,6 +9,8 @@ import t, { type Test } from "tap";
 import { UsageError } from "../../src/commands/options.ts";
 import { serve, type ServeOptions } from "../../src/commands/serve.ts";
 import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { webhookConfiguration } from "../cluster-port/contract.ts";
+import { kubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
 import { admitAt, mount, root, send, silent, traffic } from "../server/client.ts";
 
 type Line = { readonly msg: string; readonly [field: string]: unknown };
@@ -116,6 +118,30 @@ t.test("files reloaded and SIGTERM, under continuous requests: none fails", { bu
   t.strictSame(requests.failures, []);
   t.strictSame(new Set(requests.answers.map(({ status }) => status)), new Set([200]));
   t.match(requests.answers.at(-1), { headers: { connection: "close" } });
+});
+
+t.test("a certificate of its own, kept in a Secret", { buffered: true }, async (t) => {
+  const { memory, answer } = overMemory();
+  await memory.create(webhookConfiguration("w", [{ name: "pods.flowgen.io" }]), AbortSignal.timeout(10_000));
+  const api = await listen(answer);
+  t.teardown(api.close);
+  const KUBECONFIG = kubeconfig(t, { server: api.url, "insecure-skip-tls-verify": true });
+  const flags = ["--config", example, "--cluster", "kubeconfig", "--host", "127.0.0.1", ...anyPort];
+  const own = ["--tls-secret", "tls", "--namespace", "n", "--tls-names", "localhost", "--webhook-configuration", "w"];
+  const server = start(t, [...flags, ...own, "--drain-seconds", "0"], { KUBECONFIG });
+  const { url, metrics } = await server.serving();
+  await server.logged({ msg: "certificate taken" });
+  const ca = (): string => {
+    const hooks = memory.all().find(({ kind }) => kind === "MutatingWebhookConfiguration");
+    const [hook] = hooks?.["webhooks"] as { clientConfig?: { caBundle?: string } }[];
+    return Buffer.from(hook?.clientConfig?.caBundle ?? "", "base64").toString();
+  };
+  while (ca() === "") await new Promise(setImmediate);
+  const ready = () => send(`${url.replace("127.0.0.1", "localhost")}/readyz`, { ca: ca() });
+  while ((await ready()).status !== 200);
+  t.match((await send(metrics)).body, /api_calls_total\{verb="apply",kind="Secret",code="200"\} 1/);
+  server.child.kill("SIGTERM");
+  t.match(await server.exit, { code: 0, stderr: "" });
 });
 
 t.test("SIGINT; settings from the environment", { buffered: true }, async (t) => {

@@ -1,0 +1,53 @@
+import { pathTokenProblem } from "../server/path-token.ts";
+import { readTls, type Tls } from "../server/tls.ts";
+import { type Contents, readFiles, type UnreadableFile } from "../server/watch.ts";
+import { messageOf, UsageError } from "./options.ts";
+
+type Inputs = {
+  readonly config: string;
+  readonly configYaml?: string;
+  readonly pathTokenFile?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+};
+
+/** The config, the certificate and the key, the last two as far as they are given. */
+export const readInputs = async ({ config, configYaml, tlsCert, tlsKey }: Inputs): Promise<Contents> => {
+  const texts = await readGiven({
+    "--config": configYaml === undefined ? config : undefined,
+    "--tls-cert": tlsCert,
+    "--tls-key": tlsKey,
+  });
+  return configYaml === undefined ? texts : ["", ...texts];
+};
+
+/** The token without the line's end that files have; undefined when none is asked for. It is read once, and never shown. */
+export const readPathToken = async ({ pathTokenFile }: Inputs): Promise<string | undefined> => {
+  const [text] = await readGiven({ "--path-token-file": pathTokenFile });
+  const token = text?.trimEnd();
+  const problem = token === undefined ? undefined : pathTokenProblem(token);
+  if (problem === undefined) return token;
+  throw new UsageError(
+    `--path-token-file: ${pathTokenFile ?? ""} holds no token: ${problem}; make one with: openssl rand -hex 32`,
+  );
+};
+
+const readGiven = async (inputs: Readonly<Record<string, string | undefined>>): Promise<Contents> => {
+  const given = Object.entries(inputs).filter((input): input is [string, string] => input[1] !== undefined);
+  try {
+    return await readFiles(given.map(([, path]) => path));
+  } catch (error) {
+    const { path } = error as UnreadableFile;
+    const [flag] = given.find((input) => input[1] === path) ?? [];
+    throw new UsageError(`${flag ?? ""}: ${messageOf(error)}; name a file that exists and that this user may read`);
+  }
+};
+
+/** A certificate and its key. Throws a UsageError that names the files. */
+export const parseTls = ([cert = "", key = ""]: Contents, paths: readonly string[]): Tls => {
+  try {
+    return readTls(cert, key);
+  } catch (error) {
+    throw new UsageError(`${paths.join(", ")}: ${messageOf(error)}; give a PEM certificate and its own key`);
+  }
+};
