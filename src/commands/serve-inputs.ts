@@ -22,14 +22,12 @@ export const readInputs = async ({ config, configYaml, tlsCert, tlsKey }: Inputs
 };
 
 /** The token without the line's end that files have; undefined when none is asked for. It is read once, and never shown. */
-export const readPathToken = async ({ pathTokenFile }: Inputs): Promise<string | undefined> => {
-  const [text] = await readGiven({ "--path-token-file": pathTokenFile });
-  const token = text?.trimEnd();
-  const problem = token === undefined ? undefined : pathTokenProblem(token);
+export const readPathToken = async ({ pathTokenFile: file }: Inputs): Promise<string | undefined> => {
+  if (file === undefined) return undefined;
+  const token = (await readGiven({ "--path-token-file": file })).join("").trimEnd();
+  const problem = pathTokenProblem(token);
   if (problem === undefined) return token;
-  throw new UsageError(
-    `--path-token-file: ${pathTokenFile ?? ""} holds no token: ${problem}; make one with: openssl rand -hex 32`,
-  );
+  throw new UsageError(`--path-token-file: ${file} holds no token: ${problem}; make one with: openssl rand -hex 32`);
 };
 
 const readGiven = async (inputs: Readonly<Record<string, string | undefined>>): Promise<Contents> => {
@@ -37,9 +35,10 @@ const readGiven = async (inputs: Readonly<Record<string, string | undefined>>): 
   try {
     return await readFiles(given.map(([, path]) => path));
   } catch (error) {
-    const { path } = error as UnreadableFile;
-    const [flag] = given.find((input) => input[1] === path) ?? [];
-    throw new UsageError(`${flag ?? ""}: ${messageOf(error)}; name a file that exists and that this user may read`);
+    const flags = given.filter(([, path]) => path === (error as UnreadableFile).path).map(([flag]) => flag);
+    throw new UsageError(
+      `${flags.join(", ")}: ${messageOf(error)}; name a file that exists and that this user may read`,
+    );
   }
 };
 
