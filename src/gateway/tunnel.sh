@@ -99,8 +99,9 @@ apply() { # CONFIG: makes the interface, new or running, what CONFIG says
 }
 
 take_over() { # the Secret's present version
-  cp "$secret" "$seen"
-  if sh "$scripts/normalise.sh" <"$seen" >"$candidate" 2>"$errors" && apply "$candidate" 2>"$errors"; then
+  # Not cp: it copies the mode too, and a root that lacks a capability for it does not write to a file of mode 0400.
+  if { cat "$secret" >"$seen" && sh "$scripts/normalise.sh" <"$seen" >"$candidate" && apply "$candidate"
+     } 2>"$errors"; then
     if [ -e "$in_force" ]; then log "changed, taken over live"; else log "configured"; fi
     mv "$candidate" "$in_force"
     refused=

@@ -102,7 +102,7 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
   return {
     directory,
     setSecret: (tunnel, text) => {
-      swap(path("tunnels", tunnel), `${tunnel}.conf`, text, 0o600);
+      swap(path("tunnels", tunnel), `${tunnel}.conf`, text, 0o400); // as the manifests mount it
     },
     setForwards: (...lines) => {
       swap(path("table"), "forwards", lines.map((line) => `${line}\n`).join(""), 0o644);
