@@ -41,20 +41,13 @@ const upMount = (readOnly: boolean): unknown => mount("up", "/run/flowgen-tunnel
 const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
   gateway.tunnels.map((tunnel, index) => mount(`tunnel-${index}`, `${DIRECTORY}/tunnels/${tunnel.name}`));
 
-/** Init container, tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. */
+/**
+ * Tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. The chart's init container sets what
+ * tunnel.sh can set itself (setup.sh): without it there is one container less with NET_ADMIN, and the pod starts up to a second
+ * sooner, because the kubelet looks once a second whether an init container has ended.
+ */
 export const gatewayContainers = (gateway: PlacedGateway): Readonly<Record<string, unknown>> => ({
   terminationGracePeriodSeconds: GRACE,
-  initContainers: [
-    {
-      ...wireguardImage(gateway),
-      name: "setup-networking",
-      command: script("setup.sh"),
-      env: forwarderEnv(gateway),
-      securityContext: securityContext(gateway),
-      resources: gateway.resources,
-      volumeMounts: [scriptsMount],
-    },
-  ],
   containers: [wireguard(gateway), portForward(gateway)],
 });
 
@@ -81,14 +74,10 @@ const securityContext = ({ securityContext: admin, forwarder }: PlacedGateway): 
   };
 };
 
-const wireguardImage = ({ image }: PlacedGateway): Readonly<Record<string, unknown>> => ({
-  image: `${image.repository}:${image.tag}`,
-  imagePullPolicy: image.pullPolicy,
-});
-
 const wireguard = (gateway: PlacedGateway): unknown => ({
-  ...wireguardImage(gateway),
   name: "wireguard",
+  image: `${gateway.image.repository}:${gateway.image.tag}`,
+  imagePullPolicy: gateway.image.pullPolicy,
   command: script("tunnel.sh"),
   env: [
     ...gateway.env,

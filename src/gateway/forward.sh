@@ -68,7 +68,6 @@ reconcile() { # makes the listeners what the table says
 
 finish() { # refuse new sessions, let the others end
   trap '' TERM INT
-  ! is_running "$names" || kill "$names"
   for file in "$STATE_DIR"/[0-9]*; do stop "${file##*/}" "ends"; done
   deadline=$(($(date +%s) + DRAIN))
   while grep -qxF "${SOCAT##*/}" /proc/[0-9]*/comm 2>/dev/null && [ "$(date +%s)" -lt "$deadline" ]; do sleep 0.2; done
@@ -79,7 +78,6 @@ rm -rf "$STATE_DIR"
 mkdir -p "$STATE_DIR"
 : >"$STATE_DIR/table"
 names=
-export UP_DIR STATE_DIR
 trap finish TERM INT
 trap : USR1 # ends the nap: the table may have changed
 # Where busybox has inotifyd, a swap of the volume (a rename in its directory) wakes at once; else within $POLL.

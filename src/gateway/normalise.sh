@@ -7,8 +7,7 @@
 # comments (`#address = 10.13.13.2`) for tunnel.sh. Table, SaveConfig and the hooks (PostUp ...) are left out: the
 # gateway has routing tables of its own, and a Secret is not a program. A peer without a keepalive gets one, because
 # an idle tunnel would otherwise let its handshake grow old and look dead. Exit 1: not usable, the reasons on stderr.
-# shellcheck disable=SC2016 # the program is awk's
-exec env LC_ALL=C awk '
+LC_ALL=C awk '
 function wrong(reason) { print "line " NR ": " reason | "cat >&2"; failed = 1 }
 function emit(line) { output = output line "\n" }
 function end_section() {

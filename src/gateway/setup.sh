@@ -1,5 +1,5 @@
 #!/bin/sh
-# setup.sh: the init container. Sets what the pod's network should have and can live without.
+# setup.sh: sets what the pod's network should have and can live without. Called by tunnel.sh before the first tunnel.
 #
 # Clusters refuse `sysctls` in a pod's spec, and a container that is not privileged has /proc/sys read-only: a setting
 # that is refused is said and is no failure, because no guarantee of the gateway depends on it.

@@ -19,13 +19,12 @@ set -u
 : "${TUNNELS_DIR:=/etc/flowgen-gateway/tunnels}" # the Secrets, one directory each
 : "${RUN_DIR:=/run/flowgen-gateway}"             # private, in memory: holds keys
 : "${UP_DIR:=/run/flowgen-tunnels}"              # for the other scripts: a tunnel that is up has a file here
-: "${POLL:=1}" "${MAX_HANDSHAKE_AGE:=180}"
+: "${CLIENT_INTERFACE:=eth0}" "${POLL:=1}" "${MAX_HANDSHAKE_AGE:=180}"
 : "${DRAIN:=5}" # seconds that open sessions get after SIGTERM; the same as forward.sh's
 export WG_ENDPOINT_RESOLUTION_RETRIES="${WG_ENDPOINT_RESOLUTION_RETRIES:-2}"
-scripts=$(dirname "$0") logged=''
-exec 3>&2 # the log, also where a step's errors are collected
+scripts=${0%/*} logged=''
 
-log() { [ "$*" = "$logged" ] || echo "tunnel $tunnel: $*" >&3; logged=$*; } # not the same again and again
+log() { [ "$*" = "$logged" ] || echo "tunnel $tunnel: $*" >&2; logged=$*; } # not the same again and again
 nap() { sleep "$1" & wait $!; } # a trap interrupts `wait`, not `sleep`
 
 ip_for() { # ADDRESS COMMAND...: `ip COMMAND...` of the address's family; nothing where the pod has no IPv6
@@ -49,8 +48,7 @@ delete_interface() { ! wg show "$tunnel" >/dev/null 2>&1 || ip link del dev "$tu
 
 set_mtu() { # CONFIG; by default what fits into the packets of the pod's own network, as wg-quick does
   mtu=$(values mtu "$1" | tail -n 1)
-  outside=$( (ip -4 route show default; ip -6 route show default) | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
-  ip link set dev "$tunnel" mtu "${mtu:-$(($(cat "/sys/class/net/$outside/mtu" 2>/dev/null || echo 1500) - 80))}"
+  ip link set dev "$tunnel" mtu "${mtu:-$(($(cat "/sys/class/net/$CLIENT_INTERFACE/mtu") - 80))}"
 }
 
 add_rule() { # ADDRESS SELECTOR...: what it selects goes by the tunnel's table
@@ -120,8 +118,8 @@ reason() { # of the last failure, without anything that could be a key
 
 keep_up() { # the version in force; no answer may mean that the endpoint's name has a new address
   if [ -z "$(ip link show up dev "$tunnel" 2>/dev/null)" ]; then
-    logged=
-    if apply "$in_force" 2>"$errors"; then log "interface was gone or down, set up again"; else log "$(reason)"; fi
+    apply "$in_force" 2>"$errors" || { log "$(reason)"; return; }
+    logged='' && log "interface was gone or down, set up again"
   elif [ ! -e "$UP_DIR/$tunnel" ] && [ "$rounds" -ge 40 ]; then
     apply "$in_force" 2>/dev/null
   fi
@@ -131,7 +129,7 @@ publish() { # whether the tunnel is up, with its mark and its DNS servers
   newest=$(wg show "$tunnel" latest-handshakes 2>/dev/null | cut -f 2 | sort -n | tail -n 1)
   if [ $(($(date +%s) - ${newest:-0})) -le "$MAX_HANDSHAKE_AGE" ]; then
     [ -e "$UP_DIR/$tunnel" ] || log "up, its other end answers"
-    (umask 022 && echo "$number$servers" >"$UP_DIR/.$tunnel" && mv "$UP_DIR/.$tunnel" "$UP_DIR/$tunnel")
+    echo "$number$servers" >"$UP_DIR/.$tunnel" && mv "$UP_DIR/.$tunnel" "$UP_DIR/$tunnel"
   elif [ -e "$UP_DIR/$tunnel" ]; then
     rm "$UP_DIR/$tunnel"
     log "no handshake for $MAX_HANDSHAKE_AGE s: its forwards refuse until its other end answers"
@@ -177,12 +175,9 @@ finish() { # drain, then give the identity up, so that the next pod can use it
   exit 0
 }
 
-umask 077
-mkdir -p "$RUN_DIR"
-(umask 022 && mkdir -p "$UP_DIR")
+mkdir -p "$RUN_DIR" "$UP_DIR" && chmod 700 "$RUN_DIR" && sh "$scripts/setup.sh"
 rm -f "$RUN_DIR"/*.pid # left by a container that was killed
 kernel=
-export RUN_DIR UP_DIR
 trap finish TERM INT
 while :; do
   : >"$RUN_DIR/_tunnel.alive" # no tunnel's name begins with _

@@ -108,11 +108,10 @@ type Container = {
 };
 const pod = (changes: Partial<PlacedGateway>) => {
   const { spec } = deploymentManifest({ ...gateway, ...changes }, scripts) as unknown as {
-    spec: { template: { spec: { initContainers: [Container]; containers: [Container, Container] } } };
+    spec: { template: { spec: { containers: [Container, Container] } } };
   };
-  const [setup] = spec.template.spec.initContainers;
   const [wireguard, portForward] = spec.template.spec.containers;
-  return { setup, wireguard, portForward };
+  return { wireguard, portForward };
 };
 
 t.test("the admin's env win over ours", async (t) => {
@@ -122,19 +121,14 @@ t.test("the admin's env win over ours", async (t) => {
 
 t.test("the kernel forwards where the config says so", async (t) => {
   for (const forwarder of ["auto", "socat"] as const) t.strictSame(pod({ forwarder }), pod({}), forwarder);
-  const { setup, wireguard, portForward } = pod({ forwarder: "kernel" });
-  t.strictSame(setup.env, [{ name: "FORWARDER", value: "kernel" }]);
+  const { wireguard, portForward } = pod({ forwarder: "kernel" });
   t.match(wireguard.env.at(-1), { name: "FORWARDER", value: "kernel" });
   t.match(wireguard.securityContext, { capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] } });
   t.strictSame(portForward, pod({}).portForward, "the socat container is the same");
 });
 
-t.test("the containers with the tunnels have what they need and no more, or what the admin says", async (t) => {
-  const context = (securityContext: Record<string, unknown>) => {
-    const { setup, wireguard } = pod({ securityContext });
-    t.strictSame(setup.securityContext, wireguard.securityContext);
-    return wireguard.securityContext;
-  };
+t.test("the container with the tunnels has what it needs and no more, or what the admin says", async (t) => {
+  const context = (securityContext: Record<string, unknown>) => pod({ securityContext }).wireguard.securityContext;
   t.strictSame(context({}), { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"], add: [] } });
   t.strictSame(context({ allowPrivilegeEscalation: true, capabilities: { add: ["NET_ADMIN"], drop: ["CHOWN"] } }), {
     allowPrivilegeEscalation: true,

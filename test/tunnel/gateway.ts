@@ -85,11 +85,13 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     DRAIN: `${DRAIN_SECONDS}`,
     ...options.env,
   };
+  // Where the container may not: as its node, or a privileged pod, does.
   if (options.forwarder === "kernel") run(network.pod, [...shell.argv, join(scripts, "setup.sh")].join(" "), { env });
   const running = new Map<Container, Started>();
   const logs: Started[] = [];
   const container = (name: Container, ...argv: string[]): string[] => [
     ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"],
+    ...["sh", "-c", `mount -o bind,ro /proc/sys /proc/sys && exec "$@"`, "sh"], // as it is where nobody is privileged
     ...privileges[name],
     ...shell.argv,
     ...argv,
