@@ -47,14 +47,17 @@ t.test(
       affinity: {},
     });
     const [bare] = configOf("gateways: [{tunnels: [{name: wg0, secretName: a}]}]").gateways;
-    const { tunnels: _, socat, ...rest } = bare ?? {};
-    const { tunnels: __, socat: pasted, ...same } = gateway ?? {};
+    const { tunnels: _, socat, resources, ...rest } = bare ?? {};
+    const { tunnels: __, socat: pasted, resources: ___, ...same } = gateway ?? {};
     t.strictSame(rest, same, "the chart's defaults are the defaults");
     t.equal(socat?.image, pasted?.image);
     t.strictSame(
-      socat?.resources,
-      { limits: { memory: "256Mi" }, requests: { cpu: "10m", memory: "16Mi" } },
-      "but for socat's limits, which a shared gateway outgrows",
+      [resources, socat?.resources],
+      [
+        { limits: { memory: "256Mi" }, requests: { cpu: "50m", memory: "64Mi" } },
+        { limits: { memory: "256Mi" }, requests: { cpu: "10m", memory: "16Mi" } },
+      ],
+      "but for the limits that a shared gateway outgrows",
     );
   },
 );
