@@ -4,12 +4,11 @@ import { join } from "node:path";
 import t from "tap";
 import { parse } from "yaml";
 import { readConfig } from "../src/core/config.ts";
-import { blocks, commandsOf, runCommand } from "./readme/blocks.ts";
+import { blocks, commandsOf, readPage, runCommand } from "./readme/blocks.ts";
 import { root } from "./server/client.ts";
 
-const commands = blocks()
-  .filter(({ language }) => language === "sh")
-  .flatMap(commandsOf);
+const readme = blocks(readPage("README.md"));
+const commands = readme.filter(({ language }) => language === "sh").flatMap(commandsOf);
 const env = { PATH: process.env["PATH"], HOME: process.env["HOME"] };
 
 t.jobs = 3;
@@ -22,7 +21,7 @@ const PRINTS: Readonly<Record<string, RegExp>> = {
 };
 
 t.test("every block is run or read: shell or YAML, nothing else", async (t) => {
-  t.strictSame([...new Set(blocks().map(({ language }) => language))].sort(), ["sh", "yaml"]);
+  t.strictSame([...new Set(readme.map(({ language }) => language))].sort(), ["sh", "yaml"]);
   const runners = new Set(commands.map(({ runBy }) => runBy));
   t.strictSame([...runners].sort(), ["cluster", "gate", "node"]);
 });
@@ -43,7 +42,7 @@ for (const command of commands.filter(({ runBy }) => runBy === "node")) {
 }
 
 t.test("what is shown as YAML is valid", async (t) => {
-  const shown = blocks()
+  const shown = readme
     .filter(({ language }) => language === "yaml")
     .map(({ text }) => parse(text) as Readonly<Record<string, unknown>>);
   const configs = shown.filter((each) => "gateways" in each);

@@ -1,18 +1,20 @@
-/** The README's commands, and who runs each of them. */
+/** The commands of a page that says how to use the program, and who runs each of them. */
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 const root = join(import.meta.dirname, "../..");
 
-/** A fenced block: its language, its text, and the README's line where the text begins. */
+/** A fenced block: its language, its text, and the page's line where the text begins. */
 export type Block = { readonly language: string; readonly text: string; readonly line: number };
 
-export const blocks = (readme = readFileSync(join(root, "README.md"), "utf8")): readonly Block[] =>
-  [...readme.matchAll(/^```(.*)\n([^]*?)^```$/gm)].map(({ 1: language = "", 2: text = "", index }) => ({
+export const readPage = (name: string): string => readFileSync(join(root, name), "utf8");
+
+export const blocks = (page: string): readonly Block[] =>
+  [...page.matchAll(/^ *```(.*)\n([^]*?)^ *```$/gm)].map(({ 1: language = "", 2: text = "", index }) => ({
     language,
     text,
-    line: readme.slice(0, index).split("\n").length + 1,
+    line: page.slice(0, index).split("\n").length + 1,
   }));
 
 /** One command: what the shell is given, and the exit code that the comment beside it announces (0 where it says nothing). */
@@ -25,7 +27,7 @@ const runnerOf = (command: string): Runner => {
   if (/^npm (ci|test)$/.test(command)) return "gate";
   if (/^npm run /.test(command)) return "node";
   if (/^(helm|kubectl) /.test(command)) return "cluster";
-  throw new Error(`README.md: no test runs this command: ${command}`);
+  throw new Error(`no test runs this command: ${command}`);
 };
 
 /** The commands of a `sh` block: a line each, or several in a line with `&&` between them. */
@@ -33,7 +35,7 @@ export const commandsOf = ({ text }: Block): readonly Command[] =>
   text
     .replaceAll("\\\n", " ")
     .split("\n")
-    .filter((line) => line.trim() !== "" && !line.startsWith("#"))
+    .filter((line) => line.trim() !== "" && !line.trim().startsWith("#"))
     .flatMap((line) => {
       const [, all = "", comment = ""] = /^(.*?)(?:\s+#\s(.*))?$/.exec(line) ?? [];
       const code = Number(/^exit code (\d+)/.exec(comment)?.[1] ?? 0);
