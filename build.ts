@@ -38,7 +38,7 @@ const licenceOf = (folder: string): string => {
 rmSync(out, { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: ["src/main.ts"],
+  entryPoints: ["src/main.ts", "src/function.ts"],
   outdir: out,
   bundle: true,
   splitting: true,

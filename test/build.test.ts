@@ -40,6 +40,30 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
     t.match((await node(empty, main, "demo")).stdout, "All as it should be");
     t.equal((await node(empty, main, "--version")).stdout, `${version}\n`);
   });
+  t.test("the function answers an event", async (t) => {
+    const script = `const { handler } = await import(process.argv[1]); console.log(JSON.stringify(await handler(JSON.parse(process.argv[2]), {})));`;
+    const token = "0123456789abcdef".repeat(4);
+    const event = readFileSync(join(root, "test/fixtures/function/function-url.json"), "utf8").replaceAll(
+      "TOKEN",
+      token,
+    );
+    const args = ["--input-type=module", "-e", script, join(dist, "function.js")];
+    const env = {
+      PATH: process.env["PATH"],
+      FLOWGEN_GATEWAY_CONFIG: join(root, "examples/webhook-config.yaml"),
+      FLOWGEN_GATEWAY_CLUSTER: "memory",
+      FLOWGEN_GATEWAY_PATH_TOKEN: token,
+    };
+    const sent = JSON.stringify({
+      ...JSON.parse(event.replace("LENGTH", String(Buffer.byteLength(review)))),
+      body: review,
+    });
+    const { stdout } = await promisify(execFile)(process.execPath, [...args, sent], { cwd: empty, env });
+    const lines = stdout.trim().split("\n");
+    const [answer, log] = lines.map((line) => JSON.parse(line) as object).sort((a) => ("statusCode" in a ? -1 : 1));
+    t.match(answer, { statusCode: 200, body: /"patch"/ });
+    t.match(log, { msg: "admission", reason: "injected" });
+  });
   t.test("inject", async (t) => {
     const config = ["--config", join(root, "examples/webhook-config.yaml")];
     const manifests = t.testdir({

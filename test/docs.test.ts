@@ -16,6 +16,15 @@ t.test("what is made from the code is current: npm run docs", async (t) => {
   for (const code of Object.keys(reasons)) t.match(read("docs/reasons.md"), `\`${code}\``);
 });
 
+t.test("the reference says of every key what it is for", async (t) => {
+  const keys = read("docs/reference.md")
+    .split("\n")
+    .filter((line) => line.startsWith("| `"))
+    .map((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim()));
+  t.ok(keys.length > 40);
+  for (const [, key = "", , , what] of keys) t.ok(what, key);
+});
+
 /** As GitHub names a heading. */
 const anchors = (page: string): readonly string[] =>
   [...page.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
@@ -26,7 +35,7 @@ const anchors = (page: string): readonly string[] =>
   );
 
 t.test("every link leads somewhere", async (t) => {
-  for (const page of ["README.md", ...pages]) {
+  for (const page of ["README.md", "certs/README.md", "deploy/function/README.md", ...pages]) {
     for (const [, link = ""] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(link)) continue;
       const [path = "", anchor] = link.split("#");

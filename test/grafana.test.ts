@@ -6,7 +6,8 @@ import { parse } from "yaml";
 import { createMetrics } from "../src/server/metrics.ts";
 import { root } from "./server/client.ts";
 
-type Dashboard = { panels: { id: number; title: string; targets: { expr: string }[] }[] };
+type Panel = { id: number; title: string; targets: { expr: string }[]; fieldConfig: object };
+type Dashboard = { panels: Panel[] };
 type Alerts = { groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[] };
 
 const dashboard = JSON.parse(readFileSync(`${root}/deploy/grafana/dashboard.json`, "utf8")) as Dashboard;
@@ -51,6 +52,16 @@ for (const [name, expr] of queries) {
     for (const metric of found?.metrics ?? []) t.ok(exported.includes(metric), `${metric} is exported`);
   });
 }
+
+t.test("the panel of memory and CPU shows both, each in its unit", async (t) => {
+  const panel = dashboard.panels.find(({ title }) => /memory and cpu/i.test(title));
+  const shown = panel?.targets.map(({ expr }) => named(filled(expr))?.metrics[0]);
+  t.strictSame(shown, ["process_resident_memory_bytes", "process_cpu_seconds_total"]);
+  t.match(panel?.fieldConfig, {
+    defaults: { unit: "bytes" },
+    overrides: [{ matcher: { options: "B" }, properties: [{ id: "unit", value: "short" }] }],
+  });
+});
 
 t.test("every metric of the webhook's own is shown", async (t) => {
   const shown = queries

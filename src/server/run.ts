@@ -4,15 +4,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
 import { admit } from "../admit.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import { counted } from "../cluster/counted.ts";
-import { createProvisioner, type ProvisionEvents, type Provisioner } from "../cluster/provision.ts";
-import type { Config, PlacedGateway } from "../core/config.ts";
+import type { Config } from "../core/config.ts";
 import type { Scripts } from "../core/manifests.ts";
 import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
 import { listenOn } from "./listen.ts";
 import { serveMetrics } from "./metrics-server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
+import { observedProvisioner } from "./provisioning.ts";
 import { type Tls, tlsOptions } from "./tls.ts";
 
 export type RunOptions = {
@@ -51,7 +50,7 @@ export type Running = {
 export const run = async (options: RunOptions): Promise<Running> => {
   const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken } = options;
   const metrics = createMetrics();
-  const provision = provisioner(options, metrics);
+  const provision = observedProvisioner(options, metrics);
   let { config } = options;
   let isDraining = false;
   const app = createApp({
@@ -94,20 +93,6 @@ export const run = async (options: RunOptions): Promise<Running> => {
       await close();
     },
   };
-};
-
-const nameOf = ({ namespace, name }: PlacedGateway): string => `${namespace}/${name}`;
-
-/** The provisioner, with everything that it does counted or logged. */
-const provisioner = ({ cluster, scripts, log }: RunOptions, metrics: Metrics): Provisioner => {
-  const events: ProvisionEvents = {
-    conflict: (gateway) => metrics.conflict(nameOf(gateway)),
-    table: (gateway, { forwards }) => metrics.forwards(nameOf(gateway), forwards.length),
-    omitted: (gateway, forwards) => log.warn({ gateway: nameOf(gateway), forwards }, "static forwards left out"),
-    restart: (gateway, why) => log.warn({ gateway: nameOf(gateway), why }, "gateway restarts"),
-  };
-  const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
-  return createProvisioner(counting, { scripts, events });
 };
 
 const urlOf = (server: Server, scheme: string): string => {

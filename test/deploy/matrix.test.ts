@@ -141,6 +141,21 @@ for (const [name, values] of Object.entries(matrix)) {
   });
 }
 
+t.test("what is needed for a certificate of its own is given to nobody who has another", async (t) => {
+  const registration = "mutatingwebhookconfigurations";
+  const granted = async (tls: object): Promise<readonly unknown[]> => {
+    const roles = (await template(helm, { tls })).filter(({ kind }) => /^(Cluster)?Role$/.test(kind));
+    t.ok(roles.length > 0);
+    return roles.flatMap((role) => (role["rules"] as { resources: string[] }[]).flatMap(({ resources }) => resources));
+  };
+  const own = await granted({ mode: "self" });
+  for (const each of ["secrets", registration]) t.ok(own.includes(each), `self: ${each}`);
+  for (const tls of [{ mode: "certManager" }, { mode: "provided", provided: { secretName: "x" } }]) {
+    const resources = await granted(tls);
+    for (const each of ["secrets", registration]) t.notOk(resources.includes(each), `${tls.mode}: ${each}`);
+  }
+});
+
 const refused: readonly (readonly [what: string, values: object, reason: RegExp])[] = [
   ["an unknown value", { replicas: 3 }, /additional properties 'replicas' not allowed/],
   ["an unknown key of a map", { image: { repo: "x" } }, /at '\/image': additional properties 'repo' not allowed/],

@@ -1,0 +1,77 @@
+// The commands for an admin, as the pages write them, each block in a shell on an empty cluster of its own: a real API server.
+import { symlink, mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { startControlPlane } from "../cluster/control-plane.ts";
+import { findPrograms } from "../cluster/programs.ts";
+import { type Block, blocks, type Command, commandsOf, readPage, runCommand } from "../readme/blocks.ts";
+import { connectTo } from "./api.ts";
+import { RELEASE } from "./helm.ts";
+
+const WEBHOOK = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${RELEASE}`;
+const DEPLOYMENT = `/apis/apps/v1/namespaces/${RELEASE}/deployments/${RELEASE}`;
+
+const PAGES = ["README.md", "deploy/function/README.md"];
+const shellBlocks = PAGES.flatMap((page) =>
+  blocks(readPage(page))
+    .filter(({ language }) => language === "sh")
+    .map((block): Block & { readonly page: string } => ({ ...block, page })),
+);
+
+/** An empty cluster, and a function that runs commands on it as their reader would. */
+const startReader = async (t: Test, controllerManager: boolean) => {
+  const controlPlane = await startControlPlane({ controllerManager });
+  t.teardown(controlPlane.stop);
+  const api = connectTo(controlPlane);
+  t.teardown(api.close);
+  const bin = join(controlPlane.folder, "path");
+  await mkdir(bin);
+  const programs = await findPrograms(["helm"]);
+  for (const program of ["helm", "kubectl"]) await symlink(join(programs, program), join(bin, program));
+  const env = {
+    PATH: `${bin}:${process.env["PATH"] ?? ""}`,
+    HOME: controlPlane.folder,
+    KUBECONFIG: controlPlane.kubeconfig,
+  };
+  const run = async (commands: readonly Command[]): Promise<void> => {
+    for (const command of commands) {
+      t.equal(command.runBy, "cluster", "no block mixes what has a cluster with what has none");
+      const { code, stderr } = await runCommand(command, env);
+      t.equal(code, command.code, `${command.text}: ${stderr}`);
+      t.notMatch(stderr, /warning:/i);
+    }
+  };
+  return { api, run };
+};
+
+for (const block of shellBlocks) {
+  const commands = commandsOf(block);
+  if (commands.every(({ runBy }) => runBy !== "cluster")) continue;
+  t.test(`${block.page}, line ${block.line}: ${commands[0]?.text ?? ""}`, async (t) => {
+    const { api, run } = await startReader(t, false);
+    await run(commands);
+    t.ok(await api.read(WEBHOOK), "the registration is there");
+    t.equal((await api.read(DEPLOYMENT)) !== undefined, block.page === "README.md", "the Deployment, where pods serve");
+    if (!commands.some(({ text }) => text.includes("tunnel-secret"))) return;
+    t.ok(await api.read("/api/v1/namespaces/flowgen-gateway/secrets/wireguard-client-a"), "and the tunnel's Secret");
+  });
+}
+
+t.test("docs/operations.md: what was installed by kustomize goes, and the gateways stay", async (t) => {
+  const { api, run } = await startReader(t, true);
+  await run(shellBlocks.flatMap(commandsOf).filter(({ text }) => text === "kubectl apply -k deploy/kustomize/base"));
+  t.ok(await api.read(WEBHOOK));
+  const removal = blocks(readPage("docs/operations.md")).filter(({ text }) => text.startsWith("kubectl delete "));
+  t.equal(removal.length, 1);
+  await run(removal.flatMap(commandsOf));
+  for (const gone of [WEBHOOK, `/api/v1/namespaces/${RELEASE}`]) t.equal(await api.read(gone), undefined, gone);
+  for (const kind of [
+    "admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "rbac.authorization.k8s.io/v1/clusterroles",
+    "flowcontrol.apiserver.k8s.io/v1/flowschemas",
+  ]) {
+    const names = (await api.list(`/apis/${kind}`)).map(({ metadata }) => metadata.name);
+    t.notOk(names.includes(RELEASE) || names.includes(`${RELEASE}-marks`), kind);
+  }
+  t.ok(await api.read("/api/v1/namespaces/flowgen-gateway"), "the gateways' namespace is there");
+});
