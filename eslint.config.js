@@ -24,7 +24,7 @@ const boundary = (files, names, folders, ignores = []) => ({
 });
 
 export default tseslint.config(
-  { ignores: ["dist", ".tap", "node_modules", "test/**/*.cjs"] },
+  { ignores: ["dist", ".cache", ".tap", "node_modules", "test/**/*.cjs"] },
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   {

@@ -2,12 +2,15 @@
 import { symlink, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
+import { parse } from "yaml";
+import { makeServingCertificate } from "../../src/server/certificate.ts";
 import { startControlPlane } from "../cluster/control-plane.ts";
 import { findPrograms } from "../cluster/programs.ts";
 import { type Block, blocks, type Command, commandsOf, readPage, runCommand } from "../readme/blocks.ts";
 import { connectTo } from "./api.ts";
 import { RELEASE } from "./helm.ts";
 
+const { ca: CA } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
 const WEBHOOK = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${RELEASE}`;
 const DEPLOYMENT = `/apis/apps/v1/namespaces/${RELEASE}/deployments/${RELEASE}`;
 
@@ -75,3 +78,20 @@ t.test("docs/operations.md: what was installed by kustomize goes, and the gatewa
   }
   t.ok(await api.read("/api/v1/namespaces/flowgen-gateway"), "the gateways' namespace is there");
 });
+
+t.test(
+  "docs/operations.md: the entry that the webhook owns caBundle of goes with its configuration only",
+  async (t) => {
+    const { api } = await startReader(t, false);
+    const registration = parse(readPage("deploy/kustomize/base/webhook.yaml")) as { webhooks: readonly object[] };
+    const apply = (manager: string, body: object) =>
+      api.ask("PATCH", `${WEBHOOK}?fieldManager=${manager}`, body, "application/apply-patch+yaml");
+    t.match(await apply("admin", registration), { status: 201 });
+    const caBundle = Buffer.from(CA).toString("base64");
+    const own = { ...registration, webhooks: [{ name: "pods.flowgen.io", clientConfig: { caBundle } }] };
+    t.match(await apply("flowgen-gateway-webhook", own), { status: 200 });
+    t.match(await apply("admin", { ...registration, webhooks: [] }), { status: 422 });
+    t.match(await api.ask("DELETE", WEBHOOK), { status: 200 });
+    t.match(await apply("admin", { ...registration, webhooks: [] }), { status: 201 });
+  },
+);

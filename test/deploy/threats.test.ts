@@ -205,6 +205,17 @@ t.test(
     ];
     for (const [what, method, url, body, type] of writes) t.equal(await status(method, url, body, type), 403, what);
 
+    t.equal(
+      await status(
+        "PATCH",
+        `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${RELEASE}?dryRun=All`,
+        { webhooks: [] },
+        MERGE,
+      ),
+      200,
+      "its own registration, whole: the threat model says what that means",
+    );
+
     // What RBAC cannot say, a policy does.
     t.equal(
       await status(
