@@ -1,6 +1,7 @@
 // The shells that the scripts must run under. "busybox" is what Alpine gives: its ash, and its tools before all
 // others; without inotifyd, as Debian builds it, so that changes are found by polling. "dash" has GNU tools and an
-// inotifyd (played by inotifywait).
+// inotifyd (played by inotifywait). The busybox is the PATH's first: put one built on musl there (where everybody may
+// read it) to test under that.
 import { execFileSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
