@@ -57,7 +57,12 @@ export const startScene = async (t: Test, options: SceneOptions = {}): Promise<S
   const [port = 0] = await freePorts(1);
   const installed = await install(controlPlane, options.config ?? example("webhook-config.yaml"), port);
   const kubectl: Scene["kubectl"] = (args, input = "") => run(controlPlane, args, input);
-  for (const namespace of ["team-a", "team-b"]) await kubectl(["create", "namespace", namespace]);
+  for (const namespace of ["team-a", "team-b"]) {
+    await kubectl(["create", "namespace", namespace]);
+    if (options.controllerManager === false) {
+      await kubectl(["create", "serviceaccount", "default", `--namespace=${namespace}`]);
+    }
+  }
   const create: Scene["create"] = (object, ...flags) =>
     controlPlane.kubectl(["create", "-f", "-", ...flags], { input: JSON.stringify(object) });
   // The namespaces take pods when they have their ServiceAccounts, and the webhook, which does not serve yet, is asked about them.

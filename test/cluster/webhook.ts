@@ -35,7 +35,7 @@ export type Installed = {
   /** Starts a process that serves at the registered address, or as `more` says. */
   readonly start: (more?: StartOptions) => Promise<Webhook>;
   /** Writes the kubeconfig of the webhook's ServiceAccount for an API server elsewhere (a proxy); returns the path. */
-  readonly kubeconfigFor: (name: string, server: string, user?: User) => Promise<string>;
+  readonly kubeconfigFor: (name: string, server: string, user?: User, ca?: string) => Promise<string>;
 };
 
 export type StartOptions = {
@@ -88,8 +88,13 @@ export const install = async (controlPlane: ControlPlane, config: string, port: 
     writeFile(file("webhook.crt"), cert),
     writeFile(file("webhook.key"), key, { mode: 0o600 }),
   ]);
-  const kubeconfigFor: Installed["kubeconfigFor"] = async (name, server, user = { token }) => {
-    await writeFile(file(name), kubeconfigOf(server, controlPlane.ca, user), { mode: 0o600 });
+  const kubeconfigFor: Installed["kubeconfigFor"] = async (
+    name,
+    server,
+    user = { token },
+    serverCa = controlPlane.ca,
+  ) => {
+    await writeFile(file(name), kubeconfigOf(server, serverCa, user), { mode: 0o600 });
     return file(name);
   };
   const kubeconfig = await kubeconfigFor("webhook.kubeconfig", controlPlane.url);

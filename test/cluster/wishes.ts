@@ -1,0 +1,21 @@
+// Pods by the hundred, each of which wants a target.
+import { flowgenPod, targets } from "./scene.ts";
+
+export type Wish = { readonly name: string; readonly host: string; readonly port: number };
+
+/** Where they are created, and listed. */
+export const PODS = "/api/v1/namespaces/default/pods";
+/** The env that hold a pod's target are `<ENV>_HOST` and `<ENV>_PORT`. */
+export const ENV = "DB";
+
+/** `count` wishes; `targetOf` says for each which of very many targets it wants. Each port is wanted by many targets. */
+export const wishFor = (count: number, name: string, targetOf: (index: number) => number): readonly Wish[] =>
+  Array.from({ length: count }, (_, index) => {
+    const target = targetOf(index);
+    const host = `10.${target >> 16}.${(target >> 8) & 255}.${target & 255}`;
+    return { name: `${name}-${index}`, host, port: [1433, 5432, 27017, 1434][target % 4] ?? 0 };
+  });
+
+/** The pod, in the namespace default. */
+export const podOf = ({ name, host, port }: Wish) =>
+  flowgenPod("default", name, targets(`db=${host}:${port}`), { [`${ENV}_HOST`]: host, [`${ENV}_PORT`]: String(port) });
