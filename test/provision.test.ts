@@ -103,6 +103,24 @@ t.test("retries are bounded, and what cannot be mended by one is not retried", a
   t.equal(denied.calls(), 4);
 });
 
+t.test("who comes while the gateway is read is served by the same write", async (t) => {
+  const writes: string[] = [];
+  let late: Promise<unknown> | undefined;
+  const webhook = setup(
+    {},
+    {
+      before: ({ verb, ref }) => {
+        if (verb === "get") late ??= webhook.ask([wantOf("late", "10.0.0.6", 2)]);
+        if (verb === "apply" && ref.name.endsWith("-forwards")) writes.push(ref.name);
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("early", "10.0.0.5", 1)]);
+  t.match(await late, { assignments: [{ port: 2 }] });
+  t.equal(writes.length, 1, "one write for both");
+});
+
 t.test("who comes while a write is made again is served by it, and has all the attempts of its own", async (t) => {
   const tableWrites: number[] = [];
   let late: Promise<unknown> | undefined;

@@ -56,6 +56,8 @@ type Job = Waiting & { readonly since: number };
 type Warm = Provisioned | "unknown";
 /** Jobs that one write of the table serves: one config, one gateway. */
 type Batch = { readonly config: Config; readonly gateway: PlacedGateway; readonly jobs: readonly Job[] };
+/** A gateway's objects, and when the reading began. */
+type Read = { readonly objects: GatewayObjects; readonly readAt: number };
 /** One gateway's work in this process: what it knows, what waits, what it applied. */
 type Lane = {
   known?: { readonly config: Config; readonly readAt: number; readonly given: (wants: readonly Want[]) => Warm };
@@ -76,9 +78,8 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
   const { scripts, events = {}, now = () => performance.now(), random = Math.random, pause = sleepUnless } = options;
   const lanes = new Map<string, Lane>();
 
-  const attempt = async (lane: Lane, { config, gateway, jobs }: Batch, signal: AbortSignal): Promise<Round> => {
-    const readAt = now();
-    const objects = await readGateway(cluster, gateway, signal);
+  const finish = async (lane: Lane, { config, gateway, jobs }: Batch, { objects, readAt }: Read): Promise<Round> => {
+    const signal = endOf(jobs);
     const round = roundOf(objects, gateway, jobs);
     if (round.kind === "reject" || round.results.every(({ kind }) => kind === "reject")) return round;
     const { table } = round;
@@ -100,15 +101,18 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
     return round;
   };
 
-  /** Serves all who wait under this config, and until that is done those who come meanwhile: one write for all. */
+  /** Serves all who wait under this config, and until the table is written those who come meanwhile: one write for all. */
   const serve = async (lane: Lane, { config, gateway }: Waiting): Promise<void> => {
     let jobs: readonly Job[] = [];
     lane.trouble = undefined;
     for (let attempts = 1; ; attempts += 1) {
       jobs = [...jobs, ...take(lane, config, attempts)];
-      const signal = whenAllAbort(jobs.map((job) => job.signal));
       try {
-        const round = await attempt(lane, { config, gateway, jobs }, signal);
+        const readAt = now();
+        const objects = await readGateway(cluster, gateway, endOf(jobs));
+        // The write is locked to what was read, so it serves those too who came during the reading.
+        jobs = [...jobs, ...take(lane, config, attempts)];
+        const round = await finish(lane, { config, gateway, jobs }, { objects, readAt });
         jobs.forEach((job, at) => job.settle(resultOf(round, at)));
         return;
       } catch (error) {
@@ -119,7 +123,7 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
         if (left.length === 0) return;
         jobs = left;
         lane.trouble = error;
-        await pause(delayMs(error, attempts, random()), signal).catch(() => undefined);
+        await pause(delayMs(error, attempts, random()), endOf(jobs)).catch(() => undefined);
       }
     }
   };
@@ -149,6 +153,8 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
     return await orDeadline(outcome, "apply", table, signal, () => lane.trouble);
   };
 };
+
+const endOf = (jobs: readonly Job[]): AbortSignal => whenAllAbort(jobs.map(({ signal }) => signal));
 
 /** Takes those out of the queue who wait under this config. */
 const take = (lane: Lane, config: Config, since: number): readonly Job[] => {
