@@ -1,0 +1,161 @@
+// The webhook at work for long: its memory and handles, its certificate, and a replica that is told to end.
+import { randomUUID } from "node:crypto";
+import { rename, writeFile } from "node:fs/promises";
+import { Agent } from "node:https";
+import t from "tap";
+import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { send } from "../server/client.ts";
+import { startBalancer } from "./balancer.ts";
+import { reviewOf } from "./mutate.ts";
+import { freePorts } from "./ports.ts";
+import { eventually, flowgenPod, GATEWAY, startScene } from "./scene.ts";
+import { podOf, wishFor } from "./wishes.ts";
+import type { Webhook } from "./webhook.ts";
+
+const ADMISSIONS = Number(process.env["ADMISSIONS"] ?? 10_000);
+const CLIENTS = 8;
+const config = `
+gateways:
+  - name: ${GATEWAY.name}
+    namespace: ${GATEWAY.namespace}
+    tunnels: [{name: wg0, secretName: wireguard-client-a, allowedTargets: [10.0.0.0/8]}]
+`;
+
+const { installed } = await startScene(t, { controllerManager: false, config });
+
+// Pods of 20 targets, one that may not have its own, and one that asks for none.
+const pods = [
+  ...wishFor(20, "soak", (index) => index).map(podOf),
+  ...wishFor(1, "refused", () => 0).map((wish) => podOf({ ...wish, host: "192.0.2.1" })),
+  flowgenPod("default", "none", {}),
+];
+const reviews = pods.map((pod) => reviewOf(pod, { uid: "UID" }));
+const nextReview = (index: number): string => reviews[index % reviews.length]?.replace("UID", randomUUID()) ?? "";
+
+type Load = {
+  readonly failures: readonly string[];
+  readonly answered: () => number;
+  readonly end: () => Promise<void>;
+};
+type Options = { readonly count?: number; readonly keepAlive?: (client: number) => boolean };
+
+/** Asks the webhook at `url` by several clients, each as fast as it is answered, until `count` answers or `end`. */
+const startLoad = (url: string, ca: () => string, { count = Infinity, keepAlive = () => true }: Options): Load => {
+  const failures: string[] = [];
+  let asked = 0;
+  let answered = 0;
+  const client = async (index: number): Promise<void> => {
+    const agent = new Agent({ keepAlive: keepAlive(index), maxSockets: 1, maxCachedSessions: 0 });
+    while (asked < count) {
+      const body = nextReview(asked++);
+      try {
+        agent.options.ca = ca();
+        const { status, body: text } = await send(`${url}/mutate?timeout=10s`, { agent, body });
+        answered += 1;
+        if (status !== 200) failures.push(`${status} ${text}`);
+      } catch (error) {
+        failures.push(String(error));
+      }
+    }
+    agent.destroy();
+  };
+  const clients = Promise.all(Array.from({ length: CLIENTS }, (_, index) => client(index)));
+  return {
+    failures,
+    answered: () => answered,
+    end: async () => {
+      if (count === Infinity) count = 0;
+      await clients;
+    },
+  };
+};
+
+/** SIGWINCH collects garbage: what is left is in use. */
+const COLLECTS = ["--expose-gc", "--import=data:text/javascript,process.on('SIGWINCH',()=>globalThis.gc())"];
+
+type Use = { readonly heap: number; readonly handles: number };
+const useOf = async ({ pid, metrics }: Webhook): Promise<Use> => {
+  process.kill(pid, "SIGWINCH");
+  await metrics(); // answered after the signal came
+  process.kill(pid, "SIGWINCH");
+  const text = await metrics();
+  const value = (name: string): number => Number(new RegExp(`^${name} (\\S+)$`, "m").exec(text)?.[1]);
+  return { heap: value("nodejs_heap_size_used_bytes") / 2 ** 20, handles: value("nodejs_active_handles_total") };
+};
+
+t.test(`${ADMISSIONS} admissions: the heap stays as it is, and so do the handles`, async (t) => {
+  const webhook = await installed.start({ node: COLLECTS });
+  t.teardown(webhook.stop);
+  const uses: Use[] = [];
+  const started = performance.now();
+  for (let round = 0; round < 5; round += 1) {
+    const load = startLoad(webhook.url, () => installed.ca, { count: ADMISSIONS / 5 });
+    await load.end();
+    t.strictSame(load.failures.slice(0, 3), []);
+    // The clients have closed their connections: when the server has seen it, only its own handles are left.
+    uses.push(
+      await eventually(async () => {
+        const use = await useOf(webhook);
+        return use.handles < CLIENTS ? use : undefined;
+      }),
+    );
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const [first = { heap: NaN, handles: NaN }] = uses;
+  const last = uses.at(-1) ?? first;
+  t.comment(
+    `${(ADMISSIONS / seconds).toFixed(0)} a second; heap MiB ${uses.map(({ heap }) => heap.toFixed(1)).join()}`,
+  );
+  t.comment(`handles ${uses.map(({ handles }) => handles).join()}`);
+  t.ok(last.heap < first.heap + 5, "after GC no more than 5 MiB more than after the first fifth");
+});
+
+t.test("the certificate's files change three times under load: no request fails", async (t) => {
+  const webhook = await installed.start({ options: ["--reload-seconds=1"] });
+  t.teardown(webhook.stop);
+  let trusted = installed.ca;
+  const load = startLoad(webhook.url, () => trusted, { keepAlive: (client) => client % 2 === 0 });
+  const serial = async (): Promise<string> => (await send(`${webhook.url}/healthz`, { ca: trusted })).serial;
+  const serials = new Set([await serial()]);
+  for (let rotation = 1; rotation <= 3; rotation += 1) {
+    const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
+    trusted += ca;
+    for (const [path, text] of [
+      [installed.certificate.cert, cert],
+      [installed.certificate.key, key],
+    ] as const) {
+      await writeFile(`${path}.next`, text, { mode: 0o600 });
+      await rename(`${path}.next`, path);
+    }
+    await eventually(async () => (serials.has(await serial()) ? undefined : true));
+    serials.add(await serial());
+  }
+  await load.end();
+  t.equal(serials.size, 4);
+  t.ok(load.answered() > 100, `${load.answered()} answers`);
+  t.strictSame(load.failures, []);
+});
+
+t.test("two replicas end in turn under load: no request fails", async (t) => {
+  const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
+  await Promise.all([writeFile(installed.certificate.cert, cert), writeFile(installed.certificate.key, key)]);
+  const [front = 0, ...ports] = await freePorts(3);
+  const balancer = await startBalancer(front, ports);
+  t.teardown(balancer.close);
+  const start = async (port: number): Promise<Webhook> => {
+    const webhook = await installed.start({ port, options: ["--drain-seconds=2"] });
+    t.teardown(webhook.stop);
+    return webhook;
+  };
+  const replicas = await Promise.all(ports.map(start));
+  await balancer.settled(ports);
+  const load = startLoad(`https://127.0.0.1:${front}`, () => ca, { keepAlive: (client) => client % 2 === 0 });
+  for (const [index, webhook] of replicas.entries()) {
+    t.equal(await webhook.stop(), 0, "it ends in order");
+    await start(ports[index] ?? 0);
+    await balancer.settled(ports);
+  }
+  await load.end();
+  t.ok(load.answered() > 100, `${load.answered()} answers`);
+  t.strictSame(load.failures, []);
+});
