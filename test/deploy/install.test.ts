@@ -144,12 +144,17 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
 t.test("it can be installed again, and gateways live in the namespaces that are named for them", async (t) => {
   const own = { ...gateway(), name: "own", namespace: undefined };
   const config = { gateways: [gateway(), own] };
+  // Those of the former installation answer, by their config, until they have ended.
+  await eventually(async () =>
+    (await api.list(`/api/v1/namespaces/${RELEASE}/pods`)).length === 0 ? true : undefined,
+  );
   await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], {
     ...values,
     config,
     rbac: { namespaces: ["team-b"] },
   });
-  t.equal(hostIn((await create()).body), HOST);
+  // A registration comes into force a moment after it was made.
+  await eventually(async () => (hostIn((await create()).body) === HOST ? true : undefined));
   const asking = (namespace: string) =>
     api.ask(
       "POST",
