@@ -8,6 +8,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
 import { z } from "zod";
+import { messageOf } from "../core/message.ts";
 import { MANAGER } from "../core/words.ts";
 import {
   type Cluster,
@@ -145,7 +146,7 @@ const isAborted = (signal: AbortSignal): boolean => signal.aborted;
 /** A connection refused by several addresses is an AggregateError with no message of its own. */
 const saying = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(saying).join("; ");
-  return error instanceof Error ? error.message : String(error);
+  return messageOf(error);
 };
 
 const send = (url: URL, options: RequestOptions, body?: KubeObject): Promise<Answer> => {

@@ -2,7 +2,8 @@ import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import type { CertificateReading, CertificateStore } from "../cluster/certificate-store.ts";
 import { type CertificateFiles, FILE_NAMES, fromFiles, isOurs, toFiles } from "../core/certificate-secret.ts";
-import { messageOf, UsageError } from "./options.ts";
+import { messageOf } from "../core/message.ts";
+import { UsageError } from "./options.ts";
 
 /** Where `caBundle` is, when no webhook configuration is named: beside the certificates, for people to put in. */
 export const BUNDLE_FILE = "ca-bundle.crt";

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import type { Cluster } from "../cluster/cluster.ts";
 import { readConfig, type Config } from "../core/config.ts";
+import { messageOf } from "../core/message.ts";
 
 /** A mistake of whoever called the program: shown without a stack, exit code 2. */
 export class UsageError extends Error {}
@@ -15,9 +16,6 @@ export const readInput = async (file: string, config: string): Promise<{ setting
   const settings = parseConfig(await readText(config, "name the config with --config"), nameOf(config));
   return { settings, text: await readText(file, "check the path, or use - for standard input") };
 };
-
-/** What was thrown, in its own words. */
-export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** A file as messages call it. */
 export const nameOf = (file: string): string => (file === "-" ? "standard input" : file);
@@ -48,7 +46,7 @@ const readBytes = async (path: string, fix: string): Promise<Buffer> => {
 };
 
 /** Connects to a cluster. The Kubernetes client is imported only here and only when it is needed: it takes longer to load than all the rest. */
-export const openCluster = async (name: ClusterName): Promise<Cluster> => {
+const openCluster = async (name: ClusterName): Promise<Cluster> => {
   if (name === "memory") return (await import("../cluster/memory.ts")).createMemoryCluster();
   return (await import("../cluster/kubernetes.ts")).connect(name);
 };

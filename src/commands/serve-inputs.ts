@@ -1,7 +1,8 @@
 import { pathTokenProblem } from "../server/path-token.ts";
 import { readTls, type Tls } from "../server/tls.ts";
 import { type Contents, readFiles, type UnreadableFile } from "../server/watch.ts";
-import { messageOf, UsageError } from "./options.ts";
+import { messageOf } from "../core/message.ts";
+import { UsageError } from "./options.ts";
 
 type Inputs = {
   readonly config: string;

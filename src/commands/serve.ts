@@ -5,6 +5,7 @@ import { clusterStore } from "../cluster/certificate-store.ts";
 import { createKeeper } from "../cluster/certificates.ts";
 import { counted } from "../cluster/counted.ts";
 import { loadScripts } from "../cluster/scripts.ts";
+import { messageOf } from "../core/message.ts";
 import { version } from "../files.ts";
 import { createLog } from "../server/log.ts";
 import { type Rotation, startRotation } from "../server/rotation.ts";
@@ -12,7 +13,7 @@ import { run, type Running, type RunOptions } from "../server/run.ts";
 import type { Tls } from "../server/tls.ts";
 import { type Contents, watchFiles } from "../server/watch.ts";
 import { lazyIssuer } from "./issuer.ts";
-import { type ClusterName, connectCluster, messageOf, parseConfig, UsageError } from "./options.ts";
+import { type ClusterName, connectCluster, parseConfig, UsageError } from "./options.ts";
 import { parseTls, readInputs, readPathToken } from "./serve-inputs.ts";
 import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.ts";
 

@@ -3,6 +3,7 @@ import type { Keeper, Look } from "../cluster/certificates.ts";
 import { certificateFailures, type CertificateFailure, isRepair, stepText } from "../core/certificate-reasons.ts";
 import type { Certificates } from "../core/certificate-secret.ts";
 import type { CertificateStep } from "../core/certificate-step.ts";
+import { messageOf } from "../core/message.ts";
 import { endOf, readCertificate } from "../core/x509.ts";
 import type { Metrics } from "./metrics.ts";
 import { readTls, type Tls } from "./tls.ts";
@@ -90,7 +91,7 @@ export const startRotation = (options: RotationOptions): Rotation => {
     try {
       learn(await keeper.look(AbortSignal.any([stopped.signal, AbortSignal.timeout(LOOK_MS)])));
     } catch (error) {
-      if (!stopped.signal.aborted) failed("api-error", error instanceof Error ? error.message : String(error));
+      if (!stopped.signal.aborted) failed("api-error", messageOf(error));
     }
   };
   const check = (): Promise<void> => (checking ??= look().finally(() => (checking = undefined)));

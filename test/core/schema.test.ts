@@ -1,5 +1,6 @@
 import t from "tap";
 import { z } from "zod";
+import { messageOf } from "../../src/core/message.ts";
 import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "../../src/core/schema.ts";
 
 t.test("a value as it may be shown", async (t) => {
@@ -33,4 +34,9 @@ t.test("issues are named by their path, and not without end", async (t) => {
   t.strictSame(problems({ list: [{ port: 1, name: "!" }] }), [
     'root.list[0].name: "!" is not a name: a letter, then letters, digits and -, at most 63, all lower case',
   ]);
+});
+
+t.test("what was thrown, in its own words", async (t) => {
+  t.equal(messageOf(new Error("no")), "no");
+  t.equal(messageOf("no"), "no", "an Error or not");
 });
