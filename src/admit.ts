@@ -1,11 +1,13 @@
 import { ClusterError, isDeadline } from "./cluster/cluster.ts";
 import type { Provisioner } from "./cluster/provision.ts";
 import { type Admission, failed, redirected, refused, skipped } from "./core/admission.ts";
-import type { Config } from "./core/config.ts";
-import { planPod } from "./core/plan.ts";
+import type { Config, PlacedGateway } from "./core/config.ts";
+import { perObject, perText } from "./core/memo.ts";
+import { type Plan, type Planned, planPod } from "./core/plan.ts";
 import type { Pod } from "./core/pod.ts";
 import { redirectEnv } from "./core/redirect.ts";
 import { formerAddresses, markPod, statusOf } from "./core/status.ts";
+import type { Assignment } from "./core/target.ts";
 
 /** A pod that is about to be made. */
 export type PodCreation = {
@@ -32,29 +34,51 @@ export type Context = {
  * cached): every target gets a forward, and the gateway's objects exist, before the pod hears of an address. Redirect (pure):
  * the pod's env leads to the gateway. Patch: only what differs, so that the webhook leaves its own output alone.
  */
-export const admit = async (creation: PodCreation, { config, provision, version }: Context): Promise<Admission> => {
-  const { pod, namespace, dryRun, signal } = creation;
+export const admit = async (creation: PodCreation, context: Context): Promise<Admission> => {
+  const { dryRun, signal } = creation;
+  const { config, provision } = context;
 
-  const plan = planPod(pod, namespace, config);
+  const plan = planOf(creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject") return refused(plan, plan.mode);
 
   const { gateway, mode, wants } = plan;
-  const gatewayId = `${gateway.namespace}/${gateway.name}`;
   try {
     const provisioned = await provision({ config, gateway, wants, write: mode === "enforce" && !dryRun, signal });
-    if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId);
-
-    const { assignments } = provisioned;
-    const redirect = redirectEnv(pod, assignments, formerAddresses(pod, assignments));
-    if (redirect.kind === "reject") return refused(redirect, mode, gatewayId);
-
-    const status = statusOf(gateway, assignments, redirect.env, version);
-    const operations = [...redirect.operations, ...markPod(pod, gateway.name, assignments, status)];
-    const warnings = [...plan.warnings, ...redirect.warnings];
-    return redirected({ gateway: gatewayId, assignments, operations, changed: redirect.changed, warnings }, mode);
+    if (provisioned.kind === "reject") return refused(provisioned, mode, idOf(gateway));
+    return redirectBy(context)(provisioned.assignments)(plan);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
-    return failed(isDeadline(error) ? "deadline" : "api-error", error.message, gatewayId);
+    return failed(isDeadline(error) ? "deadline" : "api-error", error.message, idOf(gateway));
   }
 };
+
+/** As many as the running workloads of a large cluster have different pods. */
+const KEPT_PLANS = 1000;
+const plansBy = perObject((_context: Context) => perText<Plan>(KEPT_PLANS));
+
+/** One plan for all pods that say the same, as those of a ReplicaSet do: it is made once, and so is all that follows from it. */
+const planOf = ({ pod, namespace }: PodCreation, context: Context): Plan => {
+  const key = JSON.stringify([namespace, pod]);
+  return plansBy(context)(key, () => planPod(pod, namespace, context.config));
+};
+
+const redirectBy = perObject(({ version }: Context) =>
+  perObject((assignments: readonly Assignment[]) =>
+    perObject(({ pod, gateway, mode, warnings }: Planned): Admission => {
+      const redirect = redirectEnv(pod, assignments, formerAddresses(pod, assignments));
+      if (redirect.kind === "reject") return refused(redirect, mode, idOf(gateway));
+      const status = statusOf(gateway, assignments, redirect.env, version);
+      const account = {
+        gateway: idOf(gateway),
+        assignments,
+        operations: [...redirect.operations, ...markPod(pod, gateway.name, assignments, status)],
+        changed: redirect.changed,
+        warnings: [...warnings, ...redirect.warnings],
+      };
+      return redirected(account, mode);
+    }),
+  ),
+);
+
+const idOf = ({ namespace, name }: PlacedGateway): string => `${namespace}/${name}`;

@@ -33,7 +33,6 @@ export const podOf = (
   annotations: Readonly<Record<string, string>> = {},
 ): Pod => ({
   metadata: {
-    generateName: "flowgen-",
     labels: { app: "flowgen", "app.kubernetes.io/name": "flowgen" },
     annotations: { ...(targets !== undefined && { "flowgen.io/private-targets": targets }), ...annotations },
   },

@@ -101,11 +101,15 @@ const pod = fc
     return { ...base, spec };
   });
 
-const webhook = () => {
+const webhook = (isForgetful = false) => {
   const provision = createProvisioner(createMemoryCluster(), { scripts });
   const { signal } = new AbortController();
+  const context = { config, provision, version: "1.2.3" };
   return (pod: Pod): Promise<Admission> =>
-    admit({ pod, namespace: "team-a", dryRun: false, signal: () => signal }, { config, provision, version: "1.2.3" });
+    admit(
+      { pod, namespace: "team-a", dryRun: false, signal: () => signal },
+      isForgetful ? { ...context } : context, // all that is kept is kept with its context
+    );
 };
 const patched = (pod: Pod, { operations }: Admission): Pod =>
   jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;
@@ -169,5 +173,47 @@ t.test("no password leaves the patch", async () => {
       if (JSON.stringify(rest).includes(secret)) throw new Error(JSON.stringify(rest));
     }),
     { numRuns: 200 },
+  );
+});
+
+t.test("what is kept of former admissions changes no answer", async () => {
+  const changed = (pod: Pod, what: number): Pod => {
+    const { metadata, spec } = pod;
+    const [first = { name: "flowgen" }, ...others] = spec.containers;
+    const annotate = (key: string, value: string): Pod => ({
+      spec,
+      metadata: { ...metadata, annotations: { ...metadata.annotations, [key]: value } },
+    });
+    const variants: readonly Pod[] = [
+      pod,
+      annotate("flowgen.io/mode", "audit"),
+      annotate(
+        "flowgen.io/gateway-status",
+        '{"gateway":"g/x","targets":{"10.0.0.5:1433":"old.g.svc:7"},"env":[],"version":"1"}',
+      ),
+      { spec, metadata: { ...metadata, labels: { ...metadata.labels, "target.flowgen.io/x": "true" } } },
+      { metadata, spec: { ...spec, hostNetwork: true } },
+      { metadata, spec: { ...spec, dnsPolicy: "None" } },
+      { metadata, spec: { ...spec, initContainers: [] } },
+      { metadata, spec: { ...spec, containers: [{ ...first, name: "other" }, ...others] } },
+      { metadata, spec: { ...spec, containers: [{ ...first, envFrom: [{ secretRef: { name: "s" } }] }, ...others] } },
+      {
+        metadata,
+        spec: { ...spec, containers: [{ ...first, env: [{ name: "A_HOST", value: "10.0.0.5" }] }, ...others] },
+      },
+    ];
+    return variants[what] ?? pod;
+  };
+  const series = fc.array(fc.tuple(fc.nat(2), fc.nat(9)), { minLength: 4, maxLength: 12 });
+  await fc.assert(
+    fc.asyncProperty(fc.array(pod, { minLength: 3, maxLength: 3 }), series, async (pods, steps) => {
+      const [keeping, forgetful] = [webhook(), webhook(true)];
+      for (const [which, what] of steps) {
+        const asked = changed(pods[which] as Pod, what);
+        const [kept, fresh] = [await keeping(asked), await forgetful(asked)].map((answer) => JSON.stringify(answer));
+        if (kept !== fresh) throw new Error(`${kept}\n${fresh}`);
+      }
+    }),
+    { numRuns: 100 },
   );
 });

@@ -170,7 +170,9 @@ const split = <T>(items: readonly T[], belongs: (item: T) => boolean): readonly 
 
 const laneOf = (lanes: Map<string, Lane>, { namespace, name }: PlacedGateway): Lane => {
   const key = `${namespace}/${name}`;
-  const lane = lanes.get(key) ?? { queue: [], isBusy: false, applied: new Map() };
+  const known = lanes.get(key);
+  if (known !== undefined) return known;
+  const lane: Lane = { queue: [], isBusy: false, applied: new Map() };
   lanes.set(key, lane);
   return lane;
 };

@@ -33,9 +33,13 @@ export const createHandler = async (env: Environment, log: Logger = createLog("i
   const config = await readConfig(env);
   const cluster = await connectCluster(readCluster(env));
   const metrics = createMetrics();
-  const provision = observedProvisioner({ cluster, scripts: loadScripts(), log }, metrics);
+  const context = {
+    config,
+    provision: observedProvisioner({ cluster, scripts: loadScripts(), log }, metrics),
+    version,
+  };
   const app = createApp({
-    admit: (creation) => admit(creation, { config, provision, version }),
+    admit: (creation) => admit(creation, context),
     log,
     metrics,
     isReady: () => true,

@@ -16,7 +16,7 @@ export const perObject = <Key extends object, Value>(make: (key: Key) => Value):
 };
 
 /** Longer texts are rare, and would make the bound on their number a weak one. */
-const LONGEST = 4096;
+const LONGEST = 8192;
 
 /** Results by text, the newest `most` of them: whoever sends ever new texts fills no memory. */
 export const perText = <Value>(most: number): ((text: string, make: () => Value) => Value) => {

@@ -12,17 +12,20 @@ import { annotation, dnsName, TARGET_LABEL_PREFIX } from "./words.ts";
 /** A target with the tunnel that carries it. */
 export type Want = { readonly target: Target; readonly tunnel: string };
 
+export type Planned = {
+  readonly kind: "plan";
+  readonly pod: Pod;
+  readonly mode: Config["mode"];
+  readonly gateway: PlacedGateway;
+  readonly wants: readonly Want[];
+  readonly warnings: readonly string[];
+};
+
 /** What one admission wants, decided from the pod and the config alone. */
 export type Plan =
   | { readonly kind: "skip"; readonly reason: SkipCode; readonly warnings: readonly string[] }
   | (Rejection & { readonly mode: Config["mode"] })
-  | {
-      readonly kind: "plan";
-      readonly mode: Config["mode"];
-      readonly gateway: PlacedGateway;
-      readonly wants: readonly Want[];
-      readonly warnings: readonly string[];
-    };
+  | Planned;
 
 const MODES = ["enforce", "audit", "disabled"] as const satisfies readonly Mode[];
 
@@ -106,7 +109,7 @@ const planTargets = (
   const { gateway, wants } = granted;
   const srv = srvRejection(pod, gateway, wants);
   if (srv !== undefined) return { ...srv, mode };
-  return { kind: "plan", mode, gateway, wants, warnings: dnsWarnings(pod) };
+  return { kind: "plan", pod, mode, gateway, wants, warnings: dnsWarnings(pod) };
 };
 
 /** What a pod's annotations ask for, and where it lives. */

@@ -13,14 +13,12 @@ const containerSchema = z.object({
 });
 
 /**
- * What the webhook reads of a pod (core/v1 Pod). Unknown fields pass, because the API server has validated the pod already
- * or is about to, and a newer Kubernetes may know fields that we do not.
+ * What an admission depends on of a pod (core/v1 Pod), and nothing else: the pods of one ReplicaSet, which differ in names, are
+ * the same here. Unknown fields pass, because the API server has validated the pod already or is about to, and a newer
+ * Kubernetes may know fields that we do not.
  */
 const podSchema = z.object({
   metadata: z.object({
-    name: z.string().optional(),
-    generateName: z.string().optional(),
-    namespace: z.string().optional(),
     labels: z.record(z.string(), z.string()).nullish(),
     annotations: z.record(z.string(), z.string()).nullish(),
   }),
@@ -36,10 +34,10 @@ export type EnvVar = z.infer<typeof envVarSchema>;
 export type Container = z.infer<typeof containerSchema>;
 export type Pod = z.infer<typeof podSchema>;
 
-/** The pod that a JSON value is, the value itself and not a copy of it; or what keeps it from being one. */
+/** What the webhook reads of the pod that a JSON value is, a copy without the rest; or what keeps it from being one. */
 export const readPod = (
   value: unknown,
 ): { readonly kind: "pod"; readonly pod: Pod } | { readonly kind: "invalid"; readonly error: z.ZodError } => {
-  const { error } = podSchema.safeParse(value);
-  return error === undefined ? { kind: "pod", pod: value as Pod } : { kind: "invalid", error };
+  const { data, error } = podSchema.safeParse(value);
+  return data === undefined ? { kind: "invalid", error } : { kind: "pod", pod: data };
 };

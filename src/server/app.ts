@@ -79,14 +79,9 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, pathToken, t
   });
 
   // Before the body is read. The answer is that of any path which does not exist.
-  const isToken = pathToken === undefined ? undefined : tokenMatcher(pathToken);
-  const path = isToken ? "/mutate/:token" : "/mutate";
-  const onRequest: onRequestHookHandler = (request, reply, done) => {
-    if (isToken?.((request.params as { token: string }).token) === false) reply.callNotFound();
-    else done();
-  };
+  const route = pathToken === undefined ? { path: "/mutate" } : { path: "/mutate/:token", onRequest: guard(pathToken) };
 
-  app.post(path, { onRequest }, async (request, reply) => {
+  app.post(route.path, route, async (request, reply) => {
     const started = performance.now();
     const review = readReview(request.body);
     if (typeof review === "string") return failure(reply, 400, review);
@@ -117,13 +112,21 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, pathToken, t
   return app;
 };
 
+const guard = (pathToken: string): onRequestHookHandler => {
+  const isToken = tokenMatcher(pathToken);
+  return (request, reply, done) => {
+    if (isToken((request.params as { token: string }).token)) done();
+    else reply.callNotFound();
+  };
+};
+
 const LEVEL = { skip: "info", inject: "info", audit: "info", reject: "warn", fail: "error" } as const;
 
 /** One line an admission: names and codes; never an env's value, never a pod. What is undefined is left out. */
-const logFields = ({ uid, namespace, pod, dryRun }: Review, admission: Admission, ms: number): object => ({
+const logFields = ({ uid, namespace, podName, dryRun }: Review, admission: Admission, ms: number): object => ({
   uid,
   namespace,
-  pod: pod?.metadata.name ?? pod?.metadata.generateName,
+  pod: podName,
   outcome: admission.outcome,
   reason: admission.reason,
   gateway: admission.gateway,
@@ -139,4 +142,4 @@ const failure = (reply: FastifyReply, code: number, message: string): FastifyRep
 const answer = (reply: FastifyReply, { uid }: Review, admission: Admission): FastifyReply =>
   admission.outcome === "fail"
     ? failure(reply, admission.reason === "deadline" ? 504 : 503, `${admission.reason}: ${admission.message ?? ""}`)
-    : reply.send(writeReview(uid, admission));
+    : reply.type("application/json; charset=utf-8").send(writeReview(uid, admission));

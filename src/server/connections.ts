@@ -16,7 +16,7 @@ export const watchConnections = (server: Server): (() => void) => {
   let timer: NodeJS.Timeout | undefined;
   const endSoon = (): void => {
     clearTimeout(timer);
-    if (!isClosing || underWay > 0) return;
+    if (underWay > 0) return;
     timer = setTimeout(() => sockets.forEach((socket) => socket.destroy()), LINGER_MS);
     timer.unref();
   };
@@ -24,13 +24,15 @@ export const watchConnections = (server: Server): (() => void) => {
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
+  // One function for all: a response closes once, and this is every request's way.
+  const onClosed = (): void => {
+    underWay -= 1;
+    if (isClosing) endSoon();
+  };
   server.on("request", (_request, response) => {
     underWay += 1;
-    clearTimeout(timer);
-    response.once("close", () => {
-      underWay -= 1;
-      endSoon();
-    });
+    if (isClosing) clearTimeout(timer);
+    response.on("close", onClosed);
   });
   return () => {
     isClosing = true;

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
+import { perObject } from "../core/memo.ts";
 import { type Pod, readPod } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
@@ -31,6 +32,8 @@ export type Review = {
   readonly dryRun: boolean;
   /** The pod that is about to be made; undefined for any other request. */
   readonly pod: Pod | undefined;
+  /** Its name, or where the name is yet to be made what it will begin with. */
+  readonly podName: string | undefined;
 };
 
 /** Reads the body of a request. Returns the reason when it is no AdmissionReview of the version that is spoken here. */
@@ -46,32 +49,36 @@ export const readReview = (body: unknown): Review | string => {
   const review = { uid, namespace, dryRun: dryRun === true };
   const isPod = resource.group === "" && resource.version === "v1" && resource.resource === "pods";
   if (operation !== "CREATE" || !isPod || (subResource !== undefined && subResource !== ""))
-    return { ...review, pod: undefined };
+    return { ...review, pod: undefined, podName: undefined };
   const read = readPod(object);
   if (read.kind === "invalid") return `not a pod: ${issueTexts("request.object", read.error, 3).join("; ")}`;
-  return { ...review, pod: read.pod };
+  return { ...review, pod: read.pod, podName: podName(object as { readonly metadata: Names }) };
 };
 
-/** The AdmissionReview that answers request `uid`. An admission that failed has none: the HTTP status tells the API server. */
-export const writeReview = (uid: string, admission: Admission): object => {
+type Names = { readonly name?: unknown; readonly generateName?: unknown };
+const podName = ({ metadata: { name, generateName } }: { readonly metadata: Names }): string | undefined =>
+  [name, generateName].find((text) => typeof text === "string");
+
+/** The AdmissionReview that answers request `uid`, as JSON. An admission that failed has none: the HTTP status tells the API server. */
+export const writeReview = (uid: string, admission: Admission): string =>
+  `{"apiVersion":"${API_VERSION}","kind":"AdmissionReview","response":{"uid":${JSON.stringify(uid)},${answerOf(admission)}}}`;
+
+/** The members of a response that follow the uid: the same for all pods that have the same admission. */
+const answerOf = perObject((admission: Admission): string => {
   const { operations, warnings } = admission;
   const audit = auditAnnotations(admission);
-  return {
-    apiVersion: API_VERSION,
-    kind: "AdmissionReview",
-    response: {
-      uid,
-      allowed: admission.outcome !== "reject",
-      ...(operations.length > 0 && {
-        patchType: "JSONPatch",
-        patch: Buffer.from(JSON.stringify(operations)).toString("base64"),
-      }),
-      ...(warnings.length > 0 && { warnings }),
-      ...(audit !== undefined && { auditAnnotations: audit }),
-      ...(admission.outcome === "reject" && { status: rejectionStatus(admission) }),
-    },
+  const answer = {
+    allowed: admission.outcome !== "reject",
+    ...(operations.length > 0 && {
+      patchType: "JSONPatch",
+      patch: Buffer.from(JSON.stringify(operations)).toString("base64"),
+    }),
+    ...(warnings.length > 0 && { warnings }),
+    ...(audit !== undefined && { auditAnnotations: audit }),
+    ...(admission.outcome === "reject" && { status: rejectionStatus(admission) }),
   };
-};
+  return JSON.stringify(answer).slice(1, -1);
+});
 
 /**
  * The body of an HTTP error: a meta/v1 Status, whose message the API server hands on. Of any other body it says nothing when the

@@ -2,7 +2,7 @@ import type { Server as TlsServer } from "node:https";
 import type { AddressInfo, Server } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
-import { admit } from "../admit.ts";
+import { admit, type Context } from "../admit.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Config } from "../core/config.ts";
 import type { Scripts } from "../core/manifests.ts";
@@ -51,10 +51,10 @@ export const run = async (options: RunOptions): Promise<Running> => {
   const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken } = options;
   const metrics = createMetrics();
   const provision = observedProvisioner(options, metrics);
-  let { config } = options;
+  let context: Context = { config: options.config, provision, version };
   let isDraining = false;
   const app = createApp({
-    admit: (creation) => admit(creation, { config, provision, version }),
+    admit: (creation) => admit(creation, context),
     log,
     metrics,
     isReady: () => !isDraining,
@@ -80,8 +80,8 @@ export const run = async (options: RunOptions): Promise<Running> => {
     url: urlOf(app.server, tls ? "https" : "http"),
     metricsUrl: `${urlOf(metricsServer, "http")}/metrics`,
     metrics,
-    setConfig: (next) => {
-      config = next;
+    setConfig: (config) => {
+      context = { config, provision, version };
     },
     setTls: (next) => {
       (app.server as unknown as TlsServer).setSecureContext(tlsOptions(next));

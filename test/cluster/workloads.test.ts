@@ -1,5 +1,6 @@
 // Every way in which a pod comes into being on a real API server, and pods that come with a history of their own.
 import t from "tap";
+import type { KubeObject } from "../../src/cluster/cluster.ts";
 import type { Pod } from "../../src/core/pod.ts";
 import { eventually, flowgenPod, flowgenTemplate, GATEWAY, HOST, labelsOf, startScene, targets } from "./scene.ts";
 
@@ -75,7 +76,7 @@ t.test("a bare pod, by its name and by a generated one", async (t) => {
   const { metadata, ...rest } = flowgenPod("team-a", "generated", MSSQL.asks, MSSQL.env);
   const { labels, annotations } = metadata;
   const nameless = { ...rest, metadata: { generateName: "generated-", labels, annotations } };
-  const generated = await made(nameless, "--namespace=team-a");
+  const generated = (await made(nameless, "--namespace=team-a")) as Pod & KubeObject;
   t.match(generated.metadata.name, /^generated-\w{5}$/);
   t.strictSame(redirected(generated), asPromised);
 });
