@@ -36,10 +36,21 @@ export const plainEnv = (): NodeJS.ProcessEnv => {
   return { PATH, HOME, ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }) };
 };
 
-/** Starts Node with these arguments; `env` is all of its environment, and `before` comes before the command. */
+export type Start = {
+  /** Default: the project's. */
+  readonly cwd?: string;
+  /** All of its environment. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** What comes before the command. */
+  readonly before?: readonly string[];
+  /** Told every line of the log. */
+  readonly onLine?: ((line: string) => void) | undefined;
+};
+
+/** Starts Node with these arguments. */
 export const startProgram = (
   args: readonly string[],
-  { cwd = root, env = plainEnv(), before = [] as readonly string[] } = {},
+  { cwd = root, env = plainEnv(), before = [], onLine }: Start = {},
 ): Program => {
   const [command = "", ...rest] = [...before, process.execPath, ...args];
   const child = spawn(...unhooked(command, ...rest), { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
@@ -50,6 +61,7 @@ export const startProgram = (
   child.stderr.setEncoding("utf8").on("data", (more: string) => (stderr += more));
   createInterface(child.stdout).on("line", (line) => {
     log.push(JSON.parse(line) as Line);
+    onLine?.(line);
     waiting.forEach((look) => look());
   });
   const exit: Program["exit"] = new Promise((resolve) => {

@@ -1,5 +1,7 @@
 /** The program as people run it; program.test.ts has every mistake, and its help. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { MAIN, plainEnv, unhooked } from "../program.ts";
@@ -33,6 +35,19 @@ t.test("a mistake: its reason without a stack, exit code 2", parallel, async (t)
   const mistake = await main(["injekt"]);
   t.match(mistake, { code: 2, out: "", err: /unknown command 'injekt'[^]*inject/ });
   t.notMatch(mistake.err, /^ +at /m);
+});
+
+t.test("an output that cannot be written is an error, unless nobody reads it any more", parallel, async (t) => {
+  const full = openSync("/dev/full", "w");
+  t.teardown(() => closeSync(full));
+  const child = spawn(...unhooked(process.execPath, MAIN, "--help"), {
+    env: plainEnv(),
+    stdio: ["ignore", full, "pipe"],
+  });
+  const err = child.stderr?.setEncoding("utf8").toArray();
+  const [code] = (await once(child, "close")) as [number];
+  t.not(code, 0);
+  t.match((await err)?.join(""), /ENOSPC/);
 });
 
 t.test("standard input, settings from the environment", parallel, async (t) => {

@@ -43,6 +43,9 @@ const MISTAKES: readonly (readonly [args: readonly string[], err: RegExp, env?: 
   [["serve", "--config", "/nowhere"], /--tls-cert/, { FLOWGEN_GATEWAY_PLAIN_HTTP: "false" }],
   [["serve", "--tls-lifetime", "90"], /minutes, hours or days, as in 90d/],
   [["serve", "--tls-lifetime", "9m"], /10m to 3650d/],
+  [["serve", "--tls-lifetime", "9y"], /10m to 3650d/],
+  [["serve", "--tls-lifetime", "87601h"], /10m to 3650d/],
+  [["serve", "--reload-seconds", "0"], /whole number from 1 to 3600/],
   [["serve", "--tls-names", "a.svc,b_c"], /"b_c" is neither a DNS name nor an IP address/],
   [
     ["inject", "-f", "/nowhere.yaml", ...CONFIG],
