@@ -6,7 +6,8 @@ import { type Cluster, ClusterError, type KubeObject, type Ref } from "../src/cl
 import { createMemoryCluster, type MemoryCluster } from "../src/cluster/memory.ts";
 import { stepText } from "../src/core/certificate-reasons.ts";
 import { type Certificates, decodeData, fromFiles } from "../src/core/certificate-secret.ts";
-import { type CertificatePolicy, trusts } from "../src/core/certificate-step.ts";
+import type { CertificatePolicy } from "../src/core/certificate-judgement.ts";
+import { trusts } from "../src/core/certificate-step.ts";
 import { pemBlocks, readCertificate } from "../src/core/x509.ts";
 import * as issuer from "../src/server/certificate.ts";
 import { webhookConfiguration } from "./cluster-port/contract.ts";

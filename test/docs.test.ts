@@ -4,7 +4,7 @@ import t from "tap";
 import { parse } from "yaml";
 import { generated } from "../docs/generated.ts";
 import { reasons } from "../src/core/reasons.ts";
-import { root } from "./server/client.ts";
+import { root } from "./program.ts";
 
 const read = (path: string): string => readFileSync(join(root, path), "utf8");
 const pages = readdirSync(join(root, "docs"))

@@ -4,7 +4,7 @@ import { parser } from "@prometheus-io/lezer-promql";
 import t from "tap";
 import { parse } from "yaml";
 import { createMetrics } from "../src/server/metrics.ts";
-import { root } from "./server/client.ts";
+import { root } from "./program.ts";
 
 type Panel = { id: number; title: string; targets: { expr: string }[]; fieldConfig: object };
 type Dashboard = { panels: Panel[] };

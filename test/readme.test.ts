@@ -5,11 +5,11 @@ import t from "tap";
 import { parse } from "yaml";
 import { readConfig } from "../src/core/config.ts";
 import { blocks, commandsOf, readPage, runCommand } from "./readme/blocks.ts";
-import { root } from "./server/client.ts";
+import { plainEnv, root } from "./program.ts";
 
 const readme = blocks(readPage("README.md"));
 const commands = readme.filter(({ language }) => language === "sh").flatMap(commandsOf);
-const env = { PATH: process.env["PATH"], HOME: process.env["HOME"] };
+const env = plainEnv();
 
 t.jobs = 3;
 

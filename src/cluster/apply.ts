@@ -16,6 +16,7 @@ import {
   type Place,
   ROOT,
 } from "./fields.ts";
+import { compare } from "./field-changes.ts";
 
 /** Owner → the paths of its fields. An owner is a manager and its operation: applying and updating are owned apart. */
 export type Owners = ReadonlyMap<string, ReadonlySet<string>>;
@@ -165,51 +166,4 @@ const without = (paths: ReadonlySet<string>, ...less: readonly ReadonlySet<strin
   const left = new Set(paths);
   for (const other of less) for (const path of other) left.delete(path);
   return left;
-};
-
-/** Adds to `changed` the paths whose value is new or another one, and to `removed` those that `after` no longer has. */
-const compare = (before: unknown, after: unknown, place: Place, changed: Set<string>, removed: Set<string>): void => {
-  if (before === after) return;
-  if (before === undefined) {
-    addFields(after, place, changed, []);
-    return;
-  }
-  if (after === undefined) {
-    addFields(before, place, removed, []);
-    return;
-  }
-  const keys = listKeys(before, place.parent, place.field);
-  if (keys !== undefined && Array.isArray(after)) {
-    const had = new Map(itemsOf(before).map((item) => [itemPath("", item, keys), item]));
-    for (const item of itemsOf(after)) {
-      const key = itemPath("", item, keys);
-      const old = had.get(key);
-      had.delete(key);
-      const at = itemOf(place, item, keys);
-      if (old === undefined) changed.add(at.path);
-      compareEntries(old ?? {}, item, at, changed, removed);
-    }
-    for (const item of had.values()) {
-      const at = itemOf(place, item, keys);
-      removed.add(at.path);
-      compareEntries(item, {}, at, changed, removed);
-    }
-  } else if (isGranular(before, place.field) && isGranular(after, place.field)) {
-    compareEntries(before, after, place, changed, removed);
-  } else if (!isEqual(before, after)) {
-    changed.add(place.path);
-  }
-};
-
-const compareEntries = (
-  before: Fields,
-  after: Fields,
-  place: Place,
-  changed: Set<string>,
-  removed: Set<string>,
-): void => {
-  if (before === after) return;
-  for (const field of Object.keys(after)) compare(before[field], after[field], entryOf(place, field), changed, removed);
-  for (const field of Object.keys(before))
-    if (!(field in after)) compare(before[field], undefined, entryOf(place, field), changed, removed);
 };

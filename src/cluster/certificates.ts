@@ -1,6 +1,7 @@
 import { type CertificateFailure, isRepair, stepText } from "../core/certificate-reasons.ts";
 import type { Certificates, Pair } from "../core/certificate-secret.ts";
-import { type CertificatePolicy, type CertificateStep, nextStep, type Rest, trusts } from "../core/certificate-step.ts";
+import type { CertificatePolicy } from "../core/certificate-judgement.ts";
+import { type CertificateStep, nextStep, type Rest, trusts } from "../core/certificate-step.ts";
 import type { CertificateReading, CertificateStore } from "./certificate-store.ts";
 import { isConflict, isTransient } from "./cluster.ts";
 import { delayMs, sleepUnless } from "./waiting.ts";

@@ -7,14 +7,12 @@
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
-import { z } from "zod";
 import { messageOf } from "../core/message.ts";
 import { MANAGER } from "../core/words.ts";
 import {
   type Cluster,
   ClusterError,
   deadlineExceeded,
-  type Failure,
   type Kind,
   type KubeObject,
   orDeadline,
@@ -23,6 +21,7 @@ import {
   resources,
   type Verb,
 } from "./cluster.ts";
+import { type Answer, readAnswer } from "./kubernetes-answer.ts";
 
 export type ConnectOptions = {
   /** Default: what kubectl would take (`KUBECONFIG`, `~/.kube/config`). */
@@ -102,8 +101,6 @@ type Question = {
   readonly path: string;
   readonly body?: KubeObject;
 };
-type Answer = { readonly code: number; readonly retryAfter: string | undefined; readonly text: string };
-
 /** Idle sockets are closed before the API server would do it (Go's default is 90 s): no request meets a closing one. */
 const agentOptions = { keepAlive: true, timeout: 60_000 };
 
@@ -122,7 +119,7 @@ const caller = (config: KubeConfig, server: string, onCall: NonNullable<ConnectO
       if (config.getCurrentCluster()?.proxyUrl === undefined) options.agent = agent;
       const answer = await send(new URL(server.replace(/\/$/, "") + question.path), options, question.body);
       code = answer.code;
-      return read(question, answer);
+      return readAnswer(question, answer);
     } catch (error) {
       if (error instanceof ClusterError) throw error;
       if (isAborted(signal)) throw deadlineExceeded(verb, ref, signal);
@@ -173,45 +170,4 @@ const collect = async (answer: IncomingMessage): Promise<Answer> => {
   for await (const chunk of answer) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString();
   return { code: answer.statusCode ?? 0, retryAfter: answer.headers["retry-after"], text };
-};
-
-/** The API server's words for a failure; anything may be missing, and a proxy in between answers in its own way. */
-const Status = z.object({
-  kind: z.literal("Status"),
-  reason: z.string().min(1).optional(),
-  message: z.string().optional(),
-  details: z.object({ retryAfterSeconds: z.number().optional() }).optional(),
-});
-
-const SHOWN = 200;
-
-/**
- * An object that the API server cannot read (a field that it does not know, a text for a number, an entry twice) is a 500 of its
- * server-side apply, where a POST has a 400 or 422. It is the sender's mistake, and a retry mends nothing.
- */
-const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
-
-const read = ({ verb, ref }: Question, { code, retryAfter, text }: Answer): unknown => {
-  const json = parsed(text);
-  if (code >= 200 && code < 300 && json !== undefined) return json;
-  const { data: status } = Status.safeParse(json);
-  const isUnreadable = code === 500 && UNREADABLE.test(status?.message ?? "");
-  const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
-  const failure: Failure = {
-    verb,
-    ref,
-    code: isUnreadable ? 422 : code,
-    reason: isUnreadable ? "Invalid" : (status?.reason ?? "Unknown"),
-    says: status?.message ?? `no answer of an API server: ${JSON.stringify(text.slice(0, SHOWN))}`,
-    ...(Number.isFinite(seconds) && { retryAfterMs: seconds * 1000 }),
-  };
-  throw new ClusterError(failure);
-};
-
-const parsed = (text: string): unknown => {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 };

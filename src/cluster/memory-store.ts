@@ -1,8 +1,17 @@
 /** The objects of a cluster in memory, and what each write makes of them. */
 import { MANAGER } from "../core/words.ts";
-import { applied, type Owned, type Owners, updated } from "./apply.ts";
-import { type Cluster, ClusterError, type Kind, type KubeObject, type Ref, resources } from "./cluster.ts";
+import { applied, type Owned, updated } from "./apply.ts";
+import { type Cluster, ClusterError, type KubeObject, type Ref, resources } from "./cluster.ts";
 import { type Fields, frozen, isEqual, withoutEmpty } from "./fields.ts";
+import {
+  generatedName,
+  identity,
+  managedFields,
+  nextAddress,
+  type State,
+  type Stored,
+  timeOf,
+} from "./memory-metadata.ts";
 import { changedForEver, isTooLarge, problems, withDefaults } from "./memory-rules.ts";
 
 /** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
@@ -12,30 +21,8 @@ export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; read
 export const fault = (call: MemoryCall, code: number, reason: string, says: string): ClusterError =>
   new ClusterError({ verb: call.verb, ref: call.ref, code, reason, says });
 
-type Stored = Owned & {
-  readonly object: KubeObject;
-  /** What MANAGER applied last, while nobody wrote since: to apply it again changes nothing. */
-  lastApplied: Fields | undefined;
-};
-export type State = {
-  readonly stored: Map<string, Stored>;
-  /** The last resourceVersion given. One count for all objects, as in etcd. */
-  revision: number;
-  /** How many uids, names and addresses were given. */
-  count: number;
-  /** Milliseconds since the epoch. */
-  readonly now: () => number;
-};
-
 const APPLIER = `${MANAGER} Apply`;
 const CREATOR = `${MANAGER} Update`;
-const withGeneration: ReadonlySet<Kind> = new Set([
-  "Deployment",
-  "MutatingWebhookConfiguration",
-  "NetworkPolicy",
-  "Pod",
-]);
-
 export const keyOf = ({ kind, namespace, name }: Ref): string => `${kind} ${namespace} ${name}`;
 
 export const create = (state: State, call: MemoryCall, object: KubeObject): KubeObject => {
@@ -104,8 +91,6 @@ export const remove = (state: State, ref: Ref): boolean => {
 
 /** Whether a finalizer keeps an object that is deleted. */
 const isHeld = ({ metadata = {} }: Fields): boolean => "finalizers" in (metadata as Fields);
-
-const timeOf = (state: State): string => `${new Date(state.now()).toISOString().slice(0, 19)}Z`;
 
 const conflict = (call: MemoryCall, says: string): ClusterError =>
   fault(
@@ -179,76 +164,4 @@ const store = (
   if ("deletionTimestamp" in object.metadata && !isHeld(content)) state.stored.delete(keyOf(call.ref));
   else state.stored.set(keyOf(call.ref), { content, owners, object, lastApplied });
   return object;
-};
-
-const identity = (
-  state: State,
-  { kind, name }: Ref,
-  live: Stored | undefined,
-  content: Fields,
-  time: string,
-  generateName?: string,
-): Fields => {
-  const old = live?.object.metadata;
-  const given = generateName ?? old?.generateName;
-  const generation = (old?.generation ?? 0) + (isEqual(counted(kind, live?.content), counted(kind, content)) ? 0 : 1);
-  return {
-    name,
-    ...(given !== undefined && { generateName: given }),
-    uid: old?.uid ?? `00000000-0000-4000-8000-${String(++state.count).padStart(12, "0")}`,
-    ...(withGeneration.has(kind) && { generation }),
-    creationTimestamp: old?.creationTimestamp ?? time,
-    ...(old !== undefined && "deletionTimestamp" in old && deletionOf(old)),
-  };
-};
-
-const deletionOf = ({ deletionGracePeriodSeconds, deletionTimestamp }: KubeObject["metadata"]): Fields => ({
-  deletionGracePeriodSeconds,
-  deletionTimestamp,
-});
-
-/** What `metadata.generation` counts the changes of: the spec (or what stands for one), and a Deployment's annotations too. */
-const counted = (kind: Kind, content: Fields | undefined): unknown =>
-  content && [
-    content["spec"],
-    content["webhooks"],
-    kind === "Deployment" && (content["metadata"] as Fields | undefined)?.["annotations"],
-  ];
-
-const managedFields = (kind: Kind, live: Stored | undefined, owners: Owners, time: string): readonly Fields[] =>
-  Object.freeze(
-    [...owners].map(([owner, paths]) => {
-      const [manager, operation] = owner.split(/ (?=\w+$)/);
-      const old = live?.object.metadata.managedFields?.find(
-        (e) => e["manager"] === manager && e["operation"] === operation,
-      );
-      if (old !== undefined && live?.owners.get(owner) === paths) return old;
-      return Object.freeze({
-        manager,
-        operation,
-        apiVersion: resources[kind].apiVersion,
-        time,
-        fieldsType: "FieldsV1",
-      });
-    }),
-  );
-
-const nextAddress = (state: State) => (): string => {
-  const count = ++state.count;
-  return `10.96.${(count >> 8) & 255}.${count & 255}`;
-};
-
-/** The API server's alphabet for generated names: no vowels and nothing that looks like one, so no words. */
-const ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
-const GENERATED_LENGTH = 5;
-const LONGEST_BASE = 63 - GENERATED_LENGTH;
-
-const generatedName = (state: State, { generateName = "" }: { readonly generateName?: string }): string => {
-  if (generateName === "") return "";
-  let rest = ++state.count;
-  let suffix = "";
-  for (; suffix.length < GENERATED_LENGTH; rest = Math.floor(rest / ALPHABET.length)) {
-    suffix = ALPHABET.charAt(rest % ALPHABET.length) + suffix;
-  }
-  return generateName.slice(0, LONGEST_BASE) + suffix;
 };

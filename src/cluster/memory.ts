@@ -5,7 +5,8 @@
  * IPs are counted, so that runs repeat.
  */
 import { type Cluster, deadlineExceeded, type Kind, type KubeObject, orDeadline, type Ref, refOf } from "./cluster.ts";
-import { apply, create, edit, keyOf, type MemoryCall, remove, type State } from "./memory-store.ts";
+import type { State } from "./memory-metadata.ts";
+import { apply, create, edit, keyOf, type MemoryCall, remove } from "./memory-store.ts";
 
 /**
  * A hook may wait (latency, an interleaving) or throw (`fault`): `before` and the call had no effect, `after` and it had

@@ -3,7 +3,8 @@ import { type CertificateStore, clusterStore, readBundles } from "../cluster/cer
 import { createKeeper, type Look } from "../cluster/certificates.ts";
 import { type Cluster, ClusterError, type KubeObject } from "../cluster/cluster.ts";
 import { certificateFailures, stepText } from "../core/certificate-reasons.ts";
-import type { CertificatePolicy, CertificateStep } from "../core/certificate-step.ts";
+import type { CertificatePolicy } from "../core/certificate-judgement.ts";
+import type { CertificateStep } from "../core/certificate-step.ts";
 import { endOf, readCertificate } from "../core/x509.ts";
 import { BUNDLE_FILE, diskFolder, folderStore, memoryFolder } from "./certs-folder.ts";
 import type { Output } from "./inject.ts";

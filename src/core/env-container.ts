@@ -4,7 +4,7 @@ import { portNames } from "./env-pair.ts";
 import type { Span } from "./env-place.ts";
 import { expand, type Expanded, toSource } from "./env-reference.ts";
 import type { Ports, Routes } from "./env-routes.ts";
-import { NUMERIC, type PortElsewhere, rewriteValue } from "./env-value.ts";
+import { NUMERIC, type PortElsewhere, portToUse, rewriteValue, type Rewriting } from "./env-value.ts";
 import type { EnvVar } from "./pod.ts";
 import type { Assignment } from "./target.ts";
 
@@ -21,11 +21,19 @@ export type ContainerEnv = {
   /** Names of env that lead to the gateway. */
   readonly leading: ReadonlySet<string>;
   readonly matched: ReadonlySet<Assignment>;
+  /** Those among them whose port a client can read from an env. */
+  readonly told: ReadonlySet<Assignment>;
   readonly warnings: readonly string[];
   /** Names of env whose host is a reference that cannot be followed. */
   readonly unresolved: readonly string[];
-  /** The env whose mongodb+srv URL names a target. */
-  readonly srv?: string;
+  readonly refused?: Refused;
+};
+
+/** An env that cannot be redirected. `detail`: what about it. */
+export type Refused = {
+  readonly reason: "srv-url" | "port-env-missing";
+  readonly env: string;
+  readonly detail?: string;
 };
 
 /** Longer values are no client's address (a file, a certificate, a program): they are not read. */
@@ -36,7 +44,7 @@ const BUDGET = 262_144;
 const SPLIT = "a part of its address comes from another env: left alone";
 
 /** What becomes of an env. One that leads nowhere of ours is held: it means what it meant when an env that it refers to changes. */
-type Outcome = { readonly edits: readonly Edit[]; readonly leadsTo: ReadonlySet<Assignment> };
+type Outcome = Pick<Rewriting, "edits" | "leadsTo"> & Partial<Pick<Rewriting, "untold">>;
 
 /** The env of one container while it is looked at. */
 type Draft = {
@@ -138,11 +146,19 @@ const look = (draft: Draft, index: number, name: string, expanded: Expanded, rou
   return undefined;
 };
 
-/** The values as they will be written. */
-const settle = (draft: Draft): Pick<ContainerEnv, "changes" | "leading" | "matched"> => {
+/** True where the annotation says which port is to be used, or puts it into an env. */
+export const isPortChosen = ({ target }: Assignment): boolean =>
+  target.servicePort !== undefined || target.portEnv.length > 0;
+
+type Settled = Omit<ContainerEnv, "warnings" | "unresolved">;
+
+/** The values as they will be written. A client that must guess the port would reach another target of the gateway: refused. */
+const settle = (draft: Draft): Settled => {
   const changes = new Map<number, string>();
   const leading = new Set<string>();
   const matched = new Set<Assignment>();
+  const told = new Set<Assignment>();
+  const untold: { readonly env: string; readonly to: Assignment; readonly port: number }[] = [];
   for (const [index, { name, value = "" }] of draft.env.entries()) {
     const expanded = draft.values[index];
     const outcome = draft.outcomes.get(index);
@@ -154,10 +170,28 @@ const settle = (draft: Draft): Pick<ContainerEnv, "changes" | "leading" | "match
       continue;
     }
     if (isLed(outcome)) leading.add(name);
-    for (const assignment of outcome.leadsTo) matched.add(assignment);
+    for (const assignment of outcome.leadsTo) {
+      const port = outcome.untold?.get(assignment);
+      matched.add(assignment);
+      if (port === undefined) told.add(assignment);
+      else untold.push({ env: name, to: assignment, port });
+    }
     if (own.length > 0) changes.set(index, applyEdits(value, own));
   }
-  return { changes, leading, matched };
+  const missing = untold.find(({ to }) => !told.has(to) && !isPortChosen(to));
+  return {
+    changes,
+    leading,
+    matched,
+    told,
+    ...(missing && {
+      refused: {
+        reason: "port-env-missing",
+        env: missing.env,
+        detail: portToUse(missing.to.port, missing.port),
+      },
+    }),
+  };
 };
 
 /** A reference, but not an escaped one (`$$(VAR)`). */
@@ -172,6 +206,7 @@ const nothing: ContainerEnv = {
   changes: new Map(),
   leading: new Set(),
   matched: new Set(),
+  told: new Set(),
   warnings: [],
   unresolved: [],
 };
@@ -196,7 +231,8 @@ export const rewriteEnv = (env: readonly EnvVar[], routes: Routes, named: Named)
       continue;
     }
     if (hasOpenHost(expanded)) unresolved.push(name);
-    if (look(draft, index, name, expanded, routes) === "srv") return { ...nothing, srv: name };
+    if (look(draft, index, name, expanded, routes) === "srv")
+      return { ...nothing, refused: { reason: "srv-url", env: name } };
   }
   const settled = settle(draft);
   return { ...settled, warnings: draft.warnings, unresolved };

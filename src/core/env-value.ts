@@ -21,6 +21,8 @@ export type Rewriting = {
   readonly edits: readonly Edit[];
   /** The assignments that the string leads to, once the edits are made; empty: the string is none of ours. */
   readonly leadsTo: ReadonlySet<Assignment>;
+  /** Those among them whose port is another than a client takes it for, where neither the string nor another env tells. */
+  readonly untold: ReadonlyMap<Assignment, number>;
   /** The port that the other env must hold. */
   readonly elsewhere: number | undefined;
   readonly warnings: readonly string[];
@@ -43,6 +45,7 @@ type Read = {
 /** What becomes of a place. */
 type Verdict = {
   readonly leadsTo: readonly Assignment[];
+  readonly untold?: ReadonlyMap<Assignment, number>;
   readonly warnings: readonly string[];
   readonly port: string;
   readonly isMoved: boolean;
@@ -51,6 +54,7 @@ type Verdict = {
 
 /** libpq's `hostaddr` and PGHOSTADDR. */
 export const NUMERIC = "hostaddr takes an IP address only: use host";
+export const portToUse = (port: number, instead: number): string => `the port to use is ${port}, not ${instead}`;
 
 const portOf = (text: string, slot: Slot, ports: Ports | undefined, paired: PortElsewhere) => {
   switch (slot.kind) {
@@ -91,8 +95,9 @@ const judge = (
   if (number === undefined) {
     if (isGuess && name !== gateway) return left(`${name} is several targets: write the port`);
     const moved = paired === "set" && cell === undefined ? [] : [...ports].filter(([port, to]) => port !== to.port);
-    const warnings = moved.map(([port, to]) => `the port to use is ${to.port}, not ${port}`);
-    return { ...left(...warnings), leadsTo: [...ports.values()] };
+    const untold = new Map(moved.map(([port, to]) => [to, port] as const));
+    const warnings = moved.map(([port, to]) => portToUse(to.port, port));
+    return { ...left(...warnings), leadsTo: [...ports.values()], untold };
   }
   const assignment = ports.get(number);
   if (assignment === undefined) return left(`${address(name, number)} is not a target of this pod`);
@@ -136,7 +141,14 @@ const relevant = (text: string, routes: Routes, around: Around): readonly Read[]
   return ours.length === 0 ? [] : all.filter(({ ports, cell }) => ports !== undefined || cells.has(cell));
 };
 
-const nothing: Rewriting = { edits: [], leadsTo: new Set(), elsewhere: undefined, warnings: [], isSrv: false };
+const nothing: Rewriting = {
+  edits: [],
+  leadsTo: new Set(),
+  untold: new Map(),
+  elsewhere: undefined,
+  warnings: [],
+  isSrv: false,
+};
 
 /** Rewrites one string (references already followed): only the hosts and ports of clients' addresses, by the routes. */
 export const rewriteValue = (text: string, routes: Routes, around: Around): Rewriting => {
@@ -147,10 +159,12 @@ export const rewriteValue = (text: string, routes: Routes, around: Around): Rewr
   const stay = ({ host }: Place): Edit => ({ ...host, text: text.slice(host.start, host.end) });
   const edits: Edit[] = [];
   const leadsTo = new Set<Assignment>();
+  const untold = new Map<Assignment, number>();
   const warnings = new Set<string>();
   const elsewhere = new Set<string>();
   for (const [{ place, name, number }, verdict] of judged) {
     verdict.leadsTo.forEach((assignment) => leadsTo.add(assignment));
+    verdict.untold?.forEach((port, assignment) => untold.set(assignment, port));
     verdict.warnings.forEach((warning) => warnings.add(warning));
     if (place.slot.kind === "elsewhere" && number !== undefined) elsewhere.add(verdict.port);
     if (verdict.leadsTo.length === 0 && !/^\d*$/.test(name)) edits.push(stay(place));
@@ -168,6 +182,7 @@ export const rewriteValue = (text: string, routes: Routes, around: Around): Rewr
   return {
     edits: edits.length > 1 ? edits.sort(inOrder) : edits,
     leadsTo,
+    untold,
     elsewhere: port === undefined ? undefined : Number(port),
     warnings: [...warnings],
     isSrv: false,

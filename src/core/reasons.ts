@@ -81,6 +81,12 @@ export const reasons = {
     says: "a mongodb+srv URL finds its servers by DNS SRV records, so changing its host cannot redirect it",
     fix: "use a mongodb:// URL with the host and port of each member",
   },
+  "port-env-missing": {
+    outcome: "reject",
+    code: 422,
+    says: "the target's own port is another's at the gateway, and no env tells the client the port to use",
+    fix: "put the target's port into an env beside the host (X_PORT for X_HOST) that the client reads, name portEnv in the annotation, or fix servicePort there",
+  },
   "service-port-taken": {
     outcome: "reject",
     code: 409,

@@ -1,7 +1,8 @@
 import type { EnvChange } from "./admission.ts";
-import { type ContainerEnv, rewriteEnv } from "./env-container.ts";
+import { type ContainerEnv, isPortChosen, rewriteEnv } from "./env-container.ts";
 import { type Draft, draftsOf, namedIn, patchOf, type Settings, settingsOf } from "./env-draft.ts";
 import { type Former, routesOf } from "./env-routes.ts";
+import { portToUse } from "./env-value.ts";
 import { unseenWarning, withUnmatched } from "./env-unmatched.ts";
 import { perObject } from "./memo.ts";
 import type { PatchOperation } from "./patch.ts";
@@ -32,10 +33,14 @@ const namedWarnings = (
       .map(({ name }) => `${name}: its valueFrom is replaced, because an annotation names it`),
   );
   const ports = assignments
-    .filter(({ target, port }) => target.hostEnv.length > 0 && target.portEnv.length === 0 && port !== target.port)
-    .map(({ target, port }) => `${target.hostEnv.join(", ")}: the port to use is ${port}, not ${target.port}`);
+    .filter(isUntold)
+    .map(({ target, port }) => `${target.hostEnv.join(", ")}: ${portToUse(port, target.port)}`);
   return [...replaced, ...ports];
 };
+
+/** An annotation names the host's env alone, and the port is another than the target's. */
+const isUntold = ({ target, port }: Assignment): boolean =>
+  target.hostEnv.length > 0 && target.portEnv.length === 0 && port !== target.port;
 
 /** What assignments mean for the env of any pod, but for former addresses. */
 const meaningOf = perObject((assignments: readonly Assignment[]) => {
@@ -58,22 +63,31 @@ export const redirectEnv = (
   const rewrite = (draft: Draft): ContainerEnv => rewriteEnv(draft.env, routes, namedIn(settings, draft));
 
   const drafts = draftsOf(pod, settings);
-  const missing = (containers: readonly { readonly result: ContainerEnv }[]): readonly Assignment[] =>
+  const unserved = (containers: readonly { readonly result: ContainerEnv }[]): readonly Assignment[] =>
     byValue.filter((assignment) => !containers.some(({ result }) => result.matched.has(assignment)));
   let final = drafts.map((draft) => ({ draft, result: rewrite(draft) }));
-  let unmatched = missing(final);
+  let unmatched = unserved(final);
   let added = withUnmatched(drafts, unmatched, assignments);
   // An env that is added may be the port of a host that stands alone, which then leads elsewhere: whoever lost it is served too.
   for (let more = unmatched; more.length > 0; unmatched = [...unmatched, ...more]) {
     added = withUnmatched(drafts, unmatched, assignments);
     final = added.drafts.map((draft) => ({ draft, result: rewrite(draft) }));
     const served = unmatched;
-    more = missing(final).filter((assignment) => !served.includes(assignment));
+    more = unserved(final).filter((assignment) => !served.includes(assignment));
   }
 
   for (const { draft, result } of final) {
-    if (result.srv !== undefined)
-      return reject("srv-url", `spec.${draft.field}[${draft.container.name}].env[${result.srv}]`);
+    if (result.refused === undefined) continue;
+    const { reason, env, detail } = result.refused;
+    const place = `spec.${draft.field}[${draft.container.name}].env[${env}]`;
+    return reject(reason, detail === undefined ? place : `${place}: ${detail}`);
+  }
+  const told = (assignment: Assignment): boolean => final.some(({ result }) => result.told.has(assignment));
+  const missing = assignments.find((each) => isUntold(each) && !isPortChosen(each) && !told(each));
+  if (missing !== undefined) {
+    const { target, port } = missing;
+    const named = `hostEnv ${target.hostEnv.join(", ")} of ${target.name}`;
+    return reject("port-env-missing", `${named}: ${portToUse(port, target.port)}`);
   }
   const patches = final.map(({ draft, result }) => patchOf(draft, result.changes));
   const env = final.flatMap(({ draft, result }) =>

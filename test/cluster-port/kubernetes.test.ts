@@ -27,7 +27,7 @@ const start = async (t: Test, answer: RequestListener, options: ConnectOptions =
   return { server, calls, cluster: await connect("kubeconfig", { kubeconfigPath: path, onCall, ...options }) };
 };
 
-await contract(t, "memory behind HTTP", async () => {
+contract(t, "memory behind HTTP", async () => {
   const { memory, answer } = overMemory();
   const { server, cluster } = await start(t, answer);
   return {

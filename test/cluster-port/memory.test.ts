@@ -4,7 +4,7 @@ import { createMemoryCluster } from "../../src/cluster/memory.ts";
 import { fault } from "../../src/cluster/memory-store.ts";
 import { configMap, contract, deployment, fails, service, soon } from "./contract.ts";
 
-await contract(t, "memory", () => {
+contract(t, "memory", () => {
   const memory = createMemoryCluster();
   return Promise.resolve({
     cluster: memory,

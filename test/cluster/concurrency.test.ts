@@ -6,19 +6,13 @@ import { type Api, openApi, type Stored } from "./api.ts";
 import { type Balancer, startBalancer } from "./balancer.ts";
 import { type GatewayRecord, recordGateway, violations } from "./gateway-record.ts";
 import { freePorts } from "./ports.ts";
-import { GATEWAY, startScene } from "./scene.ts";
+import { ONE_TUNNEL, startScene } from "./scene.ts";
 import { podOf, PODS, wishFor, type Wish } from "./wishes.ts";
 import type { Webhook } from "./webhook.ts";
 
 const REPLICAS = 3;
 const COUNT = Number(process.env["PODS"] ?? 1000);
-const config = `
-gateways:
-  - name: ${GATEWAY.name}
-    namespace: ${GATEWAY.namespace}
-    maxForwards: 3000
-    tunnels: [{name: wg0, secretName: wireguard-client-a, allowedTargets: [10.0.0.0/8]}]
-`;
+const config = `${ONE_TUNNEL}    maxForwards: 3000\n`;
 
 type Stage = {
   readonly balancer: Balancer;

@@ -9,19 +9,13 @@ import { openApi } from "./api.ts";
 import { type Fate, type Fault, healthy, startFaultyApiServer } from "./faulty-api-server.ts";
 import { type GatewayRecord, recordGateway, violations } from "./gateway-record.ts";
 import { type Admitted, mutate } from "./mutate.ts";
-import { eventually, GATEWAY, startScene } from "./scene.ts";
+import { eventually, GATEWAY, ONE_TUNNEL, startScene } from "./scene.ts";
 import type { User, Webhook } from "./webhook.ts";
 import { podOf, PODS, wishFor } from "./wishes.ts";
 
 const SECONDS = 5;
-const config = `
-gateways:
-  - name: ${GATEWAY.name}
-    namespace: ${GATEWAY.namespace}
-    tunnels: [{name: wg0, secretName: wireguard-client-a, allowedTargets: [10.0.0.0/8]}]
-`;
 
-const { controlPlane, installed, kubectl } = await startScene(t, { controllerManager: false, config });
+const { controlPlane, installed, kubectl } = await startScene(t, { controllerManager: false, config: ONE_TUNNEL });
 const faulty = await startFaultyApiServer(controlPlane);
 t.teardown(faulty.close);
 const tokenFile = join(controlPlane.folder, "token");

@@ -17,6 +17,14 @@ export const example = (name: string): string =>
 export const GATEWAY = { namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
 export const HOST = `${GATEWAY.name}.${GATEWAY.namespace}.svc`;
 
+/** A config of that gateway with one tunnel to all of 10.0.0.0/8. */
+export const ONE_TUNNEL = `
+gateways:
+  - name: ${GATEWAY.name}
+    namespace: ${GATEWAY.namespace}
+    tunnels: [{name: wg0, secretName: wireguard-client-a, allowedTargets: [10.0.0.0/8]}]
+`;
+
 /** Asks again until there is an answer, for at most 20 s: what is waited for are controllers. */
 export const eventually = async <T>(ask: () => Promise<T | undefined>): Promise<T> => {
   for (let tries = 0; tries < 100; tries += 1) {

@@ -8,20 +8,14 @@ import { send } from "../server/client.ts";
 import { startBalancer } from "./balancer.ts";
 import { reviewOf } from "./mutate.ts";
 import { freePorts } from "./ports.ts";
-import { eventually, flowgenPod, GATEWAY, startScene } from "./scene.ts";
+import { eventually, flowgenPod, ONE_TUNNEL, startScene } from "./scene.ts";
 import { podOf, wishFor } from "./wishes.ts";
 import type { Webhook } from "./webhook.ts";
 
 const ADMISSIONS = Number(process.env["ADMISSIONS"] ?? 10_000);
 const CLIENTS = 8;
-const config = `
-gateways:
-  - name: ${GATEWAY.name}
-    namespace: ${GATEWAY.namespace}
-    tunnels: [{name: wg0, secretName: wireguard-client-a, allowedTargets: [10.0.0.0/8]}]
-`;
 
-const { installed } = await startScene(t, { controllerManager: false, config });
+const { installed } = await startScene(t, { controllerManager: false, config: ONE_TUNNEL });
 
 // Pods of 20 targets, one that may not have its own, and one that asks for none.
 const pods = [

@@ -1,12 +1,10 @@
 // The webhook as it is installed: the manifests of deploy/kustomize, a ServiceAccount's token, a serving certificate; as a process of
 // its own, reached by the API server on loopback.
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { parseAllDocuments } from "yaml";
 import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { MAIN, plainEnv, startProgram } from "../program.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { tied } from "./daemon.ts";
 
@@ -124,46 +122,27 @@ const kubeconfigOf = (server: string, ca: string, user: User): string =>
   });
 
 const started = async (args: readonly string[], { kubeconfig, node = [], onLine }: StartOptions): Promise<Webhook> => {
-  const [command = "", ...rest] = [...tied, process.execPath, ...node, new URL("src/main.ts", root).pathname, ...args];
-  const child = spawn(command, rest, {
-    // Not what the test runner puts into the environment of Node: it costs more than the webhook itself.
-    env: { PATH: process.env["PATH"], HOME: process.env["HOME"], KUBECONFIG: kubeconfig },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
+  const env = { ...plainEnv(), KUBECONFIG: kubeconfig };
+  const program = startProgram([...node, MAIN, ...args], { env, before: tied, onLine });
+  const { child, log } = program;
+  child.stderr?.pipe(process.stderr);
   // Nothing outlives the test: it is ended with the process that started it, here where the kernel cannot do so.
   const end = (): void => void child.kill("SIGKILL");
   process.once("exit", end);
   child.once("exit", () => process.off("exit", end));
-  const log: Readonly<Record<string, unknown>>[] = [];
-  const lines = createInterface({ input: child.stdout });
-  lines.on("line", (line) => {
-    log.push(JSON.parse(line) as Record<string, unknown>);
-    onLine?.(line);
-  });
-  await Promise.race([
-    serving(lines, log),
-    once(child, "exit").then(() => Promise.reject(new Error("the webhook ended"))),
-  ]);
-  const { url, metrics } = log.find(({ msg }) => msg === "serving") as { url?: string; metrics?: string };
+  const { url, metrics } = await program.serving();
+  const ended = async (signal: "SIGTERM" | "SIGKILL"): Promise<number | null> => {
+    child.kill(signal);
+    return (await program.exit).code;
+  };
   return {
     pid: child.pid ?? 0,
-    url: String(url),
+    url,
     log,
-    metrics: async () => (await fetch(String(metrics))).text(),
-    stop: () => ended(child, "SIGTERM"),
+    metrics: async () => (await fetch(metrics)).text(),
+    stop: () => ended("SIGTERM"),
     kill: async () => {
-      await ended(child, "SIGKILL");
+      await ended("SIGKILL");
     },
   };
-};
-
-const serving = async (lines: ReturnType<typeof createInterface>, log: Webhook["log"]): Promise<void> => {
-  while (!log.some(({ msg }) => msg === "serving")) await once(lines, "line");
-};
-
-const ended = async (child: ChildProcess, signal: "SIGTERM" | "SIGKILL"): Promise<number | null> => {
-  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
-  const exit = once(child, "exit") as Promise<[number | null]>;
-  child.kill(signal);
-  return (await exit)[0];
 };

@@ -18,7 +18,13 @@ const told = async (t: Test, deployments: string, config = CONFIG) => {
 };
 
 t.test("all as it should be", async (t) => {
-  t.match(await told(t, DEPLOYMENTS), { code: 0, out: /All as it should be \(\d+ ms\)\n$/ });
+  const { code, out } = await told(t, DEPLOYMENTS);
+  t.equal(code, 0);
+  t.match(
+    out,
+    /3 replicas[^]*pod 3 of team-a\/flowgen: patched[^]*denied[^]*403[^]*audit mode[^]*FORWARD[^]*All as it should be \(\d+ ms\)\n$/,
+  );
+  t.match(out, "postgres://app:***@flowgen-wireguard-gateway.flowgen-gateway.svc:5432/prod");
 });
 
 t.test("exit code 1 when an answer, the env, or the table is not what it should be", async (t) => {

@@ -5,7 +5,8 @@ import { pino } from "pino";
 import t from "tap";
 import { createHandler } from "../../src/commands/function.ts";
 import { UsageError } from "../../src/commands/options.ts";
-import { review, root } from "../server/client.ts";
+import { root } from "../program.ts";
+import { review } from "../server/client.ts";
 
 const TOKEN = "0123456789abcdef".repeat(4);
 const SOURCES = ["api-gateway-v2", "function-url", "alb"];
@@ -71,11 +72,10 @@ t.test("the entry that Lambda loads takes its settings from the environment", as
   t.match(await entry.handler(eventOf("alb", review, `${TOKEN}0`), {}), { statusCode: 404 });
 });
 
-const folder = t.testdir({ "config.yaml": config, "bad.yaml": "mode: x" });
-
 t.test("the config from a file of the package", async (t) => {
   const { FLOWGEN_GATEWAY_CONFIG_YAML: _, ...rest } = settings;
-  const fromFile = await createHandler({ ...rest, FLOWGEN_GATEWAY_CONFIG: join(folder, "config.yaml") }, log);
+  const path = join(root, "examples/webhook-config.yaml");
+  const fromFile = await createHandler({ ...rest, FLOWGEN_GATEWAY_CONFIG: path }, log);
   t.match(await fromFile(eventOf("alb", review), {}), { statusCode: 200 });
 });
 
@@ -89,16 +89,14 @@ const mistakes: readonly (readonly [what: string, env: Readonly<Record<string, s
     { ...settings, FLOWGEN_GATEWAY_CONFIG_YAML: "mode: x" },
     /CONFIG_YAML is not a valid config:\n.*mode/,
   ],
-  [
-    "a bad file",
-    { ...unconfigured, FLOWGEN_GATEWAY_CONFIG: join(folder, "bad.yaml") },
-    /bad\.yaml is not a valid config:\n.*mode/,
-  ],
+  ["a bad file", { ...unconfigured, FLOWGEN_GATEWAY_CONFIG: "BAD" }, /bad\.yaml is not a valid config:\n.*mode/],
   ["a cluster that is none", { ...settings, FLOWGEN_GATEWAY_CLUSTER: "eks" }, /CLUSTER is "eks".*kubeconfig/],
 ];
 for (const [what, env, says] of mistakes) {
   t.test(`a mistake: ${what}`, async (t) => {
-    const error = await createHandler(env, log).catch((thrown: unknown) => thrown);
+    const bad = join(t.testdir({ "bad.yaml": "mode: x" }), "bad.yaml");
+    const file = env["FLOWGEN_GATEWAY_CONFIG"] === "BAD" && { FLOWGEN_GATEWAY_CONFIG: bad };
+    const error = await createHandler({ ...env, ...file }, log).catch((thrown: unknown) => thrown);
     t.ok(error instanceof UsageError);
     t.match(error, { message: says });
     t.notMatch((error as Error).message, "short");

@@ -68,7 +68,10 @@ t.test(
     const first = await injected(t, deployment);
     const again = await injected(t, first.out);
     t.strictSame(again, { code: 0, out: first.out, err: "" });
-    const other = deployment.replace("name: x", "name: y").replaceAll("10.0.0.5", "10.0.0.9");
+    const other = deployment
+      .replace("name: x", "name: y")
+      .replaceAll("10.0.0.5", "10.0.0.9")
+      .replace(/^( +)- name: DB_HOST$/m, '$1- { name: DB_PORT, value: "1433" }\n$&');
     const more = await injected(t, `${other}---\n${first.out}`);
     t.equal(more.code, 0);
     const documents = documentsOf(more.out);

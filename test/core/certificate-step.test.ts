@@ -4,14 +4,8 @@ import * as x509 from "@peculiar/x509";
 import t from "tap";
 import { certificateReasons, isRepair, stepText } from "../../src/core/certificate-reasons.ts";
 import type { Certificates, Former, Pair } from "../../src/core/certificate-secret.ts";
-import {
-  type CertificatePolicy,
-  type CertificateStep,
-  nextStep,
-  type Rest,
-  type Situation,
-  trusts,
-} from "../../src/core/certificate-step.ts";
+import type { CertificatePolicy } from "../../src/core/certificate-judgement.ts";
+import { type CertificateStep, nextStep, type Rest, type Situation, trusts } from "../../src/core/certificate-step.ts";
 import { makeCa, makeLeaf } from "../../src/server/certificate.ts";
 
 const DAY = 86_400_000;

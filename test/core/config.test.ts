@@ -80,6 +80,15 @@ t.test("defaults and durations", async (t) => {
   });
 });
 
+t.test("labels as Kubernetes takes them", async (t) => {
+  for (const label of ["a: ''", "a.b/c_d: A.b-c_1", `${"a".repeat(63)}: ${"b".repeat(63)}`]) {
+    const config = configOf(
+      `podSelector: {matchLabels: {${label}}}\ngateways: [{tunnels: [{name: wg0, secretName: a}]}]`,
+    );
+    t.equal(Object.keys(config.podSelector.matchLabels).length, 1, label);
+  }
+});
+
 t.test("a problem names its path, the reason and the nearest valid form", async (t) => {
   const tunnel = "{name: wg0, secretName: a}";
   const problems: Record<string, RegExp> = {
@@ -87,6 +96,16 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
     "a: [": /not a YAML document/,
     "mode: enforced\ngateways: [{tunnels: [{name: wg0, secretName: a}]}]":
       /^mode: "enforced" is none of enforce, audit$/m,
+    [`podSelector: {matchLabels: [a]}\ngateways: [{tunnels: [${tunnel}]}]`]:
+      /^podSelector\.matchLabels: not a map of labels$/m,
+    [`podSelector: {matchLabels: {app: true}}\ngateways: [{tunnels: [${tunnel}]}]`]:
+      /^podSelector\.matchLabels\.app: true is not a label's value: .*; write it as text, in quotes$/m,
+    [`podSelector: {matchLabels: {app: flow gen, "x y/z": ok}}\ngateways: [{tunnels: [${tunnel}]}]`]:
+      /^podSelector\.matchLabels\.app: "flow gen" is not a label's value: at most 63 of .*\n.*: "x y\/z" is not a label's key: a name of at most 63/m,
+    [`podSelector: {matchLabels: {app: ${"x".repeat(64)}}}\ngateways: [{tunnels: [${tunnel}]}]`]:
+      /is not a label's value/,
+    [`podSelector: {matchLabels: {"${"x".repeat(254)}/app": x}}\ngateways: [{tunnels: [${tunnel}]}]`]:
+      /is not a label's key/,
     "gateway: []": /unknown key "gateway"; did you mean gateways\?/,
     "mode: audit": /^gateways: is missing/m,
     "gateways: []": /^gateways: names no gateway$/m,

@@ -4,7 +4,7 @@ import { type Redirection, redirectEnv } from "../../src/core/redirect.ts";
 import type { Assignment } from "../../src/core/target.ts";
 
 const assignments: Assignment[] = ["10.0.0.5", "sql.corp.example.com", "fd00::5"].map((host, at) => ({
-  target: { name: `t${at}`, host, port: 1433, hostEnv: [], portEnv: [] },
+  target: { name: `t${at}`, host, port: 1433, servicePort: 1434 + at, hostEnv: [], portEnv: [] },
   forward: `t${at}`,
   host: "gw.ns.svc",
   port: 1434 + at,

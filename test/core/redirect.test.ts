@@ -1,8 +1,8 @@
 /**
  * Cases to read as documentation: fixtures/env/*.yaml, a file for each family of values. A case holds the pod's targets
  * (`name=host:port`, and `=>` its service port where that differs), the env of its container (`env`) and of an init
- * container (`init`), and what differs after the redirect: `becomes`, `initBecomes`. `named`: what an annotation's hostEnv and
- * portEnv say. `former`: old addresses of a restored pod.
+ * container (`init`), and what differs after the redirect: `becomes`, `initBecomes`; or the place that is `rejected`, with the `reason`.
+ * `named`: what an annotation's hostEnv, portEnv and servicePort say. `former`: old addresses of a restored pod.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import jsonpatch from "fast-json-patch";
@@ -16,7 +16,9 @@ type Values = Readonly<Record<string, unknown>>;
 type Case = {
   readonly title: string;
   readonly targets: readonly string[];
-  readonly named?: Readonly<Record<string, { readonly hostEnv?: string[]; readonly portEnv?: string[] }>>;
+  readonly named?: Readonly<
+    Record<string, { readonly hostEnv?: string[]; readonly portEnv?: string[]; readonly servicePort?: number }>
+  >;
   readonly former?: Readonly<Record<string, string>>;
   readonly env?: Values;
   readonly envFrom?: readonly unknown[];
@@ -25,6 +27,8 @@ type Case = {
   readonly initBecomes?: Values;
   readonly warnings?: readonly string[];
   readonly rejected?: string;
+  /** Default: srv-url. */
+  readonly reason?: string;
 };
 
 const assign = (text: string, named: Case["named"]): Assignment => {
@@ -61,7 +65,7 @@ const check = (t: Test, each: Case): void => {
   const result = redirectEnv(pod, assignments, former);
   if (result.kind === "reject") {
     t.equal(result.message.split(":")[0], each.rejected, "rejected");
-    t.equal(result.reason, "srv-url");
+    t.equal(result.reason, each.reason ?? "srv-url");
     return;
   }
   const after = patched(pod, result.operations);

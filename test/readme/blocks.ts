@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { unhooked } from "../program.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -47,7 +48,7 @@ export type Ended = { readonly code: number; readonly stdout: string; readonly s
 /** Runs a command as it stands there, in a shell, in the project's folder. */
 export const runCommand = ({ text }: Command, env: NodeJS.ProcessEnv): Promise<Ended> =>
   new Promise((resolve) => {
-    execFile("sh", ["-c", text], { cwd: root, env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
+    execFile(...unhooked("sh", "-c", text), { cwd: root, env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === "number" ? error.code : error ? -1 : 0, stdout, stderr });
     });
   });

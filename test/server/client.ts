@@ -4,7 +4,8 @@ import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from 
 import { Agent as HttpAgent, type IncomingHttpHeaders, request as httpRequest } from "node:http";
 import { Agent, request } from "node:https";
 import { connect, type Socket } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 
 export const review = readFileSync(new URL("../fixtures/reviews/review-pod-create.json", import.meta.url), "utf8");
@@ -78,6 +79,9 @@ export type Traffic = {
   readonly ended: Promise<void>;
 };
 
+/** Enough that the server, and not its clients, has the machine. */
+const PAUSE_MS = 20;
+
 /** Sends one review after another, on a kept connection and on new ones, until nobody listens. */
 export const traffic = (url: string, ca: string): Traffic => {
   const answers: Answer[] = [];
@@ -89,6 +93,7 @@ export const traffic = (url: string, ca: string): Traffic => {
       try {
         answers.push(await admitAt(url, { agent }));
         waiting.forEach((wake) => wake());
+        await setTimeout(PAUSE_MS);
       } catch (error) {
         if (!(error instanceof NotConnected)) failures.push(error);
         break;
@@ -142,5 +147,3 @@ const versionsOf = (folder: string): number => {
   seen.set(folder, count);
   return count;
 };
-
-export const root = dirname(dirname(import.meta.dirname));

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import t from "tap";
 import { together } from "../../src/server/log.ts";
+import { unhooked } from "../program.ts";
 
 t.test("lines that follow one another soon are one write, in their order; a fatal one waits for nothing", async (t) => {
   const writes: string[] = [];
@@ -21,7 +22,7 @@ t.test("lines that follow one another soon are one write, in their order; a fata
 
 t.test("whoever exits before the write loses no line, and a broken pipe ends nothing", async (t) => {
   const script = 'import { createLog } from "./src/server/log.ts"; createLog("info").info("last words");';
-  const node = (more: string) => spawnSync(process.execPath, ["--input-type=module", "-e", script + more]);
+  const node = (more: string) => spawnSync(...unhooked(process.execPath, "--input-type=module", "-e", script + more));
   const exit = node("process.exit(3)");
   t.equal(exit.status, 3);
   t.match(String(exit.stdout), /last words/);
@@ -30,5 +31,5 @@ t.test("whoever exits before the write loses no line, and a broken pipe ends not
   t.match(String(thrown.stdout), /last words/);
   const pipe = 'setTimeout(() => { console.error("alive"); }, 100);';
   const shell = `${process.execPath} --input-type=module -e '${script}${pipe}' | true`;
-  t.match(String(spawnSync("sh", ["-c", shell]).stderr), /alive/);
+  t.match(String(spawnSync(...unhooked("sh", "-c", shell)).stderr), /alive/);
 });

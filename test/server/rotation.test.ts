@@ -6,7 +6,7 @@ import { createKeeper } from "../../src/cluster/certificates.ts";
 import { type Cluster, ClusterError, type KubeObject, type Ref } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/cluster/memory.ts";
 import { decodeData, fromFiles } from "../../src/core/certificate-secret.ts";
-import type { CertificatePolicy } from "../../src/core/certificate-step.ts";
+import type { CertificatePolicy } from "../../src/core/certificate-judgement.ts";
 import * as issuer from "../../src/server/certificate.ts";
 import { type Rotation, startRotation } from "../../src/server/rotation.ts";
 import { run, type Running } from "../../src/server/run.ts";

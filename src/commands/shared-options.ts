@@ -1,0 +1,52 @@
+/** The options that more than one command has, and how an option is also read from the environment. */
+import { Option } from "commander";
+import { DAY_MS, lifetime, namespaceName, number, serverNames } from "./option-values.ts";
+
+/** An option that `FLOWGEN_GATEWAY_<env>` sets too. */
+export const option = (flags: string, what: string, env: string): Option =>
+  new Option(flags, what).env(`FLOWGEN_GATEWAY_${env}`);
+
+/** Commander takes any value of a flag's environment variable as yes, `false` too. */
+export const flag = (flags: string, what: string, env: string): Option => {
+  const value = process.env[`FLOWGEN_GATEWAY_${env}`] ?? "";
+  const isSet = !["", "0", "false", "no"].includes(value.toLowerCase());
+  return (isSet ? option(flags, what, env) : new Option(flags, what)).default(false);
+};
+
+export const config = (): Option =>
+  option("--config <file>", "the config, YAML or JSON", "CONFIG").default("config.yaml");
+
+export const file = (): Option =>
+  new Option("-f, --file <file>", "manifests, YAML or JSON; - is standard input").makeOptionMandatory();
+
+export const namespace = (): Option =>
+  option("-n, --namespace <name>", "of workloads that name none", "NAMESPACE")
+    .argParser(namespaceName)
+    .default("default");
+
+export const certificateNames = (): Option =>
+  option(
+    "--tls-names <names>",
+    "of the certificate, with commas (default: flowgen-gateway-webhook.<namespace>.svc)",
+    "TLS_NAMES",
+  ).argParser(serverNames);
+
+export const webhookConfiguration = (): Option =>
+  option("--webhook-configuration <name>", "whose caBundle is kept", "WEBHOOK_CONFIGURATION").default(
+    "flowgen-gateway-webhook",
+  );
+
+export const certificateLifetime = (): Option =>
+  option("--tls-lifetime <duration>", "of a certificate; it is renewed when a third is left", "TLS_LIFETIME")
+    .argParser(lifetime)
+    .default(90 * DAY_MS, "90d");
+
+export const caLifetime = (): Option =>
+  option("--tls-ca-lifetime <duration>", "of its CA; at least twice the certificate's", "TLS_CA_LIFETIME")
+    .argParser(lifetime)
+    .default(365 * DAY_MS, "365d");
+
+export const settleSeconds = (): Option =>
+  option("--tls-settle-seconds <n>", "from a new CA in caBundle to its first certificate", "TLS_SETTLE_SECONDS")
+    .argParser(number(1, 86_400))
+    .default(120);

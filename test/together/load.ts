@@ -1,0 +1,22 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import root from "tap";
+
+const tests = join(import.meta.dirname, "..");
+
+/**
+ * Runs the test files of these folders of test/ in this one process: starting a process and loading the test runner and the program
+ * into it takes longer than most of the files do. They are loaded before any of their tests begins.
+ */
+export const runTogether = (...folders: readonly string[]): void => {
+  root.test(`the files of ${folders.map((folder) => join("test", folder)).join(", ")}`, async (t) => {
+    const files = folders.flatMap((folder) =>
+      readdirSync(join(tests, folder))
+        .filter((name) => name.endsWith(".test.ts"))
+        .map((name) => join(tests, folder, name)),
+    );
+    for (const file of files) await import(file);
+    t.ok(files.length > 0);
+    root.jobs = 1; // a file may let its own tests run side by side, but not next to those of others
+  });
+};
