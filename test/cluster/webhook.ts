@@ -11,6 +11,7 @@ import type { ControlPlane } from "./control-plane.ts";
 import { tied } from "./daemon.ts";
 
 const root = new URL("../../", import.meta.url);
+const SOURCES = new URL("src/main.ts", root).pathname;
 const NAMESPACE = "flowgen-gateway-webhook";
 
 export type Webhook = {
@@ -44,7 +45,9 @@ export type StartOptions = {
   readonly options?: readonly string[];
   /** Options that say where its certificate is from; default: the one that was made at the installation. */
   readonly tls?: readonly string[];
-  /** Options of Node's own. */
+  /** What runs the program, which is told its own options after it. Default: Node, with the sources. */
+  readonly command?: readonly string[];
+  /** Options of Node's own, where it runs the sources. */
   readonly node?: readonly string[];
   /** The path of another kubeconfig than the installed one. */
   readonly kubeconfig?: string;
@@ -123,9 +126,10 @@ const kubeconfigOf = (server: string, ca: string, user: User): string =>
     contexts: [{ name: "webhook", context: { cluster: "c", user: "u" } }],
   });
 
-const started = async (args: readonly string[], { kubeconfig, node = [], onLine }: StartOptions): Promise<Webhook> => {
-  const [command = "", ...rest] = [...tied, process.execPath, ...node, new URL("src/main.ts", root).pathname, ...args];
-  const child = spawn(command, rest, {
+const started = async (args: readonly string[], options: StartOptions): Promise<Webhook> => {
+  const { kubeconfig, node = [], command = [process.execPath, ...node, SOURCES], onLine } = options;
+  const [first = "", ...rest] = [...tied, ...command, ...args];
+  const child = spawn(first, rest, {
     // Not what the test runner puts into the environment of Node: it costs more than the webhook itself.
     env: { PATH: process.env["PATH"], HOME: process.env["HOME"], KUBECONFIG: kubeconfig },
     stdio: ["ignore", "pipe", "inherit"],
