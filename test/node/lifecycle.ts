@@ -53,7 +53,7 @@ const whileTheyQuery = async (
   await work();
   const felt = experience(await linesOf(client), begun, Date.now());
   t.match(felt, { failures: [], lostSessions: 0 }, "running pods felt nothing");
-  t.ok(felt.queries > 50, `${felt.queries} queries`);
+  t.ok(felt.queries > 5, `${felt.queries} queries`);
   const after = await podOf(controlPlane, GATEWAY);
   t.equal(after.metadata.uid, before.metadata.uid, "the gateway's pod is the same");
   t.equal(restartsOf(after), restartsOf(before), "and was not restarted");
