@@ -35,7 +35,13 @@ const anchors = (page: string): readonly string[] =>
   );
 
 t.test("every link leads somewhere", async (t) => {
-  for (const page of ["README.md", "certs/README.md", "deploy/function/README.md", ...pages]) {
+  for (const page of [
+    "README.md",
+    "certs/README.md",
+    "deploy/function/README.md",
+    "deploy/knative/README.md",
+    ...pages,
+  ]) {
     for (const [, link = ""] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^https?:/.test(link)) continue;
       const [path = "", anchor] = link.split("#");

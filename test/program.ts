@@ -41,19 +41,20 @@ export type Start = {
   readonly cwd?: string;
   /** All of its environment. */
   readonly env?: NodeJS.ProcessEnv;
-  /** What comes before the command. */
-  readonly before?: readonly string[];
   /** Told every line of the log. */
   readonly onLine?: ((line: string) => void) | undefined;
 };
 
 /** Starts Node with these arguments. */
-export const startProgram = (
-  args: readonly string[],
-  { cwd = root, env = plainEnv(), before = [], onLine }: Start = {},
+export const startProgram = (args: readonly string[], start: Start = {}): Program =>
+  startCommand([process.execPath, ...args], start);
+
+/** Starts a command that logs as the program does. */
+export const startCommand = (
+  [command = "", ...args]: readonly string[],
+  { cwd = root, env = plainEnv(), onLine }: Start = {},
 ): Program => {
-  const [command = "", ...rest] = [...before, process.execPath, ...args];
-  const child = spawn(...unhooked(command, ...rest), { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(...unhooked(command, ...args), { cwd, env, stdio: ["ignore", "pipe", "pipe"] });
   const log: Line[] = [];
   const taken = new Set<Line>();
   const waiting = new Set<() => void>();

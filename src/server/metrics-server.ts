@@ -1,17 +1,16 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Registry } from "prom-client";
 
-/** `GET /metrics`, listening. On a port of its own: who may call the webhook need not see it, and the other way round. */
+/**
+ * `GET /metrics` and `GET /healthz`, listening. On a port of its own: who may call the webhook need not see it, and the other way round. And the
+ * process is alive before it has a certificate, which it may wait for as long as the API server is out of reach.
+ */
 export const serveMetrics = (registry: Registry, host: string, port: number): Promise<Server> => {
   const server = createServer((request, response) => {
-    if (request.method !== "GET" || request.url?.split("?", 1)[0] !== "/metrics") {
-      response.writeHead(404).end();
-      return;
-    }
-    registry.metrics().then(
-      (text) => response.writeHead(200, { "content-type": registry.contentType }).end(text),
-      (error: unknown) => response.writeHead(500).end(String(error)),
-    );
+    const path = request.method === "GET" ? request.url?.split("?", 1)[0] : undefined;
+    if (path === "/healthz") response.end("ok\n");
+    else if (path === "/metrics") writeMetrics(registry, response);
+    else response.writeHead(404).end();
   });
   return new Promise((resolve, reject) => {
     server.once("error", reject);
@@ -19,4 +18,11 @@ export const serveMetrics = (registry: Registry, host: string, port: number): Pr
       resolve(server);
     });
   });
+};
+
+const writeMetrics = (registry: Registry, response: ServerResponse): void => {
+  registry.metrics().then(
+    (text) => response.writeHead(200, { "content-type": registry.contentType }).end(text),
+    (error: unknown) => response.writeHead(500).end(String(error)),
+  );
 };

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { makeServingCertificate } from "../../src/server/certificate.ts";
-import { MAIN, plainEnv, startProgram } from "../program.ts";
+import { MAIN, plainEnv, startCommand } from "../program.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { tied } from "./daemon.ts";
 
@@ -42,7 +42,9 @@ export type StartOptions = {
   readonly options?: readonly string[];
   /** Options that say where its certificate is from; default: the one that was made at the installation. */
   readonly tls?: readonly string[];
-  /** Options of Node's own. */
+  /** What runs the program, which is told its own options after it. Default: Node, with the sources. */
+  readonly command?: readonly string[];
+  /** Options of Node's own, where it runs the sources. */
   readonly node?: readonly string[];
   /** The path of another kubeconfig than the installed one. */
   readonly kubeconfig?: string;
@@ -121,9 +123,10 @@ const kubeconfigOf = (server: string, ca: string, user: User): string =>
     contexts: [{ name: "webhook", context: { cluster: "c", user: "u" } }],
   });
 
-const started = async (args: readonly string[], { kubeconfig, node = [], onLine }: StartOptions): Promise<Webhook> => {
+const started = async (args: readonly string[], options: StartOptions): Promise<Webhook> => {
+  const { kubeconfig, node = [], command = [process.execPath, ...node, MAIN], onLine } = options;
   const env = { ...plainEnv(), KUBECONFIG: kubeconfig };
-  const program = startProgram([...node, MAIN, ...args], { env, before: tied, onLine });
+  const program = startCommand([...tied, ...command, ...args], { env, onLine });
   const { child, log } = program;
   child.stderr?.pipe(process.stderr);
   // Nothing outlives the test: it is ended with the process that started it, here where the kernel cannot do so.

@@ -1,5 +1,5 @@
-/** The function's handler, with the events that AWS documents for each way to reach a function. */
-import { readFileSync } from "node:fs";
+/** The function's handler, with the events that AWS documents for each way to reach a function, and with those that emulators made. */
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import t from "tap";
@@ -9,7 +9,10 @@ import { root } from "../program.ts";
 import { review } from "../server/client.ts";
 
 const TOKEN = "0123456789abcdef".repeat(4);
-const SOURCES = ["api-gateway-v2", "function-url", "alb"];
+const fixtures = join(root, "test/fixtures/function");
+const SOURCES = readdirSync(fixtures, { recursive: true, encoding: "utf8" })
+  .filter((name) => name.endsWith(".json"))
+  .map((name) => name.replace(/\.json$/, ""));
 const config = readFileSync(join(root, "examples/webhook-config.yaml"), "utf8");
 const settings = {
   FLOWGEN_GATEWAY_CONFIG_YAML: config,
@@ -19,8 +22,8 @@ const settings = {
 
 type Event = { readonly headers: Readonly<Record<string, string>>; body: string; isBase64Encoded: boolean };
 const eventOf = (source: string, body: string, token = TOKEN): Event => {
-  const recorded = readFileSync(join(root, "test/fixtures/function", `${source}.json`), "utf8");
-  const text = recorded.replaceAll("TOKEN", token).replace("LENGTH", String(Buffer.byteLength(body)));
+  const recorded = readFileSync(join(fixtures, `${source}.json`), "utf8");
+  const text = recorded.replaceAll("TOKEN", token).replaceAll("LENGTH", String(Buffer.byteLength(body)));
   return { ...(JSON.parse(text) as Event), body };
 };
 const inBase64 = (event: Event): Event => ({
@@ -32,6 +35,16 @@ const inBase64 = (event: Event): Event => ({
 const lines: string[] = [];
 const log = pino({ level: "debug" }, { write: (line: string) => lines.push(line) });
 const handler = await createHandler(settings, log);
+
+t.test("every way to reach a function is documented, and recorded", async (t) => {
+  for (const way of ["alb", "api-gateway-v2", "function-url"]) {
+    t.ok(SOURCES.includes(way), way);
+    t.ok(
+      SOURCES.some((source) => source.startsWith(`recorded/${way}.`)),
+      way,
+    );
+  }
+});
 
 for (const source of SOURCES) {
   t.test(`${source}: a pod is redirected, its body as it is or in base64`, async (t) => {

@@ -28,22 +28,28 @@ export const flowgenPod = (annotations: Readonly<Record<string, string>>, namesp
 export const hostIn = (body: object): string | undefined =>
   (body as Partial<ReturnType<typeof flowgenPod>>).spec?.containers[0]?.env[0]?.value;
 
-export type Stream = {
-  /** Ends the stream: how many pods were redirected, and the answers of those that were not. */
-  readonly stop: () => Promise<{ readonly redirected: number; readonly others: readonly string[] }>;
+type Streamed = {
+  readonly redirected: number;
+  /** Let through as they were. */
+  readonly unchanged: number;
+  /** The answers of the others. */
+  readonly refused: readonly string[];
 };
+export type Stream = { /** Ends the stream. */ readonly stop: () => Promise<Streamed> };
 
-/** `workers` clients ask one after the other, without a pause. */
-export const streamAdmissions = (api: Api, workers = 4): Stream => {
-  const others: string[] = [];
+/** `workers` clients ask one after the other, without a pause, for a pod with these targets. */
+export const streamAdmissions = (api: Api, workers = 4, targets = "mssql=10.0.0.5:1433"): Stream => {
+  const refused: string[] = [];
   let redirected = 0;
+  let unchanged = 0;
   let isStopped = false;
   const work = async (): Promise<void> => {
     while (!isStopped) {
-      const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
+      const pod = flowgenPod({ [TARGETS]: targets });
       const { status, body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);
-      if (status === 201 && hostIn(body)?.endsWith(".svc") === true) redirected += 1;
-      else others.push(`${status} ${status === 201 ? "not redirected" : String(body["message"])}`);
+      if (status !== 201) refused.push(`${status} ${String(body["message"])}`);
+      else if (hostIn(body) === HOST) redirected += 1;
+      else unchanged += 1;
       await sleep(5);
     }
   };
@@ -52,7 +58,7 @@ export const streamAdmissions = (api: Api, workers = 4): Stream => {
     stop: async () => {
       isStopped = true;
       await Promise.all(working);
-      return { redirected, others };
+      return { redirected, unchanged, refused };
     },
   };
 };

@@ -40,7 +40,7 @@ const script = `
   shift
   [ "$mode" = rw ] || mount -o remount,ro "$fs"
   user=$1; group=$2; shift 2
-  exec chroot "$fs" setpriv --reuid "$user" --regid "$group" --clear-groups --no-new-privs --bounding-set=-all \
+  exec chroot "$fs" setpriv --pdeathsig KILL --reuid "$user" --regid "$group" --clear-groups --no-new-privs --bounding-set=-all \
     --inh-caps=-all env -i "$@"`;
 const ENTRY_POINT = ["/app/node_modules/node/bin/node", "/app/src/main.ts"];
 

@@ -1,10 +1,14 @@
-// Others' kinds, as far as the chart uses them. Not the real CustomResourceDefinitions: minimal ones of this test's own, written after their
-// documentation. They say that the chart's objects are what we think they should be, and nothing about those projects' own rules.
+// Others' kinds, as far as the chart and deploy/knative use them. Not the real CustomResourceDefinitions: minimal ones of this test's own, written
+// after their documentation. They say that our objects are what we think they should be, and nothing about those projects' own rules.
+import type { Manifest } from "./helm.ts";
+
 type Schema = Readonly<Record<string, unknown>>;
 
 const text: Schema = { type: "string" };
 const texts: Schema = { type: "array", items: text };
 const strings: Schema = { type: "object", additionalProperties: text };
+const integer: Schema = { type: "integer" };
+const flag: Schema = { type: "boolean" };
 const object = (properties: Readonly<Record<string, Schema>>, required: readonly string[] = []): Schema => ({
   type: "object",
   properties,
@@ -16,6 +20,41 @@ const issuerRef = object({ name: text, kind: text, group: text }, ["name"]);
 const endpoint = object({ port: text, interval: text, path: text, scheme: text }, ["port"]);
 const selector = object({ matchLabels: strings });
 const rule = object({ alert: text, expr: text, for: text, labels: strings, annotations: strings }, ["expr"]);
+
+// What Knative lets through of a pod's spec; automountServiceAccountToken only as false.
+const knativeContainer = object(
+  {
+    image: text,
+    ports: list(
+      object({ name: { type: "string", enum: ["http1", "h2c"] }, containerPort: integer }, ["containerPort"]),
+    ),
+    env: list(object({ name: text, value: text }, ["name"])),
+    readinessProbe: object({ httpGet: object({ path: text }) }),
+    securityContext: object({
+      allowPrivilegeEscalation: flag,
+      readOnlyRootFilesystem: flag,
+      runAsNonRoot: flag,
+      capabilities: object({ drop: texts }),
+      seccompProfile: object({ type: text }, ["type"]),
+    }),
+    resources: object({ requests: strings, limits: strings }),
+    volumeMounts: list(object({ name: text, mountPath: text, readOnly: flag }, ["name", "mountPath"])),
+  },
+  ["image"],
+);
+const knativeTemplate = object({
+  metadata: object({ annotations: strings }),
+  spec: object(
+    {
+      serviceAccountName: text,
+      timeoutSeconds: integer,
+      containerConcurrency: integer,
+      containers: list(knativeContainer),
+      volumes: list(object({ name: text, secret: object({ secretName: text }) }, ["name"])),
+    },
+    ["containers"],
+  ),
+});
 
 const kinds: readonly (readonly [group: string, plural: string, kind: string, spec: Schema])[] = [
   [
@@ -30,7 +69,7 @@ const kinds: readonly (readonly [group: string, plural: string, kind: string, sp
     "Certificate",
     object(
       {
-        isCA: { type: "boolean" },
+        isCA: flag,
         commonName: { type: "string", maxLength: 64 },
         secretName: text,
         dnsNames: texts,
@@ -38,7 +77,7 @@ const kinds: readonly (readonly [group: string, plural: string, kind: string, sp
         usages: texts,
         duration: text,
         renewBefore: text,
-        privateKey: object({ algorithm: text, size: { type: "integer" }, rotationPolicy: text }),
+        privateKey: object({ algorithm: text, size: integer, rotationPolicy: text }),
         issuerRef,
       },
       ["secretName", "issuerRef"],
@@ -62,10 +101,11 @@ const kinds: readonly (readonly [group: string, plural: string, kind: string, sp
     "PrometheusRule",
     object({ groups: list(object({ name: text, interval: text, rules: list(rule) }, ["name"])) }),
   ],
+  ["serving.knative.dev", "services", "Service", object({ template: knativeTemplate }, ["template"])],
 ];
 
-/** The definitions, to be applied before the chart's objects. */
-export const crds: readonly object[] = kinds.map(([group, plural, kind, spec]) => ({
+/** The definitions, to be applied before our objects. */
+const crds: readonly Manifest[] = kinds.map(([group, plural, kind, spec]) => ({
   apiVersion: "apiextensions.k8s.io/v1",
   kind: "CustomResourceDefinition",
   metadata: { name: `${plural}.${group}` },
@@ -83,3 +123,12 @@ export const crds: readonly object[] = kinds.map(([group, plural, kind, spec]) =
     ],
   },
 }));
+
+/** Applies the definitions, and returns when objects of theirs can be made. */
+export const applyCrds = async (
+  kubectl: (args: readonly string[], input?: string) => Promise<string>,
+): Promise<void> => {
+  await kubectl(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items: crds }));
+  const names = crds.map(({ metadata }) => `crd/${metadata.name}`);
+  await kubectl(["wait", "--for=condition=Established", ...names]);
+};

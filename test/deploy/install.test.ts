@@ -1,4 +1,5 @@
 // The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { eventually } from "../cluster/scene.ts";
 import { flowgenPod, gateway, HOST, hostIn, streamAdmissions, TARGETS } from "./admissions.ts";
@@ -18,16 +19,6 @@ const answered = (body: object, status: number): Promise<unknown> =>
     const answer = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", body);
     return answer.status === status ? answer : undefined;
   });
-
-/** Asks for pods, redirected or not, and returns the reasons of those that were refused. */
-const refusedUntil = async (signal: AbortSignal): Promise<readonly string[]> => {
-  const reasons: string[] = [];
-  while (!signal.aborted) {
-    const { status, body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);
-    if (status !== 201) reasons.push(String(body["message"]));
-  }
-  return reasons;
-};
 
 for (const namespace of ["team-a", "team-b", RELEASE]) await kubectl(["create", "namespace", namespace]);
 
@@ -68,6 +59,32 @@ t.test("pods that come before anybody answers, or before the CA is in, wait and 
   await helm(["uninstall", RELEASE, "--wait"]);
 });
 
+t.test("a gateway's namespace that exists already is said, with what to do", async (t) => {
+  await kubectl(["create", "namespace", "vpn"]);
+  const config = { gateways: [{ ...gateway(), namespace: "vpn" }] };
+  await t.rejects(helm(["install", RELEASE, CHART], { ...values, config }), {
+    message: /the namespace vpn exists already.* set gatewayNamespaces.create to false/,
+  });
+  const created = { ...values, config, gatewayNamespaces: { create: false }, replicaCount: 0 };
+  await helm(["install", RELEASE, CHART, "--wait"], created);
+  await helm(["upgrade", RELEASE, CHART, "--wait"], created);
+  await helm(["uninstall", RELEASE, "--wait"]);
+});
+
+t.test("without a certificate the pods are not ready, and are not restarted however long it takes", async (t) => {
+  const probe = { failureThreshold: 5, periodSeconds: 1 };
+  const slow = { ...values, startupProbe: probe, livenessProbe: probe };
+  await helm(["install", RELEASE, CHART], { ...slow, rbac: { create: false } });
+  const refusals = () => [...kubelet.logs.values()].flat().filter(({ msg }) => msg === "certificates not in order");
+  await eventually(async () => (refusals().length > 1 ? true : undefined));
+  await sleep(7_000);
+  t.strictSame(kubelet.crashes, []);
+  t.equal(cluster.service.endpoints().length, 0);
+  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], slow);
+  t.strictSame(kubelet.crashes, []);
+  await helm(["uninstall", RELEASE, "--wait"]);
+});
+
 t.test("helm install ends when the webhook works", async (t) => {
   const said = await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], values);
   t.match(said, /STATUS: deployed/);
@@ -95,8 +112,8 @@ t.test("an upgrade and its rollback refuse nobody", async (t) => {
   t.equal(await bundle(), ca, "the CA that the webhook put in stays");
   await helm(["rollback", RELEASE, "1", "--wait", "--timeout=240s"]);
   await answered(allowed, 403);
-  const { redirected, others } = await stream.stop();
-  t.strictSame(others, []);
+  const { redirected, ...others } = await stream.stop();
+  t.strictSame(others, { unchanged: 0, refused: [] });
   t.ok(redirected > 100, `${redirected} pods were redirected meanwhile`);
   t.equal([...kubelet.logs.keys()].filter((name) => !before.has(name)).length, 4, "every pod was replaced, twice");
   t.strictSame(kubelet.crashes, []);
@@ -108,7 +125,8 @@ t.test("a config that is not valid does not roll out, and the old pods serve on"
   await t.rejects(helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=30s"], bad));
   t.match(kubelet.crashes[0], /allowedTargets\[0\].*10\.0\.0\.0\/99/, "the new pod says why");
   await helm(["rollback", RELEASE, "--wait", "--timeout=240s"]);
-  t.strictSame((await stream.stop()).others, []);
+  const { unchanged, refused } = await stream.stop();
+  t.strictSame([unchanged, refused], [0, []]);
 });
 
 t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) => {
@@ -121,11 +139,9 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
       .flat()
       .map(({ metadata }) => metadata);
   const before = await objects();
-  const uninstalled = new AbortController();
-  const refused = refusedUntil(uninstalled.signal);
+  const stream = streamAdmissions(api, 1);
   const said = await helm(["uninstall", RELEASE, "--wait", "--timeout=240s"]);
-  uninstalled.abort();
-  t.strictSame(await refused, []);
+  t.strictSame((await stream.stop()).refused, []);
   t.match(said, /Namespace.*flowgen-gateway/s, "Helm says what it kept");
   t.strictSame(await objects(), before);
   t.match(await api.read("/apis/apps/v1/namespaces/flowgen-gateway/deployments/flowgen-wireguard-gateway"), {

@@ -1,14 +1,15 @@
-// A node's work for the pods of one namespace: binds them, starts their containers, asks their readiness probes, ends them in order. What it reports is what
+// A node's work for the pods of one namespace: binds them, starts their containers, asks their probes, ends them in order. What it reports is what
 // Deployments, `helm --wait` and EndpointSlices go by, so roll-outs take their real course. Needs a controller manager without the
 // controllers that take a node for dead.
 import { once } from "node:events";
-import { get } from "node:https";
+import * as http from "node:http";
+import * as https from "node:https";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Api } from "./api.ts";
 import { type Container, type LogLine, startContainer } from "./container.ts";
 import type { Manifest } from "./helm.ts";
-import { type Pod, prepare } from "./pod.ts";
+import { type Pod, prepare, type Probe } from "./pod.ts";
 
 export const NODE = "played";
 /** Flags for the control plane. */
@@ -29,7 +30,15 @@ export type Kubelet = {
   readonly stop: () => Promise<void>;
 };
 
-type Running = { readonly container: Container; readonly host: string; ready: boolean; ending: boolean };
+type Running = {
+  readonly container: Container;
+  readonly host: string;
+  ready: boolean;
+  ending: boolean;
+  hasStarted: boolean;
+  /** When its startup or liveness probe last succeeded. */
+  aliveAt: number;
+};
 export type Setting = { readonly api: Api; readonly apiServer: string; readonly folder: string };
 
 /** Starts the work for a namespace, until `stop`. */
@@ -61,7 +70,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
     };
     const container = await startContainer(join(folder, name, "root"), { ...spec, env });
     logs.set(name, container.log);
-    const entry: Running = { container, host, ready: false, ending: false };
+    const entry: Running = { container, host, ready: false, ending: false, hasStarted: false, aliveAt: Date.now() };
     running.set(name, entry);
     container.process.once("exit", (code, signal) => {
       if (entry.ending) return;
@@ -71,7 +80,8 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
   };
 
   const report = async (pod: Pod, entry: Running): Promise<void> => {
-    const ready = await answers(entry.host, pod);
+    await watchLife(pod, entry);
+    const ready = await answers(entry.host, pod, pod.spec.containers[0].readinessProbe);
     if (ready === entry.ready) return;
     entry.ready = ready;
     await api.ask(
@@ -131,6 +141,17 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
   };
 };
 
+/** Kills a container that has not started, or has not been alive, for as long as its probe says. */
+const watchLife = async (pod: Pod, entry: Running): Promise<void> => {
+  const { startupProbe, livenessProbe } = pod.spec.containers[0];
+  const probe = entry.hasStarted ? livenessProbe : startupProbe;
+  if (await answers(entry.host, pod, probe)) {
+    entry.hasStarted = true;
+    entry.aliveAt = Date.now();
+  } else if (Date.now() - entry.aliveAt > probe.failureThreshold * probe.periodSeconds * 1000)
+    entry.container.process.kill("SIGKILL");
+};
+
 const stopEntry = async (entry: Running): Promise<void> => {
   entry.ending = true;
   if (hasEnded(entry.container)) return;
@@ -169,12 +190,12 @@ const statusOf = (ready: boolean, host: string): object => {
   };
 };
 
-/** Whether the readiness probe succeeds. Like a kubelet's, it does not check the certificate. */
-const answers = async (host: string, { spec }: Pod): Promise<boolean> => {
-  const [{ readinessProbe, ports }] = spec.containers;
-  const { path, port: name, scheme } = readinessProbe.httpGet;
-  const port = ports.find((each) => each.name === name)?.containerPort;
+/** Whether a probe succeeds. Like a kubelet's, it does not check the certificate. */
+const answers = async (host: string, { spec }: Pod, { httpGet }: Probe): Promise<boolean> => {
+  const { path, port: name, scheme } = httpGet;
+  const port = spec.containers[0].ports.find((each) => each.name === name)?.containerPort;
   const url = `${scheme.toLowerCase()}://${host}:${String(port)}${path}`;
+  const get = scheme === "HTTP" ? http.get : https.get;
   return new Promise((resolve) => {
     get(url, { rejectUnauthorized: false, agent: false, timeout: 1000 }, (answer) => {
       answer.resume();

@@ -2,8 +2,8 @@
 import t from "tap";
 import { startControlPlane } from "../cluster/control-plane.ts";
 import { kubectl as run } from "../cluster/webhook.ts";
-import { crds } from "./crds.ts";
-import { CHART, findHelm, type Manifest, RELEASE, template } from "./helm.ts";
+import { applyCrds } from "./crds.ts";
+import { CHART, findHelm, RELEASE, template } from "./helm.ts";
 
 const controlPlane = await startControlPlane({ controllerManager: false });
 t.teardown(controlPlane.stop);
@@ -40,7 +40,7 @@ const matrix: Readonly<Record<string, object>> = {
     tls: { mode: "provided", provided: { secretName: "webhook-certificate", caBundle: ca } },
   },
   "a webhook outside the cluster": {
-    webhook: { url: "https://webhook.example.com/some-secret", timeoutSeconds: 5 },
+    webhook: { url: "https://webhook.example.com/", pathToken: "0123456789abcdef".repeat(2), timeoutSeconds: 5 },
     tls: { mode: "provided", provided: { secretName: "webhook-certificate" } },
     replicaCount: 0,
     podDisruptionBudget: { enabled: false },
@@ -117,12 +117,9 @@ const matrix: Readonly<Record<string, object>> = {
   },
 };
 
-await kubectl(["apply", "-f", "-"], listOf(crds));
+await applyCrds(kubectl);
 for (const namespace of ["flowgen-gateway-webhook", "flowgen-gateway", "team-a", "vpn"])
   await kubectl(["create", "namespace", namespace]);
-for (const crd of crds as readonly Manifest[]) {
-  await kubectl(["wait", "--for=condition=Established", `crd/${crd.metadata.name}`]);
-}
 
 t.test("helm lint finds nothing, in strict mode", async (t) => {
   t.match(await helm(["lint", "--strict", CHART]), { code: 0, stdout: /0 chart\(s\) failed/ });
@@ -140,6 +137,14 @@ for (const [name, values] of Object.entries(matrix)) {
     for (const { kind, metadata } of objects) t.match(metadata.labels, { "app.kubernetes.io/instance": RELEASE }, kind);
   });
 }
+
+t.test("a webhook outside the cluster is called by its whole address", async (t) => {
+  const objects = await template(helm, matrix["a webhook outside the cluster"] ?? {});
+  t.match(
+    objects.find(({ kind }) => kind === "MutatingWebhookConfiguration"),
+    { webhooks: [{ clientConfig: { url: "https://webhook.example.com/mutate/0123456789abcdef0123456789abcdef" } }] },
+  );
+});
 
 t.test("what is needed for a certificate of its own is given to nobody who has another", async (t) => {
   const registration = "mutatingwebhookconfigurations";
@@ -163,6 +168,16 @@ const refused: readonly (readonly [what: string, values: object, reason: RegExp]
   ["a mode that is none", { config: { mode: "dry" } }, /at '\/config\/mode'/],
   ["a port that is none", { ports: { webhook: 99999 } }, /at '\/ports\/webhook': maximum/],
   ["plain http", { webhook: { url: "http://webhook.example.com" } }, /at '\/webhook\/url'/],
+  [
+    "a path token that is none",
+    { webhook: { url: "https://a.example.com", pathToken: "x" } },
+    /'\/webhook\/pathToken'/,
+  ],
+  [
+    "a path token for pods that ask for none",
+    { webhook: { url: "https://a.example.com", pathToken: "x".repeat(32) } },
+    /webhook\.pathToken is for a webhook outside/,
+  ],
   ["Deny and Warn", { policies: { unredirected: { validationActions: ["Deny", "Warn"] } } }, /validationActions/],
   ["no gateway", { config: { gateways: [] } }, /at '\/config\/gateways': minItems/],
   ["a certificate that is nowhere", { tls: { mode: "provided" } }, /tls\.provided\.secretName is missing: name/],

@@ -18,7 +18,11 @@ type Volume = {
   readonly secret?: Source;
   readonly projected?: { readonly sources: readonly Projection[] };
 };
-export type Probe = { readonly httpGet: { readonly path: string; readonly port: string; readonly scheme: string } };
+export type Probe = {
+  readonly httpGet: { readonly path: string; readonly port: string; readonly scheme: string };
+  readonly periodSeconds: number;
+  readonly failureThreshold: number;
+};
 export type Pod = {
   readonly metadata: {
     readonly name: string;
@@ -42,6 +46,8 @@ export type Pod = {
         }[];
         readonly ports: readonly { readonly name: string; readonly containerPort: number }[];
         readonly readinessProbe: Probe;
+        readonly livenessProbe: Probe;
+        readonly startupProbe: Probe;
         readonly securityContext: { readonly readOnlyRootFilesystem: boolean };
         readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
       },

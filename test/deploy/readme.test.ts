@@ -7,14 +7,16 @@ import { makeServingCertificate } from "../../src/server/certificate.ts";
 import { startControlPlane } from "../cluster/control-plane.ts";
 import { findPrograms } from "../cluster/programs.ts";
 import { type Block, blocks, type Command, commandsOf, readPage, runCommand } from "../readme/blocks.ts";
+import { kubectl } from "../cluster/webhook.ts";
 import { connectTo } from "./api.ts";
+import { applyCrds } from "./crds.ts";
 import { RELEASE } from "./helm.ts";
 
 const { ca: CA } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
 const WEBHOOK = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${RELEASE}`;
 const DEPLOYMENT = `/apis/apps/v1/namespaces/${RELEASE}/deployments/${RELEASE}`;
 
-const PAGES = ["README.md", "deploy/function/README.md"];
+const PAGES = ["README.md", "deploy/function/README.md", "deploy/knative/README.md"];
 const shellBlocks = PAGES.flatMap((page) =>
   blocks(readPage(page))
     .filter(({ language }) => language === "sh")
@@ -25,6 +27,7 @@ const shellBlocks = PAGES.flatMap((page) =>
 const startReader = async (t: Test, controllerManager: boolean) => {
   const controlPlane = await startControlPlane({ controllerManager });
   t.teardown(controlPlane.stop);
+  await applyCrds((args, input = "") => kubectl(controlPlane, args, input));
   const api = connectTo(controlPlane);
   t.teardown(api.close);
   const bin = join(controlPlane.folder, "path");
@@ -60,24 +63,31 @@ for (const block of shellBlocks) {
   });
 }
 
-t.test("docs/operations.md: what was installed by kustomize goes, and the gateways stay", async (t) => {
-  const { api, run } = await startReader(t, true);
-  await run(shellBlocks.flatMap(commandsOf).filter(({ text }) => text === "kubectl apply -k deploy/kustomize/base"));
-  t.ok(await api.read(WEBHOOK));
-  const removal = blocks(readPage("docs/operations.md")).filter(({ text }) => text.startsWith("kubectl delete "));
-  t.equal(removal.length, 1);
-  await run(removal.flatMap(commandsOf));
-  for (const gone of [WEBHOOK, `/api/v1/namespaces/${RELEASE}`]) t.equal(await api.read(gone), undefined, gone);
-  for (const kind of [
-    "admissionregistration.k8s.io/v1/validatingadmissionpolicies",
-    "rbac.authorization.k8s.io/v1/clusterroles",
-    "flowcontrol.apiserver.k8s.io/v1/flowschemas",
-  ]) {
-    const names = (await api.list(`/apis/${kind}`)).map(({ metadata }) => metadata.name);
-    t.notOk(names.includes(RELEASE) || names.includes(`${RELEASE}-marks`), kind);
-  }
-  t.ok(await api.read("/api/v1/namespaces/flowgen-gateway"), "the gateways' namespace is there");
-});
+t.test(
+  "docs/operations.md: what was installed by kustomize goes, the gateways stay, and the chart can take its place",
+  async (t) => {
+    const { api, run } = await startReader(t, true);
+    await run(shellBlocks.flatMap(commandsOf).filter(({ text }) => text === "kubectl apply -k deploy/kustomize/base"));
+    t.ok(await api.read(WEBHOOK));
+    const removal = blocks(readPage("docs/operations.md")).filter(({ text }) => text.startsWith("kubectl delete "));
+    t.equal(removal.length, 1);
+    await run(removal.flatMap(commandsOf));
+    for (const gone of [WEBHOOK, `/api/v1/namespaces/${RELEASE}`]) t.equal(await api.read(gone), undefined, gone);
+    for (const kind of [
+      "admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+      "rbac.authorization.k8s.io/v1/clusterroles",
+      "flowcontrol.apiserver.k8s.io/v1/flowschemas",
+    ]) {
+      const names = (await api.list(`/apis/${kind}`)).map(({ metadata }) => metadata.name);
+      t.notOk(names.includes(RELEASE) || names.includes(`${RELEASE}-marks`), kind);
+    }
+    t.ok(await api.read("/api/v1/namespaces/flowgen-gateway"), "the gateways' namespace is there");
+    const [install] = shellBlocks.flatMap(commandsOf).filter(({ text }) => text.startsWith("helm install "));
+    t.ok(install);
+    if (install) await run([{ ...install, text: `${install.text} --set gatewayNamespaces.create=false` }]);
+    t.ok(await api.read(WEBHOOK));
+  },
+);
 
 t.test(
   "docs/operations.md: the entry that the webhook owns caBundle of goes with its configuration only",

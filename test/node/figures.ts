@@ -11,6 +11,8 @@ const steps = {
   "interface up again: gap": { documented: "still dead after 45 s", goal: 3 },
   "key rotated in the Secret: gap": { documented: "no recovery without a restart by hand" },
   "node drained: gap after uncordon": { documented: "not measured", goal: 3 },
+  "helm upgrade and rollback": { documented: "not measured" },
+  "helm uninstall": { documented: "not measured" },
   "VPN server dead: not ready after": { documented: "never" },
   "VPN server back: ready after": { documented: "16-34 s, probe blind throughout" },
 } as const;

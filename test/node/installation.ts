@@ -1,4 +1,4 @@
-// The webhook installed as its users install it: `helm install` of the chart, which makes its certificate itself, with this checkout's image.
+// The webhook installed as its users install it: `helm install` of the chart, which makes its certificate itself, with the image that ships.
 import type { ControlPlane } from "../cluster/control-plane.ts";
 import { kubectl } from "../cluster/webhook.ts";
 import { CHART, findHelm, RELEASE } from "../deploy/helm.ts";
@@ -7,29 +7,44 @@ import { eventually } from "./gateway.ts";
 /** The chart's default. */
 const REPLICAS = 2;
 
-/** Changes the release's config; returns when no other one is in force. */
-export type Upgrade = (config: object) => Promise<void>;
+export type Installation = {
+  /** Runs helm for the release, with values where a chart is named; waits for what it did, and must succeed. Returns what it says. */
+  readonly helm: (args: readonly string[], values?: object) => Promise<string>;
+  /** Changes the release's config; returns when no other one is in force. */
+  readonly upgrade: (config: object) => Promise<void>;
+  /** Returns when the pods before have ended: they answer, on connections that the API server has to them, until they have drained. */
+  readonly onlyNewPods: () => Promise<void>;
+};
 
 /** Installs the chart. `namespaces`: where gateways without a namespace of their own may be made. */
 export const install = async (
   controlPlane: ControlPlane,
   config: object,
   namespaces: readonly string[],
-): Promise<Upgrade> => {
-  const helm = await findHelm(controlPlane.folder);
-  const upgrade: Upgrade = async (config) => {
-    const where = [`--namespace=${RELEASE}`, "--create-namespace", "--wait", "--timeout=120s", "--values=-"];
-    const { code, stderr } = await helm(["upgrade", "--install", RELEASE, CHART, ...where], {
-      input: JSON.stringify({ rbac: { namespaces }, config }),
+): Promise<Installation> => {
+  const program = await findHelm(controlPlane.folder);
+  const helm: Installation["helm"] = async (args, values = {}) => {
+    const more = [`--namespace=${RELEASE}`, "--wait", "--timeout=120s"];
+    const { code, stdout, stderr } = await program([...args, ...more], {
+      input: JSON.stringify(values),
       env: { KUBECONFIG: controlPlane.kubeconfig },
     });
-    if (code !== 0) throw new Error(`helm upgrade: ${stderr}`);
-    // The pods before answer with the config before, on connections that the API server has to them, until they have drained.
+    if (code !== 0) throw new Error(`helm ${args.join(" ")}: ${stderr}`);
+    return stdout;
+  };
+  const onlyNewPods = async (): Promise<void> => {
     await eventually("the pods before end", 30_000, async () => {
       const pods = await kubectl(controlPlane, ["get", "pods", `--namespace=${RELEASE}`, "-o", "name"]);
       return pods.trim().split("\n").length === REPLICAS || undefined;
     });
   };
+  const upgrade: Installation["upgrade"] = async (config) => {
+    await helm(["upgrade", "--install", RELEASE, CHART, "--create-namespace", "--values=-"], {
+      rbac: { namespaces },
+      config,
+    });
+    await onlyNewPods();
+  };
   await upgrade(config);
-  return upgrade;
+  return { helm, upgrade, onlyNewPods };
 };

@@ -84,6 +84,12 @@ t.test("from nothing: no handshake, then a certificate that caBundle trusts, and
   const replica = await start(t, cluster);
   t.match(replica.rotation.waitsFor(), /its certificate in Secret n\/tls/);
   await t.rejects(send(`${replica.url}/readyz`, { ca: "" }), "no certificate to shake hands with");
+  const alive = replica.metricsUrl.replace("/metrics", "/healthz");
+  t.match(
+    await send(alive),
+    { status: 200, body: "ok\n" },
+    "and alive: nobody restarts it because an API server is slow",
+  );
   await replica.rotation.check();
   t.match(await send(`${replica.url}/readyz`, { ca: bundle(cluster) }), { status: 200, body: "ok\n" });
   t.match(await admitAt(replica.url, { ca: bundle(cluster) }), { status: 200, body: /"patch"/ });

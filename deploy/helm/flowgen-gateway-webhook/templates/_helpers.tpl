@@ -59,6 +59,14 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default (ternary "Ignore" "Fail" (eq (include "fgw.mode" .) "audit")) .Values.webhook.failurePolicy }}
 {{- end }}
 
+{{- /* The last part of the webhook's path, which the chart's own pods do not ask for. */}}
+{{- define "fgw.pathToken" -}}
+{{- if and .Values.webhook.pathToken (or (not .Values.webhook.url) (gt (int .Values.replicaCount) 0)) }}
+{{- fail "webhook.pathToken is for a webhook outside the cluster, and the chart's own pods answer 404 there: set webhook.url, and replicaCount to 0" }}
+{{- end }}
+{{- .Values.webhook.pathToken }}
+{{- end }}
+
 {{- /* The namespaces that the config's gateways name, as a JSON list. */}}
 {{- define "fgw.gatewayNamespaces" -}}
 {{- $namespaces := list }}
