@@ -114,6 +114,7 @@ const readYaml = (text: string): Read => {
   try {
     const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
     const problem = document.errors[0];
+    if (problem?.code === "MULTIPLE_DOCS") return { kind: "unreadable", why: ": more than one YAML document" };
     if (problem !== undefined) return { kind: "unreadable", why: `: not YAML or JSON: ${firstLine(problem.message)}` };
     return { kind: "read", raw: document.toJS({ maxAliasCount: 0 }) as unknown };
   } catch (error) {

@@ -89,7 +89,8 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
     "- &a [1]\n- *a": /not a plain list/,
     "- a: b: c": /not YAML or JSON/,
     "- a\u0000": /not/,
-    "---\n- {targetHost: 10.0.0.5, targetPort: 1}\n---\n- {targetHost: 10.0.0.6, targetPort: 1}": /multiple documents/,
+    "---\n- {targetHost: 10.0.0.5, targetPort: 1}\n---\n- {targetHost: 10.0.0.6, targetPort: 1}":
+      /targets: more than one YAML document$/,
     "- {targetHost: 10.5, targetPort: 1}": /\[0\]\.targetHost: 10\.5 is not a text: put it in quotes/,
     "db=postgres://app:s3cret,x@10.0.0.6:5432/prod": /\[0\]: \(hidden\) is not name=host:port/,
   };
