@@ -92,7 +92,7 @@ t.test("a pod as a real API server sends it", async (t) => {
   );
   t.match(
     await webhook.admit(pod),
-    { outcome: "skip", reason: "unchanged", operations: [] },
+    { outcome: "skip", reason: "unchanged", operations: { length: 0 } },
     "its own output is left alone",
   );
 });
@@ -163,7 +163,7 @@ t.test("audit: allowed without a patch, and the answer says what would have been
   t.match(await webhook.admit(mssql), {
     outcome: "audit",
     reason: "would-inject",
-    operations: [],
+    operations: { length: 0 },
     assignments: [{ port: 1433 }],
     changed: [{ env: "MSSQL_HOST" }],
     warnings: [`audit: 10.0.0.5:1433 would be reached at ${HOST}:1433`, "audit: env that would change: MSSQL_HOST"],
@@ -171,7 +171,7 @@ t.test("audit: allowed without a patch, and the answer says what would have been
   t.match(await webhook.admit(podOf("x=127.0.0.1:1")), {
     outcome: "audit",
     reason: "target-forbidden",
-    operations: [],
+    operations: { length: 0 },
     warnings: [/^audit: would be rejected: .{1,110}$/],
   });
   t.strictSame(webhook.cluster.all(), []);

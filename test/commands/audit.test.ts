@@ -56,7 +56,7 @@ t.test("JSON", async (t) => {
       { name: "mssql", target: "10.0.0.5:1433", assignment: `${HOST}:1433` },
       { name: "warehouse", target: "10.0.0.7:1433", assignment: `${HOST}:1434` },
     ],
-    warnings: [],
+    warnings: { length: 0 },
   });
   const env = (reports?.["env"] as { name: string; container: string; change: string }[]).toSorted((a, b) =>
     a.name < b.name ? -1 : 1,
@@ -66,7 +66,7 @@ t.test("JSON", async (t) => {
     { container: "flowgen", name: "WAREHOUSE_PORT", change: "added" },
     { container: "flowgen", name: "WAREHOUSE_SERVER", change: "added" },
   ]);
-  t.match(curious, { message: /link-local/, targets: [], env: [] });
+  t.match(curious, { message: /link-local/, targets: { length: 0 }, env: { length: 0 } });
 });
 
 t.test("collisions across workloads get consecutive ports", async (t) => {

@@ -36,7 +36,7 @@ t.test("a redirected pod: patched, or in audit mode only told", (t) => {
 
 t.test("a refusal keeps its whole message; in audit mode it is a warning", (t) => {
   const rejection = reject("target-forbidden", `private-targets[0]: ${"long ".repeat(40)}`);
-  t.match(refused(rejection, "enforce"), { outcome: "reject", message: rejection.message, warnings: [] });
+  t.match(refused(rejection, "enforce"), { outcome: "reject", message: rejection.message, warnings: { length: 0 } });
   t.notOk("gateway" in refused(rejection, "enforce"));
   const audited = refused(rejection, "audit", "ns/gw");
   t.match(audited, { outcome: "audit", reason: "target-forbidden", message: rejection.message, gateway: "ns/gw" });
@@ -46,7 +46,7 @@ t.test("a refusal keeps its whole message; in audit mode it is a warning", (t) =
 });
 
 t.test("skipped and failed", (t) => {
-  t.match(skipped("not-annotated"), { outcome: "skip", operations: [], warnings: [] });
+  t.match(skipped("not-annotated"), { outcome: "skip", operations: { length: 0 }, warnings: { length: 0 } });
   t.match(skipped("not-flowgen", ["w"]), { outcome: "skip", warnings: ["w"] });
   t.match(failed("deadline", "get ConfigMap", "ns/gw"), { outcome: "fail", message: /get ConfigMap$/ });
   t.end();

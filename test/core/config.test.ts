@@ -76,7 +76,7 @@ t.test("defaults and durations", async (t) => {
     maxForwards: 5,
     forwarder: "auto",
     image: { repository: "ghcr.io/linuxserver/wireguard", tag: "x" },
-    tunnels: [{ portForwards: [] }],
+    tunnels: [{ portForwards: { length: 0 } }],
   });
 });
 
