@@ -1,5 +1,5 @@
 import type { EnvChange } from "./admission.ts";
-import type { Named } from "./env-container.ts";
+import type { Named } from "./env-relations.ts";
 import { type Ports, portsOf } from "./env-routes.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Container, EnvVar, Pod } from "./pod.ts";
