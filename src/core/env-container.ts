@@ -68,9 +68,9 @@ const look = (draft: Draft, index: number, name: string, expanded: Expanded, rou
   return undefined;
 };
 
-/** True where the annotation says which port is to be used, or puts it into an env. */
-export const isPortChosen = ({ target }: Assignment): boolean =>
-  target.servicePort !== undefined || target.portEnv.length > 0;
+/** True where a client uses the right port by itself: it is the target's own, or the annotation fixes it or puts it into an env. */
+export const hasClientsPort = ({ target, port }: Assignment): boolean =>
+  port === target.port || target.servicePort !== undefined || target.portEnv.length > 0;
 
 type Settled = Omit<ContainerEnv, "warnings" | "unresolved">;
 
@@ -100,7 +100,7 @@ const settle = (draft: Draft): Settled => {
     }
     if (own.length > 0) changes.set(index, applyEdits(value, own));
   }
-  const missing = untold.find(({ to }) => !told.has(to) && !isPortChosen(to));
+  const missing = untold.find(({ to }) => !told.has(to) && !hasClientsPort(to));
   return {
     changes,
     leading,

@@ -1,5 +1,5 @@
 import type { EnvChange } from "./admission.ts";
-import { type ContainerEnv, isPortChosen, rewriteEnv } from "./env-container.ts";
+import { type ContainerEnv, hasClientsPort, rewriteEnv } from "./env-container.ts";
 import { type Draft, draftsOf, namedIn, patchOf, type Settings, settingsOf } from "./env-draft.ts";
 import { type Former, routesOf } from "./env-routes.ts";
 import { portToUse } from "./env-value.ts";
@@ -83,7 +83,7 @@ export const redirectEnv = (
     return reject(reason, detail === undefined ? place : `${place}: ${detail}`);
   }
   const told = (assignment: Assignment): boolean => final.some(({ result }) => result.told.has(assignment));
-  const missing = assignments.find((each) => isUntold(each) && !isPortChosen(each) && !told(each));
+  const missing = assignments.find((each) => isUntold(each) && !hasClientsPort(each) && !told(each));
   if (missing !== undefined) {
     const { target, port } = missing;
     const named = `hostEnv ${target.hostEnv.join(", ")} of ${target.name}`;
