@@ -113,7 +113,8 @@ export const install = async (controlPlane: ControlPlane, config: string, port: 
   };
 };
 
-const kubeconfigOf = (server: string, ca: string, user: User): string =>
+/** A kubeconfig of one user, as JSON. */
+export const kubeconfigOf = (server: string, ca: string, user: User): string =>
   JSON.stringify({
     apiVersion: "v1",
     kind: "Config",

@@ -1,6 +1,7 @@
 /** The image that the Dockerfile makes, run as a cluster would: its own user, a read-only root, nothing of this machine. */
 import { execFileSync } from "node:child_process";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { readDockerfile } from "./dockerfile.ts";
@@ -56,4 +57,25 @@ t.test("no shell, no package manager, no source, no key", async (t) => {
     files.filter((file) => /^app\/(src|node_modules)|\.(key|ts)$/.test(file)),
     [],
   );
+});
+
+/** What a layer's archive holds of each file but its time, which is zero there. */
+const contentsOf = (folder: string): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .filter((file) => !file.startsWith("app/compile-cache/"))
+      .sort()
+      .map((file) => {
+        const path = join(folder, file);
+        const stat = lstatSync(path);
+        const content = stat.isSymbolicLink() ? readlinkSync(path) : stat.isFile() ? readFileSync(path) : "";
+        const hash = createHash("sha256").update(content).digest("hex");
+        return [file, `${stat.mode.toString(8)} ${stat.uid}:${stat.gid} ${hash}`];
+      }),
+  );
+
+t.test("built again it is the same, but for the compile cache", async (t) => {
+  const [once, again] = [rootfs, `${rootfs}-again`].map(contentsOf);
+  t.ok(Object.keys(once ?? {}).length > 1000);
+  t.strictSame(again, once);
 });
