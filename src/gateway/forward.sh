@@ -13,7 +13,7 @@ set -u
 : "${UP_DIR:=/run/flowgen-tunnels}" # a tunnel that is up has a file here: `number [DNS server...]`
 : "${STATE_DIR:=/tmp/forwards}"     # <port>: `pid address port tunnel`; table: as read; names: see names.sh
 : "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}" "${SOCAT:=socat}" "${READY_PORT:=65535}"
-: "${DRAIN:=5}" "${LINGER:=0}" # seconds after SIGTERM: that sessions get, the same as tunnel.sh's; that it stays
+: "${DRAIN:=5}" "${LINGER:=0}" # seconds after SIGTERM; DRAIN is the same as tunnel.sh's
 
 # A vanished peer is noticed after 90 s idle and, with data on the way, after 30 s (6:18 is TCP_USER_TIMEOUT).
 ALIVE=nodelay,keepalive,keepidle=60,keepintvl=10,keepcnt=3,setsockopt=6:18:30000
@@ -73,7 +73,9 @@ reconcile() { # makes the listeners what the table says
   done
 }
 
-finish() { # serves as long as a session is open, at most $DRAIN s; then cuts it and refuses, where no address lets wait
+# Serves as long as a session is open, for $DRAIN s at most, then cuts it. The pod's address stays for $LINGER s: who is
+# still led to it is refused at once, where an address that is gone would let him wait.
+finish() {
   trap '' TERM INT
   stop "$READY_PORT" "ends"
   sleep "$DRAIN" & drain=$!; sleep "$LINGER" & linger=$!

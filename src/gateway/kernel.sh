@@ -10,10 +10,10 @@
 # of our own; every ten seconds they are put in again, whatever happened to them. Only the first packet of a connection
 # asks for its forward, so a connection outlives it.
 #
-# A forward leaves by its tunnel or not at all: a connection keeps the mark of its tunnel, the mark leads to the
-# tunnel's routing table (tunnel.sh), and what would be forwarded otherwise, or a marked packet that would stay in the
-# pod, is reset. A target that does not answer within 7 s is given up at the client's next SYN. The MSS is set, because
-# the pod has no socket that would learn that a packet was too big.
+# A forward leaves by its tunnel or not at all: a connection keeps the mark of its tunnel, as long as that is up, and the
+# mark leads to the tunnel's routing table (tunnel.sh). What would be forwarded otherwise, or a marked packet that would
+# stay in the pod, is reset. A target that does not answer within 7 s is given up at the client's next SYN. The MSS is
+# set, because the pod has no socket that would learn that a packet was too big.
 set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}" "${RUN_DIR:=/run/flowgen-gateway}"
 : "${UP_DIR:=/run/flowgen-tunnels}" "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}"
