@@ -67,6 +67,13 @@ const WIREGUARD_ENV = [
   { name: "WIREGUARD_IMPLEMENTATION", value: "wireguard-go" },
 ];
 
+/** What the gateway's manifests set themselves (gateway-pod.ts), each with what to do instead. */
+const OWN_ENV: ReadonlyMap<string, string> = new Map([
+  ["FORWARDER", "write `forwarder:` instead"],
+  ["DRAIN", "remove it: a pod that ends must give its identity up before the next one speaks"],
+  ["LINGER", "remove it: it belongs to the other container"],
+]);
+
 export const DEFAULT_GATEWAY = "flowgen-wireguard-gateway";
 
 /** The flowgen chart's `wireguardGateway` block, with its names and defaults, and what a shared gateway needs besides. */
@@ -91,7 +98,9 @@ export const gateway = strict({
       error: "not a list of env",
     })
     .default(WIREGUARD_ENV)
-    .describe("of the container that holds the tunnels; default: what the flowgen chart sets"),
+    .describe(
+      "of the container that holds the tunnels; default: what the flowgen chart sets. DRAIN, LINGER and FORWARDER are the webhook's",
+    ),
   resources: passed.default(WIREGUARD_RESOURCES).describe("of the container that holds the tunnels"),
   securityContext: passed
     .default(WIREGUARD_SECURITY)
@@ -125,5 +134,14 @@ export const gateway = strict({
       message: `${quote(name)} is the name of env[${first}] already`,
     }),
   );
+  value.env.forEach(({ name }, index) => {
+    const instead = OWN_ENV.get(name);
+    if (instead !== undefined)
+      context.addIssue({
+        code: "custom",
+        path: ["env", index, "name"],
+        message: `${quote(name)} is set by the webhook; ${instead}`,
+      });
+  });
   clashes(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
 });

@@ -1,32 +1,39 @@
 import type { PlacedGateway } from "./config.ts";
+import { READY_PORT } from "./table-draft.ts";
 
 /** Where the gateway's scripts look for things (src/gateway). */
 const DIRECTORY = "/etc/flowgen-gateway";
 const SCRIPTS = `${DIRECTORY}/scripts`;
 
 /**
- * Seconds that sessions have to end after SIGTERM; new ones are refused meanwhile. Short, because of a pod that is deleted or
+ * Seconds that sessions have to end after SIGTERM. Short, because of a pod that is deleted or
  * evicted the successor starts at once: both hold the identity until the first one is done, and the server answers the one that spoke
- * last. It takes the successor longer than this to speak.
+ * last. It takes the successor longer than this to speak (0.7 s at least: volumes, sandbox and two containers).
  */
-const DRAIN = 1;
-const GRACE = DRAIN + 5;
+const DRAIN = 0.5;
+/**
+ * Seconds that the pod's address stays after SIGTERM. It takes up to 1.2 s until the Service no longer leads there: the kubelet asks
+ * each second whether the pod is ready, kube-proxy changes its rules at most once a second. Who is led to the old pod until then is
+ * refused and can try again; an address that is gone would leave him without an answer for his whole connect timeout.
+ */
+const LINGER = 1.5;
+const GRACE = 5;
 
 const script = (name: string, ...args: readonly string[]): readonly string[] => ["sh", `${SCRIPTS}/${name}`, ...args];
-/** `probe.sh` says for either container whether it is ready or alive; why so, it says itself. */
-const probes = (part: "tunnel" | "forward"): Readonly<Record<string, unknown>> => {
-  const exec = (question: "ready" | "live"): unknown => ({ command: script("probe.sh", question, part) });
-  return {
-    readinessProbe: { exec: exec("ready"), timeoutSeconds: 5, periodSeconds: 5, failureThreshold: 1 },
-    livenessProbe: {
-      exec: exec("live"),
-      timeoutSeconds: 5,
-      periodSeconds: 10,
-      failureThreshold: 3,
-      initialDelaySeconds: 10,
-    },
-  };
-};
+/**
+ * forward.sh listens while the pod is ready. So a question costs nothing and can be asked each second: a pod that ends is not ready
+ * at once, and the Service's rules, which kube-proxy writes once a second, are not the old pod's when the next one is ready. One
+ * question for the pod: of two that are asked as soon as the containers run, the kubelet may lose one for a second.
+ */
+const readinessProbe = { tcpSocket: { port: READY_PORT }, timeoutSeconds: 5, periodSeconds: 1, failureThreshold: 1 };
+/** Why it is not alive, probe.sh says. */
+const livenessProbe = (part: "tunnel" | "forward"): Readonly<Record<string, unknown>> => ({
+  exec: { command: script("probe.sh", part) },
+  timeoutSeconds: 5,
+  periodSeconds: 10,
+  failureThreshold: 3,
+  initialDelaySeconds: 10,
+});
 
 const mount = (name: string, mountPath: string, readOnly = true): unknown => ({
   name,
@@ -52,8 +59,6 @@ export const gatewayContainers = (gateway: PlacedGateway): Readonly<Record<strin
 });
 
 const drainEnv = { name: "DRAIN", value: String(DRAIN) };
-const forwarderEnv = ({ forwarder }: PlacedGateway): readonly { readonly name: string; readonly value: string }[] =>
-  forwarder === "kernel" ? [{ name: "FORWARDER", value: "kernel" }] : [];
 
 /**
  * The admin's context, less what the scripts can do without where it says nothing of it: every capability but those that it
@@ -79,10 +84,7 @@ const wireguard = (gateway: PlacedGateway): unknown => ({
   image: `${gateway.image.repository}:${gateway.image.tag}`,
   imagePullPolicy: gateway.image.pullPolicy,
   command: script("tunnel.sh"),
-  env: [
-    ...gateway.env,
-    ...[drainEnv, ...forwarderEnv(gateway)].filter(({ name }) => !gateway.env.some((item) => item.name === name)),
-  ],
+  env: [...gateway.env, drainEnv, ...(gateway.forwarder === "kernel" ? [{ name: "FORWARDER", value: "kernel" }] : [])],
   securityContext: securityContext(gateway),
   resources: gateway.resources,
   volumeMounts: [
@@ -93,7 +95,7 @@ const wireguard = (gateway: PlacedGateway): unknown => ({
     upMount(false),
     mount("tun", "/dev/net/tun", false),
   ],
-  ...probes("tunnel"),
+  livenessProbe: livenessProbe("tunnel"),
 });
 
 const portForward = (gateway: PlacedGateway): unknown => ({
@@ -101,7 +103,7 @@ const portForward = (gateway: PlacedGateway): unknown => ({
   image: gateway.socat.image,
   imagePullPolicy: gateway.image.pullPolicy,
   command: script("forward.sh"),
-  env: [drainEnv],
+  env: [drainEnv, { name: "LINGER", value: String(LINGER) }],
   securityContext: {
     runAsNonRoot: true,
     runAsUser: 65534,
@@ -113,7 +115,8 @@ const portForward = (gateway: PlacedGateway): unknown => ({
   },
   resources: gateway.socat.resources,
   volumeMounts: [scriptsMount, tableMount, upMount(true), mount("tmp", "/tmp", false)],
-  ...probes("forward"),
+  readinessProbe,
+  livenessProbe: livenessProbe("forward"),
 });
 
 /** A missing Secret stops its own tunnel only, so it is optional; keys never touch a disk. */

@@ -2,6 +2,9 @@ import type { Forward } from "./forwards.ts";
 
 /** The lowest port that a process without privileges may listen on. */
 export const FIRST_LISTEN_PORT = 1024;
+const LAST_PORT = 65535;
+/** On this one the gateway's pod says that it is ready (forward.sh): no forward's. */
+export const READY_PORT = LAST_PORT;
 
 /** A forward that is wished for; what is taken gets the next free name and port. */
 type Entry = {
@@ -75,8 +78,8 @@ export const draftOf = (start: readonly Forward[]): Draft => {
       const holder = isFixed ? servicePorts.get(entry.servicePort) : undefined;
       if (holder !== undefined) return { kind: "taken", by: holder };
       const lowest = entry.servicePort < FIRST_LISTEN_PORT ? 1 : FIRST_LISTEN_PORT;
-      const servicePort = nextFree(servicePorts, entry.servicePort, lowest);
-      const listenPort = nextFree(listenPorts, entry.listenPort, FIRST_LISTEN_PORT);
+      const servicePort = nextFree(servicePorts, entry.servicePort, lowest, LAST_PORT);
+      const listenPort = nextFree(listenPorts, entry.listenPort, FIRST_LISTEN_PORT, READY_PORT - 1);
       if (servicePort === undefined || listenPort === undefined) return { kind: "full" };
       const { tunnel, targetHost, targetPort } = entry;
       const name = freeName(names, entry.name);
@@ -100,10 +103,10 @@ const keyOf = (tunnel: string, host: string, targetPort: number): string => `${t
 
 type Taken<T> = { readonly has: (value: T) => boolean };
 
-/** The first free number from `wished` up to 65535, then from `lowest` up; undefined when every one is taken. */
-const nextFree = (taken: Taken<number>, wished: number, lowest: number): number | undefined => {
+/** The first free number from `wished` up to `highest`, then from `lowest` up; undefined when every one is taken. */
+const nextFree = (taken: Taken<number>, wished: number, lowest: number, highest: number): number | undefined => {
   const start = Math.max(wished, lowest);
-  for (let candidate = start; candidate <= 65535; candidate += 1) if (!taken.has(candidate)) return candidate;
+  for (let candidate = start; candidate <= highest; candidate += 1) if (!taken.has(candidate)) return candidate;
   for (let candidate = lowest; candidate < start; candidate += 1) if (!taken.has(candidate)) return candidate;
   return undefined;
 };

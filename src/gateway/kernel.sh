@@ -10,10 +10,10 @@
 # of our own; every ten seconds they are put in again, whatever happened to them. Only the first packet of a connection
 # asks for its forward, so a connection outlives it.
 #
-# A forward leaves by its tunnel or not at all: a connection keeps the mark of its tunnel, the mark leads to the
-# tunnel's routing table (tunnel.sh), and what would be forwarded otherwise, or a marked packet that would stay in the
-# pod, is reset. A target that does not answer within 7 s is given up at the client's next SYN. The MSS is set, because
-# the pod has no socket that would learn that a packet was too big.
+# A forward leaves by its tunnel or not at all: a connection keeps the mark of its tunnel, as long as that is up, and the
+# mark leads to the tunnel's routing table (tunnel.sh). What would be forwarded otherwise, or a marked packet that would
+# stay in the pod, is reset. A target that does not answer within 7 s is given up at the client's next SYN. The MSS is
+# set, because the pod has no socket that would learn that a packet was too big.
 set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}" "${RUN_DIR:=/run/flowgen-gateway}"
 : "${UP_DIR:=/run/flowgen-tunnels}" "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}"
@@ -26,7 +26,8 @@ tunnels() { # FAMILY: `tunnel mark mtu` of each that is up and can be used, and 
   read -r forwards 2>/dev/null <"/proc/sys/net/$switch"
   for file in "$UP_DIR"/*; do
     tunnel=${file##*/} all=0 own=0
-    { read -r mark _ <"$file" && read -r mtu <"/sys/class/net/$tunnel/mtu"; } 2>/dev/null || continue
+    read -r mark _ 2>/dev/null <"$file" || continue
+    read -r mtu 2>/dev/null <"/sys/class/net/$tunnel/mtu" || mtu=0
     [ "$1" = 6 ] || { read -r all <"$filters/all/rp_filter" && read -r own <"$filters/$tunnel/rp_filter"; } 2>/dev/null
     case $forwards$all$own in # the higher one of the two filters counts
       0*) echo "# IPv$1 by $tunnel stays with socat: $switch is 0" ;;
@@ -41,28 +42,34 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
   life=$(cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent 2>/dev/null)
   tunnels "$1" | awk -v family="$1" -v clients="$CLIENT_INTERFACE" -v left="$((${life:-120} - 7))" '
     function rule(table, text) { rules[table] = rules[table] "-A FLOWGEN-" text "\n" }
-    function chains(table, chain, other) {
-      print "*" table "\n:FLOWGEN-" chain " - [0:0]\n:FLOWGEN-" other " - [0:0]\n" rules[table] "COMMIT"
+    function chains(table, chain, other, third) {
+      print "*" table "\n:FLOWGEN-" chain " - [0:0]\n:FLOWGEN-" other " - [0:0]"
+      if (third) print ":FLOWGEN-" third " - [0:0]"
+      print rules[table] "COMMIT"
     }
     BEGIN {
       reset = " -j REJECT --reject-with tcp-reset"
+      syn = " -p tcp --tcp-flags SYN,RST SYN"
       unanswered = " -p tcp --syn -m conntrack --ctstate NEW --ctstatus CONFIRMED --ctexpire 0:" left
-      rule("mangle", "PREROUTING -m conntrack --ctdir ORIGINAL -j CONNMARK --restore-mark")
+      rule("mangle", "FORWARD" syn " -j FLOWGEN-SYN")
       rule("nat", "PREROUTING ! -i " clients " -j RETURN")
       rule("nat", "PREROUTING -m addrtype ! --dst-type LOCAL -j RETURN")
     }
     /^#/ { print; next }
-    NF == 3 {
+    NF == 3 { rule("mangle", "PREROUTING -i " clients " -m connmark --mark " $2 " -j CONNMARK --restore-mark") }
+    NF == 3 && $3 > 0 {
       mark[$1] = $2
       ours = " -m mark --mark " $2
-      mss = " -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss " $3 - (family == 4 ? 40 : 60)
-      rule("mangle", "FORWARD -o " $1 ours " -m conntrack --ctstate NEW -j CONNMARK --save-mark")
-      rule("mangle", "FORWARD -o " $1 mss)
-      rule("mangle", "FORWARD -i " $1 mss)
+      mss = syn " -j TCPMSS --set-mss " $3 - (family == 4 ? 40 : 60)
+      rule("mangle", "SYN -o " $1 ours " -m conntrack --ctstate NEW -j CONNMARK --save-mark")
+      rule("mangle", "SYN -o " $1 mss)
+      rule("mangle", "SYN -i " $1 mss)
       rule("nat", "POSTROUTING -o " $1 ours " -j MASQUERADE")
+      # The packets of a connection that is there come first.
+      rule("filter", "FORWARD -i " $1 " -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
+      rule("filter", "FORWARD -o " $1 ours " -p tcp ! --syn -j ACCEPT")
       rule("filter", "FORWARD -o " $1 ours unanswered reset)
       rule("filter", "FORWARD -o " $1 ours " -j ACCEPT")
-      rule("filter", "FORWARD -i " $1 " -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
       rule("filter", "INPUT -p tcp" ours reset)
     }
     NF == 5 && $2 == family && ($5 in mark) {
@@ -74,7 +81,7 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
     END {
       rule("filter", "FORWARD -p tcp" reset)
       rule("filter", "FORWARD -j DROP")
-      chains("mangle", "PREROUTING", "FORWARD")
+      chains("mangle", "PREROUTING", "FORWARD", "SYN")
       chains("filter", "FORWARD", "INPUT")
       chains("nat", "PREROUTING", "POSTROUTING")
       print "# IPv" family ": " count + 0 " forwards"

@@ -161,23 +161,23 @@ worker() { # TUNNEL NUMBER
 
 finish() { # drain, then give the identity up, so that the next pod can use it
   trap '' TERM INT
-  [ -z "$kernel" ] || kill "$kernel"
-  deadline=$(($(date +%s) + DRAIN))
+  sleep "$DRAIN" & drain=$!
   # Sessions, open or closing with data on the way: forward.sh's sockets (TCP states 01, 04, 08, 09), and kernel.sh's.
   while cat /proc/net/tcp /proc/net/tcp6 /proc/net/nf_conntrack 2>/dev/null | awk '
     $4 ~ /^0[1489]$/ || /(ESTABLISHED|FIN_WAIT|CLOSE_WAIT) .* mark=1/ { n++ } END { exit !n }' &&
-    [ "$(date +%s)" -lt "$deadline" ]; do sleep 0.2; done
+    kill -0 $drain 2>/dev/null; do sleep 0.1; done
   for file in "$RUN_DIR"/*.pid; do
     tunnel=${file##*/} && tunnel=${tunnel%.pid}
     kill "$(cat "$file")" 2>/dev/null
+    rm -f "$UP_DIR/$tunnel"
     delete_interface
   done
+  [ -z "$kernel" ] || { kill "$kernel" && wait "$kernel"; }
   exit 0
 }
 
 mkdir -p "$RUN_DIR" "$UP_DIR" && chmod 700 "$RUN_DIR" && sh "$scripts/setup.sh"
-rm -f "$RUN_DIR"/*.pid # left by a container that was killed
-kernel=
+rm -f "$RUN_DIR"/*.pid && kernel='' # the files: left by a container that was killed
 trap finish TERM INT
 while :; do
   : >"$RUN_DIR/_tunnel.alive" # no tunnel's name begins with _

@@ -128,6 +128,9 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
     "gateways: [{tunnels: [{name: wg0, secretName: 'My Secret!'}]}]": /is not the name of a Secret/,
     "gateways: [{env: [{name: A}, {name: A}], tunnels: [{name: wg0, secretName: a}]}]":
       /gateways\[0\]\.env\[1\]\.name: "A" is the name of env\[0\] already/,
+    [`gateways: [{env: [{name: DRAIN, value: "60"}], tunnels: [${tunnel}]}]`]:
+      /gateways\[0\]\.env\[0\]\.name: "DRAIN" is set by the webhook; remove it: a pod that ends must give/,
+    [`gateways: [{env: [{name: FORWARDER}], tunnels: [${tunnel}]}]`]: /set by the webhook; write `forwarder:` instead/,
     "gateways: [{tunnels: [{name: wg0, secretName: a, portForwards: [{name: x, port: 1, targetHost: 169.254.169.254, targetPort: 1}]}]}]":
       /169\.254\.169\.254 is link-local/,
     [`gateways: [{retain: 1w, tunnels: [${tunnel}]}]`]: /"1w" is not a duration such as 30m, 24h or 7d/,

@@ -66,8 +66,8 @@ t.test("low ports keep their service port and listen above 1024; the ends of the
     { servicePort: 444, listenPort: 1025 },
   ]);
   t.match(allocated(emptyTable, [want("a", "10.0.0.5", 65535), want("b", "10.0.0.6", 65535)]).forwards, [
-    { servicePort: 65535, listenPort: 65535 },
-    { servicePort: 1024, listenPort: 1024 },
+    { servicePort: 65535, listenPort: 1024 }, // 65535 is where the pod says that it is ready
+    { servicePort: 1024, listenPort: 1025 },
   ]);
 });
 

@@ -115,9 +115,12 @@ const pod = (changes: Partial<PlacedGateway>) => {
   return { wireguard, portForward };
 };
 
-t.test("the admin's env win over ours", async (t) => {
-  const { wireguard } = pod({ env: [{ name: "DRAIN", value: "3" }] });
-  t.strictSame(wireguard.env, [{ name: "DRAIN", value: "3" }]);
+t.test("the admin's env come before what the webhook sets itself", async (t) => {
+  const { wireguard } = pod({ env: [{ name: "MAX_HANDSHAKE_AGE", value: "240" }] });
+  t.strictSame(wireguard.env, [
+    { name: "MAX_HANDSHAKE_AGE", value: "240" },
+    { name: "DRAIN", value: "0.5" },
+  ]);
 });
 
 t.test("the kernel forwards where the config says so", async (t) => {

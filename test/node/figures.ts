@@ -19,11 +19,19 @@ const steps = {
 
 export type Step = keyof typeof steps;
 export type Timed = { [S in Step]: (typeof steps)[S] extends { goal: number } ? S : never }[Step];
+/** The figures of one forwarder. */
 export type Figures = {
   readonly note: (step: Step, measured: string) => void;
   /** Notes a time, in milliseconds, and says whether it is near its goal: a busy machine is slower, a broken gateway much slower. */
   readonly isInTime: (step: Timed, milliseconds: number, more?: string) => boolean;
-  /** The table, a line a step. */
+};
+export type Table = {
+  readonly socat: Figures;
+  /** Only what depends on the forwarder. */
+  readonly kernel: Figures;
+  /** What has no figure though every step has one by socat. */
+  readonly missing: () => readonly Step[];
+  /** A line a step. */
   readonly print: () => readonly string[];
 };
 
@@ -32,24 +40,30 @@ const PATIENCE = 4;
 /** Milliseconds as seconds. */
 export const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
 
-export const figures = (): Figures => {
-  const measured = new Map<Step, string>();
+export const figures = (): Table => {
+  const names = Object.keys(steps) as Step[];
+  const [bySocat, byKernel] = [new Map<Step, string>(), new Map<Step, string>()];
   const row = (...cells: readonly string[]): string =>
     cells
-      .map((cell) => cell.padEnd(44))
+      .map((cell) => cell.padEnd(46))
       .join("")
       .trimEnd();
-  const note = (step: Step, text: string): void => void measured.set(step, text);
   return {
-    note,
-    isInTime: (step, milliseconds, more = "") => {
-      const { goal } = steps[step];
-      note(step, `${seconds(milliseconds)} (goal ${goal} s)${more}`);
-      return milliseconds <= PATIENCE * goal * 1000;
-    },
+    socat: into(bySocat),
+    kernel: into(byKernel),
+    missing: () => names.filter((step) => !bySocat.has(step)),
     print: () => [
-      row("step", "documented way", "this gateway"),
-      ...(Object.keys(steps) as Step[]).map((step) => row(step, steps[step].documented, measured.get(step) ?? "-")),
+      row("step", "documented way", "this gateway", "the same, forwarder: kernel"),
+      ...names.map((step) => row(step, steps[step].documented, bySocat.get(step) ?? "", byKernel.get(step) ?? "")),
     ],
   };
 };
+
+const into = (measured: Map<Step, string>): Figures => ({
+  note: (step, text) => void measured.set(step, text),
+  isInTime: (step, milliseconds, more = "") => {
+    const { goal } = steps[step];
+    measured.set(step, `${seconds(milliseconds)} (goal ${goal} s)${more}`);
+    return milliseconds <= PATIENCE * goal * 1000;
+  },
+});

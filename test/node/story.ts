@@ -4,25 +4,28 @@ import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { kubectl as run } from "../cluster/webhook.ts";
-import { run as runOn } from "../tunnel/hosts.ts";
 import { documentedSecret, keyPair } from "../tunnel/vpn.ts";
 import type { Vpn } from "../tunnel/vpn.ts";
 import { deployment, experience, linesOf } from "./clients.ts";
-import type { Client, Line } from "./clients.ts";
+import type { Client } from "./clients.ts";
 import { figures, seconds } from "./figures.ts";
-import { eventually, execIn, GATEWAY, isReady, podOf, podsOf, readyCondition, restartsOf } from "./gateway.ts";
+import { eventually, execIn, GATEWAY, isReady, podOf, readyCondition, restartsOf } from "./gateway.ts";
 import type { PodFacts, Where } from "./gateway.ts";
 import { install } from "./installation.ts";
 import { testUninstall, testUpgrade } from "./lifecycle.ts";
 import { startNode } from "./node.ts";
 import { countLeaks, startOnPrem } from "./on-prem.ts";
 import { removeForward } from "./removal.ts";
+import { firstRows, interfaceDown, podDeleted, secondTarget } from "./steps.ts";
+import type { Scene } from "./steps.ts";
 
 const first: Client = { namespace: "team-a", name: "flowgen" };
 const second: Client = { namespace: "team-b", name: "reports" };
 const quiet: Client = { namespace: "team-a", name: "quiet" };
 const careful: Client = { namespace: "team-b", name: "careful" };
+const fast: Client = { namespace: "team-a", name: "fast" };
 const QUIET: Where = { namespace: "flowgen-gateway", name: "quiet-gateway" };
+const FAST: Where = { namespace: "flowgen-gateway", name: "fast-gateway" };
 
 const configWith = (mode: "audit" | "enforce") => ({
   mode,
@@ -40,6 +43,12 @@ const configWith = (mode: "audit" | "enforce") => ({
       ],
     },
     { ...QUIET, tunnels: [{ name: "wg0", secretName: "wireguard-client-b", allowedTargets: ["10.0.1.0/24"] }] },
+    {
+      ...FAST,
+      forwarder: "kernel",
+      securityContext: { privileged: true }, // sets ip_forward, which nodes commonly have set for their pods
+      tunnels: [{ name: "wg0", secretName: "wireguard-client-c", allowedTargets: ["10.0.3.0/24"] }],
+    },
     { name: "own-gateway", tunnels: [{ name: "wg0", secretName: "vpn", allowedTargets: ["10.0.2.0/24"] }] },
   ],
 });
@@ -47,11 +56,15 @@ const configWith = (mode: "audit" | "enforce") => ({
 t.setTimeout(600_000);
 const vpn = await startOnPrem(t, "172.30.0.10", ["10.0.0.5", "10.0.0.6", "10.0.0.7"]);
 const quietVpn = await startOnPrem(t, "172.30.0.11", ["10.0.1.5"]);
+const fastVpn = await startOnPrem(t, "172.30.0.12", ["10.0.3.5", "10.0.3.6"]);
 const node = await startNode({ "vpn.example.com": "172.30.0.10" });
 t.teardown(node.stop);
 const { controlPlane } = node;
 const leaks = countLeaks();
-const measured = figures();
+const table = figures();
+const measured = table.socat;
+const scene: Scene = { controlPlane, gateway: GATEWAY, vpn, leaks, measured, first };
+const fastScene: Scene = { controlPlane, gateway: FAST, vpn: fastVpn, leaks, measured: table.kernel, first: fast };
 
 const kubectl = (args: readonly string[], input = ""): Promise<string> => run(controlPlane, args, input);
 const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"], manifest);
@@ -68,22 +81,6 @@ const secret = (name: string, config: string): string =>
 const secretOf = (vpn: Vpn, changes: Parameters<typeof documentedSecret>[1] = {}): string =>
   documentedSecret(vpn, { endpoint: "vpn.example.com:51820", ...changes });
 
-/** The first row of each pod of a deployment since `from`, as soon as `count` pods have one. */
-const firstRows = (client: Client, from: number, count: number): Promise<readonly Line[]> =>
-  eventually(
-    `rows of ${count} pods of ${client.name}`,
-    60_000,
-    async () => {
-      const rows = (await linesOf(client, from)).filter(({ kind }) => kind === "row");
-      const byPod = Map.groupBy(rows, ({ pod }) => pod);
-      return byPod.size < count ? undefined : [...byPod.values()].flatMap((lines) => lines.slice(0, 1));
-    },
-    async () => {
-      const lines = (await linesOf(client, from)).slice(-3).map(({ kind, text }) => `${kind} ${text}`);
-      return [...lines, await kubectl(["get", "pods,events", `--namespace=${client.namespace}`])].join("\n");
-    },
-  );
-
 for (const namespace of ["team-a", "team-b", "team-c"]) await kubectl(["create", "namespace", namespace]);
 const installation = await install(controlPlane, configWith("enforce"), ["team-c"]);
 const { upgrade } = installation;
@@ -94,7 +91,7 @@ t.test("three replicas query the on-prem PostgreSQL through Service, gateway and
   await apply(secret("wireguard-client-a", secretOf(vpn)));
   const begun = Date.now();
   await apply(deployment({ ...first, target: "10.0.0.5", replicas: 3 }));
-  const rows = await firstRows(first, begun, 3);
+  const rows = await firstRows(controlPlane, first, begun, 3);
   t.strictSame(
     rows.map(({ text }) => text),
     ["10.0.0.5", "10.0.0.5", "10.0.0.5"],
@@ -135,32 +132,14 @@ t.test("the gateway's pod runs with what the manifests leave it", async (t) => {
 t.test("another gateway, whose VPN server dies now: seen at the end", async (t) => {
   await apply(secret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
   await apply(deployment({ ...quiet, target: "10.0.1.5", annotations: { "flowgen.io/gateway": QUIET.name } }));
-  await firstRows(quiet, 0, 1);
+  await firstRows(controlPlane, quiet, 0, 1);
   t.ok(await eventually("ready", 10_000, async () => isReady(await podOf(controlPlane, QUIET)) || undefined));
   await kubectl(["scale", "--namespace=team-a", "deployment/quiet", "--replicas=0"]);
   await quietVpn.stop();
   quietDiedAt = Date.now();
 });
 
-t.test("a second target while the first queries", async (t) => {
-  const before = await gatewayPod();
-  const begun = Date.now();
-  await apply(deployment({ ...second, target: "10.0.0.6" }));
-  const [row] = await firstRows(second, begun, 1);
-  t.match(row, { text: "10.0.0.6" });
-  const took = (row?.at ?? Infinity) - begun;
-  await sleep(2_000);
-  const felt = experience(await linesOf(first), begun - 1_000, Date.now());
-  t.ok(measured.isInTime("second target: apply to first row", took));
-  measured.note(
-    "second target: queries of the first lost",
-    `${felt.failures.length} of ${felt.queries}, gap ${seconds(felt.gap)}`,
-  );
-  t.strictSame([felt.failures, felt.lostSessions], [[], 0], "not one query of the first failed, no session was lost");
-  const after = await gatewayPod();
-  t.equal(after.metadata.uid, before.metadata.uid, "the same pod");
-  t.equal(restartsOf(after), 0, "not restarted");
-});
+t.test("a second target while the first queries", async (t) => secondTarget(t, scene, second, "10.0.0.6"));
 
 t.test("a target is removed while the first queries", async (t) => {
   const before = await gatewayPod();
@@ -197,58 +176,28 @@ t.test("a target is removed while the first queries", async (t) => {
   await kubectl(["delete", "deployment", "reports", "--namespace=team-b", "--wait=false"]);
 });
 
-/** Endpoints from which the VPN server was spoken to, each once in a row, until `stop`. */
-const watchEndpoints = (): (() => readonly string[]) => {
-  const seen: string[] = [];
-  const look = (): void => {
-    const endpoint = runOn(vpn.host, "wg show wg0 endpoints | cut -f 2").trim();
-    if (endpoint !== seen.at(-1)) seen.push(endpoint);
-  };
-  const timer = setInterval(look, 50);
-  return () => {
-    clearInterval(timer);
-    return seen;
-  };
-};
+t.test("the gateway's pod is deleted", async (t) => podDeleted(t, scene));
+t.test("the interface is set down under load", async (t) => interfaceDown(t, scene));
 
-t.test("the gateway's pod is deleted", async (t) => {
-  const before = await gatewayPod();
-  const endpoints = watchEndpoints();
+t.test("a gateway whose kernel forwards", async (t) => {
+  await apply(secret("wireguard-client-c", secretOf(fastVpn, { endpoint: fastVpn.endpoint })));
   const begun = Date.now();
-  await kubectl(["delete", "pod", before.metadata.name, "--namespace=flowgen-gateway", "--wait=false"]);
-  const next = await eventually("another pod is ready", 30_000, async () => {
-    const pod = (await podsOf(controlPlane, GATEWAY)).find(({ metadata }) => metadata.uid !== before.metadata.uid);
-    return pod !== undefined && isReady(pod) ? pod : undefined;
-  });
-  const readyAt = Date.now();
-  await firstRows(first, readyAt + 500, 3);
-  const gone = await eventually("the old pod is gone", 30_000, async () =>
-    (await podsOf(controlPlane, GATEWAY)).length === 1 ? Date.now() : undefined,
+  await apply(
+    deployment({ ...fast, target: "10.0.3.5", replicas: 3, annotations: { "flowgen.io/gateway": FAST.name } }),
   );
-  const seen = endpoints();
-  const felt = experience(await linesOf(first), begun - 1_000, Date.now());
-  t.comment(`ready after ${readyAt - begun} ms, old pod gone after ${gone - begun} ms, server saw ${seen.join(" ")}`);
-  const failed = `, ${felt.failures.length} of ${felt.queries} queries failed`;
-  t.ok(measured.isInTime("gateway pod deleted: gap", felt.gap, failed));
-  t.equal(
-    seen.length,
-    2,
-    "one identity at any time: the server was spoken to by the old pod, then by the new one alone",
+  const rows = await firstRows(controlPlane, fast, begun, 3);
+  t.ok(table.kernel.isInTime("apply to first row", Math.min(...rows.map(({ at }) => at)) - begun));
+  await sleep(2_000); // a long session that was refused before the gateway was ready begins anew
+  await t.test("a second target", async (t) =>
+    secondTarget(t, fastScene, { namespace: "team-b", name: "fast-reports" }, "10.0.3.6"),
   );
-  t.equal(restartsOf(next), 0);
-});
-
-t.test("the interface is set down under load", async (t) => {
-  const before = leaks();
-  const hold = "end=$(($(date +%s) + 5)); while [ $(date +%s) -lt $end ]; do ip link set wg0 down; sleep 0.05; done";
-  t.match(await inGateway("wireguard", hold), { code: 0 });
-  const upAgainAt = Date.now();
-  await firstRows(first, upAgainAt, 3);
-  const rows = await firstRows(first, upAgainAt, 3);
-  const back = Math.max(...rows.map(({ at }) => at)) - upAgainAt;
-  measured.note("interface down: packets leaked", String(leaks() - before));
-  t.ok(measured.isInTime("interface up again: gap", back));
-  t.equal(leaks() - before, 0, "no packet to a private server left by the pod's own network");
+  await t.test("its pod is deleted", async (t) => podDeleted(t, fastScene));
+  await t.test("its interface is set down", async (t) => interfaceDown(t, fastScene));
+  const rules = "iptables -t nat -nvxL FLOWGEN-PREROUTING | awk '/dpt:5432.*to:10.0.3.5:5432/ && $1 > 0'";
+  const { stdout } = await execIn(controlPlane, await podOf(controlPlane, FAST), FAST, "wireguard", rules);
+  t.match(stdout, "DNAT", "connections went by the kernel");
+  await kubectl(["scale", "--namespace=team-a", "deployment/fast", "--replicas=0"]);
+  await kubectl(["scale", "--namespace=team-b", "deployment/fast-reports", "--replicas=0"]);
 });
 
 t.test("the key is rotated in the Secret and on the server", async (t) => {
@@ -263,7 +212,7 @@ t.test("the key is rotated in the Secret and on the server", async (t) => {
     ]);
     return stdout.includes("taken over live") ? Date.now() : undefined;
   });
-  const rows = await firstRows(first, takenOver, 3);
+  const rows = await firstRows(controlPlane, first, takenOver, 3);
   const { gap } = experience(await linesOf(first), begun - 1_000, Math.max(...rows.map(({ at }) => at)));
   const delivered = `, of which ${seconds(takenOver - begun)} until the kubelet brought the Secret`;
   measured.note("key rotated in the Secret: gap", `${seconds(gap)}${delivered}`);
@@ -273,11 +222,12 @@ t.test("the key is rotated in the Secret and on the server", async (t) => {
 });
 
 t.test("the node is drained of the gateway's pod", async (t) => {
-  const drain = ["drain", "node", "--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s"];
-  await kubectl([...drain, "--pod-selector=app.kubernetes.io/component=wireguard-gateway"]);
+  const selector = `app.kubernetes.io/instance=${GATEWAY.name},app.kubernetes.io/component=wireguard-gateway`;
+  const options = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s"];
+  await kubectl(["drain", "node", ...options, `--pod-selector=${selector}`]);
   const begun = Date.now();
   await kubectl(["uncordon", "node"]);
-  const rows = await firstRows(first, begun, 3);
+  const rows = await firstRows(controlPlane, first, begun, 3);
   const back = Math.max(...rows.map(({ at }) => at)) - begun;
   t.ok(measured.isInTime("node drained: gap after uncordon", back));
 });
@@ -311,7 +261,7 @@ t.test("audit mode changes nothing; switched to enforce, a restart brings the po
   await upgrade(configWith("enforce"));
   const begun = Date.now();
   await kubectl(["rollout", "restart", "deployment/careful", "--namespace=team-b"]);
-  const [row] = await firstRows(careful, begun, 1);
+  const [row] = await firstRows(controlPlane, careful, begun, 1);
   t.match(row, { text: "10.0.0.7" });
   t.match(await envOf(), `${GATEWAY.name}.flowgen-gateway.svc`);
 });
@@ -348,7 +298,7 @@ t.test("a dead VPN server makes its gateway not ready, and a server that is back
   });
   measured.note("VPN server dead: not ready after", seconds(fell - quietDiedAt));
   t.ok(fell - quietDiedAt <= 186_000, "within 180 s and a period");
-  t.ok(fell - quietDiedAt > 30_000, "not because of anything else");
+  t.ok(fell - quietDiedAt > 150_000, "and not because of anything else");
   await quietVpn.start();
   const begun = Date.now();
   await eventually("ready", 200_000, async () => isReady(await podOf(controlPlane, QUIET)) || undefined);
@@ -357,10 +307,6 @@ t.test("a dead VPN server makes its gateway not ready, and a server that is back
 });
 
 t.test("figures", async (t) => {
-  const lines = measured.print();
-  for (const line of lines) t.comment(line);
-  t.notOk(
-    lines.some((line) => line.endsWith(" -")),
-    "every step was measured",
-  );
+  for (const line of table.print()) t.comment(line);
+  t.strictSame(table.missing(), [], "every step was measured");
 });

@@ -22,9 +22,8 @@ for (const { shell, forwarder } of variants) {
     const firstAnswer = await untilHeard(network, 1433, "mssql");
     t.comment(`first answer after ${firstAnswer} ms`);
     await gateway.inForce(1433);
-    t.ok(gateway.probe("ready", "tunnel").ok, "ready");
-    t.ok(gateway.probe("live", "tunnel").ok, "live");
-    t.ok(gateway.probe("ready", "forward").ok && gateway.probe("live", "forward").ok, "socat container ready and live");
+    t.ok(gateway.isReady(), "ready");
+    t.ok(gateway.isAlive("tunnel") && gateway.isAlive("forward"), "live");
     t.equal(talk(network, 1433).text, "mssql\n", "a client on another subnet of 10.0.0.0/8 is answered");
     t.match(
       run(network.pod, "busybox nslookup kubernetes.default.svc.cluster.local"),

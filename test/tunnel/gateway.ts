@@ -14,8 +14,9 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { READY_PORT } from "../../src/core/table-draft.ts";
 import { attempt, run, startOn, until, type Started } from "./hosts.ts";
-import type { Network } from "./network.ts";
+import { podAddress, type Network } from "./network.ts";
 import { shellNamed, type ShellName } from "./shells.ts";
 
 export type Container = "tunnel" | "forward";
@@ -27,7 +28,9 @@ export type Gateway = {
   readonly stop: (container: Container, signal: NodeJS.Signals) => Promise<number>;
   // To a process that a container's first one started, found by a part of its command line.
   readonly signal: (container: Container, part: string, signal: NodeJS.Signals) => void;
-  readonly probe: (kind: "ready" | "live", container: Container) => { ok: boolean; output: string };
+  // What the kubelet asks.
+  readonly isReady: () => boolean;
+  readonly isAlive: (container: Container) => boolean;
   // Waits until new connections to this port take the way that the test is about.
   readonly inForce: (port: number) => Promise<void>;
   readonly log: () => Promise<string>;
@@ -80,7 +83,6 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     UP_DIR: path("up"),
     FORWARDS_FILE: path("table", "forwards"),
     STATE_DIR: path("tmp", "forwards"),
-    READY_WAIT: "0",
     FORWARDER: options.forwarder ?? "socat",
     DRAIN: `${DRAIN_SECONDS}`,
     ...options.env,
@@ -126,10 +128,10 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
       if (found === undefined) throw new Error(`no ${part} in ${children.join("; ")}`);
       process.kill(Number(found.trim().split(" ")[0]), signal);
     },
-    probe: (kind, name) => {
-      const probe = [...privileges[name], ...shell.argv, join(scripts, "probe.sh"), kind, name];
-      const { status, output } = attempt(network.pod, probe.join(" "), { env });
-      return { ok: status === 0, output };
+    isReady: () => attempt(network.node, `socat -u OPEN:/dev/null TCP4:${podAddress}:${READY_PORT}`).status === 0,
+    isAlive: (name) => {
+      const probe = [...privileges[name], ...shell.argv, join(scripts, "probe.sh"), name];
+      return attempt(network.pod, probe.join(" "), { env }).status === 0;
     },
     inForce: async (port) => {
       if (options.forwarder !== "kernel") return;

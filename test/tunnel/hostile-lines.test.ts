@@ -42,6 +42,7 @@ const hostileLines = (proof: string): string[] => [
   `0 10.0.0.5 7000 wg0`,
   `22 10.0.0.5 7000 wg0`,
   `99999 10.0.0.5 7000 wg0`,
+  `65535 10.0.0.5 7000 wg0`, // where the pod says that it is ready
   `-1 10.0.0.5 7000 wg0`,
   `a[$(touch\${IFS}${proof})] 10.0.0.5 7000 wg0`,
   `7000 10.0.0.6 7000 wg0`, // a second line for a port: the first one wins
@@ -77,7 +78,7 @@ for (const { shell, forwarder } of variants) {
     t.notOk(existsSync(proof), "nothing was run");
     t.strictSame(readdirSync(`${gateway.directory}/tmp`), ["forwards"], "no file was made elsewhere");
     const listening = run(network.pod, "ss -tlnH | sed 's/.*:\\([0-9]*\\) .*/\\1/' | sort -u").trim().split("\n");
-    t.strictSame(listening, ["7000", "7001", "7002"], "only the good lines listen");
+    t.strictSame(listening, ["65535", "7000", "7001", "7002"], "only the good lines listen, and the pod's readiness");
     if (forwarder === "kernel") {
       const rules = run(network.pod, "iptables-save -t nat | grep -o 'dport.*DNAT.*'").trim().split("\n");
       const leads = (port: string, target: string) => `dport ${port} -j DNAT --to-destination ${target}:7000`;

@@ -3,5 +3,5 @@
 set -eu
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-  busybox dash dnsmasq-base inotify-tools iproute2 iptables postgresql procps shellcheck socat util-linux \
-  wireguard-go wireguard-tools >/dev/null
+  busybox bzip2 dash dnsmasq-base gcc iproute2 iptables libc6-dev linux-libc-dev make musl-tools postgresql procps \
+  shellcheck socat util-linux wireguard-go wireguard-tools >/dev/null

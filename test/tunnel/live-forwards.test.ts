@@ -10,7 +10,7 @@ import { startSession, startTarget, untilHeard, untilRefused } from "./traffic.t
 
 for (const { shell, forwarder } of variants) {
   void t.test(
-    `20 changes under load, ${shell === "dash" ? "woken by inotifyd" : "by polling"} (${shell}, ${forwarder})`,
+    `20 changes under load, ${shell === "busybox" ? "woken by inotifyd" : "by polling"} (${shell}, ${forwarder})`,
     async (t) => {
       const { network, vpn, gateway } = await startLab(t, { shell, forwarder });
       await startPostgres(t, vpn.host, "10.0.0.5");
@@ -71,7 +71,7 @@ for (const forwarder of forwarders) {
     const { network, vpn, gateway } = await startLab(t, { forwarder, privateAddresses: ["10.0.0.6"] });
     await startTarget(vpn.host, "10.0.0.6", 7000, "six");
     const listeners = (): string =>
-      run(network.pod, "ss -tlnpH | sed 's/.*:\\(7[0-9]*\\) .*pid=\\([0-9]*\\).*/\\1 \\2/' | sort");
+      run(network.pod, "ss -tlnpH | sed -n 's/.*:\\(7[0-9]*\\) .*pid=\\([0-9]*\\).*/\\1 \\2/p' | sort");
     gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.5 7000 wg0");
     await untilHeard(network, 7001, "five");
     await gateway.inForce(7001);

@@ -17,6 +17,7 @@ type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 
 export const podAddress = "10.244.1.10";
 export const podAddress6 = "fd00:10:244:1::10";
+export const clientAddress = "10.244.2.20";
 export const clusterDns = "10.96.0.10";
 
 export const startNetwork = async (t: Test): Promise<Network> => {
@@ -37,8 +38,8 @@ export const startNetwork = async (t: Test): Promise<Network> => {
     attach(node, host, subnet);
     return host;
   };
-  const pod = await addHost("pod", "10.244.1.10");
-  const client = await addHost("client", "10.244.2.20");
+  const pod = await addHost("pod", podAddress);
+  const client = await addHost("client", clientAddress);
   countLeaks(node);
   await startClusterDns(node, pod);
   return { node, pod, client, addHost };
@@ -59,14 +60,15 @@ const attach = (node: Host, host: Host, address: string): void => {
   run(host, `ip route add default via ${gateway}; ip -6 route add default via ${gateway6}`);
 };
 
-// Allowed on the pod's own network: encrypted packets to the VPN servers, answers to clients, cluster DNS, neighbour
-// discovery. Everything else is a leak.
+// Allowed on the pod's own network: encrypted packets to the VPN servers, answers to clients and to the node's kubelet,
+// cluster DNS, neighbour discovery. Everything else is a leak.
 const countLeaks = (node: Host): void => {
   const allowed = {
     iptables: [
       "-d 192.0.2.0/23 -p udp --dport 51820",
       "-d 192.0.2.0/23 -p icmp", // port unreachable, once the tunnel's socket is closed
       "-d 10.244.2.0/24",
+      "-d 10.244.1.1 -p tcp --sport 65535",
       `-d ${clusterDns} -p udp --dport 53`,
     ],
     ip6tables: ["-d fd00:10:244:2::/64", "-d fd00:192::/32 -p udp --dport 51820", "-p ipv6-icmp"],

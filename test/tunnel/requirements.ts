@@ -13,11 +13,14 @@ export type Needs = {
 
 const tunnelPackages: Readonly<Record<string, string>> = {
   busybox: "busybox",
+  bzip2: "bzip2",
   dash: "dash",
   dnsmasq: "dnsmasq-base",
-  inotifywait: "inotify-tools",
+  gcc: "gcc",
   ip: "iproute2",
   iptables: "iptables",
+  make: "make",
+  "musl-gcc": "musl-tools",
   pg_ctlcluster: "postgresql",
   shellcheck: "shellcheck",
   socat: "socat",

@@ -1,9 +1,11 @@
 // What can be said of the scripts without a network: their form, and what the normaliser makes of a Secret.
 import t from "tap";
 import { spawnSync } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { checkRequirements } from "./requirements.ts";
+import { shellNamed } from "./shells.ts";
 import { keyPair } from "./vpn.ts";
 
 checkRequirements();
@@ -13,8 +15,11 @@ const { privateKey, publicKey } = keyPair();
 const secret = (lines: string): string => lines.replaceAll("PRIVATE", privateKey).replaceAll("PUBLIC", publicKey);
 
 type Result = { status: number | null; stdout: string; stderr: string };
-const shells = { busybox: ["busybox", "sh"], dash: ["dash"] };
-const runScript = ([shell = "", ...args]: string[], script: string, input: string): Result =>
+const folder = mkdtempSync(join(tmpdir(), "flowgen-shells-"));
+t.teardown(() => rmSync(folder, { recursive: true }));
+chmodSync(folder, 0o755); // for a shell that is nobody's
+const shells = { busybox: shellNamed("busybox", join(folder, "bin")).argv, dash: ["dash"] };
+const runScript = ([shell = "", ...args]: readonly string[], script: string, input: string): Result =>
   spawnSync(shell, [...args, join(directory, script)], { input, encoding: "utf8" });
 
 void t.test("form", (t) => {
@@ -22,7 +27,7 @@ void t.test("form", (t) => {
     const path = join(directory, name);
     t.equal(spawnSync("shellcheck", ["--shell=sh", path], { encoding: "utf8" }).stdout, "", `${name}: shellcheck`);
     t.equal(spawnSync("dash", ["-n", path]).status, 0, `${name}: dash`);
-    t.equal(spawnSync("busybox", ["sh", "-n", path]).status, 0, `${name}: busybox`);
+    t.equal(spawnSync(join(folder, "bin/sh"), ["-n", path]).status, 0, `${name}: busybox`);
   }
   t.end();
 });

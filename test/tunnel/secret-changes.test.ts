@@ -46,8 +46,8 @@ for (const forwarder of forwarders) {
     }
     const refused = talk(network, 7001);
     t.equal(refused.error, "ECONNREFUSED", `the bad one's port refuses after ${refused.endedMs ?? 0} ms`);
-    t.ok(gateway.probe("ready", "tunnel").ok, "ready: without an endpoint the good one's clients would be refused too");
-    t.ok(gateway.probe("live", "tunnel").ok, "live: a restart would not heal it");
+    t.ok(gateway.isReady(), "ready: without an endpoint the good one's clients would be refused too");
+    t.ok(gateway.isAlive("tunnel"), "live: a restart would not heal it");
 
     gateway.setSecret("office-vpn", documentedSecret(b));
     t.comment(`corrected: heals after ${await untilHeard(network, 7001, "five of b")} ms`);
@@ -58,7 +58,7 @@ for (const forwarder of forwarders) {
       "five of a\n",
       "two tunnels with the same networks and address, each reaches its own",
     );
-    await until("ready", () => gateway.probe("ready", "tunnel").ok);
+    await until("ready", () => gateway.isReady());
     const log = await gateway.log();
     for (const key of [a.clientKeys.privateKey, b.clientKeys.privateKey]) {
       t.notOk(log.includes(key.slice(0, 12)), "no key in the log");
