@@ -8,6 +8,7 @@ import { connect, type ConnectOptions } from "../../src/cluster/kubernetes.ts";
 import { authority } from "./authority.ts";
 import { configMap, contract, fails, soon } from "./contract.ts";
 import { kubeconfig, listen, type Loopback, overMemory, reply, status } from "./loopback.ts";
+import { setEnv } from "../environment.ts";
 
 const ref: Ref = { kind: "ConfigMap", namespace: "team-a", name: "a" };
 const object = configMap("team-a", "a", { k: "v" });
@@ -177,9 +178,7 @@ void t.test("in a pod: CA and token of the ServiceAccount, and a new token is ta
   });
   const { hostname, port } = new URL(server.url);
   await t.rejects(connect("in-cluster"), /KUBERNETES_SERVICE_HOST is not set/);
-  t.intercept(process, "env", {
-    value: { ...process.env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port },
-  });
+  setEnv(t, { ...process.env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port });
   const cluster = await connect("in-cluster", { root });
   await cluster.get(ref, soon());
   const token = join(root, "var/run/secrets/kubernetes.io/serviceaccount/token");
@@ -207,6 +206,6 @@ void t.test("a configuration that cannot serve is refused at once", async (t) =>
   const plain = kubeconfig(t, { server: "http://127.0.0.1:1" });
   await t.rejects(connect("kubeconfig", { kubeconfigPath: plain }), /HTTP protocol is not allowed/);
   const path = t.testdir({ kubeconfig: "apiVersion: v1\nkind: Config\nclusters: []\nusers: []\ncontexts: []\n" });
-  t.intercept(process, "env", { value: { ...process.env, KUBECONFIG: join(path, "kubeconfig") } });
+  setEnv(t, { ...process.env, KUBECONFIG: join(path, "kubeconfig") });
   await t.rejects(connect("kubeconfig"), /no current context/);
 });

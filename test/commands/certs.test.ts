@@ -8,6 +8,7 @@ import { readTls } from "../../src/server/tls.ts";
 import { pemBlocks } from "../../src/core/x509.ts";
 import { webhookConfiguration } from "../cluster-port/contract.ts";
 import { kubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
+import { setEnv } from "../environment.ts";
 
 const DAY = 86_400_000;
 const defaults: CertsOptions = {
@@ -33,7 +34,7 @@ const withCluster = async (t: Test) => {
   const server = await listen(answer);
   t.teardown(server.close);
   const path = kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
-  t.intercept(process, "env", { value: { ...process.env, KUBECONFIG: path } });
+  setEnv(t, { ...process.env, KUBECONFIG: path });
   await memory.create(webhookConfiguration("flowgen-gateway-webhook", [{ name: "a.b.c" }]), signal);
   const objects = () => memory.all().filter(({ kind }) => kind !== "Event");
   const bundle = (): readonly string[] => {
@@ -150,12 +151,8 @@ t.test("what cannot be done: exit code 1 and the reason", async (t) => {
   writeFileSync(join(out, "tls.crt"), "theirs");
   t.match(await run({ out }), { code: 1, err: /did not write: choose another place/ });
   t.equal(readFileSync(join(out, "tls.crt"), "utf8"), "theirs");
-  t.intercept(process, "env", {
-    value: {
-      ...process.env,
-      KUBECONFIG: kubeconfig(t, { server: "http://127.0.0.1:1", "insecure-skip-tls-verify": true }),
-    },
-  });
+  const nobody = kubeconfig(t, { server: "http://127.0.0.1:1", "insecure-skip-tls-verify": true });
+  setEnv(t, { ...process.env, KUBECONFIG: nobody });
   t.match(await run({ tlsSecret: "tls", dryRun: true }), { code: 1, err: /^cannot get .*ECONNREFUSED/ });
 });
 

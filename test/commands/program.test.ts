@@ -4,6 +4,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { runProgram } from "../../src/commands/program.ts";
 import { root } from "../program.ts";
+import { setEnv } from "../environment.ts";
 
 const examples = join(root, "examples");
 const example = join(examples, "webhook-config.yaml");
@@ -11,7 +12,7 @@ const CONFIG = ["--config", example];
 
 type Env = Readonly<Record<string, string>>;
 const run = async (t: Test, args: readonly string[], env: Env = {}) => {
-  t.intercept(process, "env", { value: { PATH: process.env["PATH"], ...env } });
+  setEnv(t, { PATH: process.env["PATH"], ...env });
   const printed = { out: "", err: "" };
   const code = await runProgram(args, {
     out: (more) => void (printed.out += more),

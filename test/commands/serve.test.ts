@@ -12,6 +12,7 @@ import { webhookConfiguration } from "../cluster-port/contract.ts";
 import { kubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
 import { MAIN, plainEnv, type Program, root, startProgram } from "../program.ts";
 import { admitAt, mount, send, silent, traffic } from "../server/client.ts";
+import { setEnv } from "../environment.ts";
 
 const example = join(root, "examples/webhook-config.yaml");
 const config = readFileSync(example, "utf8");
@@ -144,15 +145,8 @@ t.test("serve", { jobs: 4 }, (t) => {
       "bad.yaml": "gateways: 1",
     });
     const file = (name: string) => join(files, name);
-    const { KUBECONFIG, KUBERNETES_SERVICE_HOST, ...env } = process.env;
-    process.env = { ...env, KUBECONFIG: file("none") };
-    t.teardown(() => {
-      process.env = {
-        ...env,
-        ...(KUBECONFIG && { KUBECONFIG }),
-        ...(KUBERNETES_SERVICE_HOST && { KUBERNETES_SERVICE_HOST }),
-      };
-    });
+    const { KUBERNETES_SERVICE_HOST: _host, ...env } = process.env;
+    setEnv(t, { ...env, KUBECONFIG: file("none") });
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
     t.teardown(() => taken.close());

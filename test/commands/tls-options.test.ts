@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { namespaceOf, type ServeTlsOptions, tlsSource } from "../../src/commands/tls-options.ts";
+import { setEnv } from "../environment.ts";
 
 const DAY = 86_400_000;
 const options: ServeTlsOptions = {
@@ -12,7 +13,7 @@ const options: ServeTlsOptions = {
 };
 const withEnv = (t: Test, env: Readonly<Record<string, string>>): void => {
   const { POD_NAMESPACE: _, ...rest } = process.env;
-  t.intercept(process, "env", { value: { ...rest, ...env } });
+  setEnv(t, { ...rest, ...env });
 };
 
 t.test("one source of the certificate", async (t) => {
