@@ -3,6 +3,8 @@ import { join } from "node:path";
 import root from "tap";
 
 const tests = join(import.meta.dirname, "..");
+/** Runs beside the others (package.json names it): it waits for the processes that it starts. */
+const ALONE = "build.test.ts";
 
 /**
  * Runs the test files of these folders of test/ in this one process: starting a process and loading the test runner and the program
@@ -12,7 +14,7 @@ export const runTogether = (...folders: readonly string[]): void => {
   root.test(`the files of ${folders.map((folder) => join("test", folder)).join(", ")}`, async (t) => {
     const files = folders.flatMap((folder) =>
       readdirSync(join(tests, folder))
-        .filter((name) => name.endsWith(".test.ts"))
+        .filter((name) => name.endsWith(".test.ts") && name !== ALONE)
         .map((name) => join(tests, folder, name)),
     );
     process.setSourceMapsEnabled(false); // types are stripped in place; to read the maps of all packages takes long
