@@ -161,6 +161,7 @@ worker() { # TUNNEL NUMBER
 
 finish() { # drain, then give the identity up, so that the next pod can use it
   trap '' TERM INT
+  [ -z "$kernel" ] || kill "$kernel" # new connections are forward.sh's now, which can tell their clients of the end
   sleep "$DRAIN" & drain=$!
   # Sessions, open or closing with data on the way: forward.sh's sockets (TCP states 01, 04, 08, 09), and kernel.sh's.
   while cat /proc/net/tcp /proc/net/tcp6 /proc/net/nf_conntrack 2>/dev/null | awk '
@@ -172,7 +173,7 @@ finish() { # drain, then give the identity up, so that the next pod can use it
     rm -f "$UP_DIR/$tunnel"
     delete_interface
   done
-  [ -z "$kernel" ] || { kill "$kernel" && wait "$kernel"; }
+  for tables in iptables ip6tables; do $tables -w -t mangle -F FLOWGEN-PREROUTING 2>/dev/null; done # see kernel.sh
   exit 0
 }
 

@@ -26,7 +26,8 @@ type Wish = Client & {
 /** The deployment, to apply. `target`: the PostgreSQL server, in its env and in its annotation. */
 export const deployment = ({ namespace, name, target, replicas = 1, annotations = {} }: Wish): string => {
   const labels = { app: "flowgen", "app.kubernetes.io/name": "flowgen", "app.kubernetes.io/instance": name };
-  const env = { PGHOST: target, PGPORT: "5432", PGUSER: "postgres", PGSSLMODE: "require", PGCONNECT_TIMEOUT: "2" };
+  // Longer than a busy machine's pauses: a query that fails was refused, cut, or left without an answer.
+  const env = { PGHOST: target, PGPORT: "5432", PGUSER: "postgres", PGSSLMODE: "require", PGCONNECT_TIMEOUT: "5" };
   return JSON.stringify({
     apiVersion: "apps/v1",
     kind: "Deployment",
