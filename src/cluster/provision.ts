@@ -168,8 +168,10 @@ const split = <T>(items: readonly T[], belongs: (item: T) => boolean): readonly 
   items.filter((item) => !belongs(item)),
 ];
 
-const laneOf = (lanes: Map<string, Lane>, { namespace, name }: PlacedGateway): Lane => {
-  const key = `${namespace}/${name}`;
+const keyOf = perObject(({ namespace, name }: PlacedGateway) => `${namespace}/${name}`);
+
+const laneOf = (lanes: Map<string, Lane>, gateway: PlacedGateway): Lane => {
+  const key = keyOf(gateway);
   const known = lanes.get(key);
   if (known !== undefined) return known;
   const lane: Lane = { queue: [], isBusy: false, applied: new Map() };

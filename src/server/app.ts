@@ -63,9 +63,9 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, pathToken, t
 
   // JSON and nothing else (415 otherwise). Not Fastify's own parser: it refuses bodies with a key __proto__, which an annotation may have.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (_request, body, done) => {
+  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
     try {
-      done(null, JSON.parse(body.toString()));
+      done(null, JSON.parse(body as string));
     } catch {
       done(Object.assign(new Error("the body is not JSON"), { statusCode: 400 }));
     }
