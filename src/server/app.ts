@@ -30,6 +30,8 @@ export type AppOptions = {
   readonly admit: (creation: PodCreation) => Promise<Admission>;
   readonly log: FastifyBaseLogger;
   readonly metrics: Metrics;
+  /** Takes what is left to be done when an admission is answered; absent: it is done at once. */
+  readonly afterwards?: (work: () => void) => void;
   /** False while the server drains. */
   readonly isReady: () => boolean;
   /** Why the webhook cannot be called yet. */
@@ -40,8 +42,13 @@ export type AppOptions = {
   readonly tls?: Pick<Tls, "cert" | "key"> | "later";
 };
 
+const atOnce = (work: () => void): void => {
+  work();
+};
+
 /** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
-export const createApp = ({ admit, log, metrics, isReady, waitsFor, pathToken, tls }: AppOptions): FastifyInstance => {
+export const createApp = (options: AppOptions): FastifyInstance => {
+  const { admit, log, metrics, afterwards = atOnce, isReady, waitsFor, pathToken, tls } = options;
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -87,8 +94,10 @@ export const createApp = ({ admit, log, metrics, isReady, waitsFor, pathToken, t
     if (typeof review === "string") return failure(reply, 400, review);
     const admission = await conclude(review, (request.query as { timeout?: unknown }).timeout);
     const ms = performance.now() - started;
-    metrics.admission(admission, ms / 1000);
-    log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
+    afterwards(() => {
+      metrics.admission(admission, ms / 1000);
+      log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
+    });
     return answer(reply, review, admission);
   });
 

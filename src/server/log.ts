@@ -1,20 +1,18 @@
 import { destination as fileDestination, type DestinationStream, type Logger, pino } from "pino";
 
-/** Shorter than anybody notices; at 1,000 admissions a second ten of them share a write. */
-const TOGETHER_MS = 10;
-
 /**
- * The program's log: JSON lines on standard output. Those of 10 ms share one write, because a write of its own costs about as
- * much as a whole admission does. Lines that wait when the process exits, or when a fatal one is logged, are written at once.
+ * The program's log: JSON lines on standard output, written once a turn of the event loop. Admissions that are answered in the
+ * same turn share one write, which costs as much as an admission does. Lines that wait when the process exits, or when a
+ * fatal one is logged, are written at once.
  */
 export const createLog = (level: string): Logger => {
-  const stream = together(fileDestination({ fd: 1, sync: true }));
+  const stream = perTurn(fileDestination({ fd: 1, sync: true }));
   process.on("exit", stream.flushSync);
   return pino({ level, base: null, timestamp: isoTime() }, stream);
 };
 
-/** A stream of lines that passes them on together, soon after the first. pino calls `flushSync` after a fatal line. */
-export const together = (to: DestinationStream): DestinationStream & { readonly flushSync: () => void } => {
+/** A stream of lines that passes them on together, at the end of the turn. pino calls `flushSync` after a fatal line. */
+export const perTurn = (to: DestinationStream): DestinationStream & { readonly flushSync: () => void } => {
   let lines = "";
   const flushSync = (): void => {
     if (lines === "") return;
@@ -24,7 +22,7 @@ export const together = (to: DestinationStream): DestinationStream & { readonly 
   };
   return {
     write: (line) => {
-      if (lines === "") setTimeout(flushSync, TOGETHER_MS);
+      if (lines === "") setImmediate(flushSync);
       lines += line;
     },
     flushSync,

@@ -6,6 +6,7 @@ import { admit, type Context } from "../admit.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import type { Config } from "../core/config.ts";
 import type { Scripts } from "../core/manifests.ts";
+import { createAfterwards } from "./afterwards.ts";
 import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
 import { listenOn } from "./listen.ts";
@@ -53,22 +54,29 @@ export const run = async (options: RunOptions): Promise<Running> => {
   const provision = observedProvisioner(options, metrics);
   let context: Context = { config: options.config, provision, version };
   let isDraining = false;
+  const { add: afterwards, settle } = createAfterwards();
   const app = createApp({
     admit: (creation) => admit(creation, context),
     log,
     metrics,
+    afterwards,
     isReady: () => !isDraining,
     ...(waitsFor && { waitsFor }),
     ...(pathToken !== undefined && { pathToken }),
     ...(tls && { tls }),
   });
   if (tls && tls !== "later") metrics.certificateExpiry(tls.expiry);
-  const metricsServer = await listenOn(host, (each) => serveMetrics(metrics.registry, each, metricsPort));
+  const metricsServer = await listenOn(host, (each) =>
+    serveMetrics({ registry: metrics.registry, settle }, each, metricsPort),
+  );
+  process.prependListener("exit", settle); // before the log writes its last lines
   const endConnections = [app.server, metricsServer].map(watchConnections);
   const close = async (): Promise<void> => {
     const closed = [app.close(), new Promise((resolve) => metricsServer.close(resolve))];
     endConnections.forEach((end) => end());
     await Promise.all(closed);
+    settle();
+    process.off("exit", settle);
   };
   try {
     await listenOn(host, (each) => app.listen({ host: each, port }));

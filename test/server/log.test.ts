@@ -1,26 +1,26 @@
 import { spawnSync } from "node:child_process";
-import { setTimeout as sleep } from "node:timers/promises";
+import { setImmediate as turn } from "node:timers/promises";
 import { pino } from "pino";
 import t from "tap";
-import { together } from "../../src/server/log.ts";
+import { perTurn } from "../../src/server/log.ts";
 import { unhooked } from "../program.ts";
 
-t.test("lines that follow one another soon are one write, in their order; a fatal one waits for nothing", async (t) => {
+t.test("lines of one turn are one write, in their order; a fatal one waits for nothing", async (t) => {
   const writes: string[] = [];
-  const log = pino({ base: null, timestamp: false }, together({ write: (text) => void writes.push(text) }));
+  const log = pino({ base: null, timestamp: false }, perTurn({ write: (text) => void writes.push(text) }));
   log.info("one");
   log.info("two");
   t.strictSame(writes, []);
-  await sleep(20);
+  await turn();
   t.strictSame(writes, ['{"level":30,"msg":"one"}\n{"level":30,"msg":"two"}\n']);
   log.info("three");
   log.fatal("four");
   t.equal(writes.length, 2);
-  await sleep(20);
+  await turn();
   t.equal(writes.length, 2, "nothing is written twice");
 });
 
-t.test("whoever exits before the write loses no line, and a broken pipe ends nothing", async (t) => {
+t.test("whoever exits in the middle of a turn loses no line, and a broken pipe ends nothing", async (t) => {
   const script = 'import { createLog } from "./src/server/log.ts"; createLog("info").info("last words");';
   const node = (more: string) => spawnSync(...unhooked(process.execPath, "--input-type=module", "-e", script + more));
   const exit = node("process.exit(3)");
