@@ -1,18 +1,13 @@
 import type { Config, PlacedGateway } from "../core/config.ts";
-import { allocate, allocateAll, type Given, type Table, withStaticForwards } from "../core/forwards.ts";
+import type { Table } from "../core/forwards.ts";
 import { type Scripts, tableName } from "../core/manifests.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/plan.ts";
-import type { Rejection } from "../core/reasons.ts";
-import type { Assignment } from "../core/target.ts";
-import { dnsName } from "../core/words.ts";
 import { type Cluster, isConflict, isTransient, orDeadline } from "./cluster.ts";
 import { type Applied, converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
-import { type GatewayObjects, holds, readGateway, tableOf, writeTableObject } from "./gateway-objects.ts";
+import { previewOf, type Provisioned, resultOf, type Round, roundOf, type Warm, warm } from "./assigning.ts";
+import { type GatewayObjects, readGateway, writeTableObject } from "./gateway-objects.ts";
 import { delayMs, sleepUnless, whenAllAbort } from "./waiting.ts";
-
-/** An assignment that the table backs, or why there is none. Failed I/O is a ClusterError. */
-export type Provisioned = { readonly kind: "assigned"; readonly assignments: readonly Assignment[] } | Rejection;
 
 export type Request = {
   readonly config: Config;
@@ -52,8 +47,6 @@ type Waiting = Omit<Request, "signal"> & {
 };
 /** `since`: the attempt that it was first served by. */
 type Job = Waiting & { readonly since: number };
-/** What a cached table gives: assignments, if it holds all the forwards that are wanted. */
-type Warm = Provisioned | "unknown";
 /** Jobs that one write of the table serves: one config, one gateway. */
 type Batch = { readonly config: Config; readonly gateway: PlacedGateway; readonly jobs: readonly Job[] };
 /** A gateway's objects, and when the reading began. */
@@ -80,7 +73,11 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
 
   const finish = async (lane: Lane, { config, gateway, jobs }: Batch, { objects, readAt }: Read): Promise<Round> => {
     const signal = endOf(jobs);
-    const round = roundOf(objects, gateway, jobs);
+    const round = roundOf(
+      objects,
+      gateway,
+      jobs.map(({ wants }) => wants),
+    );
     if (round.kind === "reject" || round.results.every(({ kind }) => kind === "reject")) return round;
     const { table } = round;
     if (round.omitted.length > 0) events.omitted?.(gateway, round.omitted);
@@ -177,67 +174,4 @@ const laneOf = (lanes: Map<string, Lane>, gateway: PlacedGateway): Lane => {
   const lane: Lane = { queue: [], isBusy: false, applied: new Map() };
   lanes.set(key, lane);
   return lane;
-};
-
-type Round =
-  | Rejection
-  | {
-      readonly kind: "round";
-      readonly table: Table;
-      /** Not what the API server has. */
-      readonly isNew: boolean;
-      /** One per request, in their order. */
-      readonly results: readonly Provisioned[];
-      /** Static forwards that cannot be had. */
-      readonly omitted: readonly string[];
-    };
-
-const resultOf = (round: Round, at: number): Provisioned =>
-  round.kind === "reject" ? round : (round.results[at] as Provisioned);
-
-/** Serves the requests from the table that was read, one after another. */
-const roundOf = (objects: GatewayObjects, gateway: PlacedGateway, requests: readonly Job[]): Round => {
-  const read = tableOf(objects, gateway);
-  if (read.kind === "reject") return read;
-  const start = withStaticForwards(read.table, gateway);
-  const { table, results } = allocateAll(
-    start.table,
-    gateway,
-    requests.map(({ wants }) => wants),
-  );
-  return {
-    kind: "round",
-    table,
-    isNew: table !== read.table || !holds(objects.table, table),
-    results: results.map((result) => (result.kind === "reject" ? result : assigned(gateway, result.given))),
-    omitted: start.omitted,
-  };
-};
-
-const warm = (table: Table, gateway: PlacedGateway, wants: readonly Want[]): Warm => {
-  const allocation = allocate(table, gateway, wants);
-  return allocation.kind === "allocated" && allocation.table === table
-    ? assigned(gateway, allocation.given)
-    : "unknown";
-};
-
-/** What the answer would be; the allocation is thrown away. */
-const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, wants: readonly Want[]): Provisioned => {
-  const read = tableOf(objects, gateway);
-  if (read.kind === "reject") return read;
-  const allocation = allocate(withStaticForwards(read.table, gateway).table, gateway, wants);
-  return allocation.kind === "reject" ? allocation : assigned(gateway, allocation.given);
-};
-
-const assigned = (gateway: PlacedGateway, given: readonly Given[]): Provisioned => {
-  const host = dnsName(gateway);
-  return {
-    kind: "assigned",
-    assignments: given.map(({ target, forward }) => ({
-      target,
-      forward: forward.name,
-      host,
-      port: forward.servicePort,
-    })),
-  };
 };

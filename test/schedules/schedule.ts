@@ -5,7 +5,8 @@
  */
 import { type Cluster, ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/cluster/memory.ts";
-import { createProvisioner, type Provisioned } from "../../src/cluster/provision.ts";
+import type { Provisioned } from "../../src/cluster/assigning.ts";
+import { createProvisioner } from "../../src/cluster/provision.ts";
 import { readTable, type Table } from "../../src/core/forwards.ts";
 import type { Want } from "../../src/core/plan.ts";
 import { address } from "../../src/core/target.ts";
