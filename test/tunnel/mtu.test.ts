@@ -28,7 +28,10 @@ for (const forwarder of forwarders) {
       if (blocked) for (const host of [network.pod, network.client, network.node, vpn.host]) run(host, blockIcmp);
       const secret = documentedSecret(vpn, { mtu });
       gateway.setSecret("wg0", mtu === "" ? secret.replace(/^MTU.*\n/m, "") : secret);
-      await until("the MTU", () => run(network.pod, "ip link show wg0").includes(`mtu ${mtu === "" ? "1420" : mtu} `));
+      const inForce = mtu === "" ? 1420 : Number(mtu);
+      await until("the MTU", () => run(network.pod, "ip link show wg0").includes(`mtu ${inForce} `));
+      if (forwarder === "kernel")
+        await until("the MSS", () => run(network.pod, "iptables -t mangle -S").includes(`--set-mss ${inForce - 40}`));
       const begun = performance.now();
       const received = run(
         network.client,
