@@ -1,5 +1,6 @@
 // Kubernetes' "Admission Webhook Good Practices" (https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/),
 // one test each: of what the chart makes, and of the webhook that it installs.
+import { isDeepStrictEqual } from "node:util";
 import t from "tap";
 import { eventually } from "../cluster/scene.ts";
 import type { Answer } from "./api.ts";
@@ -60,7 +61,6 @@ t.test("1. one webhook, and few API calls: none for a known target", async (t) =
   t.equal((ofKind("MutatingWebhookConfiguration")["webhooks"] as unknown[]).length, 1);
   t.equal(made.filter(({ kind }) => kind.endsWith("WebhookConfiguration")).length, 1);
   for (let replica = 0; replica < 8; replica += 1) await create(mssql);
-  // The webhook's look after its certificate is no admission's.
   const calls = ["ConfigMap", "Service", "Deployment", "NetworkPolicy", "Pod", "Event"];
   const asked = () =>
     Promise.all(
@@ -68,9 +68,13 @@ t.test("1. one webhook, and few API calls: none for a known target", async (t) =
         calls.map((kind) => metric(`flowgen_gateway_api_calls_total{verb="${verb}",kind="${kind}"`)),
       ),
     );
-  const before = await asked();
-  for (let count = 0; count < 20; count += 1) await create(mssql);
-  t.strictSame(await asked(), before);
+  // What looks after the certificate writes an Event now and then: no admission's, if 20 of them go by without a call.
+  const quiet = await eventually(async () => {
+    const before = await asked();
+    for (let count = 0; count < 20; count += 1) await create(mssql);
+    return isDeepStrictEqual(await asked(), before) || undefined;
+  });
+  t.ok(quiet);
 });
 
 t.test("2. no endless patching: its own output stays as it is", async (t) => {
