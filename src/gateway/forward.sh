@@ -80,7 +80,8 @@ finish() {
   stop "$READY_PORT" "ends"
   sleep "$DRAIN" & drain=$!; sleep "$LINGER" & linger=$!
   set -- "$STATE_DIR"/[0-9]*; [ -e "$1" ] || shift # the listeners
-  while sessions=$(grep -lxF "${SOCAT##*/}" /proc/[0-9]*/comm 2>/dev/null) && is_running $drain &&
+  # (grep's status says nothing: it fails where any process ends meanwhile.)
+  while sessions=$(grep -lxF "${SOCAT##*/}" /proc/[0-9]*/comm 2>/dev/null); [ -n "$sessions" ] && is_running $drain &&
     [ "$(echo "$sessions" | wc -l)" -gt $# ]; do sleep 0.1; done
   for file; do stop "${file##*/}" "ends"; done
   for session in $sessions; do session=${session%/comm} && kill "${session#/proc/}" 2>/dev/null; done

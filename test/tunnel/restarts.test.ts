@@ -1,7 +1,7 @@
 // Whatever is killed comes back by itself in the same pod, and the end of the pod is orderly.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { run, until } from "./hosts.ts";
+import { run, startOn, until } from "./hosts.ts";
 import { DRAIN_SECONDS, forwarders, variants, type Container } from "./gateway.ts";
 import { startLab } from "./lab.ts";
 import { leaks } from "./network.ts";
@@ -75,6 +75,8 @@ for (const { shell, forwarder } of variants) {
     gateway.start("forward");
     await untilHeard(network, 7000, "five");
     await gateway.inForce(7000);
+    // Processes that end all the time must not look like the end of the sessions.
+    startOn(network.pod, ["timeout", "8", "sh", "-c", "while :; do sleep 0.01; done"]);
     const endless = await startSession(network, 7000, { forMs: 10_000 });
     const talkative = await startSession(network, 7000, { say: "anybody?", afterMs: 7_000, forMs: 9_000 });
     const cut = Math.max(
