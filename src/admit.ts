@@ -1,13 +1,14 @@
 import { ClusterError, isDeadline } from "./cluster/cluster.ts";
 import type { Provisioner } from "./cluster/provision.ts";
 import { type Admission, failed, redirected, refused, skipped } from "./core/admission.ts";
-import type { Config, PlacedGateway } from "./core/config.ts";
+import type { Config } from "./core/config.ts";
 import { perObject, perText } from "./core/memo.ts";
 import { type Plan, type Planned, planPod } from "./core/plan.ts";
 import type { Pod } from "./core/pod.ts";
 import { redirectEnv } from "./core/redirect.ts";
 import { formerAddresses, markPod, statusOf } from "./core/status.ts";
 import type { Assignment } from "./core/target.ts";
+import { gatewayId } from "./core/words.ts";
 
 /** A pod that is about to be made. */
 export type PodCreation = {
@@ -45,11 +46,11 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const { gateway, mode, wants } = plan;
   try {
     const provisioned = await provision({ config, gateway, wants, write: mode === "enforce" && !dryRun, signal });
-    if (provisioned.kind === "reject") return refused(provisioned, mode, idOf(gateway));
+    if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
     return redirectBy(context)(provisioned.assignments)(plan);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
-    return failed(isDeadline(error) ? "deadline" : "api-error", error.message, idOf(gateway));
+    return failed(isDeadline(error) ? "deadline" : "api-error", error.message, gatewayId(gateway));
   }
 };
 
@@ -67,10 +68,10 @@ const redirectBy = perObject(({ version }: Context) =>
   perObject((assignments: readonly Assignment[]) =>
     perObject(({ pod, gateway, mode, warnings }: Planned): Admission => {
       const redirect = redirectEnv(pod, assignments, formerAddresses(pod, assignments));
-      if (redirect.kind === "reject") return refused(redirect, mode, idOf(gateway));
+      if (redirect.kind === "reject") return refused(redirect, mode, gatewayId(gateway));
       const status = statusOf(gateway, assignments, redirect.env, version);
       const account = {
-        gateway: idOf(gateway),
+        gateway: gatewayId(gateway),
         assignments,
         operations: [...redirect.operations, ...markPod(pod, gateway.name, assignments, status)],
         changed: redirect.changed,
@@ -80,5 +81,3 @@ const redirectBy = perObject(({ version }: Context) =>
     }),
   ),
 );
-
-const idOf = ({ namespace, name }: PlacedGateway): string => `${namespace}/${name}`;

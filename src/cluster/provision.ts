@@ -3,6 +3,7 @@ import type { Table } from "../core/forwards.ts";
 import { type Scripts, tableName } from "../core/manifests.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/plan.ts";
+import { gatewayId } from "../core/words.ts";
 import { type Cluster, isConflict, isTransient, orDeadline } from "./cluster.ts";
 import { type Applied, converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
 import { previewOf, type Provisioned, resultOf, type Round, roundOf, type Warm, warm } from "./assigning.ts";
@@ -165,10 +166,8 @@ const split = <T>(items: readonly T[], belongs: (item: T) => boolean): readonly 
   items.filter((item) => !belongs(item)),
 ];
 
-const keyOf = perObject(({ namespace, name }: PlacedGateway) => `${namespace}/${name}`);
-
 const laneOf = (lanes: Map<string, Lane>, gateway: PlacedGateway): Lane => {
-  const key = keyOf(gateway);
+  const key = gatewayId(gateway);
   const known = lanes.get(key);
   if (known !== undefined) return known;
   const lane: Lane = { queue: [], isBusy: false, applied: new Map() };

@@ -5,7 +5,7 @@ import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
 import { parseJson } from "./schema.ts";
 import { address, type Assignment } from "./target.ts";
-import { annotation, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./words.ts";
+import { annotation, gatewayId, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./words.ts";
 
 /** What `flowgen.io/gateway-status` says. Names and addresses only: an env's value may hold a password. */
 const statusSchema = z.object({
@@ -92,7 +92,7 @@ export const statusOf = (
   env: readonly string[],
   version: string,
 ): Status => ({
-  gateway: `${gateway.namespace}/${gateway.name}`,
+  gateway: gatewayId(gateway),
   targets: addressesOf(assignments),
   env: [...env],
   version,

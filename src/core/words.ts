@@ -1,3 +1,5 @@
+import { perObject } from "./memo.ts";
+
 /** The names that users, admins and other tools see. See README.md for what each means. */
 
 export const MANAGER = "flowgen-gateway-webhook";
@@ -18,3 +20,8 @@ export const TARGET_LABEL_PREFIX = "target.flowgen.io/";
 /** Where a pod finds a gateway. It ends in `.svc`: that resolves from any namespace, whatever the cluster domain is called. */
 export const dnsName = (gateway: { readonly name: string; readonly namespace: string }): string =>
   `${gateway.name}.${gateway.namespace}.svc`;
+
+/** A gateway in the status, answers, log and metrics: `namespace/name`. Made once for each config's gateway. */
+export const gatewayId = perObject(
+  ({ namespace, name }: { readonly namespace: string; readonly name: string }): string => `${namespace}/${name}`,
+);

@@ -2,8 +2,8 @@ import type { FastifyBaseLogger } from "fastify";
 import type { Cluster } from "../cluster/cluster.ts";
 import { counted } from "../cluster/counted.ts";
 import { createProvisioner, type ProvisionEvents, type Provisioner } from "../cluster/provision.ts";
-import type { PlacedGateway } from "../core/config.ts";
 import type { Scripts } from "../core/manifests.ts";
+import { gatewayId } from "../core/words.ts";
 import type { Metrics } from "./metrics.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };
@@ -11,13 +11,11 @@ type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly lo
 /** The provisioner, with everything that it does counted or logged. */
 export const observedProvisioner = ({ cluster, scripts, log }: Parts, metrics: Metrics): Provisioner => {
   const events: ProvisionEvents = {
-    conflict: (gateway) => metrics.conflict(nameOf(gateway)),
-    table: (gateway, { forwards }) => metrics.forwards(nameOf(gateway), forwards.length),
-    omitted: (gateway, forwards) => log.warn({ gateway: nameOf(gateway), forwards }, "static forwards left out"),
-    restart: (gateway, why) => log.warn({ gateway: nameOf(gateway), why }, "gateway restarts"),
+    conflict: (gateway) => metrics.conflict(gatewayId(gateway)),
+    table: (gateway, { forwards }) => metrics.forwards(gatewayId(gateway), forwards.length),
+    omitted: (gateway, forwards) => log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards left out"),
+    restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };
   const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
   return createProvisioner(counting, { scripts, events });
 };
-
-const nameOf = ({ namespace, name }: PlacedGateway): string => `${namespace}/${name}`;
