@@ -1,5 +1,5 @@
 #!/bin/sh
-# kernel.sh: forwards in the kernel, at the speed of the tunnel; started by tunnel.sh where FORWARDER=kernel.
+# kernel.sh: forwards in the kernel, as fast as plain routing; started by tunnel.sh where FORWARDER=kernel.
 #
 # forward.sh listens on every port of the table. This script puts DNAT rules before its listeners where it can: targets
 # that are addresses, by tunnels that are up. Everything else reaches socat as before: host names, an address family
@@ -42,16 +42,15 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
   life=$(cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent 2>/dev/null)
   tunnels "$1" | awk -v family="$1" -v clients="$CLIENT_INTERFACE" -v left="$((${life:-120} - 7))" '
     function rule(table, text) { rules[table] = rules[table] "-A FLOWGEN-" text "\n" }
-    function chains(table, chain, other, third) {
-      print "*" table "\n:FLOWGEN-" chain " - [0:0]\n:FLOWGEN-" other " - [0:0]"
-      if (third) print ":FLOWGEN-" third " - [0:0]"
+    function chains(table, chain, other) {
+      print "*" table "\n:FLOWGEN-" chain " - [0:0]"
+      if (other) print ":FLOWGEN-" other " - [0:0]"
       print rules[table] "COMMIT"
     }
     BEGIN {
       reset = " -j REJECT --reject-with tcp-reset"
-      syn = " -p tcp --tcp-flags SYN,RST SYN"
+      data = " -p tcp --tcp-flags SYN NONE"
       unanswered = " -p tcp --syn -m conntrack --ctstate NEW --ctstatus CONFIRMED --ctexpire 0:" left
-      rule("mangle", "FORWARD" syn " -j FLOWGEN-SYN")
       rule("nat", "PREROUTING ! -i " clients " -j RETURN")
       rule("nat", "PREROUTING -m addrtype ! --dst-type LOCAL -j RETURN")
     }
@@ -60,14 +59,15 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
     NF == 3 && $3 > 0 {
       mark[$1] = $2
       ours = " -m mark --mark " $2
-      mss = syn " -j TCPMSS --set-mss " $3 - (family == 4 ? 40 : 60)
-      rule("mangle", "SYN -o " $1 ours " -m conntrack --ctstate NEW -j CONNMARK --save-mark")
-      rule("mangle", "SYN -o " $1 mss)
-      rule("mangle", "SYN -i " $1 mss)
+      mss = " -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss " $3 - (family == 4 ? 40 : 60)
       rule("nat", "POSTROUTING -o " $1 ours " -j MASQUERADE")
-      # The packets of a connection that is there come first.
+      # What is not the first packet of a connection comes first, because each rule costs each packet.
+      rule("filter", "FORWARD -i " $1 data " -m conntrack --ctstate ESTABLISHED -j ACCEPT")
+      rule("filter", "FORWARD -o " $1 ours data " -j ACCEPT")
+      rule("filter", "FORWARD -o " $1 ours " -m conntrack --ctstate NEW -j CONNMARK --save-mark")
+      rule("filter", "FORWARD -o " $1 mss)
+      rule("filter", "FORWARD -i " $1 mss)
       rule("filter", "FORWARD -i " $1 " -m conntrack --ctstate ESTABLISHED,RELATED -j ACCEPT")
-      rule("filter", "FORWARD -o " $1 ours " -p tcp ! --syn -j ACCEPT")
       rule("filter", "FORWARD -o " $1 ours unanswered reset)
       rule("filter", "FORWARD -o " $1 ours " -j ACCEPT")
       rule("filter", "INPUT -p tcp" ours reset)
@@ -81,7 +81,7 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
     END {
       rule("filter", "FORWARD -p tcp" reset)
       rule("filter", "FORWARD -j DROP")
-      chains("mangle", "PREROUTING", "FORWARD", "SYN")
+      chains("mangle", "PREROUTING")
       chains("filter", "FORWARD", "INPUT")
       chains("nat", "PREROUTING", "POSTROUTING")
       print "# IPv" family ": " count + 0 " forwards"
@@ -93,7 +93,7 @@ install() { # FAMILY: its rules, and now and then where they are asked
   [ "$1" = 4 ] || iptables=ip6tables
   $iptables-restore -w --noflush <"$RUN_DIR/_rules$1" || return
   [ "$due" = 0 ] || return 0
-  for hook in mangle-PREROUTING mangle-FORWARD filter-FORWARD filter-INPUT nat-POSTROUTING nat-PREROUTING; do
+  for hook in mangle-PREROUTING filter-FORWARD filter-INPUT nat-POSTROUTING nat-PREROUTING; do
     in_table=${hook%-*} chain=${hook#*-}
     $iptables -w -t "$in_table" -C "$chain" -j "FLOWGEN-$chain" 2>/dev/null ||
       $iptables -w -t "$in_table" -I "$chain" -j "FLOWGEN-$chain" || return

@@ -10,23 +10,29 @@
  *   kernel      the same client; our forward by the kernel (`forwarder: kernel`)
  *
  * So kernel to direct is what a shared gateway costs, and kernel to routed what our rules do. Queries are `pgbench -S`,
- * transactions a second; bulk is one connection that receives zeros, MB a second. The ways take turns, each round begins with
- * another one, and what counts is the median of the rounds' ratios: what the machine does meanwhile concerns all alike.
+ * transactions a second; bulk is one connection that receives zeros, MB a second. What counts is the ratio to direct: the
+ * mean of the rounds, and its standard error. A machine is faster now and slower then by more than the ways differ, so they
+ * take turns of a fraction of a second: all clients are connected all the time, and all but one are stopped.
  */
-import { run, startOn, until } from "../tunnel/hosts.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { run, startOn, until, type Started } from "../tunnel/hosts.ts";
 import { startLab } from "../tunnel/lab.ts";
-import { clientAddress, podAddress, startDns, type Network } from "../tunnel/network.ts";
+import { podAddress, startDns, type Network } from "../tunnel/network.ts";
 import { postgresBin, startPostgres } from "../tunnel/postgres.ts";
 import { untilHeard } from "../tunnel/traffic.ts";
 
-const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
-const SECONDS = 2;
-const CLIENTS = [1, 8, 32] as const;
+const ROUNDS = Number(process.env["ROUNDS"] ?? 8);
+const SECONDS = 2; // of each way a round
+const TURN = 150; // milliseconds
+const CLIENTS = (process.env["CLIENTS"] ?? "1,8,32").split(",").map(Number);
 const GOAL = 0.95;
 const TARGET = "10.0.0.5";
+const ROUTED = "10.244.2.21"; // the client's other address: who is routed and who is not can be told apart
+const clientGateway = "10.244.2.1";
 const PORTS = { documented: 5431, socat: 5433, kernel: 5432 } as const;
 const WAYS = ["direct", "routed", "documented", "socat", "kernel"] as const;
 type Way = (typeof WAYS)[number];
+type Figures = ReadonlyMap<Way, number>;
 
 const start = async (t: Parameters<typeof startLab>[0]): Promise<Network> => {
   const secret = { dns: "10.0.0.53" };
@@ -50,13 +56,14 @@ const start = async (t: Parameters<typeof startLab>[0]): Promise<Network> => {
   await untilHeard(network, 7000, "five");
   await gateway.inForce(PORTS.kernel + 1000);
   await until("the name", async () => (await gateway.log()).includes(`${PORTS.socat + 1000} -> `));
+  for (const tables of ["iptables", "ip6tables"]) run(network.node, `${tables} -t mangle -F PREROUTING`); // the leak counters
   // What is not bound to the tunnel needs a route: the client beside it, the documented socat, and packets that are routed.
   run(network.pod, `ip rule add to ${TARGET} lookup 10001`);
   run(network.node, `ip route add ${TARGET} via ${podAddress}`);
-  run(network.pod, `iptables -I FORWARD -s ${clientAddress} -d ${TARGET} -j ACCEPT`);
-  run(network.pod, `iptables -I FORWARD -s ${TARGET} -d ${clientAddress} -j ACCEPT`);
-  vpn.setClient(vpn.clientKeys.publicKey, `10.13.13.0/24, ${clientAddress}`);
-  run(vpn.host, `ip route add ${clientAddress} dev wg0`);
+  run(network.client, `ip addr add ${ROUTED}/24 dev eth0; ip route add ${TARGET} via ${clientGateway} src ${ROUTED}`);
+  run(network.pod, `iptables -I FORWARD -s ${ROUTED} -j ACCEPT; iptables -I FORWARD -d ${ROUTED} -j ACCEPT`);
+  vpn.setClient(vpn.clientKeys.publicKey, `10.13.13.0/24, ${ROUTED}`);
+  run(vpn.host, `ip route add ${ROUTED} dev wg0`);
   for (const [offset, port] of [
     [0, 5432],
     [1000, 7100],
@@ -73,11 +80,44 @@ const place = (network: Network, way: Way, server: { readonly port: number; read
   return { host: network.client, address: podAddress, port: PORTS[way] + server.offset };
 };
 
-const transactions = (network: Network, way: Way, clients: number): number => {
+type Client = { readonly way: Way; readonly pgbench: Started; milliseconds: number };
+
+const startClient = async (network: Network, way: Way, clients: number, seconds: number): Promise<Client> => {
   const { host, address, port } = place(network, way, { port: 5432, offset: 0 });
-  const options = `-S -n -T ${SECONDS} -c ${clients} -j ${Math.min(clients, 2)}`;
-  const output = run(host, `${postgresBin()}/pgbench ${options} -h ${address} -p ${port} -U postgres postgres`);
-  return Number(/tps = ([\d.]+)/.exec(output)?.[1]);
+  const options = `-S -n -T ${seconds} -c ${clients} -j ${Math.min(clients, 2)}`;
+  const target = `-h ${address} -p ${port} -U postgres postgres`;
+  const pgbench = startOn(host, [`${postgresBin()}/pgbench`, ...options.split(" "), ...target.split(" ")]);
+  const client = { way, pgbench, milliseconds: 0 };
+  await takeTurn(client);
+  return client;
+};
+
+/** Whether it goes on: pgbench ends by its own clock, which runs while it is stopped, too. */
+const takeTurn = async (client: Client): Promise<boolean> => {
+  const started = performance.now();
+  client.pgbench.kill("SIGCONT");
+  const isOver = await Promise.race([client.pgbench.ended.then(() => true), sleep(TURN, false)]);
+  client.pgbench.kill("SIGSTOP");
+  client.milliseconds += performance.now() - started;
+  return !isOver;
+};
+
+/** Transactions a second by each way; a second is one in which it was not stopped. */
+const transactions = async (network: Network, clients: number): Promise<Figures> => {
+  const started: Client[] = [];
+  for (const way of WAYS) started.push(await startClient(network, way, clients, SECONDS * WAYS.length));
+  for (let left = started; left.length > 0;) {
+    const next: Client[] = [];
+    for (const client of left) if (await takeTurn(client)) next.unshift(client); // who was last is the first of the next
+    left = next;
+  }
+  return new Map(
+    started.map(({ way, pgbench, milliseconds }) => {
+      const count = /actually processed: (\d+)/.exec(pgbench.output())?.[1];
+      if (count === undefined) throw new Error(`${way}: ${pgbench.output()}`);
+      return [way, (Number(count) / milliseconds) * 1000];
+    }),
+  );
 };
 
 const megabytes = (network: Network, way: Way): number => {
@@ -86,36 +126,40 @@ const megabytes = (network: Network, way: Way): number => {
   return Number(received) / SECONDS / 1e6;
 };
 
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-const bench = (network: Network): void => {
-  const rows: readonly [string, (way: Way) => number][] = [
-    ...CLIENTS.map((clients): [string, (way: Way) => number] => [
+const ratio = (rounds: readonly Figures[], way: Way, base: Way): string => {
+  const ratios = rounds.map((round) => (round.get(way) ?? NaN) / (round.get(base) ?? NaN));
+  const variance = mean(ratios.map((value) => (value - mean(ratios)) ** 2));
+  const error = Math.sqrt(variance / Math.max(ratios.length - 1, 1));
+  return `${mean(ratios).toFixed(2)} ±${error.toFixed(2)}`;
+};
+
+const bench = async (network: Network): Promise<void> => {
+  const rows: readonly [string, () => Promise<Figures> | Figures][] = [
+    ...CLIENTS.map((clients): [string, () => Promise<Figures>] => [
       `${clients} client${clients === 1 ? "" : "s"}, tps`,
-      (way) => transactions(network, way, clients),
+      () => transactions(network, clients),
     ]),
-    ["bulk, MB/s", (way) => megabytes(network, way)],
+    ["bulk, MB/s", () => new Map(WAYS.map((way) => [way, megabytes(network, way)]))],
   ];
-  console.log(["".padEnd(16), ...WAYS.map((way) => way.padStart(18)), "kernel/routed".padStart(18)].join(""));
+  console.log(["".padEnd(16), ...[...WAYS, "kernel/routed"].map((title) => title.padStart(20))].join(""));
   for (const [name, measure] of rows) {
-    const rounds = Array.from({ length: ROUNDS }, (_, round) => {
-      const turn = [...WAYS.slice(round % WAYS.length), ...WAYS.slice(0, round % WAYS.length)];
-      return new Map(turn.map((way) => [way, measure(way)]));
-    });
-    const ratio = (way: Way, base: Way): string =>
-      median(rounds.map((round) => (round.get(way) ?? NaN) / (round.get(base) ?? NaN))).toFixed(2);
+    const rounds: Figures[] = [];
+    for (let round = 0; round < ROUNDS; round++) rounds.push(await measure());
     const cells = WAYS.map((way) => {
-      const value = median(rounds.map((round) => round.get(way) ?? NaN));
-      return `${value.toFixed(0)} (${ratio(way, "direct")})`;
+      const value = mean(rounds.map((round) => round.get(way) ?? NaN)).toFixed(0);
+      return way === "direct" ? value : `${value} (${ratio(rounds, way, "direct")})`;
     });
-    console.log([name.padEnd(16), ...[...cells, ratio("kernel", "routed")].map((cell) => cell.padStart(18))].join(""));
+    const line = [...cells, ratio(rounds, "kernel", "routed")].map((cell) => cell.padStart(20));
+    console.log([name.padEnd(16), ...line].join(""));
   }
   console.log(`In brackets: of direct. Goal: kernel ${GOAL} at 8 clients.`);
 };
 
 const teardowns: (() => Promise<void>)[] = [];
 try {
-  bench(await start({ teardown: (handler) => teardowns.unshift(handler) }));
+  await bench(await start({ teardown: (handler) => teardowns.unshift(handler) }));
 } finally {
   for (const teardown of teardowns) await teardown();
 }
