@@ -1,5 +1,5 @@
 #!/bin/sh
-# kernel.sh: forwards in the kernel, as fast as plain routing; started by tunnel.sh where FORWARDER=kernel.
+# kernel.sh: forwards in the kernel, nearly as fast as plain routing; started by tunnel.sh where FORWARDER=kernel.
 #
 # forward.sh listens on every port of the table. This script puts DNAT rules before its listeners where it can: targets
 # that are addresses, by tunnels that are up. Everything else reaches socat as before: host names, an address family
@@ -61,7 +61,7 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
       ours = " -m mark --mark " $2
       mss = " -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss " $3 - (family == 4 ? 40 : 60)
       rule("nat", "POSTROUTING -o " $1 ours " -j MASQUERADE")
-      # What is not the first packet of a connection comes first, because each rule costs each packet.
+      # Data comes first, because each rule costs each packet that it does not decide.
       rule("filter", "FORWARD -i " $1 data " -m conntrack --ctstate ESTABLISHED -j ACCEPT")
       rule("filter", "FORWARD -o " $1 ours data " -j ACCEPT")
       rule("filter", "FORWARD -o " $1 ours " -m conntrack --ctstate NEW -j CONNMARK --save-mark")

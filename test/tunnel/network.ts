@@ -17,7 +17,7 @@ type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 
 export const podAddress = "10.244.1.10";
 export const podAddress6 = "fd00:10:244:1::10";
-export const clientAddress = "10.244.2.20";
+const clientAddress = "10.244.2.20";
 export const clusterDns = "10.96.0.10";
 
 export const startNetwork = async (t: Test): Promise<Network> => {
