@@ -1,10 +1,27 @@
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
-// Imports go one way: commands → server → admit → cluster → core. Each entry says what its folder may not import.
+// Imports go one way: commands → server → admit → provisioning, certificates, manifests → cluster → core. Each entry says what
+// its folder may not import.
 const io = ["node:*", "fastify", "pino", "prom-client", "close-with-grace", "@kubernetes/client-node"];
 const client = ["@kubernetes/client-node"];
-const aboveCore = ["cluster/", "admit\\.ts$", "server/", "commands/", "main\\.ts$"];
+const aboveCluster = [
+  "provisioning/",
+  "certificates/",
+  "manifests/",
+  "emulator/",
+  "admit\\.ts$",
+  "server/",
+  "commands/",
+  "main\\.ts$",
+  "function\\.ts$",
+];
+const aboveCore = ["cluster/", ...aboveCluster];
+const aboveAdmit = ["emulator/", "server/", "commands/", "main\\.ts$", "function\\.ts$"];
+/** The rooms between admit and cluster: none imports another. */
+const room = (name) => ["provisioning/", "certificates/", "manifests/"].filter((other) => other !== `${name}/`);
+/** Certificates: decided here, without I/O; the rest of the room performs. Reading a certificate is computing, as reading JSON is. */
+const decidesCertificates = ["judgement", "reasons", "secret", "step"].map((name) => `src/certificates/${name}.ts`);
 const boundary = (files, names, folders, ignores = []) => ({
   files,
   ignores,
@@ -44,17 +61,31 @@ export default tseslint.config(
       "no-control-regex": "off",
     },
   },
-  boundary(["src/core/**"], io, aboveCore, ["src/core/x509.ts"]),
-  // Reading a certificate is computing, as reading JSON is.
-  boundary(["src/core/x509.ts"], [...io, "!node:crypto"], aboveCore),
+  boundary(["src/core/**"], io, aboveCore, ["src/core/env/places/**"]),
+  // Text in, places out: it knows no target, no pod and no gateway.
+  boundary(["src/core/env/places/**"], io, ["\\.\\./"]),
+  boundary(decidesCertificates, io, ["admit\\.ts$", ...aboveAdmit, ...room("certificates")]),
   boundary(
-    ["src/cluster/**"],
-    client,
-    ["admit\\.ts$", "server/", "commands/", "main\\.ts$"],
-    ["src/cluster/kubernetes.ts"],
+    ["src/certificates/x509.ts"],
+    [...io, "!node:crypto"],
+    ["admit\\.ts$", ...aboveAdmit, ...room("certificates")],
   ),
-  boundary(["src/admit.ts"], client, ["server/", "commands/", "main\\.ts$"]),
-  boundary(["src/server/**"], client, ["commands/", "main\\.ts$"]),
+  boundary(
+    ["src/certificates/**"],
+    client,
+    ["admit\\.ts$", ...aboveAdmit, ...room("certificates")],
+    [...decidesCertificates, "src/certificates/x509.ts"],
+  ),
+  boundary(["src/provisioning/**"], client, ["admit\\.ts$", ...aboveAdmit, ...room("provisioning")]),
+  boundary(["src/manifests/**"], io, ["cluster/", "admit\\.ts$", ...aboveAdmit, ...room("manifests")]),
+  boundary(["src/cluster/**"], client, aboveCluster, ["src/cluster/kubernetes.ts"]),
+  boundary(
+    ["src/emulator/**"],
+    client,
+    aboveCluster.filter((folder) => folder !== "emulator/"),
+  ),
+  boundary(["src/admit.ts"], client, aboveAdmit),
+  boundary(["src/server/**"], client, ["emulator/", "commands/", "main\\.ts$", "function\\.ts$"]),
   boundary(["src/commands/**", "src/main.ts"], client, []),
   // tap waits for a subtest itself, and an async one turns a throw into a failure.
   {

@@ -2,7 +2,7 @@
 import { format } from "prettier";
 import { z } from "zod";
 import { entries } from "../src/core/annotation.ts";
-import { config } from "../src/core/config.ts";
+import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
 
 type Schema = {

@@ -1,14 +1,14 @@
 import { ClusterError, isDeadline } from "./cluster/cluster.ts";
-import type { Provisioner } from "./cluster/provision.ts";
+import type { Provisioner } from "./provisioning/lane.ts";
 import { type Admission, failed, redirected, refused, skipped } from "./core/admission.ts";
-import type { Config } from "./core/config.ts";
+import type { Config } from "./core/config/config.ts";
 import { perObject, perText } from "./core/memo.ts";
 import { type Plan, type Planned, planPod } from "./core/plan.ts";
 import type { Pod } from "./core/pod.ts";
-import { redirectEnv } from "./core/redirect.ts";
+import { redirectEnv } from "./core/env/redirect.ts";
 import { formerAddresses, markPod, statusOf } from "./core/status.ts";
 import type { Assignment } from "./core/target.ts";
-import { gatewayId } from "./core/words.ts";
+import { gatewayId } from "./core/names.ts";
 
 /** A pod that is about to be made. */
 export type PodCreation = {

@@ -4,12 +4,12 @@ import t from "tap";
 import { admit, type PodCreation } from "../src/admit.ts";
 import { ClusterError, type KubeObject } from "../src/cluster/cluster.ts";
 import { counted } from "../src/cluster/counted.ts";
-import { createMemoryCluster, type MemoryOptions } from "../src/cluster/memory.ts";
-import { createProvisioner } from "../src/cluster/provision.ts";
+import { createMemoryCluster, type MemoryOptions } from "../src/emulator/memory.ts";
+import { createProvisioner } from "../src/provisioning/lane.ts";
 import type { Admission } from "../src/core/admission.ts";
 import type { PatchOperation } from "../src/core/patch.ts";
 import type { Pod } from "../src/core/pod.ts";
-import { configOf, podOf, scripts } from "./helpers.ts";
+import { configOf, podOf, scripts } from "./making.ts";
 
 const config = configOf(`
 gateways:

@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import { join } from "node:path";
 import t from "tap";
 import { version } from "../src/files.ts";
-import { readDockerfile, type Step } from "./image/dockerfile.ts";
+import { readDockerfile, type Step } from "./lab/image/dockerfile.ts";
 import { plainEnv, root, startProgram, unhooked } from "./program.ts";
 import { admitAt, review } from "./server/client.ts";
 

@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { parse } from "yaml";
-import { CHART } from "./deploy/helm.ts";
+import { CHART } from "./lab/control-plane/helm.ts";
 import { sums, SUMS } from "./deploy/sums.ts";
 import { version } from "../src/files.ts";
 

@@ -6,11 +6,11 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
 import { parseAllDocuments, stringify } from "yaml";
 import { admit } from "../src/admit.ts";
-import { createMemoryCluster } from "../src/cluster/memory.ts";
-import { createProvisioner } from "../src/cluster/provision.ts";
+import { createMemoryCluster } from "../src/emulator/memory.ts";
+import { createProvisioner } from "../src/provisioning/lane.ts";
 import { type Admission, auditAnnotations } from "../src/core/admission.ts";
 import type { Pod } from "../src/core/pod.ts";
-import { configOf, scripts } from "./helpers.ts";
+import { configOf, scripts } from "./making.ts";
 
 const config = configOf(readFileSync(new URL("fixtures/admissions-config.yaml", import.meta.url), "utf8"));
 const folder = new URL("fixtures/admissions/", import.meta.url);

@@ -4,12 +4,12 @@ import fc from "fast-check";
 import jsonpatch from "fast-json-patch";
 import t from "tap";
 import { admit } from "../src/admit.ts";
-import { createMemoryCluster } from "../src/cluster/memory.ts";
-import { createProvisioner } from "../src/cluster/provision.ts";
+import { createMemoryCluster } from "../src/emulator/memory.ts";
+import { createProvisioner } from "../src/provisioning/lane.ts";
 import type { Admission } from "../src/core/admission.ts";
 import type { PatchOperation } from "../src/core/patch.ts";
 import type { Container, EnvVar, Pod } from "../src/core/pod.ts";
-import { configOf, podOf, scripts } from "./helpers.ts";
+import { configOf, podOf, scripts } from "./making.ts";
 
 const config = configOf(
   'gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8", "fd00::/8", "*.example.com"]}]}]',

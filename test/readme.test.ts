@@ -3,8 +3,8 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { parse } from "yaml";
-import { readConfig } from "../src/core/config.ts";
-import { blocks, commandsOf, readPage, runCommand } from "./readme/blocks.ts";
+import { readConfig } from "../src/core/config/config.ts";
+import { blocks, commandsOf, readPage, runCommand } from "./readme-blocks.ts";
 import { plainEnv, root } from "./program.ts";
 
 const readme = blocks(readPage("README.md"));

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { parse } from "yaml";
-import { readConfig } from "../src/core/config.ts";
+import { readConfig } from "../src/core/config/config.ts";
 import { pathTokenProblem, tokenMatcher } from "../src/server/path-token.ts";
 import { MAIN, plainEnv, root, startProgram } from "./program.ts";
 import { review, send } from "./server/client.ts";

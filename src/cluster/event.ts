@@ -1,4 +1,4 @@
-import { MANAGER } from "../core/words.ts";
+import { MANAGER } from "../core/names.ts";
 import { type KubeObject, resources } from "./cluster.ts";
 
 export type Note = { readonly type: "Normal" | "Warning"; readonly reason: string; readonly message: string };

@@ -8,7 +8,7 @@ import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
 import { KubeConfig } from "@kubernetes/client-node";
 import { messageOf } from "../core/message.ts";
-import { MANAGER } from "../core/words.ts";
+import { MANAGER } from "../core/names.ts";
 import {
   type Cluster,
   ClusterError,
@@ -21,7 +21,7 @@ import {
   resources,
   type Verb,
 } from "./cluster.ts";
-import { type Answer, readAnswer } from "./kubernetes-answer.ts";
+import { type Answer, readAnswer } from "./answers.ts";
 
 export type ConnectOptions = {
   /** Default: what kubectl would take (`KUBECONFIG`, `~/.kube/config`). */
@@ -48,7 +48,7 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
   return {
     get: async (ref, signal) => {
       try {
-        return placed(await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
+        return inNamespace(await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
       } catch (error) {
         if (error instanceof ClusterError && error.code === 404 && error.reason === "NotFound") return undefined;
         throw error;
@@ -60,15 +60,15 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
       const path = `${pathOf(ref)}?${String(new URLSearchParams({ labelSelector: labels.join(",") }))}`;
       const { items } = (await ask({ verb: "list", ref, method: "GET", path }, signal)) as { items: KubeObject[] };
       // the items of a list come without these two
-      return items.map((item) => placed({ ...item, apiVersion: resources[kind].apiVersion, kind }));
+      return items.map((item) => inNamespace({ ...item, apiVersion: resources[kind].apiVersion, kind }));
     },
     create: async (body, signal) => {
       const path = `${pathOf({ ...refOf(body), name: "" })}?fieldManager=${MANAGER}`;
-      return placed(await ask({ verb: "create", ref: refOf(body), method: "POST", path, body }, signal));
+      return inNamespace(await ask({ verb: "create", ref: refOf(body), method: "POST", path, body }, signal));
     },
     apply: async (body, signal) => {
       const path = `${pathOf(refOf(body))}?fieldManager=${MANAGER}&force=true`;
-      return placed(await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal));
+      return inNamespace(await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal));
     },
   };
 };
@@ -88,7 +88,7 @@ const pathOf = ({ kind, namespace, name }: Ref): string => {
 };
 
 /** The port's rule for what lives in no namespace, about which the API server says nothing: its namespace is `""`. */
-const placed = (answer: unknown): KubeObject => {
+const inNamespace = (answer: unknown): KubeObject => {
   const object = answer as KubeObject;
   const { namespace = "" } = object.metadata as { readonly namespace?: string };
   return { ...object, metadata: { ...object.metadata, namespace } };

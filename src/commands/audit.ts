@@ -1,9 +1,9 @@
 import type { Admission } from "../core/admission.ts";
 import { address } from "../core/target.ts";
 import type { Output } from "./inject.ts";
-import { nameOf, readInput } from "./options.ts";
+import { inputName, readInput } from "./options.ts";
 import { admitOffline } from "./offline.ts";
-import { readStream, type Workload } from "./stream.ts";
+import { readStream, type Workload } from "../manifests/stream.ts";
 
 export type AuditOptions = {
   readonly file: string;
@@ -33,10 +33,10 @@ type Row = {
  */
 export const audit = async ({ file, config, namespace, output }: AuditOptions, { out }: Output): Promise<0 | 1> => {
   const { settings, text } = await readInput(file, config);
-  const stream = readStream(text, nameOf(file), namespace);
+  const stream = readStream(text, inputName(file), namespace);
   const { results } = await admitOffline(stream, { ...settings, mode: "enforce" });
   const rows = results.map(({ workload, admission }) => toRow(workload, admission));
-  out(output === "json" ? `${JSON.stringify(rows, undefined, 2)}\n` : tableText(rows));
+  out(output === "json" ? `${JSON.stringify(rows, undefined, 2)}\n` : rowsText(rows));
   return rows.some(({ outcome }) => outcome === "reject" || outcome === "fail") ? 1 : 0;
 };
 
@@ -56,7 +56,7 @@ const toRow = ({ kind, namespace, name }: Workload, admission: Admission): Row =
   warnings: admission.warnings.filter((warning) => !warning.startsWith("audit: ")),
 });
 
-const tableText = (rows: readonly Row[]): string => {
+const rowsText = (rows: readonly Row[]): string => {
   const head = aligned([
     ["WORKLOAD", "OUTCOME", "REASON"],
     ...rows.map((row) => [row.workload, row.outcome, row.reason]),

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import type { CertificateReading, CertificateStore } from "../cluster/certificate-store.ts";
-import { type CertificateFiles, FILE_NAMES, fromFiles, isOurs, toFiles } from "../core/certificate-secret.ts";
+import type { CertificateReading, CertificateStore } from "../certificates/store.ts";
+import { type CertificateFiles, FILE_NAMES, fromFiles, isOurs, toFiles } from "../certificates/secret.ts";
 import { messageOf } from "../core/message.ts";
 import { UsageError } from "./options.ts";
 

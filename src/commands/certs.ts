@@ -1,11 +1,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type CertificateStore, clusterStore, readBundles } from "../cluster/certificate-store.ts";
-import { createKeeper, type Look } from "../cluster/certificates.ts";
+import { type CertificateStore, clusterStore, readBundles } from "../certificates/store.ts";
+import { createKeeper, type Look } from "../certificates/keeper.ts";
 import { type Cluster, ClusterError, type KubeObject } from "../cluster/cluster.ts";
-import { certificateFailures, stepText } from "../core/certificate-reasons.ts";
-import type { CertificatePolicy } from "../core/certificate-judgement.ts";
-import type { CertificateStep } from "../core/certificate-step.ts";
-import { endOf, readCertificate } from "../core/x509.ts";
+import { certificateFailures, stepText } from "../certificates/reasons.ts";
+import type { CertificatePolicy } from "../certificates/judgement.ts";
+import type { CertificateStep } from "../certificates/step.ts";
+import { endOf, readCertificate } from "../certificates/x509.ts";
 import { BUNDLE_FILE, diskFolder, folderStore, memoryFolder } from "./certs-folder.ts";
 import type { Output } from "./inject.ts";
 import { lazyIssuer } from "./issuer.ts";
@@ -117,7 +117,7 @@ const storeOf = async (options: CertsOptions, namespace: string): Promise<Certif
   const configuration = webhookConfiguration ?? DEFAULT_CONFIGURATION;
   if (tlsSecret !== undefined) {
     const real = await connectCluster(options.cluster);
-    const cluster = dryRun ? await copyOf(real, namespace, tlsSecret, configuration) : real;
+    const cluster = dryRun ? await copiedStore(real, namespace, tlsSecret, configuration) : real;
     return clusterStore(cluster, { namespace, name: tlsSecret }, configuration);
   }
   const path = out ?? "";
@@ -125,18 +125,18 @@ const storeOf = async (options: CertsOptions, namespace: string): Promise<Certif
   const folder = dryRun ? memoryFolder(await disk.read()) : disk;
   if (webhookConfiguration === undefined) return folderStore(path, folder);
   const real = await connectCluster(options.cluster);
-  const cluster = dryRun ? await copyOf(real, namespace, undefined, configuration) : real;
+  const cluster = dryRun ? await copiedStore(real, namespace, undefined, configuration) : real;
   return folderStore(path, folder, (signal) => readBundles(cluster, configuration, signal));
 };
 
 /** A cluster in memory with these objects: a dry run is the real thing on a copy. */
-const copyOf = async (
+const copiedStore = async (
   real: Cluster,
   namespace: string,
   secret: string | undefined,
   configuration: string,
 ): Promise<Cluster> => {
-  const { createMemoryCluster } = await import("../cluster/memory.ts");
+  const { createMemoryCluster } = await import("../emulator/memory.ts");
   const signal = AbortSignal.timeout(LOOK_MS);
   const copy = createMemoryCluster();
   const objects = await Promise.all([

@@ -1,11 +1,11 @@
 /** What the demo shows of pods and tables. Passwords are masked: what is printed may end in a recording. */
-import { readTable } from "../core/forwards.ts";
+import { readTable } from "../core/forwards/table.ts";
 import type { Pod } from "../core/pod.ts";
 import { address } from "../core/target.ts";
-import { annotation } from "../core/words.ts";
+import { annotation } from "../core/names.ts";
 import { aligned } from "./audit.ts";
 
-export type Answer = {
+export type DemoAnswer = {
   readonly allowed: boolean;
   readonly patch?: string;
   readonly warnings?: readonly string[];
@@ -13,7 +13,7 @@ export type Answer = {
 };
 
 /** What an answer says, and what a patch makes of the pod's env. */
-export const answerLines = (answer: Answer, before: Pod, after: Pod): readonly string[] => {
+export const answerLines = (answer: DemoAnswer, before: Pod, after: Pod): readonly string[] => {
   const status = after.metadata.annotations?.[annotation.status];
   return [
     ...(answer.status ? [`  ${answer.status.code}: ${answer.status.message}`] : []),

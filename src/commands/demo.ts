@@ -3,24 +3,24 @@ import { Agent, request } from "node:https";
 import { json } from "node:stream/consumers";
 import jsonpatch from "fast-json-patch";
 import { pino } from "pino";
-import { createMemoryCluster, type MemoryCluster } from "../cluster/memory.ts";
-import { loadScripts } from "../cluster/scripts.ts";
+import { createMemoryCluster, type MemoryCluster } from "../emulator/memory.ts";
+import { loadScripts } from "../provisioning/scripts.ts";
 import type { PatchOperation } from "../core/patch.ts";
 import type { Pod } from "../core/pod.ts";
 import { examples, version } from "../files.ts";
-import { makeServingCertificate } from "../server/certificate.ts";
+import { makeServingCertificate } from "../certificates/issue.ts";
 import { run } from "../server/run.ts";
-import { readTls } from "../server/tls.ts";
-import { type Answer, answerLines, forwardLines, forwardRows } from "./demo-print.ts";
+import { readTls } from "../certificates/tls.ts";
+import { type DemoAnswer, answerLines, forwardLines, forwardRows } from "./demo-print.ts";
 import type { Output } from "./inject.ts";
 import { parseConfig, UsageError } from "./options.ts";
-import { readStream, type Workload } from "./stream.ts";
+import { readStream, type Workload } from "../manifests/stream.ts";
 
-type Verdict = "patched" | "denied" | "untouched";
+type DemoVerdict = "patched" | "denied" | "untouched";
 type Chapter = {
   readonly title: string;
   readonly replicas: number;
-  readonly expected: Verdict;
+  readonly expected: DemoVerdict;
   /** What the admitted pods' env must hold. */
   readonly env: Readonly<Record<string, string>>;
 };
@@ -136,7 +136,7 @@ const tell = async (chapter: Chapter, workload: Workload | undefined, stage: Sta
   return failures;
 };
 
-const verdictOf = ({ allowed, patch }: Answer): Verdict =>
+const verdictOf = ({ allowed, patch }: DemoAnswer): DemoVerdict =>
   allowed ? (patch === undefined ? "untouched" : "patched") : "denied";
 
 const wrongEnv = ({ spec }: Pod, wanted: Chapter["env"]): readonly string[] =>
@@ -144,7 +144,7 @@ const wrongEnv = ({ spec }: Pod, wanted: Chapter["env"]): readonly string[] =>
     .filter(([name, value]) => spec.containers[0]?.env?.find((item) => item.name === name)?.value !== value)
     .map(([name]) => name);
 
-const patched = (pod: Pod, { patch }: Answer): Pod => {
+const patched = (pod: Pod, { patch }: DemoAnswer): Pod => {
   const operations = JSON.parse(Buffer.from(patch ?? "", "base64").toString() || "[]") as PatchOperation[];
   return jsonpatch.applyPatch(structuredClone(pod), operations).newDocument;
 };
@@ -164,7 +164,7 @@ const differs = (what: string, wanted: readonly string[], was: readonly string[]
   wanted.join() === was.join() ? [] : [`${what}: expected ${wanted.join(", ")}, was ${was.join(", ")}`];
 
 /** Sends what kube-apiserver sends when a ReplicaSet makes a pod. */
-const review = ({ url, agent }: Stage, { namespace, name }: Workload, pod: Pod, uid: string): Promise<Answer> => {
+const review = ({ url, agent }: Stage, { namespace, name }: Workload, pod: Pod, uid: string): Promise<DemoAnswer> => {
   const body = JSON.stringify({
     kind: "AdmissionReview",
     apiVersion: "admission.k8s.io/v1",
@@ -189,7 +189,7 @@ const review = ({ url, agent }: Stage, { namespace, name }: Workload, pod: Pod, 
     const options = { method: "POST", agent, headers: { "content-type": "application/json" } };
     const call = request(`${url}/mutate?timeout=10s`, options, (response) => {
       json(response).then((answer) => {
-        resolve((answer as { response: Answer }).response);
+        resolve((answer as { response: DemoAnswer }).response);
       }, reject);
     });
     call.on("error", reject);

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import awsLambdaFastify from "@fastify/aws-lambda";
 import type { Logger } from "pino";
 import { admit } from "../admit.ts";
-import { loadScripts } from "../cluster/scripts.ts";
+import { loadScripts } from "../provisioning/scripts.ts";
 import { version } from "../files.ts";
 import { createApp } from "../server/app.ts";
 import { createLog } from "../server/log.ts";
@@ -30,7 +30,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  */
 export const createHandler = async (env: Environment, log: Logger = createLog("info")): Promise<Handler> => {
   const pathToken = readToken(env);
-  const config = await readConfig(env);
+  const config = await configFromEnv(env);
   const cluster = await connectCluster(readCluster(env));
   const metrics = createMetrics();
   const context = {
@@ -58,7 +58,7 @@ const readToken = (env: Environment): string => {
   );
 };
 
-const readConfig = async (env: Environment) => {
+const configFromEnv = async (env: Environment) => {
   const yaml = env["FLOWGEN_GATEWAY_CONFIG_YAML"];
   if (yaml !== undefined) return parseConfig(yaml, "FLOWGEN_GATEWAY_CONFIG_YAML");
   const path = env["FLOWGEN_GATEWAY_CONFIG"] ?? "config.yaml";

@@ -1,7 +1,7 @@
 import { refOf } from "../cluster/cluster.ts";
-import { nameOf, readInput } from "./options.ts";
+import { inputName, readInput } from "./options.ts";
 import { admitOffline } from "./offline.ts";
-import { readStream } from "./stream.ts";
+import { readStream } from "../manifests/stream.ts";
 
 export type InjectOptions = { readonly file: string; readonly config: string; readonly namespace: string };
 export type Output = { readonly out: (text: string) => void; readonly err: (text: string) => void };
@@ -19,7 +19,7 @@ export type Output = { readonly out: (text: string) => void; readonly err: (text
  */
 export const inject = async ({ file, config, namespace }: InjectOptions, { out, err }: Output): Promise<0 | 1> => {
   const { settings, text } = await readInput(file, config);
-  const stream = readStream(text, nameOf(file), namespace);
+  const stream = readStream(text, inputName(file), namespace);
   const { results, manifests } = await admitOffline(stream, settings);
   let isRefused = false;
   for (const { workload, admission } of results) {

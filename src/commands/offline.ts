@@ -1,12 +1,12 @@
 import { admit } from "../admit.ts";
 import { type Cluster, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
-import { createMemoryCluster } from "../cluster/memory.ts";
-import { createProvisioner } from "../cluster/provision.ts";
-import { loadScripts } from "../cluster/scripts.ts";
+import { createMemoryCluster } from "../emulator/memory.ts";
+import { createProvisioner } from "../provisioning/lane.ts";
+import { loadScripts } from "../provisioning/scripts.ts";
 import type { Admission } from "../core/admission.ts";
-import type { Config } from "../core/config.ts";
+import type { Config } from "../core/config/config.ts";
 import { version } from "../files.ts";
-import type { Stream, Workload } from "./stream.ts";
+import type { Stream, Workload } from "../manifests/stream.ts";
 
 export type Offline = {
   readonly results: readonly { readonly workload: Workload; readonly admission: Admission }[];
@@ -44,11 +44,11 @@ const preloaded = (cluster: Cluster, find: Stream["find"]): Cluster => ({
 });
 
 /** An object out of a stream may lack anything but its metadata. */
-type Given = Partial<KubeObject> & Pick<KubeObject, "metadata">;
+type StreamObject = Partial<KubeObject> & Pick<KubeObject, "metadata">;
 
 /** The object as somebody would write it: what the API server adds, and versions and uids to be met, left out. */
 const asWritten = (object: Readonly<Record<string, unknown>>, { kind, namespace, name }: Ref): KubeObject => {
-  const { apiVersion = "v1", kind: _kind, metadata, status: _status, ...rest } = object as Given;
+  const { apiVersion = "v1", kind: _kind, metadata, status: _status, ...rest } = object as StreamObject;
   const { labels, annotations } = metadata;
   const optional = Object.entries({ labels, annotations }).filter(([, value]) => value !== undefined);
   return { apiVersion, kind, metadata: { name, namespace, ...Object.fromEntries(optional) }, ...rest };

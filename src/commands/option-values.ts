@@ -10,7 +10,7 @@ export const number =
     throw new InvalidArgumentError(`It must be a whole number from ${least} to ${most}.`);
   };
 
-export const namespaceName = (text: string): string => {
+export const namespaceOption = (text: string): string => {
   if (/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(text)) return text;
   throw new InvalidArgumentError("It is not a namespace's name: a-z, 0-9 and -, at most 63.");
 };

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import type { Cluster } from "../cluster/cluster.ts";
-import { readConfig, type Config } from "../core/config.ts";
+import { readConfig, type Config } from "../core/config/config.ts";
 import { messageOf } from "../core/message.ts";
 
 /** A mistake of whoever called the program: shown without a stack, exit code 2. */
@@ -13,12 +13,12 @@ export type ClusterName = (typeof CLUSTERS)[number];
 /** The config in one file and the text of another. Throws a UsageError that names the file and every problem in it. */
 export const readInput = async (file: string, config: string): Promise<{ settings: Config; text: string }> => {
   if (file === "-" && config === "-") throw new UsageError("--file and --config cannot both be standard input");
-  const settings = parseConfig(await readText(config, "name the config with --config"), nameOf(config));
+  const settings = parseConfig(await readText(config, "name the config with --config"), inputName(config));
   return { settings, text: await readText(file, "check the path, or use - for standard input") };
 };
 
 /** A file as messages call it. */
-export const nameOf = (file: string): string => (file === "-" ? "standard input" : file);
+export const inputName = (file: string): string => (file === "-" ? "standard input" : file);
 
 export const parseConfig = (yaml: string, path: string): Config => {
   const reading = readConfig(yaml);
@@ -33,7 +33,7 @@ const readText = async (path: string, fix: string): Promise<string> => {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch {
-    throw new UsageError(`cannot read ${nameOf(path)}: it is not UTF-8; convert it (iconv -t UTF-8)`);
+    throw new UsageError(`cannot read ${inputName(path)}: it is not UTF-8; convert it (iconv -t UTF-8)`);
   }
 };
 
@@ -41,13 +41,13 @@ const readBytes = async (path: string, fix: string): Promise<Buffer> => {
   try {
     return path === "-" ? await buffer(process.stdin) : await readFile(path);
   } catch (error) {
-    throw new UsageError(`cannot read ${nameOf(path)}: ${messageOf(error)}; ${fix}`);
+    throw new UsageError(`cannot read ${inputName(path)}: ${messageOf(error)}; ${fix}`);
   }
 };
 
 /** Connects to a cluster. The Kubernetes client is imported only here and only when it is needed: it takes longer to load than all the rest. */
 const openCluster = async (name: ClusterName): Promise<Cluster> => {
-  if (name === "memory") return (await import("../cluster/memory.ts")).createMemoryCluster();
+  if (name === "memory") return (await import("../emulator/memory.ts")).createMemoryCluster();
   return (await import("../cluster/kubernetes.ts")).connect(name);
 };
 

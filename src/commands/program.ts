@@ -5,7 +5,8 @@ import { version } from "../files.ts";
 import type { AuditOptions } from "./audit.ts";
 import type { CertsOptions } from "./certs.ts";
 import type { InjectOptions, Output } from "./inject.ts";
-import { namespaceName, number } from "./option-values.ts";
+import { namespaceOption, number } from "./option-values.ts";
+import { ManifestError } from "../manifests/document.ts";
 import { CLUSTERS, UsageError } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
 import {
@@ -53,7 +54,7 @@ const addServe = (program: Command): void => {
     )
     .addOption(flag("--plain-http", "no TLS, behind a platform that ends it", "PLAIN_HTTP"))
     .addOption(
-      option("--namespace <name>", "of --tls-secret (default: this pod's own)", "NAMESPACE").argParser(namespaceName),
+      option("--namespace <name>", "of --tls-secret (default: this pod's own)", "NAMESPACE").argParser(namespaceOption),
     )
     .addOption(certificateNames())
     .addOption(webhookConfiguration())
@@ -115,7 +116,7 @@ const addCerts = (program: Command, output: Output, end: End): void => {
     .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig"))
     .addOption(new Option("--tls-secret <name>", "to the cluster: the Secret"))
     .addOption(new Option("--out <folder>", "to files: the folder"))
-    .addOption(option("-n, --namespace <name>", "of the webhook", "NAMESPACE").argParser(namespaceName))
+    .addOption(option("-n, --namespace <name>", "of the webhook", "NAMESPACE").argParser(namespaceOption))
     .addOption(certificateNames())
     .addOption(
       new Option(
@@ -145,8 +146,8 @@ const addDemo = (program: Command, output: Output, end: End): void => {
 };
 
 /** 2 for a mistake of the caller's, shown without a stack; 70 (EX_SOFTWARE) for one of ours. */
-const failed = (error: unknown, output: Output): number => {
-  if (error instanceof UsageError) {
+const exitCodeOf = (error: unknown, output: Output): number => {
+  if (error instanceof UsageError || error instanceof ManifestError) {
     output.err(`flowgen-gateway: ${error.message}\n`);
     return 2;
   }
@@ -174,6 +175,6 @@ export const runProgram = async (args: readonly string[], output: Output): Promi
     await program.parseAsync(args, { from: "user" });
     return code;
   } catch (error) {
-    return failed(error, output);
+    return exitCodeOf(error, output);
   }
 };

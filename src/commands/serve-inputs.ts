@@ -1,5 +1,5 @@
 import { pathTokenProblem } from "../server/path-token.ts";
-import { readTls, type Tls } from "../server/tls.ts";
+import { readTls, type Tls } from "../certificates/tls.ts";
 import { type Contents, readFiles, type UnreadableFile } from "../server/watch.ts";
 import { messageOf } from "../core/message.ts";
 import { UsageError } from "./options.ts";

@@ -1,6 +1,6 @@
 /** The options that more than one command has, and how an option is also read from the environment. */
 import { Option } from "commander";
-import { DAY_MS, lifetime, namespaceName, number, serverNames } from "./option-values.ts";
+import { DAY_MS, lifetime, namespaceOption, number, serverNames } from "./option-values.ts";
 
 /** An option that `FLOWGEN_GATEWAY_<env>` sets too. */
 export const option = (flags: string, what: string, env: string): Option =>
@@ -21,7 +21,7 @@ export const file = (): Option =>
 
 export const namespace = (): Option =>
   option("-n, --namespace <name>", "of workloads that name none", "NAMESPACE")
-    .argParser(namespaceName)
+    .argParser(namespaceOption)
     .default("default");
 
 export const certificateNames = (): Option =>

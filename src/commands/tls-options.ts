@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import type { CertificatePolicy } from "../core/certificate-judgement.ts";
+import type { CertificatePolicy } from "../certificates/judgement.ts";
 import { UsageError } from "./options.ts";
 
 /** How the webhook's own certificates are to be like, and where they are kept. */

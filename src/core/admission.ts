@@ -1,4 +1,4 @@
-import type { Config } from "./config.ts";
+import type { Config } from "./config/config.ts";
 import { perObject } from "./memo.ts";
 import type { PatchOperation } from "./patch.ts";
 import { type FailCode, reasons, type ReasonCode, type Rejection, type SkipCode } from "./reasons.ts";
@@ -28,10 +28,10 @@ export type Admission = {
 const MAX_WARNING = 120;
 const cut = (text: string): string => (text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 1)}…`);
 
-const nothing = { operations: [], warnings: [], assignments: [], changed: [] } as const;
+const emptyAnswer = { operations: [], warnings: [], assignments: [], changed: [] } as const;
 
 export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Admission => ({
-  ...nothing,
+  ...emptyAnswer,
   outcome: "skip",
   reason,
   warnings: warnings.map(cut),
@@ -39,7 +39,7 @@ export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Adm
 
 /** In audit mode nobody is refused: the pod is let through with a warning that says what enforce would do. */
 export const refused = ({ reason, message }: Rejection, mode: Config["mode"], gateway?: string): Admission => ({
-  ...nothing,
+  ...emptyAnswer,
   outcome: mode === "audit" ? "audit" : "reject",
   reason,
   message,
@@ -48,7 +48,7 @@ export const refused = ({ reason, message }: Rejection, mode: Config["mode"], ga
 });
 
 export const failed = (reason: FailCode, detail: string, gateway: string): Admission => ({
-  ...nothing,
+  ...emptyAnswer,
   outcome: "fail",
   reason,
   message: `${reasons[reason].says}: ${detail}`,
@@ -90,7 +90,7 @@ const targetsText = perObject((assignments: readonly Assignment[]) =>
   assignments.map(({ target, host, port }) => `${address(target.host, target.port)}=${address(host, port)}`).join(","),
 );
 
-/** Key/value notes for the API server's audit log; nothing for a pod that is none of our business. */
+/** Key/value notes for the API server's audit log; emptyAnswer for a pod that is none of our business. */
 export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
   if (admission.outcome === "skip") return undefined;
   const { outcome, reason, gateway, assignments, changed } = admission;

@@ -4,7 +4,7 @@ import { readHost } from "./host.ts";
 import { reject, type Rejection } from "./reasons.ts";
 import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
 import type { Target } from "./target.ts";
-import { annotation } from "./words.ts";
+import { annotation } from "./names.ts";
 
 /** More would be no hand-written annotation any more: each target costs a label of the pod and a rule of the NetworkPolicy. */
 const MAX_TARGETS = 128;
@@ -58,16 +58,16 @@ const entry = strict(
 /** The long form of the annotation. */
 export const entries = z.array(entry, { error: "not a list of targets" }).min(1, "names no target");
 
-type Entry = z.infer<typeof entry>;
+type TargetEntry = z.infer<typeof entry>;
 
 /** `target-10-0-0-5-1433`: a DNS label, and upper-cased the beginning of an env's name, which must not be a digit. */
-const derivedName = (entry: Entry): string =>
+const derivedName = (entry: TargetEntry): string =>
   `target-${entry.targetHost
     .replace(/[^a-z0-9]+/g, "-")
     .slice(0, 48)
     .replace(/^-+|-+$/g, "")}-${entry.targetPort}`;
 
-const toTarget = ({ targetHost, targetPort, servicePort, tunnel, hostEnv, portEnv, ...rest }: Entry): Target => ({
+const toTarget = ({ targetHost, targetPort, servicePort, tunnel, hostEnv, portEnv, ...rest }: TargetEntry): Target => ({
   name: rest.name ?? derivedName({ targetHost, targetPort, hostEnv, portEnv, ...rest }),
   host: targetHost,
   port: targetPort,
@@ -91,9 +91,10 @@ const readShortEntry = (text: string): unknown => {
   };
 };
 
-type Read = { readonly kind: "read"; readonly raw: unknown } | { readonly kind: "unreadable"; readonly why: string };
+type RawReading =
+  { readonly kind: "read"; readonly raw: unknown } | { readonly kind: "unreadable"; readonly why: string };
 
-const readShortList = (text: string): Read => {
+const readShortList = (text: string): RawReading => {
   const raw: unknown[] = [];
   for (const item of text.split(/[,\n]/).map((part) => part.trim())) {
     if (item === "") continue;
@@ -110,7 +111,7 @@ const readShortList = (text: string): Read => {
 };
 
 /** YAML 1.2, of which JSON is a part. Aliases are refused: an annotation needs none and a bomb is made of them. */
-const readYaml = (text: string): Read => {
+const readYaml = (text: string): RawReading => {
   try {
     const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
     const problem = document.errors[0];
@@ -143,7 +144,7 @@ const invalid = (details: readonly string[], text = ""): Rejection => {
   return { kind: "reject", reason: "annotation-invalid", message: hidden };
 };
 
-const repeated = (targets: readonly Target[]): string[] =>
+const repeatedNames = (targets: readonly Target[]): string[] =>
   targets.flatMap((target, index) => {
     const first = targets.findIndex(
       (other) =>
@@ -178,6 +179,6 @@ export const readTargets = (
     return reject("redirect-unsupported", `${annotation.targets}[${unsupported}].redirect: ${quote(redirect)}`);
   }
   const targets = parsed.data.map(toTarget);
-  const repeats = repeated(targets);
+  const repeats = repeatedNames(targets);
   return repeats.length > 0 ? invalid(repeats.slice(0, 10)) : { kind: "targets", targets };
 };

@@ -16,7 +16,7 @@ export const perObject = <Key extends object, Value>(make: (key: Key) => Value):
 };
 
 /** Longer texts are rare, and would make the bound on their number a weak one. */
-const LONGEST = 8192;
+const LONGEST_KEY = 8192;
 
 /** Results by text, the newest `most` of them: whoever sends ever new texts fills no memory. */
 export const perText = <Value>(most: number): ((text: string, make: () => Value) => Value) => {
@@ -25,7 +25,7 @@ export const perText = <Value>(most: number): ((text: string, make: () => Value)
     const known = kept.get(text);
     if (known !== undefined) return known;
     const value = make();
-    if (text.length > LONGEST) return value;
+    if (text.length > LONGEST_KEY) return value;
     for (const oldest of kept.keys()) {
       if (kept.size < most) break;
       kept.delete(oldest);

@@ -1,13 +1,13 @@
 import { readTargets } from "./annotation.ts";
-import { findGateway, findTunnel } from "./choose.ts";
-import type { Config, Mode, PlacedGateway } from "./config.ts";
+import { findGateway, findTunnel } from "./config/choose.ts";
+import type { Config, Mode, PlacedGateway } from "./config/config.ts";
 import { perObject, perText } from "./memo.ts";
 import type { Pod } from "./pod.ts";
 import { reject, type Rejection, type SkipCode } from "./reasons.ts";
-import { redirectEnv } from "./redirect.ts";
+import { redirectEnv } from "./env/redirect.ts";
 import { quote } from "./schema.ts";
 import type { Target } from "./target.ts";
-import { annotation, dnsName, TARGET_LABEL_PREFIX } from "./words.ts";
+import { annotation, dnsName, TARGET_LABEL_PREFIX } from "./names.ts";
 
 /** A target with the tunnel that carries it. */
 export type Want = { readonly target: Target; readonly tunnel: string };
@@ -113,7 +113,7 @@ const planTargets = (
 };
 
 /** What a pod's annotations ask for, and where it lives. */
-type Wish = {
+type PodWish = {
   readonly namespace: string;
   readonly targets: string;
   readonly gateway: string | undefined;
@@ -126,7 +126,7 @@ const KEPT_WISHES = 1000;
 const grantsOf = perObject((_config: Config) => perText<Grant>(KEPT_WISHES));
 
 /** The gateway, and a tunnel for each target, as far as the config allows them. */
-const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: Wish, config: Config): Grant => {
+const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWish, config: Config): Grant => {
   const read = readTargets(targets);
   if (read.kind === "reject") return read;
   const found = findGateway(config, namespace, wished);

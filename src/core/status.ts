@@ -1,11 +1,11 @@
 import { z } from "zod";
-import type { Former } from "./env-routes.ts";
+import type { FormerAddress } from "./env/routes.ts";
 import { perObject } from "./memo.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
 import { parseJson } from "./schema.ts";
 import { address, type Assignment } from "./target.ts";
-import { annotation, gatewayId, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./words.ts";
+import { annotation, gatewayId, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./names.ts";
 
 /** What `flowgen.io/gateway-status` says. Names and addresses only: an env's value may hold a password. */
 const statusSchema = z.object({
@@ -33,7 +33,7 @@ const targetOf = ({ target }: Assignment): string => address(target.host, target
  * cluster. A status is a hint and never trusted: at worst a forged one redirects env of the forger's own pod to the
  * forger's own targets.
  */
-export const formerAddresses = (pod: Pod, assignments: readonly Assignment[]): readonly Former[] => {
+export const formerAddresses = (pod: Pod, assignments: readonly Assignment[]): readonly FormerAddress[] => {
   const text = pod.metadata.annotations?.[annotation.status];
   if (text === undefined) return [];
   const parsed = statusSchema.safeParse(parseJson(text));

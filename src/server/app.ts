@@ -12,7 +12,7 @@ import { createDeadline } from "./deadline.ts";
 import type { Metrics } from "./metrics.ts";
 import { tokenMatcher } from "./path-token.ts";
 import { readReview, type Review, writeFailure, writeReview } from "./review.ts";
-import { type Tls, tlsOptions } from "./tls.ts";
+import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
 /**
  * The API server takes request bodies up to 3 MiB (kube-apiserver `MaxRequestBodyBytes`); a review holds an object, an old

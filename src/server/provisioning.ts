@@ -1,9 +1,9 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Cluster } from "../cluster/cluster.ts";
 import { counted } from "../cluster/counted.ts";
-import { createProvisioner, type ProvisionEvents, type Provisioner } from "../cluster/provision.ts";
-import type { Scripts } from "../core/manifests.ts";
-import { gatewayId } from "../core/words.ts";
+import { createProvisioner, type ProvisionEvents, type Provisioner } from "../provisioning/lane.ts";
+import type { Scripts } from "../core/gateway/manifests.ts";
+import { gatewayId } from "../core/names.ts";
 import type { Metrics } from "./metrics.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
 import { admit, type Context } from "../admit.ts";
 import type { Cluster } from "../cluster/cluster.ts";
-import type { Config } from "../core/config.ts";
-import type { Scripts } from "../core/manifests.ts";
+import type { Config } from "../core/config/config.ts";
+import type { Scripts } from "../core/gateway/manifests.ts";
 import { createAfterwards } from "./afterwards.ts";
 import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
@@ -13,7 +13,7 @@ import { listenOn } from "./listen.ts";
 import { serveMetrics } from "./metrics-server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { observedProvisioner } from "./provisioning.ts";
-import { type Tls, tlsOptions } from "./tls.ts";
+import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
 export type RunOptions = {
   readonly cluster: Cluster;

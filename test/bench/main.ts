@@ -12,7 +12,7 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import type { Setup } from "./bare.ts";
 import type { Account, Order } from "./load.ts";
 import { sharesOf } from "./profile.ts";

@@ -8,11 +8,11 @@ import { Agent } from "node:https";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parse, stringify } from "yaml";
-import { startControlPlane } from "../cluster/control-plane.ts";
-import { reviewOf } from "../cluster/mutate.ts";
-import { freePorts } from "../cluster/ports.ts";
-import { flowgenPod, GATEWAY, targets } from "../cluster/scene.ts";
-import { install } from "../cluster/webhook.ts";
+import { startControlPlane } from "../lab/control-plane/control-plane.ts";
+import { reviewOf } from "../lab/control-plane/mutate.ts";
+import { freePorts } from "../lab/control-plane/ports.ts";
+import { flowgenPod, GATEWAY, targets } from "../lab/control-plane/scene.ts";
+import { install } from "../lab/control-plane/webhook.ts";
 import { send } from "../server/client.ts";
 
 const FORWARDS = 3000;

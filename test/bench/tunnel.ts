@@ -16,11 +16,11 @@
  * Bulk is measured whole, way after way, because a stopped receiver's buffers would fill; each round begins with another one.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { run, startOn, until, type Started } from "../tunnel/hosts.ts";
-import { startLab } from "../tunnel/lab.ts";
-import { podAddress, startDns, type Network } from "../tunnel/network.ts";
-import { postgresBin, startPostgres } from "../tunnel/postgres.ts";
-import { untilHeard } from "../tunnel/traffic.ts";
+import { run, startOn, until, type Started } from "../lab/vpn/hosts.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { podAddress, startDns, type Network } from "../lab/vpn/network.ts";
+import { postgresBin, startPostgres } from "../lab/vpn/postgres.ts";
+import { untilHeard } from "../lab/vpn/traffic.ts";
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 8);
 const SECONDS = 2; // of each way a round

@@ -5,7 +5,7 @@
  */
 import type { Test } from "tap";
 import { type Cluster, ClusterError, type KubeObject, NEVER, type Ref, refOf } from "../../src/cluster/cluster.ts";
-import { MANAGER } from "../../src/core/words.ts";
+import { MANAGER } from "../../src/core/names.ts";
 
 /** A cluster to be tested and a namespace in it that is empty and nobody else's. */
 export type Subject = {

@@ -6,8 +6,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Test } from "tap";
 import { ClusterError, type Kind, type KubeObject, resources } from "../../src/cluster/cluster.ts";
-import { createMemoryCluster, type MemoryCluster } from "../../src/cluster/memory.ts";
-import { MANAGER } from "../../src/core/words.ts";
+import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
+import { MANAGER } from "../../src/core/names.ts";
 
 export type Loopback = {
   readonly url: string;

@@ -1,14 +1,14 @@
 // Three processes of the webhook behind one address, and pods by the hundred at the same moment.
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
-import { seeded } from "../helpers.ts";
-import { type Api, openApi, type Stored } from "./api.ts";
-import { type Balancer, startBalancer } from "./balancer.ts";
-import { type GatewayRecord, recordGateway, violations } from "./gateway-record.ts";
-import { freePorts } from "./ports.ts";
-import { ONE_TUNNEL, startScene } from "./scene.ts";
-import { podOf, PODS, wishFor, type Wish } from "./wishes.ts";
-import type { Webhook } from "./webhook.ts";
+import { seeded } from "../making.ts";
+import { type Api, openApi, type Stored } from "../lab/control-plane/api.ts";
+import { type Balancer, startBalancer } from "../lab/control-plane/balancer.ts";
+import { type GatewayRecord, recordGateway, violations } from "../lab/control-plane/gateway-record.ts";
+import { freePorts } from "../lab/control-plane/ports.ts";
+import { ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
+import { podOf, PODS, wishFor, type Wish } from "../lab/control-plane/wishes.ts";
+import type { Webhook } from "../lab/control-plane/webhook.ts";
 
 const REPLICAS = 3;
 const COUNT = Number(process.env["PODS"] ?? 1000);

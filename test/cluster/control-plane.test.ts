@@ -6,12 +6,12 @@ import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
-import { startControlPlane } from "./control-plane.ts";
-import type { ControlPlane } from "./control-plane.ts";
-import { kubectlWith } from "./kubectl.ts";
-import { findPrograms } from "./programs.ts";
-import { flowgenPod, HOST, targets } from "./scene.ts";
-import { serveFromSource } from "./serve-from-source.ts";
+import { startControlPlane } from "../lab/control-plane/control-plane.ts";
+import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
+import { kubectlWith } from "../lab/control-plane/kubectl.ts";
+import { findPrograms } from "../lab/control-plane/programs.ts";
+import { flowgenPod, HOST, targets } from "../lab/control-plane/scene.ts";
+import { serveFromSource } from "../lab/control-plane/serve-from-source.ts";
 
 const deployment = (replicas: number): string =>
   JSON.stringify({
@@ -121,7 +121,7 @@ void t.test("a flag that does not exist is an error with the program's own words
 
 for (const signal of ["SIGINT", "SIGKILL"] as const) {
   void t.test(`npm run cluster: the webhook serves, and nothing is left after ${signal}`, async (t) => {
-    const owner = spawn(process.execPath, [join(import.meta.dirname, "main.ts")], {
+    const owner = spawn(process.execPath, [join(import.meta.dirname, "../lab/control-plane/main.ts")], {
       stdio: ["ignore", "pipe", "ignore"],
     });
     t.teardown(() => owner.kill("SIGKILL"));
@@ -194,7 +194,7 @@ void t.test("build.sh without the programs and without Go says what is missing a
     ),
   );
   const build = (env: object): object =>
-    spawnSync(join(import.meta.dirname, "build.sh"), [], {
+    spawnSync(join(import.meta.dirname, "../lab/control-plane/build.sh"), [], {
       env: { PATH: tools, FLOWGEN_TEST_CACHE: join(tools, "cache"), ...env },
       encoding: "utf8",
     });

@@ -5,13 +5,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
-import { openApi } from "./api.ts";
-import { type Fate, type Fault, healthy, startFaultyApiServer } from "./faulty-api-server.ts";
-import { type GatewayRecord, recordGateway, violations } from "./gateway-record.ts";
-import { type Admitted, mutate } from "./mutate.ts";
-import { eventually, GATEWAY, ONE_TUNNEL, startScene } from "./scene.ts";
-import type { User, Webhook } from "./webhook.ts";
-import { podOf, PODS, wishFor } from "./wishes.ts";
+import { openApi } from "../lab/control-plane/api.ts";
+import { type Fate, type Fault, healthy, startFaultyApiServer } from "../lab/control-plane/faulty-api-server.ts";
+import { type GatewayRecord, recordGateway, violations } from "../lab/control-plane/gateway-record.ts";
+import { type Admitted, mutate } from "../lab/control-plane/mutate.ts";
+import { eventually, GATEWAY, ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
+import type { User, Webhook } from "../lab/control-plane/webhook.ts";
+import { podOf, PODS, wishFor } from "../lab/control-plane/wishes.ts";
 
 const SECONDS = 5;
 

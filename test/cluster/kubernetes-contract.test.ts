@@ -4,7 +4,7 @@ import type { KubeObject, Ref } from "../../src/cluster/cluster.ts";
 import { connect } from "../../src/cluster/kubernetes.ts";
 import { contract, must } from "../cluster-port/contract.ts";
 import type { Subject } from "../cluster-port/contract.ts";
-import { startControlPlane } from "./control-plane.ts";
+import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 
 const controlPlane = await startControlPlane({ controllerManager: false });
 t.teardown(controlPlane.stop);

@@ -3,8 +3,8 @@
 import t from "tap";
 import { stringify } from "yaml";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
-import { asWebhook, privileges } from "./privileges.ts";
-import { flowgenPod, GATEWAY, startScene, targets } from "./scene.ts";
+import { asWebhook, privileges } from "../lab/control-plane/privileges.ts";
+import { flowgenPod, GATEWAY, startScene, targets } from "../lab/control-plane/scene.ts";
 
 const gateway = (name: string): object => ({
   name,

@@ -4,7 +4,15 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { Pod } from "../../src/core/pod.ts";
-import { eventually, example, flowgenDeployment, flowgenPod, HOST, startScene, targets } from "./scene.ts";
+import {
+  eventually,
+  example,
+  flowgenDeployment,
+  flowgenPod,
+  HOST,
+  startScene,
+  targets,
+} from "../lab/control-plane/scene.ts";
 
 const policy = { apiVersion: "audit.k8s.io/v1", kind: "Policy", rules: [{ level: "Metadata" }] };
 const folder = t.testdir({ "policy.json": JSON.stringify(policy) });

@@ -2,7 +2,16 @@
 import t from "tap";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
 import type { Pod } from "../../src/core/pod.ts";
-import { eventually, flowgenPod, flowgenTemplate, GATEWAY, HOST, labelsOf, startScene, targets } from "./scene.ts";
+import {
+  eventually,
+  flowgenPod,
+  flowgenTemplate,
+  GATEWAY,
+  HOST,
+  labelsOf,
+  startScene,
+  targets,
+} from "../lab/control-plane/scene.ts";
 
 const { controlPlane, installed, kubectl, get, list, create, made, apply, podsOf } = await startScene(t);
 const webhook = await installed.start();

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import t from "tap";
 import { parse, parseAllDocuments } from "yaml";
 import type { Pod } from "../../src/core/pod.ts";
-import { configOf } from "../helpers.ts";
+import { configOf } from "../making.ts";
 
 const example = (name: string): string => readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8");
 const config = configOf(example("webhook-config.yaml"));

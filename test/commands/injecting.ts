@@ -5,9 +5,9 @@ import type { Test } from "tap";
 import { parseAllDocuments } from "yaml";
 import { inject } from "../../src/commands/inject.ts";
 import { admitOffline } from "../../src/commands/offline.ts";
-import { readStream } from "../../src/commands/stream.ts";
+import { readStream } from "../../src/manifests/stream.ts";
 import type { PatchOperation } from "../../src/core/patch.ts";
-import { configOf } from "../helpers.ts";
+import { configOf } from "../making.ts";
 
 export const CONFIG = readFileSync(new URL("../../examples/webhook-config.yaml", import.meta.url), "utf8");
 export const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";

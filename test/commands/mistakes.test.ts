@@ -2,6 +2,7 @@
 import t from "tap";
 import { inject } from "../../src/commands/inject.ts";
 import { UsageError } from "../../src/commands/options.ts";
+import { ManifestError } from "../../src/manifests/document.ts";
 import { deployment, files, injected } from "./injecting.ts";
 
 const MISTAKES: Readonly<Record<string, readonly [text: string | Buffer, message: RegExp]>> = {
@@ -45,7 +46,7 @@ const MISTAKES: Readonly<Record<string, readonly [text: string | Buffer, message
 for (const [name, [text, message]] of Object.entries(MISTAKES)) {
   t.test(`mistake: ${name}`, async (t) => {
     const error = await injected(t, text).catch((thrown: unknown) => thrown);
-    if (!(error instanceof UsageError)) throw error;
+    if (!(error instanceof UsageError || error instanceof ManifestError)) throw error;
     t.match(error.message, message);
     t.notMatch(error.message, /s3cret/);
   });

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { UsageError } from "../../src/commands/options.ts";
 import { serve, type ServeOptions } from "../../src/commands/serve.ts";
-import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { webhookConfiguration } from "../cluster-port/contract.ts";
 import { kubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
 import { MAIN, plainEnv, type Program, root, startProgram } from "../program.ts";

@@ -1,5 +1,5 @@
 import t from "tap";
-import { readConfig } from "../../src/core/config.ts";
+import { readConfig } from "../../src/core/config/config.ts";
 import { planPod } from "../../src/core/plan.ts";
 import type { Pod } from "../../src/core/pod.ts";
 

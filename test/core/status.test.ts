@@ -2,7 +2,7 @@ import jsonpatch from "fast-json-patch";
 import t from "tap";
 import type { PatchOperation } from "../../src/core/patch.ts";
 import type { Pod } from "../../src/core/pod.ts";
-import { redirectEnv } from "../../src/core/redirect.ts";
+import { redirectEnv } from "../../src/core/env/redirect.ts";
 import { formerAddresses, markPod, statusOf } from "../../src/core/status.ts";
 import type { Assignment } from "../../src/core/target.ts";
 

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as prettier from "prettier";
 import { Document, isMap, parseDocument } from "yaml";
-import { CHART, type Helm, templateText } from "./helm.ts";
+import { CHART, type Helm, templateText } from "../lab/control-plane/helm.ts";
 import { KUSTOMIZE } from "./sums.ts";
 
 const root = new URL("../../", import.meta.url).pathname;

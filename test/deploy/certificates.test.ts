@@ -1,12 +1,12 @@
 // The chart with certificates that the webhook does not make itself, installed on a real control plane. cert-manager is played: it does what the
 // chart's objects, of minimal definitions (crds.ts), ask of it.
 import t from "tap";
-import { makeServingCertificate } from "../../src/server/certificate.ts";
-import { eventually } from "../cluster/scene.ts";
-import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "./admissions.ts";
-import { startCluster } from "./cluster.ts";
-import { applyCrds } from "./crds.ts";
-import { CHART, type Manifest, RELEASE } from "./helm.ts";
+import { makeServingCertificate } from "../../src/certificates/issue.ts";
+import { eventually } from "../lab/control-plane/scene.ts";
+import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { startCluster } from "../lab/kubelet/cluster.ts";
+import { applyCrds } from "../lab/kubelet/crds.ts";
+import { CHART, type Manifest, RELEASE } from "../lab/control-plane/helm.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);

@@ -2,11 +2,11 @@
 // one test each: of what the chart makes, and of the webhook that it installs.
 import { isDeepStrictEqual } from "node:util";
 import t from "tap";
-import { eventually } from "../cluster/scene.ts";
-import type { Answer } from "./api.ts";
-import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "./admissions.ts";
-import { startCluster } from "./cluster.ts";
-import { CHART, type Manifest, parseManifests, RELEASE } from "./helm.ts";
+import { eventually } from "../lab/control-plane/scene.ts";
+import type { Answer } from "../lab/kubelet/api.ts";
+import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { startCluster } from "../lab/kubelet/cluster.ts";
+import { CHART, type Manifest, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);

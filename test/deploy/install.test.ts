@@ -1,10 +1,10 @@
 // The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { eventually } from "../cluster/scene.ts";
-import { flowgenPod, gateway, HOST, hostIn, streamAdmissions, TARGETS } from "./admissions.ts";
-import { startCluster } from "./cluster.ts";
-import { CHART, RELEASE } from "./helm.ts";
+import { eventually } from "../lab/control-plane/scene.ts";
+import { flowgenPod, gateway, HOST, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
+import { startCluster } from "../lab/kubelet/cluster.ts";
+import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);

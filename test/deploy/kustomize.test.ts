@@ -3,10 +3,10 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { kubectlWith } from "../cluster/kubectl.ts";
-import { findPrograms } from "../cluster/programs.ts";
+import { kubectlWith } from "../lab/control-plane/kubectl.ts";
+import { findPrograms } from "../lab/control-plane/programs.ts";
 import { renderFiles, renderKustomize } from "./base.ts";
-import { CHART, findHelm, type Manifest, parseManifests, RELEASE, template } from "./helm.ts";
+import { CHART, findHelm, type Manifest, parseManifests, RELEASE, template } from "../lab/control-plane/helm.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const home = await mkdtemp(join(tmpdir(), "flowgen-kustomize-"));

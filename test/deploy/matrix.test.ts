@@ -1,9 +1,9 @@
 // What the chart makes of many values is taken by a real API server, strictly: unknown and repeated fields are errors.
 import t from "tap";
-import { startControlPlane } from "../cluster/control-plane.ts";
-import { kubectl as run } from "../cluster/webhook.ts";
-import { applyCrds } from "./crds.ts";
-import { CHART, findHelm, RELEASE, template } from "./helm.ts";
+import { startControlPlane } from "../lab/control-plane/control-plane.ts";
+import { kubectl as run } from "../lab/control-plane/webhook.ts";
+import { applyCrds } from "../lab/kubelet/crds.ts";
+import { CHART, findHelm, RELEASE, template } from "../lab/control-plane/helm.ts";
 
 const controlPlane = await startControlPlane({ controllerManager: false });
 t.teardown(controlPlane.stop);

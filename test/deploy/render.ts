@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { renderFiles, renderKustomize } from "./base.ts";
-import { findHelm } from "./helm.ts";
+import { findHelm } from "../lab/control-plane/helm.ts";
 import { sums, SUMS } from "./sums.ts";
 
 const root = new URL("../../", import.meta.url).pathname;

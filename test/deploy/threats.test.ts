@@ -1,12 +1,12 @@
 // What the installation promises to those who do not trust the pods, the webhook's token, or whoever can edit the objects that it reads. Further
 // down the way: test/tunnel/hostile-lines.test.ts (lines of a table and of a tunnel's Secret that hold commands), test/core/host.test.ts,
-// test/core/annotation.test.ts and test/core/forwards.test.ts (what is never a host, a target or a table).
+// test/core/annotation.test.ts and test/core/forwards/allocate.test.ts (what is never a host, a target or a table).
 import t from "tap";
-import { eventually } from "../cluster/scene.ts";
-import { type Answer, connectTo } from "./api.ts";
-import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "./admissions.ts";
-import { startCluster } from "./cluster.ts";
-import { CHART, RELEASE } from "./helm.ts";
+import { eventually } from "../lab/control-plane/scene.ts";
+import { type Answer, connectTo } from "../lab/kubelet/api.ts";
+import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { startCluster } from "../lab/kubelet/cluster.ts";
+import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { readDockerfile } from "./dockerfile.ts";
+import { readDockerfile } from "../lab/image/dockerfile.ts";
 
 const repo = new URL("../../", import.meta.url).pathname;
 /** Made by `npm run test:image` before. */

@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Test } from "tap";
 import { version } from "../../src/files.ts";
-import type { ControlPlane } from "../cluster/control-plane.ts";
-import { flowgenPod, HOST, hostIn, streamAdmissions, TARGETS } from "../deploy/admissions.ts";
-import { type Api, connectTo } from "../deploy/api.ts";
-import { CHART, RELEASE } from "../deploy/helm.ts";
-import { type Client, experience, linesOf } from "./clients.ts";
+import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
+import { flowgenPod, HOST, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
+import { type Api, connectTo } from "../lab/kubelet/api.ts";
+import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
+import { type Client, experience, linesOf } from "../lab/node/clients.ts";
 import type { Figures, Step } from "./figures.ts";
-import { eventually, GATEWAY, podOf, restartsOf } from "./gateway.ts";
-import type { Installation } from "./installation.ts";
-import { NEXT_VERSION } from "./webhook-image.ts";
+import { eventually, GATEWAY, podOf, restartsOf } from "../lab/node/gateway.ts";
+import type { Installation } from "../lab/node/installation.ts";
+import { NEXT_VERSION } from "../lab/node/webhook-image.ts";
 
 export type Setting = {
   readonly controlPlane: ControlPlane;

@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { until } from "../tunnel/hosts.ts";
-import { leftovers } from "./leftovers.ts";
+import { until } from "../lab/vpn/hosts.ts";
+import { leftovers } from "../lab/node/leftovers.ts";
 
-const main = join(import.meta.dirname, "main.ts");
+const main = join(import.meta.dirname, "../lab/node/main.ts");
 const begin = (...command: readonly string[]) =>
   spawn(process.execPath, [main, ...command], { stdio: ["ignore", "ignore", "inherit"] });
 

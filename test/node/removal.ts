@@ -1,10 +1,10 @@
 // A forward is removed as the sweep does it: through the cluster port, as the webhook's field manager.
-import { converge, wakeKubelet } from "../../src/cluster/converge.ts";
-import { readGateway, tableOf, writeTableObject } from "../../src/cluster/gateway-objects.ts";
+import { converge, wakeKubelet } from "../../src/provisioning/converge.ts";
+import { readGateway, tableIn, writeTableObject } from "../../src/provisioning/objects.ts";
 import { connect } from "../../src/cluster/kubernetes.ts";
-import { loadScripts } from "../../src/cluster/scripts.ts";
-import { readConfig } from "../../src/core/config.ts";
-import type { ControlPlane } from "../cluster/control-plane.ts";
+import { loadScripts } from "../../src/provisioning/scripts.ts";
+import { readConfig } from "../../src/core/config/config.ts";
+import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
 
 /** Takes a forward of the config's default gateway out of its table and out of what is made from the table. */
 export const removeForward = async ({ kubeconfig }: ControlPlane, yaml: string, name: string): Promise<void> => {
@@ -18,7 +18,7 @@ export const removeForward = async ({ kubeconfig }: ControlPlane, yaml: string, 
   const cluster = await connect("kubeconfig", { kubeconfigPath: kubeconfig });
   const signal = AbortSignal.timeout(10_000);
   const objects = await readGateway(cluster, gateway, signal);
-  const read = tableOf(objects, gateway);
+  const read = tableIn(objects, gateway);
   if (read.kind === "reject") throw new Error(read.message);
   const table = { ...read.table, forwards: read.table.forwards.filter((forward) => forward.name !== name) };
   const written = await writeTableObject(cluster, gateway, table, objects, signal);

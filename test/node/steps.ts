@@ -1,16 +1,16 @@
 // The steps that the story has for each forwarder: a second target, the gateway's pod deleted, its interface set down.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Test } from "tap";
-import type { ControlPlane } from "../cluster/control-plane.ts";
-import { kubectl } from "../cluster/webhook.ts";
-import { run as runOn } from "../tunnel/hosts.ts";
-import type { Vpn } from "../tunnel/vpn.ts";
-import { deployment, experience, linesOf } from "./clients.ts";
-import type { Client, Line } from "./clients.ts";
+import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
+import { kubectl } from "../lab/control-plane/webhook.ts";
+import { run as runOn } from "../lab/vpn/hosts.ts";
+import type { Vpn } from "../lab/vpn/vpn.ts";
+import { deployment, experience, linesOf } from "../lab/node/clients.ts";
+import type { Client, Line } from "../lab/node/clients.ts";
 import { seconds } from "./figures.ts";
 import type { Figures } from "./figures.ts";
-import { eventually, execIn, isReady, podOf, podsOf, restartsOf } from "./gateway.ts";
-import type { Where } from "./gateway.ts";
+import { eventually, execIn, isReady, podOf, podsOf, restartsOf } from "../lab/node/gateway.ts";
+import type { Where } from "../lab/node/gateway.ts";
 
 export type Scene = {
   readonly controlPlane: ControlPlane;

@@ -22,10 +22,10 @@ t.test("work is done soon, in its order, each once; at once when that is asked f
 t.test("an admission that was just answered has its line, however the process exits", async (t) => {
   const script = `
     import { readFileSync } from "node:fs";
-    import { createMemoryCluster } from "./src/cluster/memory.ts";
+    import { createMemoryCluster } from "./src/emulator/memory.ts";
     import { createLog } from "./src/server/log.ts";
     import { run } from "./src/server/run.ts";
-    import { configOf, scripts } from "./test/helpers.ts";
+    import { configOf, scripts } from "./test/making.ts";
     const options = { version: "1", host: "127.0.0.1", port: 0, metricsPort: 0, drainSeconds: 0 };
     const config = configOf("{gateways: [{namespace: g, tunnels: [{name: wg0, secretName: s, allowedTargets: [10.0.0.0/8]}]}]}");
     const { url } = await run({ ...options, cluster: createMemoryCluster(), config, scripts, log: createLog("info") });

@@ -6,14 +6,14 @@ import { connect as tlsConnect, type SecureVersion } from "node:tls";
 import { pino } from "pino";
 import t, { type Test } from "tap";
 import { ClusterError } from "../../src/cluster/cluster.ts";
-import { createMemoryCluster, type MemoryOptions } from "../../src/cluster/memory.ts";
+import { createMemoryCluster, type MemoryOptions } from "../../src/emulator/memory.ts";
 import { createApp } from "../../src/server/app.ts";
-import { makeServingCertificate } from "../../src/server/certificate.ts";
+import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { listenOn } from "../../src/server/listen.ts";
 import { createMetrics } from "../../src/server/metrics.ts";
 import { run, type RunOptions } from "../../src/server/run.ts";
-import { readTls } from "../../src/server/tls.ts";
-import { configOf, scripts } from "../helpers.ts";
+import { readTls } from "../../src/certificates/tls.ts";
+import { configOf, scripts } from "../making.ts";
 import { type Answer, admitAt, review, send, silent, traffic } from "./client.ts";
 
 const config = configOf(`

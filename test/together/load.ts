@@ -13,8 +13,9 @@ const ALONE = "build.test.ts";
 export const runTogether = (...folders: readonly string[]): void => {
   root.test(`the files of ${folders.map((folder) => join("test", folder)).join(", ")}`, async (t) => {
     const files = folders.flatMap((folder) =>
-      readdirSync(join(tests, folder))
+      readdirSync(join(tests, folder), { recursive: folder !== ".", encoding: "utf8" })
         .filter((name) => name.endsWith(".test.ts") && name !== ALONE)
+        .sort()
         .map((name) => join(tests, folder, name)),
     );
     process.setSourceMapsEnabled(false); // types are stripped in place; to read the maps of all packages takes long

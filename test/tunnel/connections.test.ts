@@ -1,10 +1,10 @@
 // What one connection meets: a dead target, a crowd, a half-close, a peer that vanishes.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { forwarders } from "./gateway.ts";
-import { run, until } from "./hosts.ts";
-import { startLab } from "./lab.ts";
-import { startSession, startTalk, talk, talkAll, untilHeard } from "./traffic.ts";
+import { forwarders } from "../lab/vpn/gateway.ts";
+import { run, until } from "../lab/vpn/hosts.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { startSession, startTalk, talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
 
 for (const forwarder of forwarders) {
   void t.test(`connections (${forwarder})`, async (t) => {

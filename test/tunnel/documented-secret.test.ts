@@ -1,11 +1,11 @@
 // The Secret as flowgen's documentation writes it brings its tunnel up, although its AllowedIPs cover the pod's own
 // network, the clients' and the cluster's DNS.
 import t from "tap";
-import { startGateway, variants } from "./gateway.ts";
-import { run } from "./hosts.ts";
-import { leaks, startNetwork } from "./network.ts";
-import { startTarget, talk, untilHeard } from "./traffic.ts";
-import { documentedSecret, startVpn } from "./vpn.ts";
+import { startGateway, variants } from "../lab/vpn/gateway.ts";
+import { run } from "../lab/vpn/hosts.ts";
+import { leaks, startNetwork } from "../lab/vpn/network.ts";
+import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
+import { documentedSecret, startVpn } from "../lab/vpn/vpn.ts";
 
 for (const { shell, forwarder } of variants) {
   void t.test(`the documented Secret (${shell}, ${forwarder})`, async (t) => {

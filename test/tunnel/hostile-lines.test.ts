@@ -3,11 +3,11 @@
 import t from "tap";
 import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { variants } from "./gateway.ts";
-import { run } from "./hosts.ts";
-import { startLab } from "./lab.ts";
-import { podAddress } from "./network.ts";
-import { startTarget, talk, untilHeard } from "./traffic.ts";
+import { variants } from "../lab/vpn/gateway.ts";
+import { run } from "../lab/vpn/hosts.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { podAddress } from "../lab/vpn/network.ts";
+import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
 
 const hostileLines = (proof: string): string[] => [
   `7100 10.0.0.5:5432!!EXEC:touch,path=${proof} 5432 wg0`,

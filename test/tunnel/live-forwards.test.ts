@@ -1,12 +1,12 @@
 // Forwards come and go while others carry traffic, and what carries traffic does not notice.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { forwarders, variants } from "./gateway.ts";
-import { attempt, run, startOn, until, type Started } from "./hosts.ts";
-import { startLab } from "./lab.ts";
-import { podAddress } from "./network.ts";
-import { postgresBin, startPostgres } from "./postgres.ts";
-import { startSession, startTarget, untilHeard, untilRefused } from "./traffic.ts";
+import { forwarders, variants } from "../lab/vpn/gateway.ts";
+import { attempt, run, startOn, until, type Started } from "../lab/vpn/hosts.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { podAddress } from "../lab/vpn/network.ts";
+import { postgresBin, startPostgres } from "../lab/vpn/postgres.ts";
+import { startSession, startTarget, untilHeard, untilRefused } from "../lab/vpn/traffic.ts";
 
 for (const { shell, forwarder } of variants) {
   void t.test(

@@ -1,12 +1,12 @@
 // Host names: resolved by the tunnel's DNS servers, through the tunnel; by the pod's resolver where it has none.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { variants } from "./gateway.ts";
-import { run, until } from "./hosts.ts";
-import { startLab } from "./lab.ts";
-import { leaks, startDns } from "./network.ts";
-import { startTarget, talk, untilHeard } from "./traffic.ts";
-import { documentedSecret } from "./vpn.ts";
+import { variants } from "../lab/vpn/gateway.ts";
+import { run, until } from "../lab/vpn/hosts.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { leaks, startDns } from "../lab/vpn/network.ts";
+import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
+import { documentedSecret } from "../lab/vpn/vpn.ts";
 
 for (const { shell, forwarder } of variants) {
   void t.test(`names (${shell}, ${forwarder})`, async (t) => {

@@ -1,10 +1,10 @@
 // Ready only while the handshake is fresh; live as long as a restart would heal nothing.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { forwarders } from "./gateway.ts";
-import { attempt, run, until } from "./hosts.ts";
-import { startLab } from "./lab.ts";
-import { talk, untilHeard } from "./traffic.ts";
+import { forwarders } from "../lab/vpn/gateway.ts";
+import { attempt, run, until } from "../lab/vpn/hosts.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { talk, untilHeard } from "../lab/vpn/traffic.ts";
 
 for (const forwarder of forwarders) {
   void t.test(`probes (${forwarder})`, async (t) => {

@@ -1,12 +1,12 @@
 // Whatever is killed comes back by itself in the same pod, and the end of the pod is orderly.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { run, startOn, until } from "./hosts.ts";
-import { DRAIN_SECONDS, forwarders, variants, type Container } from "./gateway.ts";
-import { startLab } from "./lab.ts";
-import { leaks } from "./network.ts";
-import { startSession, talk, untilHeard } from "./traffic.ts";
-import { startWireguard } from "./vpn.ts";
+import { run, startOn, until } from "../lab/vpn/hosts.ts";
+import { DRAIN_SECONDS, forwarders, variants, type Container } from "../lab/vpn/gateway.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { leaks } from "../lab/vpn/network.ts";
+import { startSession, talk, untilHeard } from "../lab/vpn/traffic.ts";
+import { startWireguard } from "../lab/vpn/vpn.ts";
 
 type Step = [string, () => void | Promise<void>];
 for (const { shell, forwarder } of variants) {

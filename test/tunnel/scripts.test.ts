@@ -4,9 +4,9 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { checkRequirements } from "./requirements.ts";
-import { shellNamed } from "./shells.ts";
-import { keyPair } from "./vpn.ts";
+import { checkRequirements } from "../lab/vpn/requirements.ts";
+import { shellNamed } from "../lab/vpn/shells.ts";
+import { keyPair } from "../lab/vpn/vpn.ts";
 
 checkRequirements();
 const directory = resolve(import.meta.dirname, "../../src/gateway");

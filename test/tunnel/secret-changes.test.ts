@@ -1,11 +1,11 @@
 // Secrets that are wrong, get corrected, change: without a restart of anything, and without a lost session.
 import t from "tap";
-import { run, until } from "./hosts.ts";
-import { forwarders, startGateway } from "./gateway.ts";
-import { startLab } from "./lab.ts";
-import { startNetwork } from "./network.ts";
-import { startSession, startTarget, talk, untilHeard } from "./traffic.ts";
-import { documentedSecret, keyPair, startVpn } from "./vpn.ts";
+import { run, until } from "../lab/vpn/hosts.ts";
+import { forwarders, startGateway } from "../lab/vpn/gateway.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { startNetwork } from "../lab/vpn/network.ts";
+import { startSession, startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
+import { documentedSecret, keyPair, startVpn } from "../lab/vpn/vpn.ts";
 
 for (const forwarder of forwarders) {
   void t.test(`a bad tunnel among two, both with the same networks (${forwarder})`, async (t) => {

@@ -1,0 +1,111 @@
+import type { CertificateFailure } from "./reasons.ts";
+import { type CertificateFiles, type Certificates, decodeData, encodeData, fromFiles, toFiles } from "./secret.ts";
+import { MANAGED_BY, MANAGER } from "../core/names.ts";
+import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
+import { eventAbout, type Note } from "../cluster/event.ts";
+import { bestEffort } from "../cluster/waiting.ts";
+
+/** Where certificates are kept, as it was read. What is written takes effect only if nobody wrote since: 409 otherwise. */
+export type CertificateReading = {
+  readonly kind: "read";
+  readonly stored: Certificates | undefined;
+  /** `caBundle` of each webhook, PEM; `undefined`: there is no webhook configuration. */
+  readonly bundles: readonly string[] | undefined;
+  readonly write: (certificates: Certificates, signal: AbortSignal) => Promise<void>;
+  readonly trust: (bundle: string, signal: AbortSignal) => Promise<void>;
+};
+export type CertificateRefusal = { readonly kind: "refused"; readonly failure: CertificateFailure };
+
+export type CertificateStore = {
+  /** What messages call it. */
+  readonly name: string;
+  readonly read: (signal: AbortSignal) => Promise<CertificateReading | CertificateRefusal>;
+  /** Tells people of a step; never fails. */
+  readonly note: (note: Note, signal: AbortSignal) => Promise<void>;
+};
+
+/** The certificates in a Secret, and `caBundle` in the webhooks of a MutatingWebhookConfiguration. */
+export const clusterStore = (
+  cluster: Cluster,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  configuration: string,
+): CertificateStore => {
+  const secretRef: Ref = { kind: "Secret", namespace, name };
+  let uid: string | undefined;
+  return {
+    name: `Secret ${namespace}/${name}`,
+    read: async (signal) => {
+      const [secret, bundles] = await Promise.all([
+        cluster.get(secretRef, signal),
+        readBundles(cluster, configuration, signal),
+      ]);
+      uid = secret?.metadata.uid;
+      if (secret !== undefined && !isOwnSecret(secret)) return { kind: "refused", failure: "not-ours" };
+      return {
+        kind: "read",
+        stored: secret && fromFiles(decodeData(dataOf(secret))),
+        ...bundles,
+        write: async (certificates, signal) => {
+          const written = await cluster.apply(secretManifest(secretRef, certificates, secret), signal);
+          uid = written.metadata.uid;
+        },
+      };
+    },
+    note: (note, signal) => {
+      const metadata = { namespace, name, ...(uid !== undefined && { uid }) };
+      return bestEffort(signal, (soon) => cluster.create(eventAbout({ kind: "Secret", metadata }, note), soon));
+    },
+  };
+};
+
+/** `caBundle` of the webhooks of a MutatingWebhookConfiguration, and how to write it. */
+export const readBundles = async (
+  cluster: Cluster,
+  configuration: string,
+  signal: AbortSignal,
+): Promise<Pick<CertificateReading, "bundles" | "trust">> => {
+  const ref: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", name: configuration };
+  const webhooks = await cluster.get(ref, signal);
+  return {
+    bundles: webhooks && hooksOf(webhooks).map(hookBundle),
+    trust: async (bundle, signal) => {
+      if (webhooks !== undefined) await cluster.apply(bundleManifest(webhooks, bundle), signal);
+    },
+  };
+};
+
+/** An empty one may be made for us beforehand, so that we need not be allowed to make Secrets. */
+const isOwnSecret = (secret: KubeObject): boolean =>
+  secret.metadata.labels?.[MANAGED_BY] === MANAGER || Object.keys(dataOf(secret)).length === 0;
+
+const dataOf = (secret: KubeObject): CertificateFiles => (secret["data"] ?? {}) as CertificateFiles;
+
+type Hook = { readonly name: string; readonly clientConfig?: { readonly caBundle?: string } };
+const hooksOf = (webhooks: KubeObject): readonly Hook[] => (webhooks["webhooks"] ?? []) as readonly Hook[];
+const hookBundle = ({ clientConfig }: Hook): string => Buffer.from(clientConfig?.caBundle ?? "", "base64").toString();
+
+const secretManifest = (ref: Ref, certificates: Certificates, read: KubeObject | undefined): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Secret",
+  metadata: {
+    name: ref.name,
+    namespace: ref.namespace,
+    labels: { [MANAGED_BY]: MANAGER },
+    resourceVersion: read?.metadata.resourceVersion ?? NEVER,
+  },
+  type: read?.["type"] ?? "kubernetes.io/tls", // it never changes
+  data: encodeData(toFiles(certificates)),
+});
+
+/** Nothing but `caBundle`: all else is the installer's. Locked, so that a webhook that was removed is not half made anew. */
+const bundleManifest = (webhooks: KubeObject, bundle: string): KubeObject => {
+  const { apiVersion, kind, metadata } = webhooks;
+  const { name = "", namespace, resourceVersion = NEVER } = metadata;
+  const caBundle = Buffer.from(bundle).toString("base64");
+  return {
+    apiVersion,
+    kind,
+    metadata: { name, namespace, resourceVersion },
+    webhooks: hooksOf(webhooks).map((hook) => ({ name: hook.name, clientConfig: { caBundle } })),
+  };
+};

@@ -1,0 +1,50 @@
+/** What an API server's answer means. */
+import { z } from "zod";
+import { ClusterError, type Failure, type Ref, type Verb } from "./cluster.ts";
+
+export type Answer = { readonly code: number; readonly retryAfter: string | undefined; readonly text: string };
+
+/** The API server's words for a failure; anything may be missing, and a proxy in between answers in its own way. */
+const ApiStatus = z.object({
+  kind: z.literal("Status"),
+  reason: z.string().min(1).optional(),
+  message: z.string().optional(),
+  details: z.object({ retryAfterSeconds: z.number().optional() }).optional(),
+});
+
+const SHOWN = 200;
+
+/**
+ * An object that the API server cannot read (a field that it does not know, a text for a number, an entry twice) is a 500 of its
+ * server-side apply, where a POST has a 400 or 422. It is the sender's mistake, and a retry mends nothing.
+ */
+const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
+
+/** The object or list that was asked for. Throws a ClusterError for any other answer. */
+export const readAnswer = (
+  { verb, ref }: { readonly verb: Verb; readonly ref: Ref },
+  { code, retryAfter, text }: Answer,
+): unknown => {
+  const json = parsed(text);
+  if (code >= 200 && code < 300 && json !== undefined) return json;
+  const { data: status } = ApiStatus.safeParse(json);
+  const isUnreadable = code === 500 && UNREADABLE.test(status?.message ?? "");
+  const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
+  const failure: Failure = {
+    verb,
+    ref,
+    code: isUnreadable ? 422 : code,
+    reason: isUnreadable ? "Invalid" : (status?.reason ?? "Unknown"),
+    says: status?.message ?? `no answer of an API server: ${JSON.stringify(text.slice(0, SHOWN))}`,
+    ...(Number.isFinite(seconds) && { retryAfterMs: seconds * 1000 }),
+  };
+  throw new ClusterError(failure);
+};
+
+const parsed = (text: string): unknown => {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+};

@@ -1,0 +1,75 @@
+import { grants } from "./allowed.ts";
+import type { Config, Gateway, PlacedGateway, Tunnel } from "./config.ts";
+import { forbiddenHost } from "../host.ts";
+import { reject, type Rejection } from "../reasons.ts";
+import { quote } from "../schema.ts";
+import { address, type Target } from "../target.ts";
+import { annotation } from "../names.ts";
+
+/** The gateway that a pod names, else the default one; placed in its own namespace or in the pod's. */
+export const findGateway = (
+  config: Config,
+  namespace: string,
+  wished: string | undefined,
+): { readonly kind: "gateway"; readonly gateway: PlacedGateway } | Rejection => {
+  const enabled = config.gateways.filter((item) => item.enabled);
+  const name = wished ?? config.defaultGateway;
+  const gateway = enabled.find((item) => item.name === name);
+  if (gateway !== undefined) return { kind: "gateway", gateway: placed(gateway, namespace) };
+  const where = wished === undefined ? "the config's defaultGateway" : annotation.gateway;
+  return reject(
+    "gateway-unknown",
+    `${where}: ${quote(name)} is none of ${enabled.map((item) => item.name).join(", ")}`,
+  );
+};
+
+const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
+  ...gateway,
+  namespace: gateway.namespace ?? namespace,
+  isPerNamespace: gateway.namespace === undefined,
+});
+
+const mayUse = (tunnel: Tunnel, namespace: string): boolean => tunnel.namespaces?.includes(namespace) ?? true;
+
+/** Whether a tunnel has a static forward to the target. */
+export const isStatic = (tunnel: Tunnel, { host, port }: Pick<Target, "host" | "port">): boolean =>
+  tunnel.portForwards.some((forward) => forward.targetHost === host && forward.targetPort === port);
+
+/** Whether a tunnel may carry a target: a static forward is an admin's grant of its own target, anything else needs a line of allowedTargets. */
+export const carries = (tunnel: Tunnel, target: Pick<Target, "host" | "port">): boolean =>
+  tunnel.allowedTargets.some((allowed) => grants(allowed, target.host, target.port)) || isStatic(tunnel, target);
+
+/**
+ * The tunnel that carries a target: the one that the entry or the pod names, else the only one that may. `where` names the entry in
+ * messages.
+ */
+export const findTunnel = (
+  gateway: Gateway,
+  namespace: string,
+  target: Target,
+  podTunnel: string | undefined,
+  where: string,
+): { readonly kind: "tunnel"; readonly name: string } | Rejection => {
+  const what = `${where}: ${address(target.host, target.port)}`;
+  const forbidden = forbiddenHost(target.host);
+  if (forbidden !== undefined) return reject("target-forbidden", `${where}: ${forbidden}`);
+  const wished = target.tunnel ?? podTunnel;
+  const named = wished === undefined ? gateway.tunnels : gateway.tunnels.filter((tunnel) => tunnel.name === wished);
+  if (named.length === 0) {
+    const at = target.tunnel === undefined ? annotation.tunnel : `${where}.tunnel`;
+    const known = gateway.tunnels.map((tunnel) => tunnel.name).join(", ");
+    return reject("tunnel-unknown", `${at}: ${quote(wished)} is none of ${gateway.name}'s: ${known}`);
+  }
+  const able = named.filter((tunnel) => carries(tunnel, target));
+  if (able.length === 0)
+    return reject("target-not-allowed", `${what} through ${named.map((tunnel) => tunnel.name).join(", ")}`);
+  const [only, ...others] = able.filter((tunnel) => mayUse(tunnel, namespace));
+  if (only === undefined)
+    return reject(
+      "tunnel-namespace",
+      `${what} from namespace ${namespace} through ${able.map((tunnel) => tunnel.name).join(", ")}`,
+    );
+  if (others.length > 0)
+    return reject("tunnel-ambiguous", `${what}: ${[only, ...others].map((tunnel) => tunnel.name).join(", ")}`);
+  return { kind: "tunnel", name: only.name };
+};

@@ -1,0 +1,69 @@
+import { parse } from "yaml";
+import { z } from "zod";
+import { repeated } from "./clashes.ts";
+import { labels } from "./values.ts";
+import { DEFAULT_GATEWAY, gateway } from "./gateway.ts";
+import { dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts";
+
+/** What an admin writes. */
+export const config = strict({
+  mode: oneOf("enforce", "audit").default("enforce").describe("audit: say what would be done, do nothing"),
+  podSelector: strict({
+    matchLabels: labels.describe("labels that a pod must have, all of them"),
+  })
+    .default({ matchLabels: { "app.kubernetes.io/name": "flowgen" } })
+    .describe("what a flowgen pod is; others are let through unchanged. Default: app.kubernetes.io/name: flowgen"),
+  defaultGateway: dnsLabel.default(DEFAULT_GATEWAY).describe("of pods without the annotation flowgen.io/gateway"),
+  gateways: z
+    .array(gateway, { error: "is missing: a list of gateways" })
+    .min(1, "names no gateway")
+    .describe("each as the flowgen chart's `wireguardGateway` block, and who may reach what"),
+}).superRefine((value, context) => {
+  const names = value.gateways.map((item) => item.name);
+  repeated(names).forEach(([index, first, name]) =>
+    context.addIssue({
+      code: "custom",
+      path: ["gateways", index, "name"],
+      message: `${quote(name)} is the name of gateways[${first}] already`,
+    }),
+  );
+  if (!names.includes(value.defaultGateway)) {
+    const message = `${quote(value.defaultGateway)} is none of the gateways: ${names.join(", ")}`;
+    context.addIssue({ code: "custom", path: ["defaultGateway"], message });
+  }
+});
+
+export type Config = z.infer<typeof config>;
+export type Gateway = Config["gateways"][number];
+export type Tunnel = Gateway["tunnels"][number];
+export type Mode = Config["mode"] | "disabled";
+/** A gateway where it runs: the namespace is the config's, or else the pod's own. */
+export type PlacedGateway = Gateway & {
+  readonly namespace: string;
+  /** The config names no namespace: there is one such gateway in each, for the pods of that namespace alone. */
+  readonly isPerNamespace: boolean;
+};
+
+export type ConfigReading =
+  | { readonly kind: "config"; readonly config: Config }
+  | { readonly kind: "invalid"; readonly problems: readonly string[] };
+
+/** Reads the admin's config from YAML or JSON. Every problem is named by its path, with the reason and the nearest valid form. */
+export const readConfig = (yaml: string): ConfigReading => {
+  const raw = parseYaml(yaml);
+  if (raw.kind === "invalid") return raw;
+  const parsed = config.safeParse(raw.value);
+  if (!parsed.success) return { kind: "invalid", problems: issueTexts("", parsed.error) };
+  return { kind: "config", config: parsed.data };
+};
+
+const parseYaml = (
+  yaml: string,
+): { readonly kind: "yaml"; readonly value: unknown } | (ConfigReading & { kind: "invalid" }) => {
+  try {
+    return { kind: "yaml", value: parse(yaml, { prettyErrors: false }) as unknown };
+  } catch (error) {
+    // Syntax, an alias of nothing, a bomb of aliases, a second document.
+    return { kind: "invalid", problems: [`not a YAML document: ${String(error).replace(/\n.*/s, "")}`] };
+  }
+};

@@ -1,0 +1,159 @@
+import {
+  byDefault,
+  isPortLike,
+  type Place,
+  readAddress,
+  type Slot,
+  type Span,
+  split,
+  trim,
+  unknown,
+  upTo,
+  written,
+} from "./place.ts";
+
+/** `key=value`: the key in lower case, the value without its quotes, and where the pair ends. */
+export type KeyValue = { readonly key: string; readonly value: Span; readonly end: number };
+
+const CLOSING = new Map([
+  ['"', '"'],
+  ["'", "'"],
+  ["{", "}"],
+]);
+
+/** The end of a quoted value: a doubled closing quote stands for itself. */
+const closingQuote = (text: string, from: number, quote: string): number => {
+  let at = text.indexOf(quote, from);
+  while (at >= 0 && text[at + 1] === quote) at = text.indexOf(quote, at + 2);
+  return at < 0 ? text.length : at;
+};
+
+const semicolon = (text: string, from: number): number => {
+  const at = text.indexOf(";", from);
+  return at < 0 ? text.length : at;
+};
+
+/**
+ * `key=value;…` as ADO.NET (DbConnectionStringBuilder: quotes `"` or `'`, doubled inside), ODBC and the SQL Server JDBC
+ * driver (braces) read it.
+ */
+export const semicolonKeyValues = (text: string, from: number): KeyValue[] => {
+  const pairs: KeyValue[] = [];
+  let at = from;
+  while (at < text.length) {
+    const stop = semicolon(text, at);
+    const equals = text.slice(at, stop).indexOf("=");
+    if (equals < 0) {
+      at = stop + 1;
+      continue;
+    }
+    const key = text
+      .slice(at, at + equals)
+      .trim()
+      .toLowerCase();
+    const raw = trim(text, { start: at + equals + 1, end: stop });
+    const quote = CLOSING.get(text.charAt(raw.start));
+    const inner = quote === undefined ? raw : { start: raw.start + 1, end: closingQuote(text, raw.start + 1, quote) };
+    const end = quote === undefined ? stop : semicolon(text, inner.end);
+    pairs.push({ key, value: inner, end: Math.min(end, text.length) });
+    at = end + 1;
+  }
+  return pairs;
+};
+
+const SERVER_KEYS = new Set([
+  "server",
+  "data source",
+  "datasource",
+  "addr",
+  "address",
+  "network address",
+  "servername",
+]);
+const HOST_KEYS = new Set(["host", "hostname"]);
+const PORT_KEYS = new Set(["port", "portnumber"]);
+
+/** The written port of a port key, as a slot that every host of the string without a port of its own shares. */
+export const portSlot = (text: string, pairs: readonly KeyValue[]): Slot | undefined => {
+  const pair = pairs.find(({ key, value }) => PORT_KEYS.has(key) && isPortLike(text.slice(value.start, value.end)));
+  return pair === undefined ? undefined : written(pair.value);
+};
+
+/**
+ * One `host`, `host\instance` or `host:port/service`. An instance is found by asking the host's UDP port 1434, which no
+ * gateway forwards; every Microsoft driver ignores the instance once a port is written, so one is put in.
+ */
+const member = (text: string, part: Span, without: (host: Span) => Slot, lead: string): Place[] => {
+  const base = upTo(text, part, /[\\/]/);
+  const found = readAddress(text, base);
+  if (found === undefined) return [];
+  if (found.port !== undefined) return [{ host: found.host, slot: written(found.port) }];
+  if (text[base.end] === "/" && base.end < part.end)
+    return [{ host: found.host, slot: byDefault(1521, base.end, ":") }];
+  const hasInstance = base.end < part.end;
+  return [{ host: found.host, slot: hasInstance ? unknown(trim(text, part).end, lead) : without(found.host) }];
+};
+
+const PREFIX = /^(tcp:|admin:|\/\/)/i;
+
+/** The value of SQL Server's `Server` key: `[tcp:]host[\instance][,port]`; also Oracle's and the host lists of others. */
+export const serverPlaces = (
+  text: string,
+  value: Span,
+  without: (host: Span, single: boolean) => Slot,
+  lead = ",",
+): Place[] => {
+  const trimmed = trim(text, value);
+  const body = text.slice(trimmed.start, trimmed.end);
+  if (body.startsWith("(")) return descriptorPlaces(text, trimmed);
+  const prefix = body.length - body.replace(PREFIX, "").length;
+  const parts = split(text, { start: trimmed.start + prefix, end: trimmed.end }, ",");
+  const [first, second] = parts;
+  if (first !== undefined && second !== undefined && parts.length === 2) {
+    const port = trim(text, second);
+    if (isPortLike(text.slice(port.start, port.end))) {
+      return member(text, first, () => written(port), lead).map(({ host }) => ({ host, slot: written(port) }));
+    }
+  }
+  return parts.flatMap((part) => member(text, part, (host) => without(host, parts.length === 1), lead));
+};
+
+/**
+ * ADO.NET and ODBC. Without a port, `Server` is SQL Server's 1433, or, when that is no target, MySQL's 3306 or
+ * PostgreSQL's 5432: their .NET drivers take the same key, with the port in a key of its own. `Host` is theirs alone.
+ */
+export const adoPlaces = (text: string): Place[] => {
+  const pairs = semicolonKeyValues(text, 0);
+  const port = portSlot(text, pairs);
+  return pairs.flatMap(({ key, value, end }) => {
+    const isServer = SERVER_KEYS.has(key);
+    if (!isServer && !HOST_KEYS.has(key)) return [];
+    const cell = { start: end, end, lead: ";Port=" };
+    const others = [
+      { port: 5432, cell },
+      { port: 3306, cell },
+    ] as const;
+    return serverPlaces(text, value, (host, single) => {
+      if (port !== undefined) return port;
+      const own = { port: 1433, cell: { start: host.end, end: host.end, lead: "," } };
+      return { kind: "default", choices: isServer && single ? [own, ...others] : others };
+    });
+  });
+};
+
+/** Oracle Net's `(ADDRESS=(PROTOCOL=TCP)(HOST=h)(PORT=p))`: a host belongs with the port next to it; the port is mandatory. */
+export const descriptorPlaces = (text: string, within: Span): Place[] => {
+  const hosts: { host: Span; port?: Span }[] = [];
+  let loose: Span | undefined;
+  for (const match of text.slice(within.start, within.end).matchAll(/\((host|port)\s*=([^()]*)\)/gi)) {
+    const close = within.start + match.index + match[0].length;
+    const value = trim(text, { start: close - 1 - String(match[2]).length, end: close - 1 });
+    const last = hosts.at(-1);
+    if (match[1]?.toLowerCase() === "host") {
+      hosts.push({ host: value, ...(loose && { port: loose }) });
+      loose = undefined;
+    } else if (last !== undefined && last.port === undefined) last.port = value;
+    else loose = value;
+  }
+  return hosts.flatMap(({ host, port }) => (port === undefined ? [] : [{ host, slot: written(port) }]));
+};

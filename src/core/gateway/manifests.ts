@@ -1,0 +1,152 @@
+import { carries, isStatic } from "../config/choose.ts";
+import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
+import { type Table, writeTable } from "../forwards/table.ts";
+import { gatewayContainers, gatewayVolumes } from "./pod.ts";
+import { GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
+
+/** A Kubernetes object as it is applied: only the fields that are ours. */
+export type Manifest = {
+  readonly apiVersion: string;
+  readonly kind: "ConfigMap" | "Deployment" | "NetworkPolicy" | "Service";
+  readonly metadata: {
+    readonly name: string;
+    readonly namespace: string;
+    readonly labels: Readonly<Record<string, string>>;
+    readonly annotations?: Readonly<Record<string, string>>;
+  };
+  readonly [field: string]: unknown;
+};
+
+/** The files of src/gateway by name, and a hash over them: another hash restarts the gateway's pod, and nothing else does. */
+export type Scripts = { readonly files: Readonly<Record<string, string>>; readonly hash: string };
+
+/** What the gateway's Deployment selects and its Service leads to; never changes, since a selector is immutable. */
+export const podLabels = (gateway: PlacedGateway): Readonly<Record<string, string>> => ({
+  "app.kubernetes.io/name": "flowgen",
+  "app.kubernetes.io/instance": gateway.name,
+  "app.kubernetes.io/component": "wireguard-gateway",
+});
+
+export const tableName = (gateway: PlacedGateway): string => `${gateway.name}-forwards`;
+export const scriptsName = (gateway: PlacedGateway): string => `${gateway.name}-scripts`;
+
+const metadata = (gateway: PlacedGateway, name: string): Manifest["metadata"] => ({
+  name,
+  namespace: gateway.namespace,
+  labels: { ...podLabels(gateway), [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name },
+});
+
+/** The ConfigMap that holds the forward table. */
+export const tableManifest = (gateway: PlacedGateway, table: Table): Manifest => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: metadata(gateway, tableName(gateway)),
+  data: writeTable(table),
+});
+
+/** The ConfigMap with the scripts that run in the gateway's pod. */
+export const scriptsManifest = (gateway: PlacedGateway, scripts: Scripts): Manifest => ({
+  apiVersion: "v1",
+  kind: "ConfigMap",
+  metadata: metadata(gateway, scriptsName(gateway)),
+  data: scripts.files,
+});
+
+/** The ClusterIP Service: one port a forward. */
+export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => ({
+  apiVersion: "v1",
+  kind: "Service",
+  metadata: metadata(gateway, gateway.name),
+  spec: {
+    type: "ClusterIP",
+    ipFamilyPolicy: "PreferDualStack",
+    selector: podLabels(gateway),
+    ports: table.forwards.map((forward) => ({
+      name: forward.name,
+      port: forward.servicePort,
+      targetPort: forward.listenPort,
+      protocol: "TCP",
+    })),
+  },
+});
+
+/**
+ * The gateway's pod: one replica, Recreate, because one WireGuard identity can be held by one pod only. A function of the
+ * gateway's config and the scripts, never of the table: a new target must not restart it.
+ */
+export const deploymentManifest = (gateway: PlacedGateway, scripts: Scripts): Manifest => ({
+  apiVersion: "apps/v1",
+  kind: "Deployment",
+  metadata: metadata(gateway, gateway.name),
+  spec: {
+    replicas: 1,
+    revisionHistoryLimit: 2,
+    strategy: { type: "Recreate" },
+    selector: { matchLabels: podLabels(gateway) },
+    template: {
+      metadata: {
+        labels: { ...podLabels(gateway), [GATEWAY_LABEL]: gateway.name },
+        annotations: {
+          "flowgen.io/scripts": scripts.hash,
+          // A mesh's proxy would capture the pod's traffic, and the tunnel's with it.
+          "sidecar.istio.io/inject": "false",
+          "linkerd.io/inject": "disabled",
+        },
+      },
+      spec: {
+        automountServiceAccountToken: false,
+        enableServiceLinks: false,
+        ...gatewayContainers(gateway),
+        volumes: gatewayVolumes(gateway, tableName(gateway), scriptsName(gateway)),
+        ...(gateway.imagePullSecrets.length > 0 && { imagePullSecrets: gateway.imagePullSecrets }),
+        nodeSelector: gateway.nodeSelector,
+        tolerations: [...gateway.tolerations, ...DEAD_NODE_TOLERATIONS],
+        affinity: gateway.affinity,
+      },
+    },
+  },
+});
+
+/** Kubernetes' default leaves the only gateway on a dead node for five minutes. */
+const DEAD_NODE_TOLERATIONS = ["not-ready", "unreachable"].map((condition) => ({
+  key: `node.kubernetes.io/${condition}`,
+  operator: "Exists",
+  effect: "NoExecute",
+  tolerationSeconds: 30,
+}));
+
+const namespaceSelector = (gateway: PlacedGateway, tunnel: Tunnel): unknown => {
+  const namespaces = gateway.isPerNamespace ? [gateway.namespace] : tunnel.namespaces;
+  return namespaces === undefined
+    ? {}
+    : { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: namespaces }] };
+};
+
+/**
+ * Admits to each forward the pods that the webhook labelled for it and for this gateway (a name alone may be another
+ * gateway's forward); to a static forward, which is an admin's grant, any flowgen pod. A forward that the config no longer
+ * allows admits nobody.
+ */
+export const networkPolicyManifest = (
+  gateway: PlacedGateway,
+  table: Table,
+  podSelector: Config["podSelector"],
+): Manifest => ({
+  apiVersion: "networking.k8s.io/v1",
+  kind: "NetworkPolicy",
+  metadata: metadata(gateway, gateway.name),
+  spec: {
+    podSelector: { matchLabels: podLabels(gateway) },
+    policyTypes: ["Ingress"],
+    ingress: table.forwards.flatMap((forward) => {
+      const tunnel = gateway.tunnels.find((item) => item.name === forward.tunnel);
+      const target = { host: forward.targetHost, port: forward.targetPort };
+      if (tunnel === undefined || !carries(tunnel, target)) return [];
+      const matchLabels = isStatic(tunnel, target)
+        ? podSelector.matchLabels
+        : { [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" };
+      const from = [{ namespaceSelector: namespaceSelector(gateway, tunnel), podSelector: { matchLabels } }];
+      return [{ from, ports: [{ protocol: "TCP", port: forward.listenPort }] }];
+    }),
+  },
+});

@@ -1,0 +1,139 @@
+import type { PlacedGateway } from "../config/config.ts";
+import { READY_PORT } from "../forwards/table.ts";
+
+/** Where the gateway's scripts look for things (src/gateway). */
+const DIRECTORY = "/etc/flowgen-gateway";
+const SCRIPTS = `${DIRECTORY}/scripts`;
+
+/**
+ * Seconds that sessions have to end after SIGTERM. Short, because of a pod that is deleted or
+ * evicted the successor starts at once: both hold the identity until the first one is done, and the server answers the one that spoke
+ * last. It takes the successor longer than this to speak (0.7 s at least: volumes, sandbox and two containers).
+ */
+const DRAIN = 0.5;
+/**
+ * Seconds that the pod's address stays after SIGTERM. It takes up to 1.2 s until the Service no longer leads there: the kubelet asks
+ * each second whether the pod is ready, kube-proxy changes its rules at most once a second. Who is led to the old pod until then is
+ * refused and can try again; an address that is gone would leave him without an answer for his whole connect timeout.
+ */
+const LINGER = 1.5;
+const GRACE = 5;
+
+const script = (name: string, ...args: readonly string[]): readonly string[] => ["sh", `${SCRIPTS}/${name}`, ...args];
+/**
+ * forward.sh listens while the pod is ready. So a question costs nothing and can be asked each second: a pod that ends is not ready
+ * at once, and the Service's rules, which kube-proxy writes once a second, are not the old pod's when the next one is ready. One
+ * question for the pod: of two that are asked as soon as the containers run, the kubelet may lose one for a second.
+ */
+const readinessProbe = { tcpSocket: { port: READY_PORT }, timeoutSeconds: 5, periodSeconds: 1, failureThreshold: 1 };
+/** Why it is not alive, probe.sh says. */
+const livenessProbe = (part: "tunnel" | "forward"): Readonly<Record<string, unknown>> => ({
+  exec: { command: script("probe.sh", part) },
+  timeoutSeconds: 5,
+  periodSeconds: 10,
+  failureThreshold: 3,
+  initialDelaySeconds: 10,
+});
+
+const mount = (name: string, mountPath: string, readOnly = true): unknown => ({
+  name,
+  mountPath,
+  ...(readOnly && { readOnly }),
+});
+const scriptsMount = mount("scripts", SCRIPTS);
+const tableMount = mount("table", `${DIRECTORY}/table`);
+const upMount = (readOnly: boolean): unknown => mount("up", "/run/flowgen-tunnels", readOnly);
+
+/** A Secret is mounted as a directory, one a tunnel: a subPath would never see a changed key. */
+const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
+  gateway.tunnels.map((tunnel, index) => mount(`tunnel-${index}`, `${DIRECTORY}/tunnels/${tunnel.name}`));
+
+/**
+ * Tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. The chart's init container sets what
+ * tunnel.sh can set itself (setup.sh): without it there is one container less with NET_ADMIN, and the pod starts up to a second
+ * sooner, because the kubelet looks once a second whether an init container has ended.
+ */
+export const gatewayContainers = (gateway: PlacedGateway): Readonly<Record<string, unknown>> => ({
+  terminationGracePeriodSeconds: GRACE,
+  containers: [wireguard(gateway), portForward(gateway)],
+});
+
+const drainEnv = { name: "DRAIN", value: String(DRAIN) };
+
+/**
+ * The admin's context, less what the scripts can do without where it says nothing of it: every capability but those that it
+ * adds, and a way to more. A context that is privileged, or adds SYS_ADMIN, cannot do without (the API server refuses it).
+ */
+const securityContext = ({ securityContext: admin, forwarder }: PlacedGateway): Readonly<Record<string, unknown>> => {
+  if (admin["privileged"] === true || JSON.stringify(admin).includes("SYS_ADMIN")) return admin;
+  const capabilities = {
+    drop: ["ALL"],
+    ...(admin["capabilities"] as { readonly add?: readonly string[] } | undefined),
+  };
+  // iptables of the older kind opens a raw socket.
+  const add = [...(capabilities.add ?? []), ...(forwarder === "kernel" ? ["NET_RAW"] : [])];
+  return {
+    allowPrivilegeEscalation: false,
+    ...admin,
+    capabilities: { ...capabilities, add },
+  };
+};
+
+const wireguard = (gateway: PlacedGateway): unknown => ({
+  name: "wireguard",
+  image: `${gateway.image.repository}:${gateway.image.tag}`,
+  imagePullPolicy: gateway.image.pullPolicy,
+  command: script("tunnel.sh"),
+  env: [...gateway.env, drainEnv, ...(gateway.forwarder === "kernel" ? [{ name: "FORWARDER", value: "kernel" }] : [])],
+  securityContext: securityContext(gateway),
+  resources: gateway.resources,
+  volumeMounts: [
+    scriptsMount,
+    tableMount,
+    ...tunnelMounts(gateway),
+    mount("run", "/run/flowgen-gateway", false),
+    upMount(false),
+    mount("tun", "/dev/net/tun", false),
+  ],
+  livenessProbe: livenessProbe("tunnel"),
+});
+
+const portForward = (gateway: PlacedGateway): unknown => ({
+  name: "port-forward",
+  image: gateway.socat.image,
+  imagePullPolicy: gateway.image.pullPolicy,
+  command: script("forward.sh"),
+  env: [drainEnv, { name: "LINGER", value: String(LINGER) }],
+  securityContext: {
+    runAsNonRoot: true,
+    runAsUser: 65534,
+    runAsGroup: 65534,
+    readOnlyRootFilesystem: true,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ["ALL"] },
+    seccompProfile: { type: "RuntimeDefault" },
+  },
+  resources: gateway.socat.resources,
+  volumeMounts: [scriptsMount, tableMount, upMount(true), mount("tmp", "/tmp", false)],
+  readinessProbe,
+  livenessProbe: livenessProbe("forward"),
+});
+
+/** A missing Secret stops its own tunnel only, so it is optional; keys never touch a disk. */
+export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: string): readonly unknown[] => [
+  { name: "scripts", configMap: { name: scripts } },
+  { name: "table", configMap: { name: table, items: [{ key: "forwards", path: "forwards" }] } },
+  ...gateway.tunnels.map((tunnel, index) => ({
+    name: `tunnel-${index}`,
+    secret: {
+      secretName: tunnel.secretName,
+      optional: true,
+      defaultMode: 0o400,
+      items: [{ key: `${tunnel.name}.conf`, path: `${tunnel.name}.conf` }],
+    },
+  })),
+  { name: "run", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
+  { name: "up", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+  { name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
+  { name: "tun", hostPath: { path: "/dev/net/tun", type: "CharDevice" } },
+];

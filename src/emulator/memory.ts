@@ -1,0 +1,91 @@
+/**
+ * A cluster in memory, for the demo, the tests and whoever wants to see the webhook without a cluster. It answers as a real
+ * API server does (test/cluster-port/contract.ts runs on both), without schemas, namespaces to be made first, controllers,
+ * and `fieldsV1` in managedFields. What it returns is frozen and shared, never copied. uids, generated names and cluster
+ * IPs are counted, so that runs repeat.
+ */
+import {
+  type Cluster,
+  deadlineExceeded,
+  type Kind,
+  type KubeObject,
+  orDeadline,
+  type Ref,
+  refOf,
+} from "../cluster/cluster.ts";
+import type { State } from "./metadata.ts";
+import { apply, create, edit, refKey, type MemoryCall, remove } from "./store.ts";
+
+/**
+ * A hook may wait (latency, an interleaving) or throw (`fault`): `before` and the call had no effect, `after` and it had
+ * one whose answer is lost.
+ */
+export type MemoryOptions = {
+  readonly before?: (call: MemoryCall) => undefined | Promise<void>;
+  readonly after?: (call: MemoryCall) => undefined | Promise<void>;
+  /** Milliseconds since the epoch. */
+  readonly now?: () => number;
+};
+
+/** What a cluster in memory can do beyond the port: see everything, and be somebody else. None of it calls the hooks. */
+export type MemoryCluster = Cluster & {
+  /** Every object, by kind, namespace and name. */
+  all(): readonly KubeObject[];
+  /** Replaces an object as another field manager, as `kubectl edit` does; status included, as a controller does. */
+  edit(manager: string, ref: Ref, change: (object: KubeObject) => KubeObject): KubeObject;
+  /** Deletes an object, or marks it where a finalizer holds it; `false`: there was none. */
+  remove(ref: Ref): boolean;
+};
+
+/** An empty cluster in memory. */
+export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster => {
+  const state: State = { stored: new Map(), revision: 1, count: 0, now: options.now ?? Date.now };
+  const ask = async <T>(call: MemoryCall, signal: AbortSignal, effect: () => T): Promise<T> => {
+    await unlessAborted(call, signal, options.before);
+    const answer = effect();
+    await unlessAborted(call, signal, options.after);
+    return answer;
+  };
+  const call = (verb: "create" | "apply", object: KubeObject): MemoryCall => ({ verb, ref: refOf(object), object });
+  return {
+    get: (ref, signal) => ask({ verb: "get", ref }, signal, () => state.stored.get(refKey(ref))?.object),
+    list: (kind, namespace, selector, signal) =>
+      ask({ verb: "list", ref: { kind, namespace, name: "" } }, signal, () =>
+        sorted(state, (object) => isListed(object, kind, namespace, selector)),
+      ),
+    create: (object, signal) => {
+      const asked = call("create", object);
+      return ask(asked, signal, () => create(state, asked, object));
+    },
+    apply: (object, signal) => {
+      const asked = call("apply", object);
+      return ask(asked, signal, () => apply(state, asked, object));
+    },
+    all: () => sorted(state, () => true),
+    edit: (manager, ref, change) => edit(state, manager, ref, change),
+    remove: (ref) => remove(state, ref),
+  };
+};
+
+const unlessAborted = async (call: MemoryCall, signal: AbortSignal, hook: MemoryOptions["before"]): Promise<void> => {
+  if (signal.aborted) throw deadlineExceeded(call.verb, call.ref, signal);
+  const work = hook?.(call);
+  if (work === undefined) return;
+  await orDeadline(work, call.verb, call.ref, signal);
+};
+
+const sorted = ({ stored }: State, wanted: (object: KubeObject) => boolean): readonly KubeObject[] =>
+  [...stored]
+    .filter(([, { object }]) => wanted(object))
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([, { object }]) => object);
+
+const isListed = (
+  { kind, metadata }: KubeObject,
+  wanted: Kind,
+  namespace: string,
+  selector: Readonly<Record<string, string>>,
+): boolean =>
+  kind === wanted &&
+  (namespace === "" || metadata.namespace === namespace) &&
+  Object.entries(selector).every(([label, value]) => metadata.labels?.[label] === value);

@@ -1,0 +1,160 @@
+/** The objects of a cluster in memory, and what each write makes of them. */
+import { isEqual } from "../core/equal.ts";
+import { MANAGER } from "../core/names.ts";
+import { applied, type Owned, updated } from "./apply.ts";
+import { type Cluster, ClusterError, type KubeObject, type Ref, resources } from "../cluster/cluster.ts";
+import { type Fields, frozen, withoutEmpty } from "./fields.ts";
+import { generatedName, identity, managedFields, nextAddress, type State, type Stored, timeOf } from "./metadata.ts";
+import { changedForEver, isTooLarge, problems, withDefaults } from "./rules.ts";
+
+/** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
+export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; readonly object?: KubeObject };
+
+/** The error of a call that the API server refuses. */
+export const fault = (call: MemoryCall, code: number, reason: string, says: string): ClusterError =>
+  new ClusterError({ verb: call.verb, ref: call.ref, code, reason, says });
+
+const APPLIER = `${MANAGER} Apply`;
+const CREATOR = `${MANAGER} Update`;
+export const refKey = ({ kind, namespace, name }: Ref): string => `${kind} ${namespace} ${name}`;
+
+export const create = (state: State, call: MemoryCall, object: KubeObject): KubeObject => {
+  const { name = generatedName(state, object.metadata), generateName, resourceVersion } = object.metadata;
+  if (resourceVersion !== undefined && resourceVersion !== "") {
+    throw fault(call, 500, "Unknown", "resourceVersion should not be set on objects to be created");
+  }
+  const ref = { ...call.ref, name };
+  if (state.stored.has(refKey(ref))) {
+    throw fault(call, 409, "AlreadyExists", `${resources[ref.kind].plural} "${name}" already exists`);
+  }
+  const content = withDefaults(ref.kind, withoutEmpty(frozen(contentOf(object))) as Fields, nextAddress(state));
+  const owned = updated(undefined, content, CREATOR);
+  return store(state, { ...call, ref }, undefined, owned, undefined, generateName);
+};
+
+export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeObject => {
+  const live = state.stored.get(refKey(call.ref));
+  const { resourceVersion, uid, managedFields = [] } = object.metadata;
+  if (managedFields.length > 0) throw fault(call, 400, "BadRequest", "metadata.managedFields must be nil");
+  if (uid !== undefined && live === undefined) {
+    throw conflict(call, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`);
+  }
+  if (uid !== undefined && uid !== live?.object.metadata.uid) {
+    throw invalid(call, [`metadata.uid: Invalid value: "${uid}": field is immutable`]);
+  }
+  if (live !== undefined && isStale(resourceVersion, live.object)) {
+    throw conflict(call, "the object has been modified; please apply your changes to the latest version and try again");
+  }
+  const config = contentOf(object);
+  if (live?.lastApplied !== undefined && isEqual(live.lastApplied, config)) return live.object;
+  const copy = frozen(config) as Fields;
+  const owned = applied(live, copy, APPLIER);
+  if ("repeated" in owned) {
+    throw invalid(call, [`duplicate entries: ${owned.repeated.join(", ")}`]);
+  }
+  return store(state, call, live, owned, copy);
+};
+
+export const edit = (
+  state: State,
+  manager: string,
+  ref: Ref,
+  change: (object: KubeObject) => KubeObject,
+): KubeObject => {
+  const call: MemoryCall = { verb: "apply", ref };
+  const live = state.stored.get(refKey(ref));
+  if (live === undefined) throw fault(call, 404, "NotFound", `${resources[ref.kind].plural} "${ref.name}" not found`);
+  const next = change(live.object);
+  const content = withoutEmpty(
+    frozen({ ...contentOf(next), ...("status" in next && { status: next["status"] }) }),
+  ) as Fields;
+  const owned = updated(live, withDefaults(ref.kind, content, nextAddress(state)), `${manager} Update`);
+  return store(state, call, live, owned);
+};
+
+export const remove = (state: State, ref: Ref): boolean => {
+  const live = state.stored.get(refKey(ref));
+  if (live === undefined || !isHeld(live.content)) return state.stored.delete(refKey(ref));
+  const { metadata } = live.object;
+  const marked = { deletionGracePeriodSeconds: 0, deletionTimestamp: timeOf(state), ...metadata };
+  const object = { ...live.object, metadata: Object.freeze({ ...marked, resourceVersion: String(++state.revision) }) };
+  state.stored.set(refKey(ref), { ...live, object: Object.freeze(object) });
+  return true;
+};
+
+/** Whether a finalizer keeps an object that is deleted. */
+const isHeld = ({ metadata = {} }: Fields): boolean => "finalizers" in (metadata as Fields);
+
+const conflict = (call: MemoryCall, says: string): ClusterError =>
+  fault(
+    call,
+    409,
+    "Conflict",
+    `Operation cannot be fulfilled on ${resources[call.ref.kind].plural} "${call.ref.name}": ${says}`,
+  );
+
+const invalid = ({ verb, ref }: MemoryCall, wrong: readonly string[]): ClusterError =>
+  fault({ verb, ref }, 422, "Invalid", `${ref.kind} "${ref.name}" is invalid: ${wrong.join(", ")}`);
+
+/** A version of `""` or `"0"` is none: the write is unconditional. */
+const isStale = (given: string | undefined, live: KubeObject): boolean =>
+  given !== undefined && given !== "" && given !== "0" && given !== live.metadata.resourceVersion;
+
+/** The part of an object that has owners: not its identity, not what the API server keeps itself, not its status. */
+const contentOf = (object: KubeObject): Fields => {
+  const content: Record<string, unknown> = {};
+  for (const field of Object.keys(object)) {
+    if (!unowned.has(field)) content[field] = object[field];
+  }
+  const metadata: Record<string, unknown> = {};
+  for (const field of ownedMetadata) {
+    const value = object.metadata[field];
+    if (value !== undefined) metadata[field] = value;
+  }
+  if (Object.keys(metadata).length > 0) content["metadata"] = metadata;
+  return content;
+};
+const unowned: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
+const ownedMetadata = ["labels", "annotations", "ownerReferences", "finalizers"];
+
+/** Gives the object its place, a new version and its defaults; the live object itself when nothing changed. */
+const store = (
+  state: State,
+  call: MemoryCall,
+  live: Stored | undefined,
+  { content: asked, owners }: Owned,
+  lastApplied?: Fields,
+  generateName?: string,
+): KubeObject => {
+  const { kind, namespace, name } = call.ref;
+  const full = withDefaults(kind, withoutEmpty(asked) as Fields, nextAddress(state));
+  const content = live !== undefined && isEqual(full, live.content) ? live.content : full;
+  if (live !== undefined && content === live.content && owners === live.owners) {
+    live.lastApplied = lastApplied ?? live.lastApplied;
+    return live.object;
+  }
+  if (isTooLarge(content))
+    throw fault(call, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
+  const wrong = [
+    ...problems(kind, namespace, name, content),
+    ...(live === undefined ? [] : changedForEver(kind, live.content, content)),
+  ];
+  if (wrong.length > 0) throw invalid(call, wrong);
+  const time = timeOf(state);
+  const { metadata, ...rest } = content;
+  const object = Object.freeze({
+    apiVersion: resources[kind].apiVersion,
+    kind,
+    metadata: Object.freeze({
+      ...identity(state, call.ref, live, content, time, generateName),
+      namespace,
+      resourceVersion: String(++state.revision),
+      ...(metadata as Fields | undefined),
+      managedFields: managedFields(kind, live, owners, time),
+    }),
+    ...rest,
+  });
+  if ("deletionTimestamp" in object.metadata && !isHeld(content)) state.stored.delete(refKey(call.ref));
+  else state.stored.set(refKey(call.ref), { content, owners, object, lastApplied });
+  return object;
+};

@@ -1,0 +1,105 @@
+import type { PlacedGateway } from "../core/config/config.ts";
+import { emptyTable, readTable, type Table, writeTable } from "../core/forwards/table.ts";
+import { type Manifest, podLabels, scriptsName, tableManifest, tableName } from "../core/gateway/manifests.ts";
+import { reject, type Rejection } from "../core/reasons.ts";
+import { MANAGED_BY, MANAGER } from "../core/names.ts";
+import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
+import { isEqual } from "../core/equal.ts";
+
+/** A gateway's objects as they were read: the derived ones first, the table second (see `readGateway`). */
+export type GatewayObjects = {
+  readonly table: KubeObject | undefined;
+  readonly scripts: KubeObject | undefined;
+  readonly deployment: KubeObject | undefined;
+  readonly service: KubeObject | undefined;
+  readonly networkPolicy: KubeObject | undefined;
+};
+
+/**
+ * Reads a gateway's objects. The order matters: a derived object that is older than the table may be written from it, with
+ * the version that was read here; the other way round an older table could overwrite what a newer one produced.
+ */
+export const readGateway = async (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  signal: AbortSignal,
+): Promise<GatewayObjects> => {
+  const get = (kind: Ref["kind"], name: string) => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
+  const [scripts, deployment, service, networkPolicy] = await Promise.all([
+    get("ConfigMap", scriptsName(gateway)),
+    get("Deployment", gateway.name),
+    get("Service", gateway.name),
+    get("NetworkPolicy", gateway.name),
+  ]);
+  return { scripts, deployment, service, networkPolicy, table: await readTableObject(cluster, gateway, signal) };
+};
+
+export const readTableObject = (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> =>
+  cluster.get({ kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) }, signal);
+
+/** The table as its object holds it; "undefined" where it holds none. */
+export const tableText = (object: KubeObject | undefined): string => {
+  const data = { ...(object?.["data"] as Readonly<Record<string, string>> | undefined) };
+  return String(data["table.json"]);
+};
+
+/** The table in what was read; a rejection when the objects cannot be the gateway's or the table cannot be read. */
+export const tableIn = (
+  objects: GatewayObjects,
+  gateway: PlacedGateway,
+): { readonly kind: "table"; readonly table: Table } | Rejection => {
+  const foreign = Object.values(objects).find(
+    (object) => object !== undefined && object.metadata.labels?.[MANAGED_BY] !== MANAGER,
+  );
+  if (foreign !== undefined) return reject("not-ours", objectName(foreign));
+  if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
+    return reject("selector-other", objectName(objects.deployment));
+  }
+  if (objects.table === undefined && objects.service !== undefined) {
+    return reject(
+      "table-invalid",
+      `${objectName(objects.service)} has ports of running pods, and its ConfigMap with the forward table is missing`,
+    );
+  }
+  if (objects.table === undefined) return { kind: "table", table: emptyTable };
+  return readTable(tableText(objects.table), `${objectName(objects.table)} table.json`);
+};
+
+/** A Deployment that was somebody else's and was handed over may have a selector of its own, which is for ever. */
+const selectsOurs = (deployment: KubeObject, gateway: PlacedGateway): boolean => {
+  const { selector } = deployment["spec"] as { readonly selector?: unknown };
+  return isEqual(selector, { matchLabels: podLabels(gateway) });
+};
+
+/** Whether the table's object says what the table is, for the scripts too. */
+export const holds = (object: KubeObject | undefined, table: Table): boolean => {
+  const data = object?.["data"] as Readonly<Record<string, string>> | undefined;
+  return Object.entries(writeTable(table)).every(([key, text]) => data?.[key] === text);
+};
+
+const objectName = ({ kind, metadata }: KubeObject): string => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
+
+/** The object that was read and no other: without its uid, an apply to one that was deleted meanwhile would make it anew. */
+export const identified = (manifest: Manifest, { metadata: { uid } }: KubeObject): KubeObject => ({
+  ...manifest,
+  metadata: { ...manifest.metadata, ...(uid !== undefined && { uid }) },
+});
+
+/** Applied when it is the version that was read, made only when there was none. */
+export const locked = (manifest: Manifest, read: KubeObject | undefined): KubeObject => {
+  const object = read === undefined ? manifest : identified(manifest, read);
+  return { ...object, metadata: { ...object.metadata, resourceVersion: read?.metadata.resourceVersion ?? NEVER } };
+};
+
+/** Writes the table if it is still the version that was read; 409 otherwise. */
+export const writeTableObject = (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  table: Table,
+  objects: GatewayObjects,
+  signal: AbortSignal,
+): Promise<KubeObject> => cluster.apply(locked(tableManifest(gateway, table), objects.table), signal);

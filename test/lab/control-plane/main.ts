@@ -1,0 +1,57 @@
+// `npm run cluster`: a control plane with the webhook registered in it and serving from source, to work with by hand, until Ctrl-C.
+import { readFile } from "node:fs/promises";
+import { startControlPlane } from "./control-plane.ts";
+import type { ControlPlane } from "./control-plane.ts";
+import { freePorts } from "./ports.ts";
+import { findPrograms } from "./programs.ts";
+import { serveFromSource } from "./serve-from-source.ts";
+import type { FromSource } from "./serve-from-source.ts";
+import { install, kubectl } from "./webhook.ts";
+
+const root = new URL("../../../", import.meta.url);
+const say = (line: string): void => void process.stdout.write(`${line}\n`);
+
+/** Registers the webhook with the config in examples/ and serves it. */
+async function serve(cluster: ControlPlane): Promise<FromSource> {
+  const [port = 0] = await freePorts(1);
+  const config = await readFile(new URL("examples/webhook-config.yaml", root), "utf8");
+  const installed = await install(cluster, config, port);
+  for (const namespace of ["team-a", "team-b"]) await kubectl(cluster, ["create", "namespace", namespace]);
+  return serveFromSource(() => installed.start({ onLine: say }), new URL("src", root).pathname, say);
+}
+
+async function explain({ url, folder, kubeconfig }: ControlPlane): Promise<void> {
+  const programs = await findPrograms([]);
+  say(`
+The API server listens on ${url}; logs are in ${folder}/logs.
+The webhook serves from source, starts again when src changes, and logs here. Its config is ${folder}/webhook.yaml:
+edit it, and it is read again. It all runs until Ctrl-C. In another terminal:
+
+  export KUBECONFIG=${kubeconfig} PATH=${programs}:$PATH
+  kubectl apply -f examples/flowgen-deployments.yaml
+  kubectl get pods,deployments,services,configmaps,networkpolicies -A
+`);
+}
+
+const stopped = new Promise<undefined>((resolve) => {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => {
+      resolve(undefined);
+    });
+  }
+});
+// A promise alone does not keep a process running.
+const alive = setInterval(() => undefined, 2 ** 30);
+
+const cluster = await Promise.race([startControlPlane({ scheduler: true, verbose: true }), stopped]);
+// Stopped while it started: what there is of it ends with this process.
+if (!cluster) process.exit(130);
+try {
+  const webhook = await serve(cluster);
+  await explain(cluster);
+  await stopped;
+  await webhook.stop();
+} finally {
+  await cluster.stop();
+  clearInterval(alive);
+}

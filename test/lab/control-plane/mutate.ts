@@ -1,0 +1,52 @@
+// Asks a webhook as the API server does, without one.
+import { randomUUID } from "node:crypto";
+import { Agent } from "node:https";
+import { send } from "../../server/client.ts";
+
+export type Admitted = {
+  readonly status: number;
+  /** What the webhook says to a person: of an error, or of a pod that it refuses. */
+  readonly message: string;
+  readonly isAllowed: boolean;
+  readonly isPatched: boolean;
+  readonly ms: number;
+};
+
+type Body = {
+  /** Of a meta/v1 Status. */
+  readonly message?: string;
+  readonly response?: {
+    readonly allowed: boolean;
+    readonly patch?: string;
+    readonly status?: { readonly message: string };
+  };
+};
+
+export const reviewOf = (pod: object, more: object = {}): string =>
+  JSON.stringify({
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    request: {
+      uid: randomUUID(),
+      resource: { group: "", version: "v1", resource: "pods" },
+      namespace: "default",
+      operation: "CREATE",
+      object: pod,
+      ...more,
+    },
+  });
+
+/** The webhook's answer to the creation of a pod. `url` is where it serves; it is told to be done in `seconds`. */
+export const mutate = async (url: string, ca: string, pod: object, seconds = 10): Promise<Admitted> => {
+  const started = performance.now();
+  const agent = new Agent({ ca });
+  const { status, body } = await send(`${url}/mutate?timeout=${seconds}s`, { agent, body: reviewOf(pod) });
+  const { message, response } = JSON.parse(body) as Body;
+  return {
+    status,
+    message: message ?? response?.status?.message ?? "",
+    isAllowed: response?.allowed === true,
+    isPatched: response?.patch !== undefined,
+    ms: performance.now() - started,
+  };
+};

@@ -1,0 +1,53 @@
+import type { PlacedGateway } from "../src/core/config/config.ts";
+import { type Config, readConfig } from "../src/core/config/config.ts";
+import type { Want } from "../src/core/plan.ts";
+import type { Pod } from "../src/core/pod.ts";
+
+/** A config that is known to be valid. */
+export const configOf = (yaml: string): Config => {
+  const read = readConfig(yaml);
+  if (read.kind === "invalid") throw new Error(read.problems.join("\n"));
+  return read.config;
+};
+
+/** The first gateway of a config, in its namespace. */
+export const gatewayOf = (config: Config): PlacedGateway => {
+  const [gateway] = config.gateways;
+  if (gateway === undefined) throw new Error("the config has no gateway");
+  return {
+    ...gateway,
+    namespace: gateway.namespace ?? "flowgen-gateway",
+    isPerNamespace: gateway.namespace === undefined,
+  };
+};
+
+export const wantOf = (name: string, host: string, port: number, servicePort?: number): Want => ({
+  tunnel: "wg0",
+  target: { name, host, port, hostEnv: [], portEnv: [], ...(servicePort !== undefined && { servicePort }) },
+});
+
+/** A flowgen pod with targets, its env given as NAME: value. */
+export const podOf = (
+  targets: string | undefined,
+  env: Readonly<Record<string, string>> = {},
+  annotations: Readonly<Record<string, string>> = {},
+): Pod => ({
+  metadata: {
+    labels: { app: "flowgen", "app.kubernetes.io/name": "flowgen" },
+    annotations: { ...(targets !== undefined && { "flowgen.io/private-targets": targets }), ...annotations },
+  },
+  spec: { containers: [{ name: "flowgen", env: Object.entries(env).map(([name, value]) => ({ name, value })) }] },
+});
+
+/** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
+export const seeded = (seed: number): (() => number) => {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let value = Math.imul(state ^ (state >>> 15), 1 | state);
+    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
+    return ((value ^ (value >>> 14)) >>> 0) / 4294967296;
+  };
+};
+
+export const scripts = { files: { "forward.sh": "#!/bin/sh\n" }, hash: "0123456789abcdef" };

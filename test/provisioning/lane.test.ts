@@ -1,0 +1,400 @@
+import { readdirSync } from "node:fs";
+import t from "tap";
+import { ClusterError } from "../../src/cluster/cluster.ts";
+import { createMemoryCluster, type MemoryOptions } from "../../src/emulator/memory.ts";
+import { fault, type MemoryCall } from "../../src/emulator/store.ts";
+import { createProvisioner, type ProvisionEvents, type ProvisionOptions } from "../../src/provisioning/lane.ts";
+import { delayMs, sleepUnless, whenAllAbort } from "../../src/cluster/waiting.ts";
+import { loadScripts } from "../../src/provisioning/scripts.ts";
+import { podLabels } from "../../src/core/gateway/manifests.ts";
+import type { Want } from "../../src/core/plan.ts";
+import { configOf, gatewayOf, scripts, wantOf } from "../making.ts";
+
+const config = configOf(`
+gateways:
+  - namespace: flowgen-gateway
+    tunnels: [{name: wg0, secretName: a, portForwards: [{name: static, port: 1433, targetHost: 10.0.0.9, targetPort: 1433}]}]
+`);
+const { signal } = new AbortController();
+
+const setup = (options: Partial<ProvisionOptions> = {}, memory: MemoryOptions = {}) => {
+  const cluster = createMemoryCluster(memory);
+  const provision = createProvisioner(cluster, { scripts, ...options });
+  return {
+    cluster,
+    ask: (wants: readonly Want[], more: { write?: boolean; config?: typeof config } = {}) => {
+      const using = more.config ?? config;
+      return provision({
+        config: using,
+        gateway: gatewayOf(using),
+        wants,
+        write: more.write ?? true,
+        signal: () => signal,
+      });
+    },
+  };
+};
+
+t.test("static forwards come first; one that cannot be had is told, once there is something to write", async (t) => {
+  const omitted: string[][] = [];
+  const events: ProvisionEvents = { omitted: (_gateway, forwards) => omitted.push([...forwards]) };
+  const webhook = setup({ events });
+  t.match(
+    await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)]),
+    { assignments: [{ port: 1434 }] },
+    "1433 is the static one's",
+  );
+  t.strictSame(omitted, []);
+  const other = configOf(
+    "gateways: [{namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: a, portForwards: [{name: late, port: 1434, targetHost: 10.0.0.8, targetPort: 1}]}]}]",
+  );
+  t.match(await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)], { config: other }), { assignments: [{ port: 1434 }] });
+  t.strictSame(omitted, [["wg0/late: service port 1434 is taken"]]);
+});
+
+t.test("conflicts, table sizes and restarts are told", async (t) => {
+  const told: string[] = [];
+  let conflicts = 2;
+  const webhook = setup(
+    {
+      random: () => 0,
+      events: {
+        conflict: ({ name }) => told.push(`conflict ${name}`),
+        table: (_gateway, { forwards }) => told.push(`table ${forwards.length}`),
+        restart: (_gateway, why) => told.push(why),
+      },
+    },
+    {
+      before: (call) => {
+        if (call.verb === "apply" && conflicts-- > 0) throw fault(call, 409, "Conflict", "changed");
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  t.strictSame(told, ["conflict flowgen-wireguard-gateway", "conflict flowgen-wireguard-gateway", "table 2"]);
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)], {
+    config: configOf(
+      "gateways: [{namespace: flowgen-gateway, nodeSelector: {disk: ssd}, tunnels: [{name: wg0, secretName: a}]}]",
+    ),
+  });
+  t.match(told.slice(3), [/its pod is replaced/, "table 2"]);
+});
+
+t.test("retries are bounded, and what cannot be mended by one is not retried", async (t) => {
+  const failing = (code: number) => {
+    let calls = 0;
+    const webhook = setup(
+      { random: () => 0 },
+      {
+        before: (call) => {
+          calls += 1;
+          throw fault(call, code, "Nope", "no");
+        },
+      },
+    );
+    return { webhook, calls: () => calls };
+  };
+  const busy = failing(503);
+  await t.rejects(busy.webhook.ask([wantOf("a", "10.0.0.5", 1)]), { code: 503 });
+  t.equal(busy.calls(), 4 * 12, "the first read of twelve attempts");
+  const denied = failing(403);
+  await t.rejects(denied.webhook.ask([wantOf("a", "10.0.0.5", 1)]), { code: 403 });
+  t.equal(denied.calls(), 4);
+});
+
+t.test("who comes while the gateway is read is served by the same write", async (t) => {
+  const writes: string[] = [];
+  let late: Promise<unknown> | undefined;
+  const webhook = setup(
+    {},
+    {
+      before: ({ verb, ref }) => {
+        if (verb === "get") late ??= webhook.ask([wantOf("late", "10.0.0.6", 2)]);
+        if (verb === "apply" && ref.name.endsWith("-forwards")) writes.push(ref.name);
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("early", "10.0.0.5", 1)]);
+  t.match(await late, { assignments: [{ port: 2 }] });
+  t.equal(writes.length, 1, "one write for both");
+});
+
+t.test("who comes while a write is made again is served by it, and has all the attempts of its own", async (t) => {
+  const tableWrites: number[] = [];
+  let late: Promise<unknown> | undefined;
+  const webhook = setup(
+    {
+      pause: async () => {
+        late ??= webhook.ask([wantOf("late", "10.0.0.6", 2)]);
+      },
+    },
+    {
+      before: (call) => {
+        if (call.verb !== "apply" || !call.ref.name.endsWith("-forwards")) return undefined;
+        if (tableWrites.push(tableWrites.length) === 1) throw fault(call, 409, "Conflict", "changed");
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("early", "10.0.0.5", 1)]);
+  t.match(await late, { assignments: [{ port: 2 }] });
+  t.equal(tableWrites.length, 2, "the one that was refused, and one for both");
+
+  const trouble: ClusterError[] = [];
+  let pauses = 0;
+  const busy = setup(
+    {
+      pause: async () => {
+        if (++pauses === 5) late = busy.ask([wantOf("late", "10.0.0.6", 2)]).catch(() => pauses);
+      },
+    },
+    {
+      before: (call) => {
+        throw fault(call, 503, "ServiceUnavailable", "no");
+      },
+    },
+  );
+  await busy.ask([wantOf("early", "10.0.0.5", 1)]).catch((error: unknown) => trouble.push(error as ClusterError));
+  t.match([trouble, pauses], [[{ code: 503 }], 12]);
+  t.equal(await late, 16, "eleven pauses between twelve attempts, from the sixth attempt on");
+});
+
+t.test("a deadline that comes while something is tried again says what went wrong", async (t) => {
+  const webhook = setup(
+    {},
+    {
+      before: (call) => {
+        throw fault(call, 503, "ServiceUnavailable", "no etcd");
+      },
+    },
+  );
+  const ask = createProvisioner(webhook.cluster, { scripts });
+  const asked = ask({
+    config,
+    gateway: gatewayOf(config),
+    wants: [wantOf("a", "10.0.0.5", 1)],
+    write: true,
+    signal: () => AbortSignal.timeout(200),
+  });
+  await t.rejects(asked, {
+    reason: "DeadlineExceeded",
+    message: /no answer before the deadline; before that: cannot get .* no etcd/,
+  });
+});
+
+t.test("a preview is refused as the real thing would be", async (t) => {
+  const webhook = setup();
+  await webhook.cluster.create(
+    {
+      apiVersion: "v1",
+      kind: "ConfigMap",
+      metadata: { name: "flowgen-wireguard-gateway-forwards", namespace: "flowgen-gateway" },
+      data: {},
+    },
+    signal,
+  );
+  t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)], { write: false }), { reason: "not-ours" });
+  t.match(await setup().ask([wantOf("a", "10.0.0.5", 1, 1433)], { write: false }), { reason: "service-port-taken" });
+  t.match(await setup().ask([wantOf("a", "10.0.0.5", 1433)], { write: false }), { assignments: [{ port: 1434 }] });
+});
+
+t.test("a table that was deleted is not started anew while the Service has the ports of running pods", async (t) => {
+  const webhook = setup();
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  webhook.cluster.remove({
+    kind: "ConfigMap",
+    namespace: "flowgen-gateway",
+    name: "flowgen-wireguard-gateway-forwards",
+  });
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1)]), {
+    reason: "table-invalid",
+    message: /^Service .*is missing/,
+  });
+});
+
+t.test("what somebody changed in the gateway's objects is repaired when they are read again", async (t) => {
+  const place = { namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" };
+  const webhook = setup();
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  const table = { kind: "ConfigMap", namespace: place.namespace, name: `${place.name}-forwards` } as const;
+  const before = await webhook.cluster.get(table, signal);
+  webhook.cluster.edit("somebody", table, (read) => ({
+    ...read,
+    data: { ...(read["data"] as object), forwards: "1 10.0.0.66 1 wg0\n" },
+  }));
+  const ref = { kind: "Deployment", ...place } as const;
+  const { spec } = (await webhook.cluster.get(ref, signal)) as unknown as { spec: object };
+  const strategy = { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } };
+  webhook.cluster.edit("somebody", ref, (read) => ({ ...read, spec: { ...spec, strategy } }));
+  await createProvisioner(webhook.cluster, { scripts })({
+    config,
+    gateway: gatewayOf(config),
+    wants: [wantOf("a", "10.0.0.5", 1)],
+    write: true,
+    signal: () => signal,
+  });
+  t.strictSame((await webhook.cluster.get(table, signal))?.["data"], before?.["data"], "the lines for the scripts too");
+  t.strictSame((await webhook.cluster.get(ref, signal))?.["spec"], spec, "the strategy as well");
+});
+
+t.test("a Deployment that was handed over with a selector of its own is refused, since that is for ever", async (t) => {
+  const { cluster, ask } = setup();
+  await cluster.create(
+    {
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      metadata: {
+        name: "flowgen-wireguard-gateway",
+        namespace: "flowgen-gateway",
+        labels: { "app.kubernetes.io/managed-by": "flowgen-gateway-webhook" },
+      },
+      spec: { selector: { matchLabels: { app: "theirs" } }, template: {} },
+    },
+    signal,
+  );
+  t.match(await ask([wantOf("a", "10.0.0.5", 1)]), {
+    reason: "selector-other",
+    message: /^Deployment flowgen-gateway\/flowgen-wireguard-gateway: .*; delete the Deployment/,
+  });
+});
+
+t.test("a gateway's pod that ends before it is touched is not made anew", async (t) => {
+  const pod = { kind: "Pod", namespace: "flowgen-gateway", name: "p" } as const;
+  const labels = podLabels(gatewayOf(config));
+  const endsWhenTouched = ({ verb, ref }: MemoryCall): undefined => {
+    if (verb === "apply" && ref.kind === "Pod") cluster.remove(pod);
+  };
+  const { cluster, ask } = setup({}, { before: endsWhenTouched });
+  await cluster.create({ apiVersion: "v1", kind: "Pod", metadata: { ...pod, labels }, spec: {} }, signal);
+  t.match(await ask([wantOf("a", "10.0.0.5", 1)]), { kind: "assigned" });
+  t.equal(await cluster.get(pod, signal), undefined);
+});
+
+t.test("a derived object that is deleted between read and write is made from a new read", async (t) => {
+  let isArmed = false;
+  const ref = { kind: "Service", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
+  const webhook = setup(
+    { random: () => 0 },
+    {
+      before: (call) => {
+        if (isArmed && call.verb === "apply" && call.ref.kind === "Service") {
+          isArmed = false;
+          webhook.cluster.remove(ref);
+        }
+        return undefined;
+      },
+    },
+  );
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  isArmed = true;
+  await webhook.ask([wantOf("b", "10.0.0.6", 2)]);
+  const service = webhook.cluster.all().find(({ kind }) => kind === "Service");
+  t.strictSame((service?.["spec"] as { ports: { port: number }[] }).ports.map(({ port }) => port).sort(), [1, 1433, 2]);
+});
+
+t.test("what another replica made from the same table meanwhile is not made again", async (t) => {
+  let isArmed = false;
+  let conflicts = 0;
+  const webhook = setup(
+    { events: { conflict: () => (conflicts += 1) } },
+    {
+      before: async (call) => {
+        if (!isArmed || call.verb !== "apply" || call.ref.kind !== "Service") return;
+        isArmed = false;
+        await other({
+          config,
+          gateway: gatewayOf(config),
+          wants: [wantOf("b", "10.0.0.6", 2)],
+          write: true,
+          signal: () => signal,
+        });
+      },
+    },
+  );
+  const other = createProvisioner(webhook.cluster, { scripts });
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  isArmed = true;
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 2)]), { assignments: [{ port: 2 }] });
+  t.notOk(isArmed);
+  t.equal(conflicts, 0, "nothing had to be read and written anew");
+});
+
+t.test("what is not owed does not fail an admission: a pod list that hangs", async (t) => {
+  const webhook = setup({}, { before: ({ verb }) => (verb === "list" ? new Promise(() => undefined) : undefined) });
+  t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)]), { kind: "assigned" });
+});
+
+t.test("gateways of two namespaces share neither table nor cache", async (t) => {
+  const cluster = createMemoryCluster();
+  const provision = createProvisioner(cluster, { scripts });
+  const gateway = (namespace: string) => ({ ...gatewayOf(config), namespace, isPerNamespace: true });
+  const ask = (namespace: string, want: Want) =>
+    provision({ config, gateway: gateway(namespace), wants: [want], write: true, signal: () => signal });
+  t.match(await ask("team-a", wantOf("a", "10.0.0.5", 2000)), {
+    assignments: [{ host: "flowgen-wireguard-gateway.team-a.svc", port: 2000 }],
+  });
+  t.match(await ask("team-b", wantOf("b", "10.0.0.6", 2000)), {
+    assignments: [{ host: "flowgen-wireguard-gateway.team-b.svc", port: 2000 }],
+  });
+  t.equal(cluster.all().filter(({ kind }) => kind === "Service").length, 2);
+});
+
+t.test("an emptied table of ours is refused, not started anew", async (t) => {
+  const webhook = setup();
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  webhook.cluster.edit(
+    "kubectl-edit",
+    { kind: "ConfigMap", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway-forwards" },
+    ({ data: _, ...object }) => object,
+  );
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1)]), { reason: "table-invalid" });
+});
+
+t.test("requests of an old config and of a new one that wait together are each served by theirs", async (t) => {
+  const webhook = setup();
+  const newer = configOf(
+    "gateways: [{namespace: flowgen-gateway, maxForwards: 1, tunnels: [{name: wg0, secretName: a}]}]",
+  );
+  const answers = await Promise.all([
+    webhook.ask([wantOf("a", "10.0.0.5", 1)]),
+    webhook.ask([wantOf("b", "10.0.0.6", 1)]),
+    webhook.ask([wantOf("c", "10.0.0.7", 1)], { config: newer }),
+  ]);
+  t.match(answers, [{ kind: "assigned" }, { kind: "assigned" }, { reason: "gateway-full" }]);
+});
+
+t.test("waiting", async (t) => {
+  const error = (retryAfterMs?: number) =>
+    new ClusterError({
+      verb: "get",
+      ref: { kind: "Pod", namespace: "", name: "" },
+      code: 429,
+      reason: "x",
+      says: "y",
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    });
+  t.equal(delayMs(error(1500), 1, 0.5), 1500, "as the API server asks");
+  t.strictSame(
+    [1, 2, 20].map((attempts) => delayMs(error(), attempts, 0.5)),
+    [10, 20, 500],
+  );
+  t.equal(delayMs(new Error("x"), 1, 0.5), 10);
+  const controllers = [new AbortController(), new AbortController()];
+  const all = whenAllAbort(controllers.map((controller) => controller.signal));
+  controllers[0]?.abort();
+  t.notOk(all.aborted);
+  controllers[1]?.abort();
+  t.ok(all.aborted);
+  t.ok(whenAllAbort([AbortSignal.abort()]).aborted);
+  await t.rejects(sleepUnless(60_000, AbortSignal.abort()), { name: "AbortError" });
+});
+
+t.test("the scripts are those of src/gateway, with a hash over them", async (t) => {
+  const loaded = loadScripts();
+  const names = readdirSync(new URL("../../src/gateway", import.meta.url)).sort();
+  t.strictSame(Object.keys(loaded.files), names);
+  t.ok(names.includes("tunnel.sh"));
+  t.match(loaded.hash, /^[0-9a-f]{16}$/);
+});

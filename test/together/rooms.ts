@@ -1,0 +1,3 @@
+import { runTogether } from "./load.ts";
+
+runTogether("certificates", "provisioning", "manifests", "emulator");
