@@ -22,12 +22,18 @@ const jsonSchema = (schema: z.ZodType, title: string): Schema =>
 const configSchema = jsonSchema(config, "Config of flowgen-gateway-webhook");
 const targetsSchema = jsonSchema(entries, "flowgen.io/private-targets, long form");
 
+/** As .prettierrc.json has it. */
+const PRINT_WIDTH = 120;
+
 /** Each file's path in this folder, and its text. */
 export const generated = async (): Promise<Readonly<Record<string, string>>> => ({
-  "schema/config.json": await format(JSON.stringify(configSchema), { parser: "json", printWidth: 120 }),
-  "schema/private-targets.json": await format(JSON.stringify(targetsSchema), { parser: "json", printWidth: 120 }),
-  "reference.md": await format(reference, { parser: "markdown" }),
-  "reasons.md": await format(reasonTables(), { parser: "markdown" }),
+  "schema/config.json": await format(JSON.stringify(configSchema), { parser: "json", printWidth: PRINT_WIDTH }),
+  "schema/private-targets.json": await format(JSON.stringify(targetsSchema), {
+    parser: "json",
+    printWidth: PRINT_WIDTH,
+  }),
+  "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
+  "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
 });
 
 type Row = readonly [path: string, type: string, fallback: string, what: string];
