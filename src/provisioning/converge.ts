@@ -2,7 +2,6 @@ import { createHash } from "node:crypto";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { type Table, writeTable } from "../core/forwards/table.ts";
 import {
-  deploymentManifest,
   type Manifest,
   networkPolicyManifest,
   podLabels,
@@ -10,6 +9,7 @@ import {
   scriptsManifest,
   serviceManifest,
 } from "../core/gateway/manifests.ts";
+import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isConflict, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout } from "../cluster/event.ts";
 import { type GatewayObjects, identified, locked, readTableObject, tableText } from "./objects.ts";

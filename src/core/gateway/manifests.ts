@@ -1,7 +1,6 @@
 import { carries, isStatic } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
 import { type Table, writeTable } from "../forwards/table.ts";
-import { gatewayContainers, gatewayVolumes } from "./pod.ts";
 import { GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that are ours. */
@@ -30,7 +29,8 @@ export const podLabels = (gateway: PlacedGateway): Readonly<Record<string, strin
 export const tableName = (gateway: PlacedGateway): string => `${gateway.name}-forwards`;
 export const scriptsName = (gateway: PlacedGateway): string => `${gateway.name}-scripts`;
 
-const metadata = (gateway: PlacedGateway, name: string): Manifest["metadata"] => ({
+/** Of each of a gateway's objects. */
+export const metadata = (gateway: PlacedGateway, name: string): Manifest["metadata"] => ({
   name,
   namespace: gateway.namespace,
   labels: { ...podLabels(gateway), [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name },
@@ -69,51 +69,6 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
     })),
   },
 });
-
-/**
- * The gateway's pod: one replica, Recreate, because one WireGuard identity can be held by one pod only. A function of the
- * gateway's config and the scripts, never of the table: a new target must not restart it.
- */
-export const deploymentManifest = (gateway: PlacedGateway, scripts: Scripts): Manifest => ({
-  apiVersion: "apps/v1",
-  kind: "Deployment",
-  metadata: metadata(gateway, gateway.name),
-  spec: {
-    replicas: 1,
-    revisionHistoryLimit: 2,
-    strategy: { type: "Recreate" },
-    selector: { matchLabels: podLabels(gateway) },
-    template: {
-      metadata: {
-        labels: { ...podLabels(gateway), [GATEWAY_LABEL]: gateway.name },
-        annotations: {
-          "flowgen.io/scripts": scripts.hash,
-          // A mesh's proxy would capture the pod's traffic, and the tunnel's with it.
-          "sidecar.istio.io/inject": "false",
-          "linkerd.io/inject": "disabled",
-        },
-      },
-      spec: {
-        automountServiceAccountToken: false,
-        enableServiceLinks: false,
-        ...gatewayContainers(gateway),
-        volumes: gatewayVolumes(gateway, tableName(gateway), scriptsName(gateway)),
-        ...(gateway.imagePullSecrets.length > 0 && { imagePullSecrets: gateway.imagePullSecrets }),
-        nodeSelector: gateway.nodeSelector,
-        tolerations: [...gateway.tolerations, ...DEAD_NODE_TOLERATIONS],
-        affinity: gateway.affinity,
-      },
-    },
-  },
-});
-
-/** Kubernetes' default leaves the only gateway on a dead node for five minutes. */
-const DEAD_NODE_TOLERATIONS = ["not-ready", "unreachable"].map((condition) => ({
-  key: `node.kubernetes.io/${condition}`,
-  operator: "Exists",
-  effect: "NoExecute",
-  tolerationSeconds: 30,
-}));
 
 const namespaceSelector = (gateway: PlacedGateway, tunnel: Tunnel): unknown => {
   const namespaces = gateway.isPerNamespace ? [gateway.namespace] : tunnel.namespaces;

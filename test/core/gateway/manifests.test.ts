@@ -4,8 +4,8 @@ import { parseAllDocuments, stringify } from "yaml";
 import { type PlacedGateway, readConfig } from "../../../src/core/config/config.ts";
 import { allocate, withStaticForwards } from "../../../src/core/forwards/allocate.ts";
 import { emptyTable, type Table } from "../../../src/core/forwards/table.ts";
+import { deploymentManifest } from "../../../src/core/gateway/deployment.ts";
 import {
-  deploymentManifest,
   networkPolicyManifest,
   scriptsManifest,
   serviceManifest,
@@ -43,26 +43,12 @@ t.test("the gateway's objects are those of the golden file", async (t) => {
   );
 });
 
-t.test("the Deployment does not depend on the table, and does on the scripts", async (t) => {
-  const template = (hash: string) => JSON.stringify(deploymentManifest(gateway, { ...scripts, hash }));
-  t.equal(template("a"), template("a"));
-  t.not(template("a"), template("b"));
-  t.notMatch(template("a"), /1433|5432|10\.0\.0\.5/);
-});
-
-t.test("pull secrets and a tunnel without namespaces", async (t) => {
-  const open = {
-    ...gateway,
-    imagePullSecrets: [{ name: "regcred" }],
-    tunnels: gateway.tunnels.map(({ namespaces: _, ...tunnel }) => tunnel),
-  };
-  t.match(deploymentManifest(open, scripts), {
-    spec: { template: { spec: { imagePullSecrets: [{ name: "regcred" }] } } },
-  });
+t.test("a tunnel without namespaces is every namespace's", async (t) => {
+  const open = { ...gateway, tunnels: gateway.tunnels.map(({ namespaces: _, ...tunnel }) => tunnel) };
   const { spec } = networkPolicyManifest(open, table(), config.podSelector) as unknown as {
     spec: { ingress: { from: { namespaceSelector: object }[] }[] };
   };
-  t.strictSame(spec.ingress[0]?.from[0]?.namespaceSelector, {}, "every namespace");
+  t.strictSame(spec.ingress[0]?.from[0]?.namespaceSelector, {});
 });
 
 t.test(
@@ -103,45 +89,6 @@ t.test(
     t.equal(ingress(revoked).length, 1, "what allowedTargets no longer grants is closed; the static forward stays");
   },
 );
-
-type Container = {
-  readonly env: { readonly name: string; readonly value: string }[];
-  readonly securityContext: unknown;
-};
-const pod = (changes: Partial<PlacedGateway>) => {
-  const { spec } = deploymentManifest({ ...gateway, ...changes }, scripts) as unknown as {
-    spec: { template: { spec: { containers: [Container, Container] } } };
-  };
-  const [wireguard, portForward] = spec.template.spec.containers;
-  return { wireguard, portForward };
-};
-
-t.test("the admin's env come before what the webhook sets itself", async (t) => {
-  const { wireguard } = pod({ env: [{ name: "MAX_HANDSHAKE_AGE", value: "240" }] });
-  t.strictSame(wireguard.env, [
-    { name: "MAX_HANDSHAKE_AGE", value: "240" },
-    { name: "DRAIN", value: "0.5" },
-  ]);
-});
-
-t.test("the kernel forwards where the config says so", async (t) => {
-  for (const forwarder of ["auto", "socat"] as const) t.strictSame(pod({ forwarder }), pod({}), forwarder);
-  const { wireguard, portForward } = pod({ forwarder: "kernel" });
-  t.match(wireguard.env.at(-1), { name: "FORWARDER", value: "kernel" });
-  t.match(wireguard.securityContext, { capabilities: { drop: ["ALL"], add: ["NET_ADMIN", "NET_RAW"] } });
-  t.strictSame(portForward, pod({}).portForward, "the socat container is the same");
-});
-
-t.test("the container with the tunnels has what it needs and no more, or what the admin says", async (t) => {
-  const context = (securityContext: Record<string, unknown>) => pod({ securityContext }).wireguard.securityContext;
-  t.strictSame(context({}), { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"], add: [] } });
-  t.strictSame(context({ allowPrivilegeEscalation: true, capabilities: { add: ["NET_ADMIN"], drop: ["CHOWN"] } }), {
-    allowPrivilegeEscalation: true,
-    capabilities: { add: ["NET_ADMIN"], drop: ["CHOWN"] },
-  });
-  for (const admin of [{ privileged: true }, { capabilities: { add: ["SYS_ADMIN"] } }])
-    t.strictSame(context(admin), admin, "the API server refuses less beside it");
-});
 
 t.test("a forward whose tunnel is no longer configured admits nobody", async (t) => {
   const gone = { ...gateway, tunnels: gateway.tunnels.map((tunnel) => ({ ...tunnel, name: "wg9" })) };
