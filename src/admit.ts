@@ -42,11 +42,13 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const plan = planOf(creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject") return refused(plan, plan.mode);
+  if (plan.kind === "fail") return failed(plan.reason, plan.detail, plan.gateway);
 
   const { gateway, mode, wants } = plan;
   try {
     const provisioned = await provision({ config, gateway, wants, write: mode === "enforce" && !dryRun, signal });
     if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
+    if (provisioned.kind === "fail") return failed(provisioned.reason, provisioned.detail, gatewayId(gateway));
     return redirectBy(context)(provisioned.assignments)(plan);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
@@ -66,8 +68,8 @@ const planOf = ({ pod, namespace }: PodCreation, context: Context): Plan => {
 
 const redirectBy = perObject(({ version }: Context) =>
   perObject((assignments: readonly Assignment[]) =>
-    perObject(({ pod, gateway, mode, warnings }: Planned): Admission => {
-      const redirect = redirectEnv(pod, assignments, formerAddresses(pod, assignments));
+    perObject(({ pod, before, gateway, mode, warnings }: Planned): Admission => {
+      const redirect = redirectEnv(pod, assignments, formerAddresses(before, assignments));
       if (redirect.kind === "reject") return refused(redirect, mode, gatewayId(gateway));
       const status = statusOf(gateway, assignments, redirect.env, version);
       const account = {

@@ -375,3 +375,42 @@ t.test("a pod that comes back is redirected from its old addresses; forged marks
     "target.flowgen.io/mssql": "true",
   });
 });
+
+/** Puts a table into a gateway that an admission has made. */
+const withTable = async (webhook: ReturnType<typeof setup>, document: object): Promise<void> => {
+  await webhook.admit(mssql);
+  const ref = { kind: "ConfigMap", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway-forwards" } as const;
+  webhook.cluster.edit("kubectl-edit", ref, (object) => ({
+    ...object,
+    data: { "table.json": JSON.stringify(document) },
+  }));
+  webhook.tick(31_000);
+};
+
+t.test(
+  "a table or a status that a newer version wrote is a failure, never a refusal, and is left as it is",
+  async (t) => {
+    const webhook = setup();
+    await withTable(webhook, { version: 3, routes: [] });
+    const before = versions(webhook.cluster.all());
+    t.match(await webhook.admit(mssql), {
+      outcome: "fail",
+      reason: "format-newer",
+      message: /flowgen-wireguard-gateway-forwards table.json has format 3, this version reads up to 2/,
+    });
+    t.strictSame(versions(webhook.cluster.all()), before);
+    const copied = podOf("mssql=10.0.0.5:1433", {}, { "flowgen.io/gateway-status": '{"format":3}' });
+    t.match(await setup().admit(copied), { outcome: "fail", reason: "format-newer" });
+  },
+);
+
+t.test("a forward that only its host's Service offers is served from a table of format 2", async (t) => {
+  const webhook = setup();
+  const forward = { name: "a", tunnel: "wg0", targetHost: "10.0.0.5", targetPort: 1433, listenPort: 1433 };
+  const service = { name: "flowgen-wireguard-gateway-a-0", tunnel: "wg0", host: "10.0.0.5", clusterIPs: [] };
+  await withTable(webhook, { version: 2, forwards: [forward], services: [service] });
+  t.match(await webhook.admit(mssql), {
+    outcome: "inject",
+    assignments: [{ host: "flowgen-wireguard-gateway-a-0.flowgen-gateway.svc", port: 1433 }],
+  });
+});

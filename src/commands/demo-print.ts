@@ -42,10 +42,10 @@ export const masked = (value: string): string =>
 /** A table's forwards, one row each; a table that cannot be read is one row that says why. */
 export const forwardRows = (json: string): readonly (readonly string[])[] => {
   const read = readTable(json, "table.json");
-  if (read.kind === "reject") return [[read.message]];
+  if (read.kind !== "table") return [[read.kind === "fail" ? read.detail : read.message]];
   return read.table.forwards.map((item) => [
     item.name,
-    String(item.servicePort),
+    String(item.servicePort ?? ""),
     String(item.listenPort),
     item.tunnel,
     address(item.targetHost, item.targetPort),

@@ -90,7 +90,7 @@ const targetsText = perObject((assignments: readonly Assignment[]) =>
   assignments.map(({ target, host, port }) => `${address(target.host, target.port)}=${address(host, port)}`).join(","),
 );
 
-/** Key/value notes for the API server's audit log; emptyAnswer for a pod that is none of our business. */
+/** Key/value notes for the API server's audit log; `undefined` for a pod that is skipped. */
 export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
   if (admission.outcome === "skip") return undefined;
   const { outcome, reason, gateway, assignments, changed } = admission;

@@ -3,11 +3,12 @@ import { findGateway, findTunnel } from "./config/choose.ts";
 import type { Config, Mode, PlacedGateway } from "./config/config.ts";
 import { perObject, perText } from "./memo.ts";
 import type { Pod } from "./pod.ts";
-import { reject, type Rejection, type SkipCode } from "./reasons.ts";
+import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { redirectEnv } from "./env/redirect.ts";
 import { quote } from "./schema.ts";
+import { readStatus, type StatusTarget } from "./status.ts";
 import type { Target } from "./target.ts";
-import { annotation, dnsName, TARGET_LABEL_PREFIX } from "./names.ts";
+import { annotation, dnsName, gatewayId, TARGET_LABEL_PREFIX } from "./names.ts";
 
 /** A target with the tunnel that carries it. */
 export type Want = { readonly target: Target; readonly tunnel: string };
@@ -15,6 +16,8 @@ export type Want = { readonly target: Target; readonly tunnel: string };
 export type Planned = {
   readonly kind: "plan";
   readonly pod: Pod;
+  /** The targets in the status that the pod came with. */
+  readonly before: readonly StatusTarget[];
   readonly mode: Config["mode"];
   readonly gateway: PlacedGateway;
   readonly wants: readonly Want[];
@@ -25,6 +28,7 @@ export type Planned = {
 export type Plan =
   | { readonly kind: "skip"; readonly reason: SkipCode; readonly warnings: readonly string[] }
   | (Rejection & { readonly mode: Config["mode"] })
+  | (Failure & { readonly gateway: string })
   | Planned;
 
 const MODES = ["enforce", "audit", "disabled"] as const satisfies readonly Mode[];
@@ -109,7 +113,9 @@ const planTargets = (
   const { gateway, wants } = granted;
   const srv = srvRejection(pod, gateway, wants);
   if (srv !== undefined) return { ...srv, mode };
-  return { kind: "plan", pod, mode, gateway, wants, warnings: dnsWarnings(pod) };
+  const status = readStatus(pod);
+  if (status.kind === "fail") return { ...status, gateway: gatewayId(gateway) };
+  return { kind: "plan", pod, before: status.targets, mode, gateway, wants, warnings: dnsWarnings(pod) };
 };
 
 /** What a pod's annotations ask for, and where it lives. */

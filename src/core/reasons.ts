@@ -120,6 +120,11 @@ export const reasons = {
 
   // fail: HTTP 5xx and no review, so that failurePolicy decides
   deadline: { outcome: "fail", says: "the deadline came before the gateway's objects were written" },
+  "format-newer": {
+    outcome: "fail",
+    says: "a newer version of the webhook wrote it; that version answers the next try",
+    fix: "finish the upgrade, or follow the way back in docs/migration.md",
+  },
   "api-error": { outcome: "fail", says: "the API server did not do what was asked" },
 } as const satisfies Record<string, ReasonText>;
 
@@ -135,6 +140,11 @@ export type FailCode = CodeOf<"fail">;
 
 /** A refusal as a value. `message` is what the user reads: where, what, why, what to do. Never holds an env's value. */
 export type Rejection = { readonly kind: "reject"; readonly reason: RejectCode; readonly message: string };
+
+/** An admission that cannot be decided here: HTTP 5xx, so that the API server goes by failurePolicy and the pod's owner tries again. */
+export type Failure = { readonly kind: "fail"; readonly reason: FailCode; readonly detail: string };
+
+export const fail = (reason: FailCode, detail: string): Failure => ({ kind: "fail", reason, detail });
 
 /** A rejection whose message is `detail` (where and what), the code's sentence and its fix. */
 export const reject = (reason: RejectCode, detail: string): Rejection => ({

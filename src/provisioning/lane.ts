@@ -79,7 +79,7 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
       gateway,
       jobs.map(({ wants }) => wants),
     );
-    if (round.kind === "reject" || round.results.every(({ kind }) => kind === "reject")) return round;
+    if (round.kind !== "round" || round.results.every(({ kind }) => kind === "reject")) return round;
     const { table } = round;
     if (round.omitted.length > 0) events.omitted?.(gateway, round.omitted);
     const written = round.isNew ? await writeTableObject(cluster, gateway, table, objects, signal) : undefined;

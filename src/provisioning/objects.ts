@@ -1,7 +1,7 @@
 import type { PlacedGateway } from "../core/config/config.ts";
 import { emptyTable, readTable, type Table, writeTable } from "../core/forwards/table.ts";
 import { type Manifest, podLabels, scriptsName, tableManifest, tableName } from "../core/gateway/manifests.ts";
-import { reject, type Rejection } from "../core/reasons.ts";
+import { type Failure, reject, type Rejection } from "../core/reasons.ts";
 import { MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
 import { isEqual } from "../core/equal.ts";
@@ -47,11 +47,11 @@ export const tableText = (object: KubeObject | undefined): string => {
   return String(data["table.json"]);
 };
 
-/** The table in what was read; a rejection when the objects cannot be the gateway's or the table cannot be read. */
+/** The table in the objects that were read; a rejection where they are not the gateway's, or where the table cannot be read. */
 export const tableIn = (
   objects: GatewayObjects,
   gateway: PlacedGateway,
-): { readonly kind: "table"; readonly table: Table } | Rejection => {
+): { readonly kind: "table"; readonly table: Table } | Rejection | Failure => {
   const foreign = Object.values(objects).find(
     (object) => object !== undefined && object.metadata.labels?.[MANAGED_BY] !== MANAGER,
   );

@@ -3,7 +3,7 @@ import t from "tap";
 import type { PatchOperation } from "../../src/core/patch.ts";
 import type { Pod } from "../../src/core/pod.ts";
 import { redirectEnv } from "../../src/core/env/redirect.ts";
-import { formerAddresses, markPod, statusOf } from "../../src/core/status.ts";
+import { formerAddresses, markPod, readStatus, statusOf } from "../../src/core/status.ts";
 import type { Assignment } from "../../src/core/target.ts";
 
 const gateway = { name: "gw", namespace: "ns" };
@@ -20,9 +20,15 @@ const podOf = (metadata: Pod["metadata"], env: Readonly<Record<string, string>> 
 const patched = (pod: Pod, operations: readonly PatchOperation[]): Pod =>
   jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;
 
+const targetsIn = (pod: Pod) => {
+  const status = readStatus(pod);
+  if (status.kind === "fail") throw new Error(status.detail);
+  return status.targets;
+};
+
 /** What an admission does with a pod once its targets are assigned. */
 const admitted = (pod: Pod, assignments: readonly Assignment[]): readonly PatchOperation[] => {
-  const redirect = redirectEnv(pod, assignments, formerAddresses(pod, assignments));
+  const redirect = redirectEnv(pod, assignments, formerAddresses(targetsIn(pod), assignments));
   if (redirect.kind === "reject") throw new Error(redirect.message);
   return [
     ...redirect.operations,
@@ -41,7 +47,7 @@ t.test("a pod that was restored after its targets have swapped their ports follo
   const swapped = [a(1434), b(1433)];
   const restored = patched(first, admitted(first, swapped));
   t.same(valuesOf(restored), { A_HOST: "gw.ns.svc", A_PORT: "1434", B_URL: "mssql://u:p@gw.ns.svc:1433/db" });
-  t.same(formerAddresses(restored, swapped), []);
+  t.same(formerAddresses(targetsIn(restored), swapped), []);
   t.same(admitted(restored, swapped), [], "a second admission, by the updated status, changes nothing");
   t.end();
 });
@@ -50,9 +56,11 @@ t.test("formers are read from a status that can be read, of targets that have ot
   const m = assign("m", "10.0.0.5", 1433, 1433);
   const formers = (status: unknown) =>
     formerAddresses(
-      podOf({
-        annotations: { "flowgen.io/gateway-status": typeof status === "string" ? status : JSON.stringify(status) },
-      }),
+      targetsIn(
+        podOf({
+          annotations: { "flowgen.io/gateway-status": typeof status === "string" ? status : JSON.stringify(status) },
+        }),
+      ),
       [m],
     ).map(({ host, port, assignment }) => `${host}:${port} ${assignment.target.name}`);
   const status = (targets: unknown) => ({ gateway: "ns/gw", targets, env: [], version: "1" });
@@ -64,7 +72,22 @@ t.test("formers are read from a status that can be read, of targets that have ot
     t.strictSame(formers(status({ "10.0.0.5:1433": address })), [], JSON.stringify(address));
   for (const none of ["", "{", "null", "[]", { targets: {} }, status({ "10.0.0.5:1433": 1500 })])
     t.strictSame(formers(none), []);
-  t.strictSame(formerAddresses(podOf({}), [m]), []);
+  t.strictSame(formerAddresses(targetsIn(podOf({})), [m]), []);
+  t.end();
+});
+
+t.test("format 2 of a status is read, one that is newer is left to a newer version", (t) => {
+  const m = assign("m", "10.0.0.5", 1433, 1433);
+  const withStatus = (status: unknown): Pod =>
+    podOf({ annotations: { "flowgen.io/gateway-status": JSON.stringify(status) } });
+  const targets = { m: { target: "10.0.0.5:1433", address: "old.svc:1500", tunnel: "wg0", more: 1 } };
+  const second = { format: 2, gateway: "ns/gw", targets, env: [], unread: [], version: "2", more: {} };
+  t.match(formerAddresses(targetsIn(withStatus(second)), [m]), [{ host: "old.svc", port: 1500 }]);
+  t.strictSame(readStatus(withStatus({ ...second, format: 3 })), {
+    kind: "fail",
+    reason: "format-newer",
+    detail: "flowgen.io/gateway-status has format 3, this version reads up to 2",
+  });
   t.end();
 });
 

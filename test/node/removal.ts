@@ -19,7 +19,7 @@ export const removeForward = async ({ kubeconfig }: ControlPlane, yaml: string, 
   const signal = AbortSignal.timeout(10_000);
   const objects = await readGateway(cluster, gateway, signal);
   const read = tableIn(objects, gateway);
-  if (read.kind === "reject") throw new Error(read.message);
+  if (read.kind !== "table") throw new Error(JSON.stringify(read));
   const table = { ...read.table, forwards: read.table.forwards.filter((forward) => forward.name !== name) };
   const written = await writeTableObject(cluster, gateway, table, objects, signal);
   await converge(cluster, { gateway, table, scripts: loadScripts(), podSelector }, objects, new Map(), signal);

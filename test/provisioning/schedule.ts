@@ -88,7 +88,7 @@ const tableIn = (cluster: MemoryCluster): Table | undefined => {
   const known = tables.get(object);
   if (known !== undefined) return known;
   const read = readTable((object["data"] as Record<string, string>)["table.json"] ?? "", "table");
-  if (read.kind === "reject") throw new Error(`invariant 1: ${read.message}`);
+  if (read.kind !== "table") throw new Error(`invariant 1: ${JSON.stringify(read)}`);
   tables.set(object, read.table);
   return read.table;
 };
@@ -97,7 +97,7 @@ const tableIn = (cluster: MemoryCluster): Table | undefined => {
 type Told = Map<string, number>;
 
 const record = (told: Told, provisioned: Provisioned): void => {
-  if (provisioned.kind === "reject") throw new Error(`refused: ${provisioned.message}`);
+  if (provisioned.kind !== "assigned") throw new Error(`not served: ${JSON.stringify(provisioned)}`);
   for (const { target, port } of provisioned.assignments) {
     const key = address(target.host, target.port);
     const before = told.get(key);

@@ -11,7 +11,7 @@ const MAX_BYTES = 900_000;
 
 /** What a forward takes in the ConfigMap; all of it is ASCII. */
 const bytesOf = perObject((item: Forward): number => {
-  const written = writeTable({ version: 1, forwards: [item] });
+  const written = writeTable({ forwards: [item], services: [] });
   return written["table.json"].length + written.forwards.length;
 });
 
@@ -80,7 +80,7 @@ export const allocateAll = (
 };
 
 const tableFrom = (allocator: Allocator, before: Table): Table =>
-  allocator.isChanged() ? { version: 1, forwards: [...allocator.forwards] } : before;
+  allocator.isChanged() ? { ...before, forwards: [...allocator.forwards] } : before;
 
 /** What the wants have, where nothing has to change; it is searched for, since for one request that is quicker than an allocator. */
 const givenAlready = ({ forwards }: Table, wants: readonly Want[]): readonly Given[] | undefined => {

@@ -40,11 +40,13 @@ export const allocatorOf = (start: readonly Forward[]): Allocator => {
   );
   const names = new Set(forwards.map(({ name }) => name));
   const listenPorts = new Set(forwards.map(({ listenPort }) => listenPort));
-  const servicePorts = new Map(forwards.map((item) => [item.servicePort, item]));
+  const servicePorts = new Map(
+    forwards.flatMap((item) => (item.servicePort === undefined ? [] : [[item.servicePort, item] as const])),
+  );
   let undoing: (() => void)[] = [];
   let kept = 0;
 
-  const push = (forward: Forward): void => {
+  const push = (forward: Forward & { readonly servicePort: number }): void => {
     const key = targetKey(forward.tunnel, forward.targetHost, forward.targetPort);
     places.set(key, forwards.push(forward) - 1);
     names.add(forward.name);

@@ -1,60 +1,168 @@
+/**
+ * The forward table as it is stored, in two formats. A reader takes both and keeps fields that it does not know; a newer format is
+ * left to a newer version. A writer takes the lowest format that holds the table's content, so that the version before can
+ * read it for as long as nothing of format 2 is in use.
+ */
+import ipaddr from "ipaddr.js";
 import { z } from "zod";
 import { forbiddenHost, readHost } from "../host.ts";
-import { reject, type Rejection } from "../reasons.ts";
-import { dnsLabel, issueTexts, parseJson, port, strict, tunnelName } from "../schema.ts";
+import { type Failure, fail, reject, type Rejection } from "../reasons.ts";
+import { dnsLabel, issueTexts, parseJson, port, tunnelName } from "../schema.ts";
 import { address } from "../target.ts";
+
+/** The newest format that this version reads and writes. */
+export const TABLE_FORMAT = 2;
 
 /** The lowest port that a process without privileges may listen on. */
 export const FIRST_LISTEN_PORT = 1024;
 export const LAST_PORT = 65535;
-/** On this one the gateway's pod says that it is ready (forward.sh): no forward's. */
+/** The gateway's pod listens here while it is ready (forward.sh): no forward's port. */
 export const READY_PORT = LAST_PORT;
 
-const forward = strict({
+const targetHost = z.string().refine((host) => {
+  const reading = readHost(host);
+  return reading.kind !== "invalid" && reading.host === host && forbiddenHost(host) === undefined;
+}, "not a canonical host of a private server");
+
+const forward = z.looseObject({
   name: dnsLabel,
   tunnel: tunnelName,
-  targetHost: z.string().refine((host) => {
-    const reading = readHost(host);
-    return reading.kind !== "invalid" && reading.host === host && forbiddenHost(host) === undefined;
-  }, "not a canonical host of a private server"),
+  targetHost,
   targetPort: port,
   listenPort: port.refine((value) => value >= FIRST_LISTEN_PORT, "below 1024"),
-  servicePort: port,
-  /** Set by the sweep when nothing used the forward any more (ISO 8601); an admission that uses it removes the mark. */
+  /** Its port at the gateway's own Service. Absent (format 2): the Service of the target's host alone offers it. */
+  servicePort: port.optional(),
+  /** Format 2: the namespaces whose pods asked for it. */
+  namespaces: z.array(z.string()).optional(),
+  /** Set when no pod used the forward any more (ISO 8601). An admission that uses it removes the mark. */
   unusedSince: z.string().optional(),
 });
-const tableSchema = strict({ version: z.literal(1), forwards: z.array(forward) });
 
-/** Listen port + service port → target, through a tunnel. */
-export type Forward = z.infer<typeof forward>;
-/** All forwards of a gateway: the single source of truth. */
-export type Table = z.infer<typeof tableSchema>;
+/** Format 2: a Service for one host of one tunnel. It carries the target port of each of the host's forwards. */
+const hostService = z.looseObject({
+  name: dnsLabel,
+  tunnel: tunnelName,
+  host: targetHost,
+  /** As the API server gave them, and asked for again when the Service is made again; empty until then. */
+  clusterIPs: z.array(z.string().refine((ip) => ipaddr.isValid(ip), "not an IP address")),
+});
 
-export const emptyTable: Table = { version: 1, forwards: [] };
+const tableSchema = z.looseObject({
+  version: z.int().min(1).max(TABLE_FORMAT),
+  forwards: z.array(forward),
+  services: z.array(hostService).default([]),
+});
+const formatOf = z.object({ version: z.int().min(1) });
 
-/** The ConfigMap's two keys: the truth, and made from it one line a forward for the scripts: `listenPort host port tunnel`. */
+/** The fields that this version knows. An object that was read keeps the others too. */
+type Known<Item> = { readonly [Field in keyof Item as string extends Field ? never : Field]: Item[Field] };
+
+/** Listen port → target, through a tunnel; offered at the gateway's Service, at its host's, or at both. */
+export type Forward = Known<z.infer<typeof forward>>;
+export type HostService = Known<z.infer<typeof hostService>>;
+/** All forwards of a gateway: the single source of truth. `other`: fields of the document that this version does not know. */
+export type Table = {
+  readonly forwards: readonly Forward[];
+  readonly services: readonly HostService[];
+  readonly other?: Readonly<Record<string, unknown>>;
+};
+
+export const emptyTable: Table = { forwards: [], services: [] };
+
+const FIELDS_OF_FORMAT_1 = new Set([
+  "name",
+  "tunnel",
+  "targetHost",
+  "targetPort",
+  "listenPort",
+  "servicePort",
+  "unusedSince",
+]);
+
+const isFormat1 = ({ forwards, services, other }: Table): boolean =>
+  services.length === 0 &&
+  other === undefined &&
+  forwards.every(
+    (item) => item.servicePort !== undefined && Object.keys(item).every((field) => FIELDS_OF_FORMAT_1.has(field)),
+  );
+
+const lines = (items: readonly unknown[]): string =>
+  `[${items.map((item) => `\n  ${JSON.stringify(item)}`).join(",")}\n]`;
+
+const tableJson = (table: Table): string => {
+  const { forwards, services, other = {} } = table;
+  if (isFormat1(table)) return `{"version":1,"forwards":${lines(forwards)}}\n`;
+  const rest = Object.entries(other).map(([field, value]) => `,${JSON.stringify(field)}:${JSON.stringify(value)}`);
+  return `{"version":${TABLE_FORMAT},"forwards":${lines(forwards)},"services":${lines(services)}${rest.join("")}}\n`;
+};
+
+/**
+ * The ConfigMap's two keys: `table.json`, and made from it `forwards` for the gateway's scripts, one line a forward:
+ * `listenPort host port tunnel`.
+ */
 export const writeTable = (table: Table): { readonly "table.json": string; readonly forwards: string } => ({
-  "table.json": `{"version":1,"forwards":[${table.forwards.map((item) => `\n  ${JSON.stringify(item)}`).join(",")}\n]}\n`,
+  "table.json": tableJson(table),
   forwards: table.forwards
     .map((item) => `${item.listenPort} ${item.targetHost} ${item.targetPort} ${item.tunnel}\n`)
     .join(""),
 });
 
-/** Reads `table.json` back. Checked in full: someone may have edited it, and what runs in the gateway is made from it. */
+/** A target in a tunnel: two tunnels may have servers of one address. */
+export const targetKey = (tunnel: string, host: string, port: number): string => `${tunnel} ${address(host, port)}`;
+export const hostKey = (tunnel: string, host: string): string => `${tunnel} ${host}`;
+
+type Unique<Item> = Readonly<Record<string, (item: Item) => string | number | undefined>>;
+const FORWARDS_DIFFER: Unique<Forward> = {
+  listenPort: (item) => item.listenPort,
+  servicePort: (item) => item.servicePort,
+  name: (item) => item.name,
+  target: (item) => targetKey(item.tunnel, item.targetHost, item.targetPort),
+};
+const SERVICES_DIFFER: Unique<HostService> = {
+  name: (item) => item.name,
+  host: (item) => hostKey(item.tunnel, item.host),
+};
+
+/** The field in which two of the items are the same; `undefined`: each is the only one. */
+const sharedField = <Item>(items: readonly Item[], unique: Unique<Item>): string | undefined =>
+  Object.entries(unique).find(([, key]) => {
+    const values = items.map(key).filter((value) => value !== undefined);
+    return new Set(values).size < values.length;
+  })?.[0];
+
+/** The Service of a target's host, where it has one of its own. */
+export const serviceOf = ({ services }: Table, tunnel: string, host: string): HostService | undefined =>
+  services.find((item) => item.tunnel === tunnel && item.host === host);
+
+/** What a schema of one item cannot see; `undefined`: nothing is wrong. */
+const inconsistency = (version: number, table: Table): string | undefined => {
+  const unserved = table.forwards.findIndex(
+    ({ servicePort, tunnel, targetHost: host }) =>
+      servicePort === undefined && (version === 1 || serviceOf(table, tunnel, host) === undefined),
+  );
+  if (unserved >= 0) return `.forwards[${unserved}].servicePort: is missing, and the host has no Service of its own`;
+  const forwardField = sharedField(table.forwards, FORWARDS_DIFFER);
+  if (forwardField !== undefined) return `: two forwards share a ${forwardField}`;
+  const serviceField = sharedField(table.services, SERVICES_DIFFER);
+  return serviceField === undefined ? undefined : `: two services share a ${serviceField}`;
+};
+
+/**
+ * Reads `table.json`. Everything in it is checked: a person may have edited it, and the gateway's scripts run by it. `where` names
+ * the object in messages. A newer format is a failure and no refusal: a newer version of the webhook answers the pod's next try.
+ */
 export const readTable = (
   json: string,
   where: string,
-): { readonly kind: "table"; readonly table: Table } | Rejection => {
-  const parsed = tableSchema.safeParse(parseJson(json));
+): { readonly kind: "table"; readonly table: Table } | Rejection | Failure => {
+  const raw = parseJson(json);
+  const format = formatOf.safeParse(raw);
+  if (format.success && format.data.version > TABLE_FORMAT)
+    return fail("format-newer", `${where} has format ${format.data.version}, this version reads up to ${TABLE_FORMAT}`);
+  const parsed = tableSchema.safeParse(raw);
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
-  const { forwards } = parsed.data;
-  const unique: Record<string, (item: Forward) => unknown> = {
-    listenPort: (item) => item.listenPort,
-    servicePort: (item) => item.servicePort,
-    name: (item) => item.name,
-    target: (item) => `${item.tunnel} ${address(item.targetHost, item.targetPort)}`,
-  };
-  const shared = Object.entries(unique).find(([, key]) => new Set(forwards.map(key)).size < forwards.length);
-  if (shared !== undefined) return reject("table-invalid", `${where}: two forwards share a ${shared[0]}`);
-  return { kind: "table", table: parsed.data };
+  const { version, forwards, services, ...other } = parsed.data;
+  const table = { forwards, services, ...(Object.keys(other).length > 0 && { other }) };
+  const wrong = inconsistency(version, table);
+  return wrong === undefined ? { kind: "table", table } : reject("table-invalid", `${where}${wrong}`);
 };

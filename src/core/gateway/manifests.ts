@@ -1,6 +1,6 @@
 import { carries, isStatic } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
-import { type Table, writeTable } from "../forwards/table.ts";
+import { READY_PORT, type Table, writeTable } from "../forwards/table.ts";
 import { GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that are ours. */
@@ -52,23 +52,26 @@ export const scriptsManifest = (gateway: PlacedGateway, scripts: Scripts): Manif
   data: scripts.files,
 });
 
-/** The ClusterIP Service: one port a forward. */
-export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => ({
-  apiVersion: "v1",
-  kind: "Service",
-  metadata: metadata(gateway, gateway.name),
-  spec: {
-    type: "ClusterIP",
-    ipFamilyPolicy: "PreferDualStack",
-    selector: podLabels(gateway),
-    ports: table.forwards.map((forward) => ({
-      name: forward.name,
-      port: forward.servicePort,
-      targetPort: forward.listenPort,
-      protocol: "TCP",
-    })),
-  },
-});
+/** The API server refuses a Service without ports: the one on which the pod says that it is ready. */
+const READY = { name: "ready", port: READY_PORT, targetPort: READY_PORT, protocol: "TCP" };
+
+/** The gateway's own Service: one port for each forward that it offers. */
+export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => {
+  const ports = table.forwards
+    .filter(({ servicePort }) => servicePort !== undefined)
+    .map(({ name, servicePort: port, listenPort: targetPort }) => ({ name, port, targetPort, protocol: "TCP" }));
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: metadata(gateway, gateway.name),
+    spec: {
+      type: "ClusterIP",
+      ipFamilyPolicy: "PreferDualStack",
+      selector: podLabels(gateway),
+      ports: ports.length > 0 ? ports : [READY],
+    },
+  };
+};
 
 const namespaceSelector = (gateway: PlacedGateway, tunnel: Tunnel): unknown => {
   const namespaces = gateway.isPerNamespace ? [gateway.namespace] : tunnel.namespaces;

@@ -81,7 +81,7 @@ t.test("a fixed service port is had or refused", async (t) => {
 t.test("requests one after another: one that is refused changes nothing for the others", async (t) => {
   const [first] = allocated(emptyTable, [want("a", "10.0.0.5", 1433)]).forwards;
   if (first === undefined) throw new Error("no forward");
-  const marked = { version: 1 as const, forwards: [{ ...first, unusedSince: "2026-01-01T00:00:00Z" }] };
+  const marked = { ...emptyTable, forwards: [{ ...first, unusedSince: "2026-01-01T00:00:00Z" }] };
   const refused = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433), want("c", "10.0.0.7", 1, 1433)];
   const { table, results } = allocateAll(marked, gateway, [refused, [want("b", "10.0.0.8", 1433)]]);
   t.match(results, [
@@ -117,7 +117,7 @@ t.test("all or nothing when the gateway is full", async (t) => {
     message: /holds 1 forwards of at most 1/,
   });
   const all = {
-    version: 1 as const,
+    ...emptyTable,
     forwards: Array.from({ length: 64512 }, (_, i) => ({
       name: `n${i}`,
       tunnel: "wg0",
@@ -136,7 +136,7 @@ t.test("all or nothing when the gateway is full", async (t) => {
 t.test("an admission removes the sweep's mark", async (t) => {
   const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
   const marked = {
-    version: 1 as const,
+    ...emptyTable,
     forwards: table.forwards.map((item) => ({ ...item, unusedSince: "2026-01-01T00:00:00Z" })),
   };
   const again = allocated(marked, [want("mssql", "10.0.0.5", 1433)]);
@@ -184,7 +184,6 @@ t.test("the table is read back as it was written, or refused with the reason", a
       /share a target/,
     ],
     [JSON.stringify({ version: 1, forwards: [{ ...forward, tunnel: "wg0 x" }] }), /tunnel/],
-    [JSON.stringify({ version: 1, forwards: [{ ...forward, extra: 1 }] }), /unknown key "extra"/],
     [
       JSON.stringify({ version: 1, forwards: [forward, { ...forward, name: "b", servicePort: 2 }] }),
       /share a listenPort/,
@@ -199,6 +198,36 @@ t.test("the table is read back as it was written, or refused with the reason", a
     ],
   ];
   for (const [json, message] of bad) t.match(readTable(json, "x"), { reason: "table-invalid", message });
+});
+
+t.test("format 2 is read and written again with every field; a newer one is left to a newer version", async (t) => {
+  const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
+  t.match(writeTable(table)["table.json"], /^{"version":1,/, "the format before, while it holds all of the table");
+  const [forward] = table.forwards;
+  const { servicePort: _, ...hidden } = { ...forward, name: "b", targetHost: "10.0.0.6", listenPort: 1434 };
+  const services = [{ name: "gw-b-0", tunnel: "wg0", host: "10.0.0.6", clusterIPs: ["10.96.0.7", "fd00::7"], more: 1 }];
+  const document = {
+    version: 2,
+    forwards: [{ ...forward, namespaces: ["team-a"], more: [] }, hidden],
+    services,
+    more: {},
+  };
+  const read = readTable(JSON.stringify(document), "x");
+  if (read.kind !== "table") throw new Error(JSON.stringify(read));
+  t.strictSame(JSON.parse(writeTable(read.table)["table.json"]), document);
+  t.equal(writeTable(read.table).forwards, "1433 10.0.0.5 1433 wg0\n1434 10.0.0.6 1433 wg0\n");
+  t.match(readTable(JSON.stringify({ version: 3, forwards: "unknown" }), "x"), {
+    kind: "fail",
+    reason: "format-newer",
+    detail: "x has format 3, this version reads up to 2",
+  });
+  const wrong = (changes: object, message: RegExp): unknown =>
+    t.match(readTable(JSON.stringify({ ...document, ...changes }), "x"), { reason: "table-invalid", message });
+  wrong({ version: 1 }, /forwards\[1\]\.servicePort: is missing/);
+  wrong({ services: [] }, /forwards\[1\]\.servicePort: is missing, and the host has no Service of its own/);
+  wrong({ services: [...services, { ...services[0], tunnel: "wg1" }] }, /two services share a name/);
+  wrong({ services: [...services, { ...services[0], name: "gw-c" }] }, /two services share a host/);
+  wrong({ services: [{ ...services[0], clusterIPs: ["None"] }] }, /services\[0\]\.clusterIPs\[0\]: not an IP address/);
 });
 
 t.test("any sequence of requests keeps the table's invariants", async () => {

@@ -1,6 +1,6 @@
 // Every version that a gateway's objects ever had, as the API server tells whoever watches; and whether the forward table's
 // invariants (ARCHITECTURE.md) held at every instant, for every pod.
-import { readTable, type Table } from "../../../src/core/forwards/table.ts";
+import { emptyTable, readTable, type Table } from "../../../src/core/forwards/table.ts";
 import { address } from "../../../src/core/target.ts";
 import type { Api, Stored } from "./api.ts";
 import { eventually, GATEWAY, HOST } from "./scene.ts";
@@ -31,7 +31,7 @@ export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
     [pathOf("api/v1", "configmaps", `${GATEWAY.name}-forwards`)]: (object) => {
       const text = (object["data"] as Record<string, string>)["table.json"] ?? "";
       const read = readTable(text, `revision ${object.metadata.resourceVersion}`);
-      if (read.kind === "reject") throw new Error(`invariant 1: ${read.message}`);
+      if (read.kind !== "table") throw new Error(`invariant 1: ${JSON.stringify(read)}`);
       tables.push({ revision: revisionOf(object), content: read.table });
     },
     [pathOf("api/v1", "services", GATEWAY.name)]: (object) =>
@@ -89,7 +89,7 @@ const podProblems = ({ tables, services }: GatewayRecord, pod: Stored): readonly
   const told = Object.entries(status.targets ?? {});
   if (told.length === 0) return [`${name} was admitted without a status`];
   const before = revisionOf(pod);
-  const table = byTarget(lastBefore(tables, before)?.content ?? { version: 1, forwards: [] });
+  const table = byTarget(lastBefore(tables, before)?.content ?? emptyTable);
   const ports = new Map(lastBefore(services, before)?.content.map(({ port, targetPort }) => [port, targetPort]));
   return told.flatMap(([target, at]) => {
     const forward = table.get(target);
@@ -99,7 +99,7 @@ const podProblems = ({ tables, services }: GatewayRecord, pod: Stored): readonly
     const env = new Map(containers[0]?.env.map(({ name, value }) => [name, value]));
     return [
       ...(at === `${HOST}:${port}` ? [] : [`invariant 3: ${name} was told ${at}, the table says ${port}`]),
-      ...(ports.get(forward.servicePort) === forward.listenPort
+      ...(ports.get(Number(port)) === forward.listenPort
         ? []
         : [`invariant 5: ${name} was told ${at}, which the Service did not have`]),
       ...(env.get(`${ENV}_HOST`) === HOST && env.get(`${ENV}_PORT`) === port ? [] : [`${name} is not led to ${at}`]),
