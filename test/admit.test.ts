@@ -1,15 +1,12 @@
 import { readFileSync } from "node:fs";
-import jsonpatch from "fast-json-patch";
 import t from "tap";
 import { admit, type PodCreation } from "../src/admit.ts";
 import { ClusterError, type KubeObject } from "../src/cluster/cluster.ts";
 import { counted } from "../src/cluster/counted.ts";
 import { createMemoryCluster, type MemoryOptions } from "../src/emulator/memory.ts";
 import { createProvisioner } from "../src/provisioning/lane.ts";
-import type { Admission } from "../src/core/admission.ts";
-import type { PatchOperation } from "../src/core/patch.ts";
 import type { Pod } from "../src/core/pod.ts";
-import { configOf, podOf, scripts } from "./making.ts";
+import { configOf, patched, podOf, scripts } from "./making.ts";
 
 const config = configOf(`
 gateways:
@@ -41,8 +38,6 @@ const setup = (options: MemoryOptions = {}, using = config) => {
       ),
   };
 };
-const patched = (pod: Pod, { operations }: Admission): Pod =>
-  jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;
 const versions = (objects: readonly KubeObject[]) =>
   objects.map(({ kind, metadata }) => `${kind} ${metadata.name ?? ""} ${metadata.resourceVersion ?? ""}`);
 const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
@@ -55,7 +50,7 @@ t.test("a pod as a real API server sends it", async (t) => {
   const webhook = setup();
   const admission = await webhook.admit(request.object);
   t.match(admission, { outcome: "inject", reason: "injected", gateway: "flowgen-gateway/flowgen-wireguard-gateway" });
-  const pod = patched(request.object, admission);
+  const pod = patched(request.object, admission.operations);
   t.strictSame(pod.spec.containers[0]?.env, [
     { name: "POD_NAME", valueFrom: { fieldRef: { apiVersion: "v1", fieldPath: "metadata.name" } } },
     { name: "MSSQL_HOST", value: HOST },
@@ -363,7 +358,7 @@ t.test("a pod that comes back is redirected from its old addresses; forged marks
       labels: { ...restored.metadata.labels, "target.flowgen.io/payroll": "true", "target.flowgen.io/mssql": "no" },
     },
   };
-  const pod = patched(forged, await setup().admit(forged));
+  const pod = patched(forged, (await setup().admit(forged)).operations);
   t.strictSame(pod.spec.containers[0]?.env, [
     { name: "MSSQL_HOST", value: HOST },
     { name: "MSSQL_PORT", value: "1433" },

@@ -1,6 +1,8 @@
+import jsonpatch from "fast-json-patch";
 import type { PlacedGateway } from "../src/core/config/config.ts";
 import { type Config, readConfig } from "../src/core/config/config.ts";
 import type { Want } from "../src/core/plan.ts";
+import type { PatchOperation } from "../src/core/patch.ts";
 import type { Pod } from "../src/core/pod.ts";
 
 /** A config that is known to be valid. */
@@ -38,6 +40,10 @@ export const podOf = (
   },
   spec: { containers: [{ name: "flowgen", env: Object.entries(env).map(([name, value]) => ({ name, value })) }] },
 });
+
+/** The pod as the API server stores it: a copy with a JSON patch applied, each operation checked. */
+export const patched = (pod: Pod, operations: readonly PatchOperation[]): Pod =>
+  jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;
 
 /** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
 export const seeded = (seed: number): (() => number) => {

@@ -16,11 +16,12 @@
  * Bulk is measured whole, way after way, because a stopped receiver's buffers would fill; each round begins with another one.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { run, startOn, until, type Started } from "../lab/vpn/hosts.ts";
+import { run, startOn, type Started } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress, startDns, type Network } from "../lab/vpn/network.ts";
 import { postgresBin, startPostgres } from "../lab/vpn/postgres.ts";
 import { untilHeard } from "../lab/vpn/traffic.ts";
+import { until } from "../wait.ts";
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 8);
 const SECONDS = 2; // of each way a round

@@ -12,6 +12,7 @@ import { type Rotation, startRotation } from "../../src/certificates/rotation.ts
 import { run, type Running } from "../../src/server/run.ts";
 import { webhookConfiguration } from "../cluster-port/contract.ts";
 import { configOf, scripts } from "../making.ts";
+import { until } from "../wait.ts";
 import { admitAt, send, traffic } from "../server/client.ts";
 
 const MINUTE = 60_000;
@@ -153,7 +154,7 @@ t.test("no webhook configuration: not ready, and why; then ready by itself", asy
   t.match(replica.lines.at(-1), { level: 50, reason: "no-webhook-configuration", detail: /install it, or correct/ });
   t.match(await metricsOf(replica), /certificate_failures_total\{reason="no-webhook-configuration"\} \d/);
   await cluster.create(hooks, signal);
-  while (replica.rotation.waitsFor() !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  await until("it waits for nothing", () => replica.rotation.waitsFor() === undefined);
   t.match(messages(replica).slice(-2), ["certificates changed", "certificates in order again"]);
   cluster.remove({ kind: "MutatingWebhookConfiguration", namespace: "", name: "w" });
   await replica.rotation.check();

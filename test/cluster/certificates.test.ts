@@ -1,7 +1,6 @@
 // The webhook's own certificate on a real API server: three replicas with the rights of the installed ServiceAccount, behind one
 // address, under a stream of pods that the API server asks them about.
 import { X509Certificate } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
@@ -14,11 +13,13 @@ import { startBalancer } from "../lab/control-plane/balancer.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
 import { flowgenPod, startScene, targets } from "../lab/control-plane/scene.ts";
 import type { Webhook } from "../lab/control-plane/webhook.ts";
+import { until } from "../wait.ts";
 
 const NAMESPACE = "flowgen-gateway-webhook";
 const SECRET = "flowgen-gateway-webhook-tls";
 const HOOKS = "flowgen-gateway-webhook";
 const DAY = 86_400_000;
+const MINUTE = 60_000;
 const SETTLE_S = 4;
 const TLS = [
   `--tls-secret=${SECRET}`,
@@ -67,14 +68,6 @@ const stored = async (): Promise<Certificates | undefined> => {
 let webhooks: readonly Webhook[] = [];
 t.teardown(() => Promise.all(webhooks.map(({ stop }) => stop())));
 
-/** Asks again until it is so, for at most a minute. */
-const until = async (check: () => boolean | Promise<boolean>): Promise<void> => {
-  const end = performance.now() + 60_000;
-  while (!(await check())) {
-    if (performance.now() > end) throw new Error("waited for a minute");
-    await sleep(100);
-  }
-};
 /** Every replica serves what the Secret holds, and every webhook trusts it. */
 const isSettled = async (): Promise<boolean> => {
   const { leaf, ca } = (await stored()) ?? {};
@@ -197,15 +190,15 @@ t.test("past the renewal of certificate and CA, under load: renewed, and no pod 
   const leaf = await makeLeaf(ca, ["127.0.0.1"], 90 * DAY, now - 60 * DAY + 10_000);
   const data = encodeData(toFiles({ ca, leaf, former: [], isRevoking: false }));
   await kubectl(patch(data));
-  await until(isSettled);
+  await until("every replica serves the Secret's certificate", isSettled, MINUTE);
 
   const changes = watchSteps();
   const load = stream();
   for (const step of ["issue near-expiry", "introduce near-expiry", "promote trusted"]) {
-    await until(() => changes().map(textOf).includes(step));
+    await until(step, () => changes().map(textOf).includes(step), MINUTE);
     await load.burst();
   }
-  await until(isSettled);
+  await until("every replica serves the Secret's certificate", isSettled, MINUTE);
   await load.burst();
   const admitted = await load.end();
   t.comment(`${admitted} pods admitted while certificate and CA were renewed, ${load.failures.length} refused`);
@@ -244,13 +237,14 @@ for (const [what, { kind, reason }, args] of damages) {
     const load = stream();
     const started = performance.now();
     await kubectl(args);
-    await until(() => changes().map(textOf).includes(`${kind} ${reason}`));
+    const step = `${kind} ${reason}`;
+    await until(step, () => changes().map(textOf).includes(step), MINUTE);
     const seconds = (performance.now() - started) / 1000;
     if (kind === "restore") {
-      await until(() => changes().map(textOf).includes("promote trusted"));
+      await until("promote trusted", () => changes().map(textOf).includes("promote trusted"), MINUTE);
       t.not((await stored())?.ca.cert, before.ca, "another CA has taken over");
     }
-    await until(isSettled);
+    await until("every replica serves the Secret's certificate", isSettled, MINUTE);
     await load.burst();
     const admitted = await load.end();
     t.comment(`back after ${seconds.toFixed(1)} s; ${admitted} pods admitted, ${load.failures.length} refused`);

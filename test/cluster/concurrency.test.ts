@@ -2,12 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { seeded } from "../making.ts";
-import { type Api, openApi, type Stored } from "../lab/control-plane/api.ts";
+import { type Api, connectTo, type Stored } from "../lab/control-plane/api.ts";
 import { type Balancer, startBalancer } from "../lab/control-plane/balancer.ts";
 import { type GatewayRecord, recordGateway, violations } from "../lab/control-plane/gateway-record.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
 import { ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
-import { podOf, PODS, wishFor, type Wish } from "../lab/control-plane/wishes.ts";
+import { wishedPod, PODS, wishFor, type Wish } from "../lab/control-plane/wishes.ts";
 import type { Webhook } from "../lab/control-plane/webhook.ts";
 
 const REPLICAS = 3;
@@ -42,7 +42,7 @@ const setStage = async (t: Test): Promise<Stage> => {
     t.teardown(webhook.kill);
     return webhook;
   };
-  const [admin, creators] = await Promise.all([openApi(controlPlane, "admin"), openApi(controlPlane, "creators")]);
+  const [admin, creators] = [connectTo(controlPlane), connectTo(controlPlane, "creators")];
   t.teardown(admin.close);
   t.teardown(creators.close);
   return { creators, admin, balancer, ports, start, record: await recordGateway(admin) };
@@ -62,7 +62,7 @@ const createAtOnce = async (api: Api, wishes: readonly Wish[]): Promise<Created>
   await Promise.all(
     wishes.map(async (wish) => {
       const started = performance.now();
-      const { status, body } = await api.ask("POST", PODS, podOf(wish));
+      const { status, body } = await api.ask("POST", PODS, wishedPod(wish));
       ms.push(performance.now() - started);
       if (status === 201) pods.push(body);
       else refused.push(`${wish.name}: ${status} ${String(body["message"])}`);
@@ -115,7 +115,7 @@ const createAll = async (api: Api, wishes: readonly Wish[], atATime: number): Pr
   const worker = async (): Promise<void> => {
     for (let wish = left.shift(); wish !== undefined; wish = left.shift()) {
       for (let created = false; !created;) {
-        const { status, body } = await api.ask("POST", PODS, podOf(wish));
+        const { status, body } = await api.ask("POST", PODS, wishedPod(wish));
         created = status === 201;
         if (created) pods.push(body);
         else refused.push(String(body["message"]));

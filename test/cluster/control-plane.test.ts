@@ -4,14 +4,14 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import t, { type Test } from "tap";
+import t from "tap";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
 import { kubectlWith } from "../lab/control-plane/kubectl.ts";
 import { findPrograms } from "../lab/control-plane/programs.ts";
 import { flowgenPod, HOST, targets } from "../lab/control-plane/scene.ts";
 import { serveFromSource } from "../lab/control-plane/serve-from-source.ts";
+import { until } from "../wait.ts";
 
 const deployment = (replicas: number): string =>
   JSON.stringify({
@@ -34,14 +34,6 @@ const apply = ["apply", "--server-side", "--field-manager=harness-test", "-f", "
 function processesOf(folder: string): string[] {
   const { stdout } = spawnSync("ps", ["-Aww", "-o", "args="], { encoding: "utf8" });
   return stdout.split("\n").filter((line) => line.includes(folder));
-}
-
-async function until(check: () => boolean | Promise<boolean>, attempts = 200): Promise<boolean> {
-  for (let attempt = 0; attempt < attempts; attempt++) {
-    if (await check()) return true;
-    await sleep(50);
-  }
-  return false;
 }
 
 async function podCount({ kubectl }: ControlPlane): Promise<number> {
@@ -69,14 +61,14 @@ void t.test("a control plane", async (t) => {
   await t.test("applies on the server side, and its controllers make pods", async (t) => {
     const { code, stdout, stderr } = await kubectl(apply, { input: deployment(2) });
     t.match({ code, stdout, stderr }, { code: 0, stdout: "deployment.apps/sleeper serverside-applied", stderr: "" });
-    t.ok(await until(async () => (await podCount(cluster)) === 2));
+    await until("two pods", async () => (await podCount(cluster)) === 2);
   });
 
   await t.test("keeps its objects when the API server is restarted", async (t) => {
     await cluster.restart("kube-apiserver");
     t.equal(await podCount(cluster), 2);
     await kubectl(apply, { input: deployment(3) });
-    t.ok(await until(async () => (await podCount(cluster)) === 3), "the controllers have come back too");
+    await until("three pods: the controllers run again", async () => (await podCount(cluster)) === 3);
   });
 
   await t.test("can lose a component and get it back", async (t) => {
@@ -129,11 +121,11 @@ for (const signal of ["SIGINT", "SIGKILL"] as const) {
     const folder = dirname(dirname(kubeconfig));
     t.ok(processesOf(folder).some((line) => line.includes("src/main.ts serve")));
     t.ok(processesOf(folder).length >= 5);
-    if (signal === "SIGINT") await t.test("kubectl meets the webhook", (t) => redirects(t, kubeconfig));
+    if (signal === "SIGINT") await t.test("kubectl meets the webhook", () => redirects(kubeconfig));
     owner.kill(signal);
     const [code] = (await once(owner, "exit")) as [number | null];
     t.equal(code, signal === "SIGKILL" ? null : 0);
-    t.ok(await until(() => processesOf(folder).length === 0 && !existsSync(folder)));
+    await until("nothing is left", () => processesOf(folder).length === 0 && !existsSync(folder));
   });
 }
 
@@ -141,18 +133,18 @@ async function kubeconfigPrinted({ stdout }: ChildProcess): Promise<string> {
   let printed = "";
   stdout?.on("data", (chunk) => (printed += String(chunk)));
   const found = (): string | undefined => /KUBECONFIG=(\S+) /.exec(printed)?.[1];
-  await Promise.race([until(() => found() !== undefined, 1200), stdout && once(stdout, "end")]);
+  await Promise.race([until("a kubeconfig", () => found() !== undefined, 60_000), stdout && once(stdout, "end")]);
   const kubeconfig = found();
   if (kubeconfig === undefined) throw new Error(`no kubeconfig was printed, but: ${printed}`);
   return kubeconfig;
 }
 
-async function redirects(t: Test, kubeconfig: string): Promise<void> {
+async function redirects(kubeconfig: string): Promise<void> {
   const kubectl = kubectlWith(join(await findPrograms([]), "kubectl"), kubeconfig, dirname(kubeconfig));
   const pod = JSON.stringify(flowgenPod("team-a", "p", targets("mssql=10.0.0.5:1433"), { MSSQL_HOST: "10.0.0.5" }));
   const create = () => kubectl(["create", "--dry-run=server", "-o", "json", "-f", "-"], { input: pod });
   // Its namespace is as new as the cluster: it takes pods when it has its ServiceAccount.
-  t.ok(await until(async () => (await create()).stdout.includes(`"value": "${HOST}"`)));
+  await until("a pod is redirected", async () => (await create()).stdout.includes(`"value": "${HOST}"`));
 }
 
 void t.test(
@@ -171,7 +163,7 @@ void t.test(
     const loop = await serveFromSource(start, folder, (line) => said.push(line));
     const change = async (content: string, times: number): Promise<void> => {
       writeFileSync(join(folder, "deep", "file.ts"), content);
-      t.ok(await until(() => said.length === times));
+      await until(`${times} reports`, () => said.length === times);
     };
     await change("2", 1);
     isBroken = true;

@@ -5,13 +5,14 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
-import { openApi } from "../lab/control-plane/api.ts";
+import { connectTo } from "../lab/control-plane/api.ts";
 import { type Fate, type Fault, healthy, startFaultyApiServer } from "../lab/control-plane/faulty-api-server.ts";
 import { type GatewayRecord, recordGateway, violations } from "../lab/control-plane/gateway-record.ts";
 import { type Admitted, mutate } from "../lab/control-plane/mutate.ts";
-import { eventually, GATEWAY, ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
+import { GATEWAY, ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
 import type { User, Webhook } from "../lab/control-plane/webhook.ts";
-import { podOf, PODS, wishFor } from "../lab/control-plane/wishes.ts";
+import { wishedPod, PODS, wishFor } from "../lab/control-plane/wishes.ts";
+import { eventually } from "../wait.ts";
 
 const SECONDS = 5;
 
@@ -26,12 +27,12 @@ const userOf = (file: string): User => ({ "auth-provider": { name: "tokenFile", 
 const kubeconfig = await installed.kubeconfigFor("faulty.kubeconfig", faulty.url, userOf(tokenFile), faulty.ca);
 const webhook = await installed.start({ kubeconfig });
 t.teardown(webhook.stop);
-const api = await openApi(controlPlane, "admin");
+const api = connectTo(controlPlane);
 t.teardown(api.close);
 
 let targets = 0;
 /** A pod with a target that nobody asked for before. */
-const newPod = (): object => wishFor(1, `pod-${targets}`, () => targets++).map(podOf)[0] ?? {};
+const newPod = (): object => wishFor(1, `pod-${targets}`, () => targets++).map(wishedPod)[0] ?? {};
 const ask = ({ url }: Webhook = webhook): Promise<Admitted> => mutate(url, installed.ca, newPod(), SECONDS);
 
 /** The API server makes a pod with a new target, which is led there; and everything is, and was, as it should be. */
@@ -141,13 +142,13 @@ t.test("denied by RBAC: the message names verb and resource", async (t) => {
   };
   const before = await rules();
   await set([]);
-  const denied = await eventually(async () => {
+  const denied = await eventually("a pod is refused", 20_000, async () => {
     const admitted = await ask();
     return admitted.isAllowed ? undefined : admitted;
   });
   isClear(t, denied, /cannot get \w+ \S+: .*cannot get resource "\w+" in API group "[\w.]*" .*403 Forbidden/);
   await set(before);
-  await eventually(async () => (await ask()).isAllowed || undefined);
+  await eventually("a pod is let through again", 20_000, async () => (await ask()).isAllowed || undefined);
   await recovers(t, record);
 });
 

@@ -8,9 +8,10 @@ import { send } from "../server/client.ts";
 import { startBalancer } from "../lab/control-plane/balancer.ts";
 import { reviewOf } from "../lab/control-plane/mutate.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
-import { eventually, flowgenPod, ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
-import { podOf, wishFor } from "../lab/control-plane/wishes.ts";
+import { flowgenPod, ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
+import { wishedPod, wishFor } from "../lab/control-plane/wishes.ts";
 import type { Webhook } from "../lab/control-plane/webhook.ts";
+import { eventually } from "../wait.ts";
 
 const ADMISSIONS = Number(process.env["ADMISSIONS"] ?? 10_000);
 const CLIENTS = 8;
@@ -19,8 +20,8 @@ const { installed } = await startScene(t, { controllerManager: false, config: ON
 
 // Pods of 20 targets, one that may not have its own, and one that asks for none.
 const pods = [
-  ...wishFor(20, "soak", (index) => index).map(podOf),
-  ...wishFor(1, "refused", () => 0).map((wish) => podOf({ ...wish, host: "192.0.2.1" })),
+  ...wishFor(20, "soak", (index) => index).map(wishedPod),
+  ...wishFor(1, "refused", () => 0).map((wish) => wishedPod({ ...wish, host: "192.0.2.1" })),
   flowgenPod("default", "none", {}),
 ];
 const reviews = pods.map((pod) => reviewOf(pod, { uid: "UID" }));
@@ -88,7 +89,7 @@ t.test(`${ADMISSIONS} admissions: the heap stays as it is, and so do the handles
     t.strictSame(load.failures.slice(0, 3), []);
     // The clients have closed their connections: when the server has seen it, only its own handles are left.
     uses.push(
-      await eventually(async () => {
+      await eventually("the clients' connections end", 20_000, async () => {
         const use = await useOf(webhook);
         return use.handles < CLIENTS ? use : undefined;
       }),
@@ -121,7 +122,9 @@ t.test("the certificate's files change three times under load: no request fails"
       await writeFile(`${path}.next`, text, { mode: 0o600 });
       await rename(`${path}.next`, path);
     }
-    await eventually(async () => (serials.has(await serial()) ? undefined : true));
+    await eventually("the next certificate is served", 20_000, async () =>
+      serials.has(await serial()) ? undefined : true,
+    );
     serials.add(await serial());
   }
   await load.end();

@@ -4,15 +4,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { Pod } from "../../src/core/pod.ts";
-import {
-  eventually,
-  example,
-  flowgenDeployment,
-  flowgenPod,
-  HOST,
-  startScene,
-  targets,
-} from "../lab/control-plane/scene.ts";
+import { example, flowgenDeployment, flowgenPod, HOST, startScene, targets } from "../lab/control-plane/scene.ts";
+import { eventually } from "../wait.ts";
 
 const policy = { apiVersion: "audit.k8s.io/v1", kind: "Policy", rules: [{ level: "Metadata" }] };
 const folder = t.testdir({ "policy.json": JSON.stringify(policy) });
@@ -35,7 +28,7 @@ const snapshot = async (): Promise<readonly string[]> =>
 /** Every object with its version, once the controllers have come to rest. */
 const atRest = async (): Promise<readonly string[]> => {
   let last = await snapshot();
-  return eventually(async () => {
+  return eventually("the cluster is at rest", 20_000, async () => {
     const next = await snapshot();
     const isAtRest = next.join() === last.join();
     last = next;
@@ -79,7 +72,7 @@ t.test(
       flowgenDeployment("team-a", "waiting", 2, targets("erp=10.0.0.8:8080")),
     );
     await podsOf("team-a", "plain", 1);
-    const message = await eventually(async () => {
+    const message = await eventually("an Event of the ReplicaSet", 20_000, async () => {
       const events = await list<{ message: string; reason: string; involvedObject: { name: string } }>(
         "events",
         "--namespace=team-a",
@@ -149,7 +142,7 @@ t.test("audit mode: said to kubectl and in the API server's audit log, and nothi
 
   type Entry = { objectRef?: { resource: string; name?: string }; verb: string; annotations?: Record<string, string> };
   const entryOf = (name: string): Promise<Entry> =>
-    eventually(async () =>
+    eventually("an entry of the audit log", 20_000, async () =>
       (await readFile(auditLog, "utf8"))
         .split("\n")
         .filter((line) => line !== "")

@@ -12,7 +12,8 @@ import { deploymentManifest } from "../../src/core/gateway/deployment.ts";
 import { scriptsManifest } from "../../src/core/gateway/manifests.ts";
 import type { Pod } from "../../src/core/pod.ts";
 import { configOf } from "../making.ts";
-import { eventually, example, flowgenPod, GATEWAY, HOST, startScene } from "../lab/control-plane/scene.ts";
+import { example, flowgenPod, GATEWAY, HOST, startScene } from "../lab/control-plane/scene.ts";
+import { eventually } from "../wait.ts";
 
 const { controlPlane, installed, kubectl, get, list, create, made, apply, podsOf } = await startScene(t);
 const webhook = await installed.start();
@@ -122,7 +123,9 @@ t.test("the gateway's objects are as documented", async (t) => {
 t.test("a second Deployment's target joins the gateway, whose pod goes on", async (t) => {
   const template = ({ spec }: KubeObject): unknown => (spec as { template: unknown }).template;
   const before = await inGateway("deployment");
-  const [podBefore] = await eventually(async () => ((await gatewayPods()).length === 1 ? gatewayPods() : undefined));
+  const [podBefore] = await eventually("the gateway's one pod", 20_000, async () =>
+    (await gatewayPods()).length === 1 ? gatewayPods() : undefined,
+  );
   await apply(reports as object);
   const [report] = await podsOf("team-b", "flowgen-reports", 1);
   t.match(report?.spec.containers[0]?.env, [
@@ -152,7 +155,7 @@ t.test("a second Deployment's target joins the gateway, whose pod goes on", asyn
 
 t.test("what may not be is refused to the ReplicaSet; a pod that asks for audit stays as it is", async (t) => {
   await apply(curious as object, careful as object);
-  const refused = await eventually(async () => {
+  const refused = await eventually("an Event of the ReplicaSet", 20_000, async () => {
     const events = await list<{ reason: string; message: string }>("events", "--namespace=team-b");
     return events.find(({ reason }) => reason === "FailedCreate")?.message;
   });
@@ -174,7 +177,7 @@ t.test("marks stay as the webhook wrote them, by whatever way a pod is changed",
   const change = (...args: readonly string[]) => controlPlane.kubectl([...args, "--namespace=team-a"]);
   const label = (text: string) => change("label", "pod", "marks", "--overwrite", text);
   // A policy comes into force within seconds of its making.
-  const denied = await eventually(async () => {
+  const denied = await eventually("the policy is in force", 20_000, async () => {
     const { code, stderr } = await label("target.flowgen.io/mssql=true");
     if (code === 0) await label("target.flowgen.io/mssql-");
     return code === 0 ? undefined : stderr;

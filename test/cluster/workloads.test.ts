@@ -3,7 +3,6 @@ import t from "tap";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
 import type { Pod } from "../../src/core/pod.ts";
 import {
-  eventually,
   flowgenPod,
   flowgenTemplate,
   GATEWAY,
@@ -12,6 +11,7 @@ import {
   startScene,
   targets,
 } from "../lab/control-plane/scene.ts";
+import { eventually } from "../wait.ts";
 
 const { controlPlane, installed, kubectl, get, list, create, made, apply, podsOf } = await startScene(t);
 const webhook = await installed.start();
@@ -72,7 +72,7 @@ t.test("StatefulSet, DaemonSet, Job and CronJob: their pods are redirected", asy
     const [pod] = await podsOf("team-a", instance, 1);
     t.strictSame(redirected(pod), asPromised, instance);
   }
-  const [pod] = await eventually(async () => {
+  const [pod] = await eventually("a pod of the CronJob", 20_000, async () => {
     const pods = await list<Pod>("pods", "--namespace=team-a", "-l", "app.kubernetes.io/instance=cron");
     return pods.length > 0 ? pods : undefined; // it may run again when the minute is over
   });

@@ -1,9 +1,9 @@
 import t from "tap";
-import { readConfig } from "../../src/core/config/config.ts";
 import { planPod } from "../../src/core/plan.ts";
 import type { Pod } from "../../src/core/pod.ts";
+import { configOf, podOf } from "../making.ts";
 
-const read = readConfig(`
+const config = configOf(`
 gateways:
   - name: flowgen-wireguard-gateway
     namespace: flowgen-gateway
@@ -13,30 +13,31 @@ gateways:
   - {name: own, tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8"]}]}
   - {name: gone, enabled: false, tunnels: [{name: wg0, secretName: a}]}
 `);
-if (read.kind === "invalid") throw new Error(read.problems.join("\n"));
-const { config } = read;
 
-const podOf = (
+const podWith = (
   annotations: Record<string, string>,
   labels: Record<string, string> = {},
   spec: Record<string, unknown> = {},
-): Pod => ({
-  metadata: { annotations, labels: { "app.kubernetes.io/name": "flowgen", ...labels } },
-  spec: { containers: [{ name: "flowgen" }], ...spec },
-});
+): Pod => {
+  const pod = podOf(undefined, {}, annotations);
+  return {
+    metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, ...labels } },
+    spec: { ...pod.spec, ...spec },
+  };
+};
 const targets = (text: string, more: Record<string, string> = {}) => ({ "flowgen.io/private-targets": text, ...more });
 const plan = (pod: Pod, namespace = "team-a", mode: "enforce" | "audit" = "enforce") =>
   planPod(pod, namespace, { ...config, mode });
 
 t.test("skipped", async (t) => {
-  t.match(plan(podOf({})), { kind: "skip", reason: "not-annotated", warnings: { length: 0 } });
+  t.match(plan(podWith({})), { kind: "skip", reason: "not-annotated", warnings: { length: 0 } });
   t.match(plan({ metadata: {}, spec: { containers: [] } }), { reason: "not-annotated" });
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "kubernetes.io/config.mirror": "x" }))), { reason: "mirror-pod" });
-  t.match(plan(podOf(targets("a=10.0.0.5:1"), { "app.kubernetes.io/component": "wireguard-gateway" })), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "kubernetes.io/config.mirror": "x" }))), { reason: "mirror-pod" });
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), { "app.kubernetes.io/component": "wireguard-gateway" })), {
     reason: "gateway-pod",
   });
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/mode": "disabled" }))), { reason: "disabled" });
-  t.match(plan(podOf(targets("a=10.0.0.5:1"), { "app.kubernetes.io/name": "other" })), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "disabled" }))), { reason: "disabled" });
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), { "app.kubernetes.io/name": "other" })), {
     reason: "not-flowgen",
     warnings: [/does nothing: the pod lacks app\.kubernetes\.io\/name=flowgen/],
   });
@@ -53,36 +54,36 @@ t.test("a pod may be stricter than the config, never laxer", async (t) => {
   ];
   for (const [mode, wished, effective] of modes) {
     t.match(
-      plan(podOf(targets("a=10.0.0.5:1", wished === undefined ? {} : { "flowgen.io/mode": wished })), "team-a", mode),
+      plan(podWith(targets("a=10.0.0.5:1", wished === undefined ? {} : { "flowgen.io/mode": wished })), "team-a", mode),
       { kind: "plan", mode: effective },
     );
   }
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/mode": "off" }))), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "off" }))), {
     reason: "annotation-invalid",
     message: /flowgen\.io\/mode: "off" is none of enforce, audit, disabled/,
   });
-  t.match(plan(podOf(targets("a=", { "flowgen.io/mode": "audit" }))), { kind: "reject", mode: "audit" });
-  t.match(plan(podOf(targets("a=9.9.9.9:1", { "flowgen.io/mode": "audit" }))), {
+  t.match(plan(podWith(targets("a=", { "flowgen.io/mode": "audit" }))), { kind: "reject", mode: "audit" });
+  t.match(plan(podWith(targets("a=9.9.9.9:1", { "flowgen.io/mode": "audit" }))), {
     reason: "target-not-allowed",
     mode: "audit",
   });
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/mode": "off" })), "team-a", "audit"), { mode: "audit" });
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "off" })), "team-a", "audit"), { mode: "audit" });
 });
 
 t.test("reserved marks on a pod that is not redirected", async (t) => {
   const forged = { "target.flowgen.io/mssql": "true" };
-  t.match(plan(podOf({}, forged)), { reason: "reserved", message: /metadata\.labels\[target\.flowgen\.io\/mssql\]/ });
-  t.match(plan(podOf({ "flowgen.io/gateway-status": "{}" })), {
+  t.match(plan(podWith({}, forged)), { reason: "reserved", message: /metadata\.labels\[target\.flowgen\.io\/mssql\]/ });
+  t.match(plan(podWith({ "flowgen.io/gateway-status": "{}" })), {
     reason: "reserved",
     message: /metadata\.annotations\[flowgen\.io\/gateway-status\]/,
   });
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/mode": "disabled" }), forged)), { reason: "reserved" });
-  t.match(plan(podOf(targets("a=10.0.0.5:1"), { ...forged, "app.kubernetes.io/name": "other" })), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "disabled" }), forged)), { reason: "reserved" });
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), { ...forged, "app.kubernetes.io/name": "other" })), {
     reason: "reserved",
   });
-  t.match(plan(podOf({}, { ...forged, "app.kubernetes.io/component": "wireguard-gateway" })), { reason: "reserved" });
-  t.match(plan(podOf(targets("a=10.0.0.5:1"), forged)), { kind: "plan" });
-  const audited = podOf(targets("a=10.0.0.5:1", { "flowgen.io/mode": "audit" }), forged);
+  t.match(plan(podWith({}, { ...forged, "app.kubernetes.io/component": "wireguard-gateway" })), { reason: "reserved" });
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), forged)), { kind: "plan" });
+  const audited = podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "audit" }), forged);
   t.match(
     plan(audited),
     { reason: "reserved", mode: "enforce" },
@@ -93,58 +94,62 @@ t.test("reserved marks on a pod that is not redirected", async (t) => {
     { kind: "plan", mode: "audit" },
     "where all are let through nothing is gained",
   );
-  t.match(plan(podOf({ "kubernetes.io/config.mirror": "x" }, forged)), { reason: "reserved" });
-  t.match(plan(podOf({}, forged), "team-a", "audit"), { reason: "reserved", mode: "audit" });
+  t.match(plan(podWith({ "kubernetes.io/config.mirror": "x" }, forged)), { reason: "reserved" });
+  t.match(plan(podWith({}, forged), "team-a", "audit"), { reason: "reserved", mode: "audit" });
 });
 
 t.test("the tunnel of a target", async (t) => {
-  t.match(plan(podOf(targets("a=10.0.0.5:1, b=172.16.0.1:1, c=sql.corp.example.com:1, nas=192.168.1.9:445"))), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1, b=172.16.0.1:1, c=sql.corp.example.com:1, nas=192.168.1.9:445"))), {
     kind: "plan",
     gateway: { name: "flowgen-wireguard-gateway", namespace: "flowgen-gateway" },
     wants: [{ tunnel: "wg0" }, { tunnel: "wg1" }, { tunnel: "wg0" }, { tunnel: "wg1" }],
   });
-  t.match(plan(podOf(targets("a=10.1.0.5:1"))), {
+  t.match(plan(podWith(targets("a=10.1.0.5:1"))), {
     reason: "tunnel-ambiguous",
     message: /\[0\]: 10\.1\.0\.5:1: wg0, wg1/,
   });
-  t.match(plan(podOf(targets("a=10.1.0.5:1", { "flowgen.io/tunnel": "wg1" }))), { wants: [{ tunnel: "wg1" }] });
+  t.match(plan(podWith(targets("a=10.1.0.5:1", { "flowgen.io/tunnel": "wg1" }))), { wants: [{ tunnel: "wg1" }] });
   t.match(
-    plan(podOf(targets("- {targetHost: 10.1.0.5, targetPort: 1, tunnel: wg0}", { "flowgen.io/tunnel": "wg1" }))),
+    plan(podWith(targets("- {targetHost: 10.1.0.5, targetPort: 1, tunnel: wg0}", { "flowgen.io/tunnel": "wg1" }))),
     { wants: [{ tunnel: "wg0" }] },
   );
-  t.match(plan(podOf(targets("a=10.1.0.5:1")), "team-b"), { wants: [{ tunnel: "wg1" }] }, "the other may not be used");
-  t.match(plan(podOf(targets("a=10.0.0.5:1")), "team-b"), {
+  t.match(
+    plan(podWith(targets("a=10.1.0.5:1")), "team-b"),
+    { wants: [{ tunnel: "wg1" }] },
+    "the other may not be used",
+  );
+  t.match(plan(podWith(targets("a=10.0.0.5:1")), "team-b"), {
     reason: "tunnel-namespace",
     message: /from namespace team-b through wg0/,
   });
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/tunnel": "wg9" }))), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/tunnel": "wg9" }))), {
     reason: "tunnel-unknown",
     message: /^flowgen\.io\/tunnel: "wg9" is none of flowgen-wireguard-gateway's: wg0, wg1/,
   });
-  t.match(plan(podOf(targets("- {targetHost: 10.0.0.5, targetPort: 1, tunnel: wg9}"))), {
+  t.match(plan(podWith(targets("- {targetHost: 10.0.0.5, targetPort: 1, tunnel: wg9}"))), {
     reason: "tunnel-unknown",
     message: /\[0\]\.tunnel: "wg9"/,
   });
-  t.match(plan(podOf(targets("a=10.0.0.5:1, b=192.168.1.9:446"))), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1, b=192.168.1.9:446"))), {
     reason: "target-not-allowed",
     message: /\[1\]: 192\.168\.1\.9:446 through wg0, wg1/,
   });
-  t.match(plan(podOf(targets("a=169.254.169.254:80"))), {
+  t.match(plan(podWith(targets("a=169.254.169.254:80"))), {
     reason: "target-forbidden",
     message: /\[0\]: 169\.254\.169\.254 is link-local/,
   });
 });
 
 t.test("the gateway of a pod", async (t) => {
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/gateway": "own" })), "team-x"), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/gateway": "own" })), "team-x"), {
     gateway: { name: "own", namespace: "team-x" },
   });
-  t.match(plan(podOf(targets("a=10.0.0.5:1", { "flowgen.io/gateway": "gone" }))), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/gateway": "gone" }))), {
     reason: "gateway-unknown",
     message: /"gone" is none of flowgen-wireguard-gateway, own/,
   });
   const disabled = { ...config, gateways: config.gateways.map((gateway) => ({ ...gateway, enabled: false })) };
-  t.match(planPod(podOf(targets("a=10.0.0.5:1")), "team-a", disabled), {
+  t.match(planPod(podWith(targets("a=10.0.0.5:1")), "team-a", disabled), {
     reason: "gateway-unknown",
     message: /^the config's defaultGateway/,
   });
@@ -154,7 +159,7 @@ t.test("a mongodb+srv URL is refused in an init container too", async (t) => {
   const spec = {
     initContainers: [{ name: "init", env: [{ name: "URL", value: "mongodb+srv://sql.corp.example.com/x" }] }],
   };
-  t.match(plan(podOf(targets("a=sql.corp.example.com:1"), {}, spec)), {
+  t.match(plan(podWith(targets("a=sql.corp.example.com:1"), {}, spec)), {
     reason: "srv-url",
     message: /spec\.initContainers\[init\]\.env\[URL\]/,
   });
@@ -167,8 +172,8 @@ t.test("a pod that cannot resolve a Service is warned", async (t) => {
     { hostNetwork: true, dnsPolicy: "ClusterFirst" },
   ];
   for (const spec of warned)
-    t.match(plan(podOf(targets("a=10.0.0.5:1"), {}, spec)), { warnings: [/cannot resolve the gateway/] });
-  t.match(plan(podOf(targets("a=10.0.0.5:1"), {}, { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" })), {
+    t.match(plan(podWith(targets("a=10.0.0.5:1"), {}, spec)), { warnings: [/cannot resolve the gateway/] });
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), {}, { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" })), {
     warnings: { length: 0 },
   });
 });

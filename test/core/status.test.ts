@@ -1,10 +1,10 @@
-import jsonpatch from "fast-json-patch";
 import t from "tap";
 import type { PatchOperation } from "../../src/core/patch.ts";
 import type { Pod } from "../../src/core/pod.ts";
 import { redirectEnv } from "../../src/core/env/redirect.ts";
 import { formerAddresses, markPod, readStatus, statusOf } from "../../src/core/status.ts";
 import type { Assignment } from "../../src/core/target.ts";
+import { patched, podOf } from "../making.ts";
 
 const gateway = { name: "gw", namespace: "ns" };
 const assign = (name: string, host: string, port: number, servicePort: number, at = "gw.ns.svc"): Assignment => ({
@@ -13,12 +13,10 @@ const assign = (name: string, host: string, port: number, servicePort: number, a
   host: at,
   port: servicePort,
 });
-const podOf = (metadata: Pod["metadata"], env: Readonly<Record<string, string>> = {}): Pod => ({
+const podWith = (metadata: Pod["metadata"], env: Readonly<Record<string, string>> = {}): Pod => ({
+  ...podOf(undefined, env),
   metadata,
-  spec: { containers: [{ name: "flowgen", env: Object.entries(env).map(([name, value]) => ({ name, value })) }] },
 });
-const patched = (pod: Pod, operations: readonly PatchOperation[]): Pod =>
-  jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;
 
 const targetsIn = (pod: Pod) => {
   const status = readStatus(pod);
@@ -41,7 +39,7 @@ const valuesOf = (pod: Pod) =>
 t.test("a pod that was restored after its targets have swapped their ports follows them", (t) => {
   const a = (port: number) => assign("a", "10.0.0.5", 1433, port);
   const b = (port: number) => assign("b", "10.0.0.6", 1433, port);
-  const original = podOf({}, { A_HOST: "10.0.0.5", A_PORT: "1433", B_URL: "mssql://u:p@10.0.0.6/db" });
+  const original = podWith({}, { A_HOST: "10.0.0.5", A_PORT: "1433", B_URL: "mssql://u:p@10.0.0.6/db" });
   const first = patched(original, admitted(original, [a(1433), b(1434)]));
   t.same(valuesOf(first), { A_HOST: "gw.ns.svc", A_PORT: "1433", B_URL: "mssql://u:p@gw.ns.svc:1434/db" });
   const swapped = [a(1434), b(1433)];
@@ -57,7 +55,7 @@ t.test("formers are read from a status that can be read, of targets that have ot
   const formers = (status: unknown) =>
     formerAddresses(
       targetsIn(
-        podOf({
+        podWith({
           annotations: { "flowgen.io/gateway-status": typeof status === "string" ? status : JSON.stringify(status) },
         }),
       ),
@@ -72,14 +70,14 @@ t.test("formers are read from a status that can be read, of targets that have ot
     t.strictSame(formers(status({ "10.0.0.5:1433": address })), [], JSON.stringify(address));
   for (const none of ["", "{", "null", "[]", { targets: {} }, status({ "10.0.0.5:1433": 1500 })])
     t.strictSame(formers(none), []);
-  t.strictSame(formerAddresses(targetsIn(podOf({})), [m]), []);
+  t.strictSame(formerAddresses(targetsIn(podWith({})), [m]), []);
   t.end();
 });
 
 t.test("format 2 of a status is read, one that is newer is left to a newer version", (t) => {
   const m = assign("m", "10.0.0.5", 1433, 1433);
   const withStatus = (status: unknown): Pod =>
-    podOf({ annotations: { "flowgen.io/gateway-status": JSON.stringify(status) } });
+    podWith({ annotations: { "flowgen.io/gateway-status": JSON.stringify(status) } });
   const targets = { m: { target: "10.0.0.5:1433", address: "old.svc:1500", tunnel: "wg0", more: 1 } };
   const second = { format: 2, gateway: "ns/gw", targets, env: [], unread: [], version: "2", more: {} };
   t.match(formerAddresses(targetsIn(withStatus(second)), [m]), [{ host: "old.svc", port: 1500 }]);
@@ -105,10 +103,10 @@ t.test("marks: labels and a status, with no more operations than it takes", (t) 
     labels: { "target.flowgen.io/m": "true", "flowgen.io/gateway": "gw" },
     annotations: { "flowgen.io/gateway-status": JSON.stringify(status) },
   };
-  const bare = podOf({ labels: null });
+  const bare = podWith({ labels: null });
   t.strictSame(patched(bare, mark(bare)).metadata, metadata, "a pod without labels and annotations gets both maps");
-  t.strictSame(mark(podOf(metadata)), [], "nothing to do");
-  const forged = podOf({
+  t.strictSame(mark(podWith(metadata)), [], "nothing to do");
+  const forged = podWith({
     labels: {
       app: "x",
       "target.flowgen.io/m": "no",

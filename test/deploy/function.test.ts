@@ -13,11 +13,12 @@ import { createHandler } from "../../src/commands/function.ts";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
-import { eventually, example, GATEWAY, HOST } from "../lab/control-plane/scene.ts";
+import { example, GATEWAY, HOST } from "../lab/control-plane/scene.ts";
 import { kubeconfigOf, kubectl as run } from "../lab/control-plane/webhook.ts";
 import { flowgenPod, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
-import { connectTo } from "../lab/kubelet/api.ts";
+import { connectTo } from "../lab/control-plane/api.ts";
 import { RELEASE } from "../lab/control-plane/helm.ts";
+import { eventually } from "../wait.ts";
 
 const root = new URL("../../", import.meta.url).pathname;
 const controlPlane = await startControlPlane();
@@ -39,7 +40,7 @@ const account = { "kubernetes.io/service-account.name": RELEASE };
 const metadata = { name: "function", namespace: RELEASE, annotations: account };
 const secret = { apiVersion: "v1", kind: "Secret", type: "kubernetes.io/service-account-token", metadata };
 await kubectl(["create", "-f", "-"], JSON.stringify(secret));
-const token = await eventually(async () => {
+const token = await eventually("the ServiceAccount's token", 20_000, async () => {
   const made = await api.read<{ data?: { token?: string } }>(`/api/v1/namespaces/${RELEASE}/secrets/function`);
   return made?.data?.token;
 });
@@ -71,7 +72,7 @@ t.teardown(() => platform.close().closeAllConnections());
 
 t.test("a pod is redirected and the gateway is made, with the account's rights alone", async (t) => {
   const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
-  const { body } = await eventually(async () => {
+  const { body } = await eventually("a pod is admitted", 20_000, async () => {
     const answer = await api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
     return answer.status === 201 ? answer : undefined;
   });

@@ -2,11 +2,11 @@
 // one test each: of what the chart makes, and of the webhook that it installs.
 import { isDeepStrictEqual } from "node:util";
 import t from "tap";
-import { eventually } from "../lab/control-plane/scene.ts";
-import type { Answer } from "../lab/kubelet/api.ts";
+import type { Answer } from "../lab/control-plane/api.ts";
 import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, type Manifest, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
+import { eventually } from "../wait.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);
@@ -69,7 +69,7 @@ t.test("1. one webhook, and few API calls: none for a known target", async (t) =
       ),
     );
   // What looks after the certificate writes an Event now and then: no admission's, if 20 of them go by without a call.
-  const quiet = await eventually(async () => {
+  const quiet = await eventually("admissions that make no request", 20_000, async () => {
     const before = await asked();
     for (let count = 0; count < 20; count += 1) await create(mssql);
     return isDeepStrictEqual(await asked(), before) || undefined;
@@ -88,9 +88,9 @@ t.test("3. several replicas behind a Service, and one may die", async (t) => {
   t.equal(cluster.service.endpoints().length, 2);
   const [name = ""] = kubelet.logs.keys();
   kubelet.kill(name);
-  await eventually(async () => (cluster.service.endpoints().length === 1 ? true : undefined));
+  await eventually("one endpoint", 20_000, async () => cluster.service.endpoints().length === 1 || undefined);
   t.equal(hostIn((await create(mssql)).body), HOST);
-  await eventually(async () => (cluster.service.endpoints().length === 2 ? true : undefined));
+  await eventually("two endpoints", 20_000, async () => cluster.service.endpoints().length === 2 || undefined);
 });
 
 t.test("4. a small timeout", async (t) => {
@@ -159,9 +159,19 @@ t.test("12. no dependency loop: nothing that the webhook needs waits for the web
   for (const namespace of ["kube-system", "flowgen-gateway", RELEASE])
     t.match(await create(mssql, namespace), { status: 201 }, namespace);
   const others = (): readonly string[] => hosts().filter((host) => !before.includes(host));
-  await eventually(async () => (others().length === 2 && hosts().length === 2 ? true : undefined));
+  await eventually(
+    "two pods on two nodes",
+    20_000,
+    async () => (others().length === 2 && hosts().length === 2) || undefined,
+  );
   t.equal(
-    hostIn((await eventually(async () => ((await create(mssql)).status === 201 ? create(mssql) : undefined))).body),
+    hostIn(
+      (
+        await eventually("a pod is admitted", 20_000, async () =>
+          (await create(mssql)).status === 201 ? create(mssql) : undefined,
+        )
+      ).body,
+    ),
     HOST,
   );
 });
@@ -170,7 +180,7 @@ t.test("13. fails closed; opened by the admin, a policy on the final state catch
   t.equal(webhook["failurePolicy"], "Fail");
   const open = { ...values, webhook: { ...values.webhook, failurePolicy: "Ignore" }, replicaCount: 0 };
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], open);
-  const { body } = await eventually(async () => {
+  const { body } = await eventually("the policy refuses the pod", 20_000, async () => {
     const answer = await create(mssql);
     return answer.status === 422 ? answer : undefined;
   });
@@ -192,7 +202,7 @@ t.test("13. fails closed; opened by the admin, a policy on the final state catch
     ...open,
     config: { ...values.config, mode: "audit" },
   });
-  await eventually(async () => ((await create(mssql)).status === 201 ? true : undefined));
+  await eventually("a pod is admitted", 20_000, async () => (await create(mssql)).status === 201 || undefined);
   t.match(await create(forged), { status: 201 }, "in audit mode nobody is refused, whether it answers or not");
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], values);
 });
@@ -205,7 +215,7 @@ t.test("14. fields that it does not know stay", async (t) => {
 });
 
 t.test("15. what it makes does not trigger it", async (t) => {
-  const pods = await eventually(async () => {
+  const pods = await eventually("the gateway's pod", 20_000, async () => {
     const found = await api.list("/api/v1/namespaces/flowgen-gateway/pods");
     return found.length > 0 ? found : undefined;
   });

@@ -1,10 +1,10 @@
 // The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { eventually } from "../lab/control-plane/scene.ts";
 import { flowgenPod, gateway, HOST, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
+import { eventually } from "../wait.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);
@@ -15,7 +15,7 @@ const create = () => api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
 
 /** Waits for an answer by the config that is in force now: pods that end may still have a say. */
 const answered = (body: object, status: number): Promise<unknown> =>
-  eventually(async () => {
+  eventually(`an answer ${status}`, 20_000, async () => {
     const answer = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", body);
     return answer.status === status ? answer : undefined;
   });
@@ -46,12 +46,12 @@ t.test("pods that come before anybody answers, or before the CA is in, wait and 
       spec,
     }),
   );
-  await eventually(async () =>
+  await eventually("an Event of the refusal", 20_000, async () =>
     (await kubectl(["get", "events", "--namespace=team-a"])).includes("failed calling webhook") ? true : undefined,
   );
   t.strictSame(await podsOf("early"), []);
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], values);
-  const pods = await eventually(async () => {
+  const pods = await eventually("two pods", 20_000, async () => {
     const found = await podsOf("early");
     return found.length === 2 ? found : undefined;
   });
@@ -76,7 +76,7 @@ t.test("without a certificate the pods are not ready, and are not restarted howe
   const slow = { ...values, startupProbe: probe, livenessProbe: probe };
   await helm(["install", RELEASE, CHART], { ...slow, rbac: { create: false } });
   const refusals = () => [...kubelet.logs.values()].flat().filter(({ msg }) => msg === "certificates not in order");
-  await eventually(async () => (refusals().length > 1 ? true : undefined));
+  await eventually("refused probes", 20_000, async () => refusals().length > 1 || undefined);
   await sleep(7_000);
   t.strictSame(kubelet.crashes, []);
   t.equal(cluster.service.endpoints().length, 0);
@@ -161,7 +161,7 @@ t.test("it can be installed again, and gateways live in the namespaces that are 
   const own = { ...gateway(), name: "own", namespace: undefined };
   const config = { gateways: [gateway(), own] };
   // Those of the former installation answer, by their config, until they have ended.
-  await eventually(async () =>
+  await eventually("the release's pods end", 20_000, async () =>
     (await api.list(`/api/v1/namespaces/${RELEASE}/pods`)).length === 0 ? true : undefined,
   );
   await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], {
@@ -170,7 +170,7 @@ t.test("it can be installed again, and gateways live in the namespaces that are 
     rbac: { namespaces: ["team-b"] },
   });
   // A registration comes into force a moment after it was made.
-  await eventually(async () => (hostIn((await create()).body) === HOST ? true : undefined));
+  await eventually("a pod is redirected", 20_000, async () => hostIn((await create()).body) === HOST || undefined);
   const asking = (namespace: string) =>
     api.ask(
       "POST",

@@ -7,19 +7,19 @@ import { mkdir } from "node:fs/promises";
 import { createServer as createHttpServer, request } from "node:http";
 import { createServer } from "node:https";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
-import { eventually, GATEWAY, HOST } from "../lab/control-plane/scene.ts";
+import { GATEWAY, HOST } from "../lab/control-plane/scene.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
 import { flowgenPod, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
-import { connectTo } from "../lab/kubelet/api.ts";
+import { connectTo } from "../lab/control-plane/api.ts";
 import { type Container, startContainer } from "../lab/kubelet/container.ts";
 import { applyCrds } from "../lab/kubelet/crds.ts";
 import { type Manifest, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
 import { type Pod, prepare } from "../lab/kubelet/pod.ts";
+import { eventually, until } from "../wait.ts";
 
 const controlPlane = await startControlPlane();
 t.teardown(controlPlane.stop);
@@ -127,10 +127,10 @@ const startPod = async (): Promise<Container> => {
     FLOWGEN_GATEWAY_HOST: host,
   };
   const started = await startContainer(join(folder, "root"), { ...spec, env });
-  while ((await fetch(`http://${host}:8080/readyz`).catch(() => undefined))?.ok !== true) {
+  await until(`${name} is ready`, async () => {
     if (started.process.exitCode !== null) throw new Error(JSON.stringify(started.log));
-    await sleep(20);
-  }
+    return (await fetch(`http://${host}:8080/readyz`).catch(() => undefined))?.ok === true;
+  });
   return started;
 };
 /** No pod from now on. */
@@ -168,7 +168,7 @@ const whereTo = ({ stdout }: { readonly stdout: string }): string | undefined =>
 
 t.test("as it stands, in audit mode: the first pod starts the webhook, which says what it would do", async (t) => {
   await install();
-  const first = await eventually(async () => {
+  const first = await eventually("a pod of the webhook starts", 20_000, async () => {
     const started = performance.now();
     const made = await create("mssql=10.0.0.5:1433");
     t.comment(`${Math.round(performance.now() - started)} ms`);
@@ -196,7 +196,7 @@ t.test(
 
 t.test("with another token the path does not exist", async (t) => {
   await install(undefined, "0".repeat(64));
-  const refused = await eventually(async () => {
+  const refused = await eventually("a pod is refused", 20_000, async () => {
     const answer = await create("mssql=10.0.0.5:1433");
     return answer.code === 0 ? undefined : answer;
   });

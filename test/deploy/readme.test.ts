@@ -8,7 +8,7 @@ import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { findPrograms } from "../lab/control-plane/programs.ts";
 import { type Block, blocks, type Command, commandsOf, readPage, runCommand } from "../readme-blocks.ts";
 import { kubectl } from "../lab/control-plane/webhook.ts";
-import { connectTo } from "../lab/kubelet/api.ts";
+import { connectTo } from "../lab/control-plane/api.ts";
 import { applyCrds } from "../lab/kubelet/crds.ts";
 import { RELEASE } from "../lab/control-plane/helm.ts";
 

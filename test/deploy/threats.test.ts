@@ -2,11 +2,11 @@
 // down the way: test/tunnel/hostile-lines.test.ts (lines of a table and of a tunnel's Secret that hold commands), test/core/host.test.ts,
 // test/core/annotation.test.ts and test/core/forwards/allocate.test.ts (what is never a host, a target or a table).
 import t from "tap";
-import { eventually } from "../lab/control-plane/scene.ts";
-import { type Answer, connectTo } from "../lab/kubelet/api.ts";
+import { type Answer, connectTo } from "../lab/control-plane/api.ts";
 import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
+import { eventually } from "../wait.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);
@@ -83,13 +83,9 @@ t.test("nobody forges a label or a status", async (t) => {
     t.ok(status === 403 || status === 422, `${what}: ${status}`);
   }
   const { body } = await create(labelled(asking("mssql=10.0.0.5:1433"), label));
-  t.notMatch(
-    Object.keys((body["metadata"] as Body["metadata"]).labels),
-    "target.flowgen.io/warehouse",
-    "a label beside targets goes",
-  );
+  t.notMatch(Object.keys(body.metadata.labels ?? {}), "target.flowgen.io/warehouse", "a label beside targets goes");
 
-  const plain = (await create(flowgenPod({}))).body["metadata"] as { name: string };
+  const plain = (await create(flowgenPod({}))).body.metadata;
   const pod = `/api/v1/namespaces/team-a/pods/${plain.name}`;
   const marks = [
     { labels: label },
@@ -140,10 +136,8 @@ t.test(
     await kubectl(["create", "secret", "generic", "theirs", "--from-literal=a=b", `--namespace=${RELEASE}`]);
     await kubectl(["create", "configmap", "theirs", "--from-literal=a=b", "--namespace=flowgen-gateway"]);
     await kubectl(["create", "deployment", "theirs", "--image=x", "--namespace=flowgen-gateway"]);
-    const thief = connectTo(
-      cluster.controlPlane,
-      (await kubectl(["create", "token", RELEASE, `--namespace=${RELEASE}`])).trim(),
-    );
+    const token = (await kubectl(["create", "token", RELEASE, `--namespace=${RELEASE}`])).trim();
+    const thief = connectTo(cluster.controlPlane, { token });
     t.teardown(thief.close);
     const status = async (method: string, url: string, body?: object, type?: string): Promise<number> =>
       (await thief.ask(method, url, body, type)).status;
@@ -160,7 +154,7 @@ t.test(
     ])
       t.equal(await status("GET", url), 403, url);
 
-    const pods = await eventually(async () => {
+    const pods = await eventually("two pods in the gateways' namespace", 20_000, async () => {
       const found = await api.list(path("pods"));
       return found.length >= 2 ? found : undefined;
     });
@@ -284,7 +278,11 @@ t.test("a hostile table, edited by hand, is refused with table-invalid and never
     t.notMatch(kept?.data["forwards"], /touch|EXEC|reboot|`/, "and what the gateway reads has none of it");
   }
   await api.ask("PATCH", url, { data: { "table.json": good } }, MERGE);
-  await eventually(async () => ((await create(asking("mended=10.0.2.1:1433"))).status === 201 ? true : undefined));
+  await eventually(
+    "the mended table is read",
+    20_000,
+    async () => (await create(asking("mended=10.0.2.1:1433"))).status === 201 || undefined,
+  );
 });
 
 t.test("a hostile config does not come into force", async (t) => {
@@ -306,7 +304,11 @@ t.test("a hostile config does not come into force", async (t) => {
     "--wait=false",
     `--namespace=${RELEASE}`,
   ]);
-  const said = await eventually(async () => cluster.kubelet.crashes.slice(before)[0]);
+  const said = await eventually(
+    "the webhook's pod ends with an error",
+    20_000,
+    async () => cluster.kubelet.crashes.slice(before)[0],
+  );
   t.match(said, /: 2 .*portForwards\[0\]\.targetHost/, "a pod that starts with it says what is wrong and ends");
   t.equal(hostIn((await create(asking("mssql=10.0.0.5:1433"))).body), HOST, "the other goes on with what it has");
 });

@@ -6,13 +6,14 @@ import type { Test } from "tap";
 import { version } from "../../src/files.ts";
 import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
 import { flowgenPod, HOST, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
-import { type Api, connectTo } from "../lab/kubelet/api.ts";
+import { type Api, connectTo } from "../lab/control-plane/api.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 import { type Client, experience, linesOf } from "../lab/node/clients.ts";
 import type { Figures, Step } from "./figures.ts";
-import { eventually, GATEWAY, podOf, restartsOf } from "../lab/node/gateway.ts";
+import { GATEWAY, runningPod, restartsOf } from "../lab/node/gateway.ts";
 import type { Installation } from "../lab/node/installation.ts";
 import { NEXT_VERSION } from "../lab/node/webhook-image.ts";
+import { eventually } from "../wait.ts";
 
 export type Setting = {
   readonly controlPlane: ControlPlane;
@@ -48,13 +49,13 @@ const whileTheyQuery = async (
   { controlPlane, client }: Setting,
   work: () => Promise<void>,
 ): Promise<string> => {
-  const before = await podOf(controlPlane, GATEWAY);
+  const before = await runningPod(controlPlane, GATEWAY);
   const begun = Date.now();
   await work();
   const felt = experience(await linesOf(client), begun, Date.now());
   t.strictSame([felt.failures, felt.lostSessions], [[], 0], "running pods felt nothing");
   t.ok(felt.queries > 5, `${felt.queries} queries`);
-  const after = await podOf(controlPlane, GATEWAY);
+  const after = await runningPod(controlPlane, GATEWAY);
   t.equal(after.metadata.uid, before.metadata.uid, "the gateway's pod is the same");
   t.equal(restartsOf(after), restartsOf(before), "and was not restarted");
   return `${felt.failures.length} of ${felt.queries} queries of running pods lost`;

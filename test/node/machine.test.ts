@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { until } from "../lab/vpn/hosts.ts";
 import { leftovers } from "../lab/node/leftovers.ts";
+import { until } from "../wait.ts";
 
 const main = join(import.meta.dirname, "../lab/node/main.ts");
 const begin = (...command: readonly string[]) =>

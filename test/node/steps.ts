@@ -9,8 +9,9 @@ import { deployment, experience, linesOf } from "../lab/node/clients.ts";
 import type { Client, Line } from "../lab/node/clients.ts";
 import { seconds } from "./figures.ts";
 import type { Figures } from "./figures.ts";
-import { eventually, execIn, isReady, podOf, podsOf, restartsOf } from "../lab/node/gateway.ts";
+import { execIn, isReady, runningPod, podsOf, restartsOf } from "../lab/node/gateway.ts";
 import type { Where } from "../lab/node/gateway.ts";
+import { eventually } from "../wait.ts";
 
 export type Scene = {
   readonly controlPlane: ControlPlane;
@@ -49,7 +50,7 @@ export const firstRows = (
 /** `second`, whose target is new to the gateway, queries while the first one does. */
 export const secondTarget = async (t: Test, scene: Scene, second: Client, target: string): Promise<void> => {
   const { controlPlane, gateway, measured, first } = scene;
-  const before = await podOf(controlPlane, gateway);
+  const before = await runningPod(controlPlane, gateway);
   const begun = Date.now();
   await kubectl(
     controlPlane,
@@ -67,7 +68,7 @@ export const secondTarget = async (t: Test, scene: Scene, second: Client, target
     `${felt.failures.length} of ${felt.queries}, gap ${seconds(felt.gap)}`,
   );
   t.strictSame([felt.failures, felt.lostSessions], [[], 0], "not one query of the first failed, no session was lost");
-  const after = await podOf(controlPlane, gateway);
+  const after = await runningPod(controlPlane, gateway);
   t.equal(after.metadata.uid, before.metadata.uid, "the same pod");
   t.equal(restartsOf(after), 0, "not restarted");
 };
@@ -88,7 +89,7 @@ const watchEndpoints = (vpn: Vpn): (() => readonly string[]) => {
 
 export const podDeleted = async (t: Test, scene: Scene): Promise<void> => {
   const { controlPlane, gateway, vpn, measured, first } = scene;
-  const before = await podOf(controlPlane, gateway);
+  const before = await runningPod(controlPlane, gateway);
   const endpoints = watchEndpoints(vpn);
   const begun = Date.now();
   await kubectl(controlPlane, [
@@ -125,7 +126,7 @@ export const interfaceDown = async (t: Test, scene: Scene): Promise<void> => {
   const { controlPlane, gateway, leaks, measured, first } = scene;
   const before = leaks();
   const hold = "end=$(($(date +%s) + 5)); while [ $(date +%s) -lt $end ]; do ip link set wg0 down; sleep 0.05; done";
-  t.match(await execIn(controlPlane, await podOf(controlPlane, gateway), gateway, "wireguard", hold), { code: 0 });
+  t.match(await execIn(controlPlane, await runningPod(controlPlane, gateway), gateway, "wireguard", hold), { code: 0 });
   const upAgainAt = Date.now();
   const rows = await firstRows(controlPlane, first, upAgainAt, 3);
   const back = Math.max(...rows.map(({ at }) => at)) - upAgainAt;

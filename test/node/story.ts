@@ -9,7 +9,7 @@ import type { Vpn } from "../lab/vpn/vpn.ts";
 import { deployment, experience, linesOf } from "../lab/node/clients.ts";
 import type { Client } from "../lab/node/clients.ts";
 import { figures, seconds } from "./figures.ts";
-import { eventually, execIn, GATEWAY, isReady, podOf, readyCondition, restartsOf } from "../lab/node/gateway.ts";
+import { execIn, GATEWAY, isReady, runningPod, readyCondition, restartsOf } from "../lab/node/gateway.ts";
 import type { PodFacts, Where } from "../lab/node/gateway.ts";
 import { install } from "../lab/node/installation.ts";
 import { testUninstall, testUpgrade } from "./lifecycle.ts";
@@ -18,6 +18,7 @@ import { countLeaks, startOnPrem } from "../lab/node/on-prem.ts";
 import { removeForward } from "./removal.ts";
 import { firstRows, interfaceDown, podDeleted, secondTarget } from "./steps.ts";
 import type { Scene } from "./steps.ts";
+import { eventually } from "../wait.ts";
 
 const first: Client = { namespace: "team-a", name: "flowgen" };
 const second: Client = { namespace: "team-b", name: "reports" };
@@ -68,7 +69,7 @@ const fastScene: Scene = { controlPlane, gateway: FAST, vpn: fastVpn, leaks, mea
 
 const kubectl = (args: readonly string[], input = ""): Promise<string> => run(controlPlane, args, input);
 const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"], manifest);
-const gatewayPod = (): Promise<PodFacts> => podOf(controlPlane, GATEWAY);
+const gatewayPod = (): Promise<PodFacts> => runningPod(controlPlane, GATEWAY);
 const inGateway = async (container: string, script: string) =>
   execIn(controlPlane, await gatewayPod(), GATEWAY, container, script);
 const secret = (name: string, config: string): string =>
@@ -133,7 +134,7 @@ t.test("another gateway, whose VPN server dies now: seen at the end", async (t) 
   await apply(secret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
   await apply(deployment({ ...quiet, target: "10.0.1.5", annotations: { "flowgen.io/gateway": QUIET.name } }));
   await firstRows(controlPlane, quiet, 0, 1);
-  t.ok(await eventually("ready", 10_000, async () => isReady(await podOf(controlPlane, QUIET)) || undefined));
+  t.ok(await eventually("ready", 10_000, async () => isReady(await runningPod(controlPlane, QUIET)) || undefined));
   await kubectl(["scale", "--namespace=team-a", "deployment/quiet", "--replicas=0"]);
   await quietVpn.stop();
   quietDiedAt = Date.now();
@@ -194,7 +195,7 @@ t.test("a gateway whose kernel forwards", async (t) => {
   await t.test("its pod is deleted", async (t) => podDeleted(t, fastScene));
   await t.test("its interface is set down", async (t) => interfaceDown(t, fastScene));
   const rules = "iptables -t nat -nvxL FLOWGEN-PREROUTING | awk '/dpt:5432.*to:10.0.3.5:5432/ && $1 > 0'";
-  const pod = await podOf(controlPlane, FAST);
+  const pod = await runningPod(controlPlane, FAST);
   // The counters begin anew whenever the rules are put in again.
   await eventually("connections go by the kernel", 10_000, async () => {
     const { stdout } = await execIn(controlPlane, pod, FAST, "wireguard", rules);
@@ -298,7 +299,7 @@ t.test("uninstalled and installed again, while pods come and query", (t) =>
 
 t.test("a dead VPN server makes its gateway not ready, and a server that is back makes it ready", async (t) => {
   const fell = await eventually("not ready", 240_000, async () => {
-    const condition = readyCondition(await podOf(controlPlane, QUIET));
+    const condition = readyCondition(await runningPod(controlPlane, QUIET));
     return condition?.status === "False" ? Date.parse(condition.lastTransitionTime) : undefined;
   });
   measured.note("VPN server dead: not ready after", seconds(fell - quietDiedAt));
@@ -306,9 +307,9 @@ t.test("a dead VPN server makes its gateway not ready, and a server that is back
   t.ok(fell - quietDiedAt > 150_000, "and not because of anything else");
   await quietVpn.start();
   const begun = Date.now();
-  await eventually("ready", 200_000, async () => isReady(await podOf(controlPlane, QUIET)) || undefined);
+  await eventually("ready", 200_000, async () => isReady(await runningPod(controlPlane, QUIET)) || undefined);
   measured.note("VPN server back: ready after", seconds(Date.now() - begun));
-  t.equal(restartsOf(await podOf(controlPlane, QUIET)), 0, "not restarted");
+  t.equal(restartsOf(await runningPod(controlPlane, QUIET)), 0, "not restarted");
 });
 
 t.test("figures", async (t) => {

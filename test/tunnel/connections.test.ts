@@ -2,9 +2,10 @@
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { run, until } from "../lab/vpn/hosts.ts";
+import { run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { startSession, startTalk, talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
+import { until } from "../wait.ts";
 
 for (const forwarder of forwarders) {
   void t.test(`connections (${forwarder})`, async (t) => {

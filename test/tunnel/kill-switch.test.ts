@@ -1,11 +1,12 @@
 // A forward leaves by its tunnel or not at all. The node counts the packets that leave the pod's own interface.
 import t from "tap";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { attempt, run, until, type Host } from "../lab/vpn/hosts.ts";
+import { attempt, run, type Host } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { leaks, podAddress, startDns } from "../lab/vpn/network.ts";
 import { talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
+import { until } from "../wait.ts";
 
 const keepDown = "while :; do ip link set wg0 down; done";
 const keepGone = "while :; do ip link del wg0; done";

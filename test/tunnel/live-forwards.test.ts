@@ -2,11 +2,12 @@
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders, variants } from "../lab/vpn/gateway.ts";
-import { attempt, run, startOn, until, type Started } from "../lab/vpn/hosts.ts";
+import { attempt, run, startOn, type Started } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress } from "../lab/vpn/network.ts";
 import { postgresBin, startPostgres } from "../lab/vpn/postgres.ts";
 import { startSession, startTarget, untilHeard, untilRefused } from "../lab/vpn/traffic.ts";
+import { until } from "../wait.ts";
 
 for (const { shell, forwarder } of variants) {
   void t.test(

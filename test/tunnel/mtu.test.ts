@@ -1,11 +1,12 @@
 // Large results in both directions, at the MTUs that people set, with every ICMP message lost on the way.
 import t from "tap";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { attempt, run, until } from "../lab/vpn/hosts.ts";
+import { attempt, run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress } from "../lab/vpn/network.ts";
 import { postgresBin, startPostgres } from "../lab/vpn/postgres.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
+import { until } from "../wait.ts";
 
 for (const forwarder of forwarders) {
   void t.test(`10 MB each way (${forwarder})`, async (t) => {

@@ -2,11 +2,12 @@
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { variants } from "../lab/vpn/gateway.ts";
-import { run, until } from "../lab/vpn/hosts.ts";
+import { run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { leaks, startDns } from "../lab/vpn/network.ts";
 import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
+import { until } from "../wait.ts";
 
 for (const { shell, forwarder } of variants) {
   void t.test(`names (${shell}, ${forwarder})`, async (t) => {

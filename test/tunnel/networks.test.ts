@@ -1,10 +1,11 @@
 // AllowedIPs of every kind while the pod, the clients and the cluster's DNS are inside of them.
 import t from "tap";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { run, until } from "../lab/vpn/hosts.ts";
+import { run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { leaks, podAddress6 } from "../lab/vpn/network.ts";
 import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
+import { until } from "../wait.ts";
 
 const kinds = {
   everything: { address: "10.13.13.2/8", allowedIps: "0.0.0.0/0, ::/0" }, // an Address with a prefix that covers the pod

@@ -2,9 +2,10 @@
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { attempt, run, until } from "../lab/vpn/hosts.ts";
+import { attempt, run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { talk, untilHeard } from "../lab/vpn/traffic.ts";
+import { until } from "../wait.ts";
 
 for (const forwarder of forwarders) {
   void t.test(`probes (${forwarder})`, async (t) => {

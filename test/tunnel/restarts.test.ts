@@ -1,12 +1,13 @@
 // Whatever is killed comes back by itself in the same pod, and the end of the pod is orderly.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { run, startOn, until } from "../lab/vpn/hosts.ts";
+import { run, startOn } from "../lab/vpn/hosts.ts";
 import { DRAIN_SECONDS, forwarders, variants, type Container } from "../lab/vpn/gateway.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { leaks } from "../lab/vpn/network.ts";
 import { startSession, talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { startWireguard } from "../lab/vpn/vpn.ts";
+import { until } from "../wait.ts";
 
 type Step = [string, () => void | Promise<void>];
 for (const { shell, forwarder } of variants) {

@@ -1,11 +1,12 @@
 // Secrets that are wrong, get corrected, change: without a restart of anything, and without a lost session.
 import t from "tap";
-import { run, until } from "../lab/vpn/hosts.ts";
+import { run } from "../lab/vpn/hosts.ts";
 import { forwarders, startGateway } from "../lab/vpn/gateway.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { startNetwork } from "../lab/vpn/network.ts";
 import { startSession, startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { documentedSecret, keyPair, startVpn } from "../lab/vpn/vpn.ts";
+import { until } from "../wait.ts";
 
 for (const forwarder of forwarders) {
   void t.test(`a bad tunnel among two, both with the same networks (${forwarder})`, async (t) => {

@@ -1,11 +1,11 @@
 import "../../seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import jsonpatch from "fast-json-patch";
 import t from "tap";
 import type { EnvVar, Pod } from "../../../src/core/pod.ts";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import type { Assignment } from "../../../src/core/target.ts";
+import { patched } from "../../making.ts";
 
 const HOSTS = ["10.0.0.5", "10.0.0.6", "sql.corp.example.com", "fd00::5"];
 const NAMES = [
@@ -68,8 +68,6 @@ const assignments: fc.Arbitrary<Assignment[]> = fc
     })),
   );
 
-const patched = (pod: Pod, operations: readonly unknown[]): Pod =>
-  jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as never, true).newDocument;
 const containersOf = ({ spec }: Pod) => [...spec.containers, ...(spec.initContainers ?? [])];
 /** Throws, where tap would record a failure for every step of fast-check's shrinking. */
 const same = (found: unknown, wanted: unknown): void => {

@@ -5,12 +5,12 @@
  * `named`: what an annotation's hostEnv, portEnv and servicePort say. `former`: old addresses of a restored pod.
  */
 import { readdirSync, readFileSync } from "node:fs";
-import jsonpatch from "fast-json-patch";
 import t, { type Test } from "tap";
 import { parse } from "yaml";
 import type { EnvVar, Pod } from "../../../src/core/pod.ts";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import type { Assignment } from "../../../src/core/target.ts";
+import { patched } from "../../making.ts";
 
 type Values = Readonly<Record<string, unknown>>;
 type Case = {
@@ -43,18 +43,16 @@ const envOf = (values: Values): EnvVar[] =>
   );
 const valuesOf = (env: readonly EnvVar[] | null | undefined): Values =>
   Object.fromEntries((env ?? []).map(({ name, value, ...rest }) => [name, value ?? rest]));
-const podOf = ({ env, envFrom, init }: Case): Pod => ({
+const podOfCase = ({ env, envFrom, init }: Case): Pod => ({
   metadata: {},
   spec: {
     containers: [{ name: "flowgen", ...(env && { env: envOf(env) }), ...(envFrom && { envFrom: [...envFrom] }) }],
     ...(init && { initContainers: [{ name: "init", env: envOf(init) }] }),
   },
 });
-const patched = (pod: Pod, operations: readonly unknown[]): Pod =>
-  jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as never, true).newDocument;
 
 const check = (t: Test, each: Case): void => {
-  const pod = podOf(each);
+  const pod = podOfCase(each);
   const assignments = each.targets.map((text) => assign(text, each.named));
   const former = Object.entries(each.former ?? {}).flatMap(([address, name]) => {
     const [host = "", port] = address.split(":");
@@ -91,7 +89,7 @@ for (const file of readdirSync(folder)) {
 }
 
 t.test("without targets nothing is done", (t) => {
-  const pod = podOf({ title: "", targets: [], env: { A: "mssql://10.0.0.5", B: "$(A)" } });
+  const pod = podOfCase({ title: "", targets: [], env: { A: "mssql://10.0.0.5", B: "$(A)" } });
   t.strictSame(redirectEnv(pod, [], []), { kind: "redirect", operations: [], changed: [], env: [], warnings: [] });
   t.end();
 });

@@ -1,6 +1,6 @@
-// The API server as busy clients see it: a few HTTP/2 connections, hundreds of requests at once. kubectl is a process a call,
-// and too slow for that.
-import { readFile } from "node:fs/promises";
+// The API server as a program sees it: a few HTTP/2 connections, so that hundreds of requests can run at once; JSON in and out. kubectl
+// is a process a call, and too slow for that.
+import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
@@ -8,6 +8,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { ControlPlane } from "./control-plane.ts";
 
 const CONNECTIONS = 10;
+/** The API server ends a request after a minute. */
+const ANSWER_WITHIN_MS = 70_000;
 
 export type Stored = {
   readonly kind: string;
@@ -24,54 +26,57 @@ export type Stored = {
 export type Answer<T = Stored> = { readonly status: number; readonly body: T };
 
 export type Api = {
-  /** One request, again where the API server asks to come later (429); rejects when there is no answer. */
-  readonly ask: <T = Stored>(
-    method: "GET" | "POST" | "PATCH" | "DELETE",
-    path: string,
-    body?: object,
-  ) => Promise<Answer<T>>;
-  /** Tells every version of the object at `path` from now on, until `close`. Returns once it is under way. */
+  /** One request, repeated where the API server answers 429; rejects when there is no answer. `type`: the body's; default for a PATCH: a merge patch. */
+  readonly ask: <T = Stored>(method: string, path: string, body?: object, type?: string) => Promise<Answer<T>>;
+  /** The object at that path; undefined when there is none. */
+  readonly read: <T = Stored>(path: string) => Promise<T | undefined>;
+  readonly list: <T = Stored>(path: string) => Promise<readonly T[]>;
+  /** Calls `onVersion` with every version of the object at `path` from now on, until `close`. Returns once the watch has begun. */
   readonly watch: (path: string, onVersion: (object: Stored, type: string) => void) => Promise<void>;
   readonly close: () => void;
 };
 
+/**
+ * The owner of the cluster's kubeconfig, whose requests all run at once; the owner of a token; or on each connection another
+ * ServiceAccount `creator-N` of the namespace default: API priority and fairness limits their requests as it does for all who are
+ * not admins.
+ */
+export type Identity = "admin" | "creators" | { readonly token: string };
+
 type Kubeconfig = { readonly users: readonly { readonly user: Readonly<Record<string, string>> }[] };
 
-/**
- * Connects lazily, and anew after a connection was lost. As admin, whom the API server lets do all at once; or on each
- * connection as another ServiceAccount `creator-N` of the namespace default, in which case it lets only so many requests run
- * at a time as it does for all who are not admins (API priority and fairness).
- */
-export const openApi = async ({ url, ca, kubeconfig }: ControlPlane, user: "admin" | "creators"): Promise<Api> => {
-  const { users } = JSON.parse(await readFile(kubeconfig, "utf8")) as Kubeconfig;
+/** Connects at the first request, and anew after a connection was lost. */
+export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = "admin"): Api => {
+  const { users } = JSON.parse(readFileSync(kubeconfig, "utf8")) as Kubeconfig;
   const pem = (name: string): Buffer => Buffer.from(users[0]?.user[`client-${name}-data`] ?? "", "base64");
-  const options = { ca, cert: pem("certificate"), key: pem("key") };
+  const options = { ca, ...(typeof as === "string" && { cert: pem("certificate"), key: pem("key") }) };
   const sessions = new Map<number, ClientHttp2Session>();
-  const sessionAt = (slot: number): ClientHttp2Session => {
-    const kept = sessions.get(slot);
+  const sessionAt = (index: number): ClientHttp2Session => {
+    const kept = sessions.get(index);
     if (kept !== undefined && !kept.closed && !kept.destroyed) return kept;
     const session = connect(url, options);
     session.on("error", () => undefined); // each of its requests fails with it
-    sessions.set(slot, session);
+    sessions.set(index, session);
     return session;
   };
   let count = 0;
-  const ask = async (method: string, path: string, body?: object): Promise<Answer<never>> => {
+  const ask: Api["ask"] = async (method, path, body, type) => {
     for (;;) {
-      const answer = await askOnce(method, path, body);
+      const answer = await askOnce(method, path, body, type);
       if (answer.status !== 429) return answer;
-      await sleep(1000); // what its Retry-After says
+      await sleep(1000); // the Retry-After of the API server
     }
   };
-  const askOnce = async (method: string, path: string, body?: object): Promise<Answer<never>> => {
-    const slot = count++ % CONNECTIONS;
+  const askOnce = async (method: string, path: string, body?: object, type?: string): Promise<Answer<never>> => {
+    const index = count++ % CONNECTIONS;
     const headers = {
-      ...(user === "creators" && { "impersonate-user": `system:serviceaccount:default:creator-${slot}` }),
+      ...(as === "creators" && { "impersonate-user": `system:serviceaccount:default:creator-${index}` }),
+      ...(typeof as === "object" && { authorization: `Bearer ${as.token}` }),
       ":method": method,
       ":path": path,
-      "content-type": method === "PATCH" ? "application/merge-patch+json" : "application/json",
+      "content-type": type ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json"),
     };
-    const stream = sessionAt(slot).request(headers);
+    const stream = sessionAt(index).request(headers, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
     const status = new Promise<number>((resolve, reject) => {
       stream.on("response", (head) => resolve(Number(head[":status"])));
       stream.on("error", reject);
@@ -81,8 +86,16 @@ export const openApi = async ({ url, ca, kubeconfig }: ControlPlane, user: "admi
     const [code, answer] = await Promise.all([status, text(stream)]);
     return { status: code, body: parsed(answer) as never };
   };
+  const read: Api["read"] = async <T>(path: string) => {
+    const { status, body } = await ask<T & { readonly message?: string }>("GET", path);
+    if (status === 404) return undefined;
+    if (status !== 200) throw new Error(`GET ${path}: ${status} ${body.message ?? ""}`);
+    return body;
+  };
   return {
     ask,
+    read,
+    list: async <T>(path: string) => (await read<{ readonly items: readonly T[] }>(path))?.items ?? [],
     watch: async (path, onVersion) => {
       const [, folder = "", name = ""] = /^(.*)\/(.*)$/.exec(path) ?? [];
       const query = `watch=1&fieldSelector=metadata.name=${name}`;
@@ -98,7 +111,7 @@ export const openApi = async ({ url, ca, kubeconfig }: ControlPlane, user: "admi
   };
 };
 
-/** Nearly every answer is JSON; that a request waited too long is not. */
+/** Some errors of an API server are plain text. */
 const parsed = (answer: string): unknown => {
   try {
     return JSON.parse(answer);

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { get } from "node:https";
 import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../wait.ts";
 
 /** How often the replicas are asked whether they are ready: as a readiness probe, only quicker. */
 const PROBE_MS = 100;
@@ -50,7 +51,7 @@ export const startBalancer = async (port: number, replicas: readonly number[]): 
   const probing = probe();
   return {
     settled: async (ports) => {
-      while (ready.join() !== ports.join()) await sleep(PROBE_MS);
+      await until(`the ready ports ${ports.join()}`, () => ready.join() === ports.join(), 60_000);
     },
     close: async () => {
       isClosing = true;

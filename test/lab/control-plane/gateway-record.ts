@@ -3,8 +3,9 @@
 import { emptyTable, readTable, type Table } from "../../../src/core/forwards/table.ts";
 import { address } from "../../../src/core/target.ts";
 import type { Api, Stored } from "./api.ts";
-import { eventually, GATEWAY, HOST } from "./scene.ts";
+import { GATEWAY, HOST } from "./scene.ts";
 import { ENV } from "./wishes.ts";
+import { eventually } from "../../wait.ts";
 
 type Port = { readonly name: string; readonly port: number; readonly targetPort: number };
 type Version<T> = { readonly revision: number; readonly content: T };
@@ -53,7 +54,13 @@ export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
     const now = answers.map(({ body }) => body.metadata.resourceVersion);
     return now.join() === [...Object.keys(recorders)].map((path) => last.get(path)).join() || undefined;
   };
-  return { tables, services, policies, deployments, settled: () => eventually(isSettled).then(() => undefined) };
+  return {
+    tables,
+    services,
+    policies,
+    deployments,
+    settled: () => eventually("the record is complete", 20_000, isSettled).then(() => undefined),
+  };
 };
 
 const pathOf = (group: string, plural: string, name: string): string =>

@@ -1,14 +1,13 @@
 // How the harness knows that a part of the control plane does its work. Each check rejects or says false until then.
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Ports } from "./flags.ts";
 import type { Component } from "./programs.ts";
 import { getFromComponent, getFromEtcd } from "./requests.ts";
 import type { ApiServer } from "./requests.ts";
+import { until } from "../../wait.ts";
 
 export type Check = () => Promise<boolean>;
 
 const patience = 60_000;
-const pause = 50;
 const serviceAccounts = "/api/v1/namespaces/default/serviceaccounts";
 
 /** The checks of one cluster: one for each component, and one for whether pods can be created. */
@@ -36,16 +35,14 @@ export async function createServiceAccount(api: ApiServer): Promise<void> {
 
 /** Returns when the check holds. Rejects when `alive` does, or after a minute. */
 export async function waitUntil(what: string, check: Check, alive: () => Promise<void>): Promise<void> {
-  const end = performance.now() + patience;
   let reason: unknown = "the check said no";
-  while (performance.now() < end) {
-    try {
-      if (await check()) return;
-    } catch (error) {
+  const holds = async (): Promise<boolean> => {
+    const ready = await check().catch((error: unknown) => {
       reason = error;
-    }
-    await alive();
-    await sleep(pause);
-  }
-  throw new Error(`not ready after ${patience / 1000} s: ${what}`, { cause: reason });
+      return false;
+    });
+    if (!ready) await alive();
+    return ready;
+  };
+  await until(() => `${what}: ${String(reason)}`, holds, patience);
 }

@@ -8,6 +8,7 @@ import { type ControlPlane, type Options, startControlPlane } from "./control-pl
 import type { Result } from "./kubectl.ts";
 import { freePorts } from "./ports.ts";
 import { install, type Installed, kubectl as run } from "./webhook.ts";
+import { eventually } from "../../wait.ts";
 
 /** The text of a file in examples/. */
 export const example = (name: string): string =>
@@ -24,16 +25,6 @@ gateways:
     namespace: ${GATEWAY.namespace}
     tunnels: [{name: wg0, secretName: wireguard-client-a, allowedTargets: [10.0.0.0/8]}]
 `;
-
-/** Asks again until there is an answer, for at most 20 s: what is waited for are controllers. */
-export const eventually = async <T>(ask: () => Promise<T | undefined>): Promise<T> => {
-  for (let tries = 0; tries < 100; tries += 1) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
-  throw new Error("waited for 20 s");
-};
 
 export type Scene = {
   readonly controlPlane: ControlPlane;
@@ -76,7 +67,11 @@ export const startScene = async (t: Test, options: SceneOptions = {}): Promise<S
   // The namespaces take pods when they have their ServiceAccounts, and the webhook, which does not serve yet, is asked about them.
   for (const namespace of ["team-a", "team-b"]) {
     const pod = flowgenPod(namespace, "first", targets("mssql=10.0.0.5:1433"));
-    await eventually(async () => (await create(pod, "--dry-run=server")).stderr.match(/failed calling webhook/)?.index);
+    await eventually(
+      "the webhook is registered",
+      20_000,
+      async () => (await create(pod, "--dry-run=server")).stderr.match(/failed calling webhook/)?.index,
+    );
   }
   const get: Scene["get"] = async <T>(...args: readonly string[]) =>
     JSON.parse(await kubectl(["get", ...args, "-o", "json"])) as T;
@@ -93,7 +88,7 @@ export const startScene = async (t: Test, options: SceneOptions = {}): Promise<S
       JSON.parse(await kubectl(["create", "-o", "json", "-f", "-", ...flags], JSON.stringify(pod))) as Pod,
     apply: (...items) => kubectl(["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items })),
     podsOf: (namespace, instance, count) =>
-      eventually(async () => {
+      eventually(`${count} pods of ${instance}`, 20_000, async () => {
         const selector = `app.kubernetes.io/instance=${instance}`;
         const pods = await list<Pod>("pods", `--namespace=${namespace}`, "-l", selector);
         return pods.length === count ? pods : undefined;

@@ -17,5 +17,5 @@ export const wishFor = (count: number, name: string, targetOf: (index: number) =
   });
 
 /** The pod, in the namespace default. */
-export const podOf = ({ name, host, port }: Wish) =>
+export const wishedPod = ({ name, host, port }: Wish) =>
   flowgenPod("default", name, targets(`db=${host}:${port}`), { [`${ENV}_HOST`]: host, [`${ENV}_PORT`]: String(port) });

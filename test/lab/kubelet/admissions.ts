@@ -1,6 +1,6 @@
 // A stream of annotated pods: each is asked for in a dry run, which takes the same way through the API server and the webhook as a real one.
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Api } from "./api.ts";
+import type { Api } from "../control-plane/api.ts";
 
 export const TARGETS = "flowgen.io/private-targets";
 

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type ControlPlane, startControlPlane } from "../control-plane/control-plane.ts";
 import { freePorts } from "../control-plane/ports.ts";
 import { kubectl as run } from "../control-plane/webhook.ts";
-import { type Api, connectTo } from "./api.ts";
+import { type Api, connectTo } from "../control-plane/api.ts";
 import { CHART, findHelm, RELEASE } from "../control-plane/helm.ts";
 import { flags, type Kubelet, playKubelet } from "./kubelet.ts";
 import { type PlayedService, playService } from "./service.ts";

@@ -6,9 +6,8 @@ import * as http from "node:http";
 import * as https from "node:https";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Api } from "./api.ts";
+import type { Api, Stored } from "../control-plane/api.ts";
 import { type Container, type LogLine, startContainer } from "./container.ts";
-import type { Manifest } from "../control-plane/helm.ts";
 import { type Pod, prepare, type Probe } from "./pod.ts";
 
 export const NODE = "played";
@@ -122,7 +121,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
   let isStopped = false;
   const loop = async (): Promise<void> => {
     while (!isStopped) {
-      const items = (await api.list(pods)) as readonly (Manifest & Pod)[];
+      const items = await api.list<Stored & Pod>(pods);
       await Promise.all(items.map(look));
       await sleep(100);
     }

@@ -1,7 +1,7 @@
 // From a pod as the API server holds it to the container that plays it: what a kubelet makes of env, volumes and the security context.
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { Api } from "./api.ts";
+import type { Api } from "../control-plane/api.ts";
 import type { ContainerSpec } from "./container.ts";
 
 type Source = { readonly name?: string; readonly secretName?: string; readonly items?: readonly Item[] };

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Api } from "./api.ts";
+import type { Api } from "../control-plane/api.ts";
 
 type Slice = {
   /** null while no pod is ready. */
@@ -51,7 +51,7 @@ export const playService = async (
   let isStopped = false;
   const look = async (): Promise<void> => {
     while (!isStopped) {
-      const items = (await api.list(slices)) as unknown as readonly Slice[];
+      const items = await api.list<Slice>(slices);
       endpoints = items.flatMap(({ ports, endpoints: each }) => {
         const port = ports?.find(({ name }) => name === service.port)?.port ?? 0;
         return (each ?? [])

@@ -1,5 +1,4 @@
 // The gateway's pod as the API server and the containers show it.
-import { setTimeout as sleep } from "node:timers/promises";
 import type { ControlPlane } from "../control-plane/control-plane.ts";
 import { kubectl } from "../control-plane/webhook.ts";
 
@@ -32,7 +31,7 @@ export const podsOf = async (controlPlane: ControlPlane, { namespace, name }: Wh
 };
 
 /** Its one pod. */
-export const podOf = async (controlPlane: ControlPlane, where: Where): Promise<PodFacts> => {
+export const runningPod = async (controlPlane: ControlPlane, where: Where): Promise<PodFacts> => {
   const [pod, ...more] = (await podsOf(controlPlane, where)).filter(
     ({ metadata }) => metadata.deletionTimestamp === undefined,
   );
@@ -58,21 +57,3 @@ export const execIn = (controlPlane: ControlPlane, pod: PodFacts, where: Where, 
     "-c",
     script,
   ]);
-
-/** Asks until there is an answer, and returns it; after `limit` milliseconds an error with `what`, and what it was `instead`. */
-export const eventually = async <T>(
-  what: string,
-  limit: number,
-  ask: () => Promise<T | undefined>,
-  instead: () => Promise<string> = async () => "",
-): Promise<T> => {
-  const end = performance.now() + limit;
-  for (;;) {
-    const answer = await ask();
-    if (answer !== undefined) return answer;
-    if (performance.now() > end) {
-      throw new Error(`waited ${limit} ms in vain: ${what} ${await instead()}`);
-    }
-    await sleep(100);
-  }
-};

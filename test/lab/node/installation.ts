@@ -2,7 +2,7 @@
 import type { ControlPlane } from "../control-plane/control-plane.ts";
 import { kubectl } from "../control-plane/webhook.ts";
 import { CHART, findHelm, RELEASE } from "../control-plane/helm.ts";
-import { eventually } from "./gateway.ts";
+import { eventually } from "../../wait.ts";
 
 /** The chart's default. */
 const REPLICAS = 2;

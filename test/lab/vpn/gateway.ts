@@ -15,9 +15,10 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { READY_PORT } from "../../../src/core/forwards/table.ts";
-import { attempt, run, startOn, until, type Started } from "./hosts.ts";
+import { attempt, run, startOn, type Started } from "./hosts.ts";
 import { podAddress, type Network } from "./network.ts";
 import { shellNamed, type ShellName } from "./shells.ts";
+import { until } from "../../wait.ts";
 
 export type Container = "tunnel" | "forward";
 export type Gateway = {

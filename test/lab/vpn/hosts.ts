@@ -3,7 +3,7 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
-import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../../wait.ts";
 
 export type Host = { readonly name: string; readonly pid: number; readonly processes: Started[] };
 export type Started = {
@@ -79,18 +79,4 @@ const start = (argv: readonly string[], options: Options = {}): Started => {
 const ended = async (child: ChildProcess): Promise<number | null> => {
   const [code] = (await once(child, "exit")) as [number | null];
   return code;
-};
-
-export const until = async (
-  what: string | (() => string),
-  check: () => boolean | Promise<boolean>,
-  milliseconds = 15_000,
-): Promise<number> => {
-  const started = performance.now();
-  for (;;) {
-    if (await check()) return Math.round(performance.now() - started);
-    if (performance.now() - started > milliseconds)
-      throw new Error(`waited ${milliseconds} ms in vain: ${typeof what === "string" ? what : what()}`);
-    await sleep(20);
-  }
 };

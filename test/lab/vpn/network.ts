@@ -4,8 +4,9 @@
 //
 //   client 10.244.2.20 ── node ── pod 10.244.1.10      cluster DNS: 10.96.0.10, on the node
 //                          └───── vpn a 192.0.2.10, vpn b 192.0.3.10
-import { run, startHost, startOn, stopHost, until, type Host, type Started } from "./hosts.ts";
+import { run, startHost, startOn, stopHost, type Host, type Started } from "./hosts.ts";
 import { checkRequirements } from "./requirements.ts";
+import { until } from "../../wait.ts";
 
 export type Network = {
   readonly node: Host;

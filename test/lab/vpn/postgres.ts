@@ -3,7 +3,8 @@ import { chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
-import { attempt, startOn, until, type Host } from "./hosts.ts";
+import { attempt, startOn, type Host } from "./hosts.ts";
+import { until } from "../../wait.ts";
 
 const root = "/usr/lib/postgresql";
 export const postgresBin = (): string => join(root, readdirSync(root).sort().at(-1) ?? "", "bin");

@@ -1,8 +1,9 @@
 // Servers behind a tunnel and clients in front of the gateway.
 import { join } from "node:path";
-import { attempt, run, startOn, until, type Host, type Started } from "./hosts.ts";
+import { attempt, run, startOn, type Host, type Started } from "./hosts.ts";
 import { podAddress, type Network } from "./network.ts";
 import { ANSWERED, type Heard, type Talk } from "./talk.ts";
+import { until } from "../../wait.ts";
 
 const script = (name: string): string[] => [process.execPath, "--no-warnings", join(import.meta.dirname, name)];
 

@@ -1,7 +1,8 @@
 // A VPN server with a private network behind it: the addresses of the private servers are its own.
 import { generateKeyPairSync } from "node:crypto";
-import { run, startOn, until, type Host, type Started } from "./hosts.ts";
+import { run, startOn, type Host, type Started } from "./hosts.ts";
 import type { Network } from "./network.ts";
+import { until } from "../../wait.ts";
 
 export type KeyPair = { readonly privateKey: string; readonly publicKey: string };
 export type Vpn = {
