@@ -17,7 +17,7 @@ t.jobs = 3;
 const PRINTS: Readonly<Record<string, RegExp>> = {
   "npm run demo": /All as it should be/,
   "npm run -s flowgen-gateway -- audit": /inject {3}injected[^]*reject {3}target-forbidden/,
-  "npm run -s flowgen-gateway -- inject": /^# A flowgen flow[^]*kind: CronJob[^]*kind: Deployment/,
+  "npm run -s flowgen-gateway -- inject": /^# A flowgen flow[^]*kind: CronJob[^]*flowgen.io\/gateway-status/,
 };
 
 t.test("every block is run or read: shell or YAML, nothing else", async (t) => {

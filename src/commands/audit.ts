@@ -1,14 +1,16 @@
 import type { Admission } from "../core/admission.ts";
 import { address } from "../core/target.ts";
 import type { Output } from "./inject.ts";
-import { inputName, readInput } from "./options.ts";
-import { admitOffline } from "./offline.ts";
+import { type ClusterName, connectCluster, inputName, readInput } from "./options.ts";
+import { admitOffline, EMPTY_TABLE } from "./offline.ts";
 import { readStream, type Workload } from "../manifests/stream.ts";
 
 export type AuditOptions = {
   readonly file: string;
   readonly config: string;
   readonly namespace: string;
+  /** Where the forward table is read; nothing is written there. */
+  readonly cluster?: ClusterName;
   readonly output: "table" | "json";
 };
 
@@ -26,15 +28,18 @@ type Row = {
 /**
  * `audit -f`: what the webhook would do to each workload of a stream if the config's mode were enforce. Changes nothing, and never
  * shows an env's value. A pod whose own mode is audit is shown as what it would get (outcome audit), one that is disabled as
- * skipped. Ports are those of an empty cluster, or of the gateway's objects if the stream holds them.
+ * skipped. Assignments are those of the cluster's forward table, or of an empty one where no cluster is named.
  *
  * Returns the exit code: 0, or 1 when a workload would be rejected; a pod in audit mode never is. Throws a UsageError (exit
  * code 2) when file or config cannot be read.
  */
-export const audit = async ({ file, config, namespace, output }: AuditOptions, { out }: Output): Promise<0 | 1> => {
+export const audit = async (options: AuditOptions, { out, err }: Output): Promise<0 | 1> => {
+  const { file, config, namespace, cluster, output } = options;
   const { settings, text } = await readInput(file, config);
   const stream = readStream(text, inputName(file), namespace);
-  const { results } = await admitOffline(stream, { ...settings, mode: "enforce" });
+  const live = cluster && (await connectCluster(cluster));
+  const { results } = await admitOffline(stream.workloads, { ...settings, mode: "enforce" }, live);
+  if (cluster === undefined && results.some(({ admission }) => admission.assignments.length > 0)) err(EMPTY_TABLE);
   const rows = results.map(({ workload, admission }) => toRow(workload, admission));
   out(output === "json" ? `${JSON.stringify(rows, undefined, 2)}\n` : rowsText(rows));
   return rows.some(({ outcome }) => outcome === "reject" || outcome === "fail") ? 1 : 0;

@@ -1,57 +1,65 @@
 import { admit } from "../admit.ts";
-import { type Cluster, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
+import { type Cluster, type KubeObject, type Metadata, refOf } from "../cluster/cluster.ts";
 import { createMemoryCluster } from "../emulator/memory.ts";
 import { createProvisioner } from "../provisioning/lane.ts";
 import { loadScripts } from "../provisioning/scripts.ts";
 import type { Admission } from "../core/admission.ts";
 import type { Config } from "../core/config/config.ts";
 import { version } from "../files.ts";
-import type { Stream, Workload } from "../manifests/stream.ts";
+import type { Workload } from "../manifests/stream.ts";
 
 export type Offline = {
   readonly results: readonly { readonly workload: Workload; readonly admission: Admission }[];
-  /** The gateway's objects as they would be applied. */
+  /** The gateways' objects as they would be applied. */
   readonly manifests: readonly KubeObject[];
 };
 
+/** How long the live cluster may take for one workload. */
+const LIVE_MS = 30_000;
+
 /**
- * Admits the workloads' pods one after another, as the webhook would on a cluster that holds the gateway's objects which are in
- * the stream, and nothing else. So a stream that was injected before keeps its ports.
+ * Admits the workloads' pods one after another, as the webhook would. Forwards come from the table of the live cluster, or from an
+ * empty one where none is given. Nothing is written to the live cluster: each workload sees what the ones before it would have
+ * written.
  */
-export const admitOffline = async ({ workloads, find }: Stream, config: Config): Promise<Offline> => {
+export const admitOffline = async (
+  workloads: readonly Workload[],
+  config: Config,
+  live: Cluster | undefined,
+): Promise<Offline> => {
   const applied = new Map<string, KubeObject>();
-  const cluster = recording(preloaded(createMemoryCluster(), find), applied);
-  const provision = createProvisioner(cluster, { scripts: loadScripts() });
-  const { signal } = new AbortController();
+  const provision = createProvisioner(recording(inMemory(live), applied), { scripts: loadScripts() });
   const results = [];
   for (const workload of workloads) {
     const { pod, namespace } = workload;
-    const creation = { pod, namespace, dryRun: false, signal: () => signal };
+    const creation = { pod, namespace, dryRun: false, signal: () => AbortSignal.timeout(LIVE_MS) };
     const admission = await admit(creation, { config, provision, version });
     results.push({ workload, admission });
   }
   return { results, manifests: [...applied.values()] };
 };
 
-/** An object that is asked for first comes from the stream. */
-const preloaded = (cluster: Cluster, find: Stream["find"]): Cluster => ({
-  ...cluster,
-  get: async (ref, signal) => {
-    const object = await cluster.get(ref, signal);
-    const given = object === undefined ? find(ref) : undefined;
-    return given === undefined ? object : await cluster.apply(asWritten(given, ref), signal);
-  },
-});
+/**
+ * A cluster in memory that takes an object from the live one when it is first asked for. It is created, not applied: what the API
+ * server added (a Service's clusterIP) must not go with the next apply.
+ */
+const inMemory = (live: Cluster | undefined): Cluster => {
+  const memory = createMemoryCluster();
+  return {
+    ...memory,
+    get: async (ref, signal) => {
+      const object = await memory.get(ref, signal);
+      const read = object === undefined ? await live?.get(ref, signal) : undefined;
+      return read === undefined ? object : await memory.create(asWritten(read), signal);
+    },
+  };
+};
 
-/** An object out of a stream may lack anything but its metadata. */
-type StreamObject = Partial<KubeObject> & Pick<KubeObject, "metadata">;
-
-/** The object as somebody would write it: what the API server adds, and versions and uids to be met, left out. */
-const asWritten = (object: Readonly<Record<string, unknown>>, { kind, namespace, name }: Ref): KubeObject => {
-  const { apiVersion = "v1", kind: _kind, metadata, status: _status, ...rest } = object as StreamObject;
-  const { labels, annotations } = metadata;
-  const optional = Object.entries({ labels, annotations }).filter(([, value]) => value !== undefined);
-  return { apiVersion, kind, metadata: { name, namespace, ...Object.fromEntries(optional) }, ...rest };
+/** The object as it is applied: without what the API server adds, versions and uids to be met among it. */
+export const asWritten = ({ apiVersion, kind, metadata, status: _status, ...rest }: KubeObject): KubeObject => {
+  const { name, namespace, labels, annotations } = metadata;
+  const written = { name, namespace, ...(labels && { labels }), ...(annotations && { annotations }) };
+  return { apiVersion, kind, metadata: written as Metadata, ...rest };
 };
 
 /** Remembers what was applied last to each object. */
@@ -59,8 +67,11 @@ const recording = (cluster: Cluster, applied: Map<string, KubeObject>): Cluster 
   ...cluster,
   apply: async (object, signal) => {
     const result = await cluster.apply(object, signal);
-    const ref = refOf(object);
-    applied.set(JSON.stringify(ref), asWritten(object, ref));
+    applied.set(JSON.stringify(refOf(object)), asWritten(object));
     return result;
   },
 });
+
+/** Said where answers depend on the forward table and no cluster was named. */
+export const EMPTY_TABLE =
+  "no --cluster: the answers are those of an empty forward table; --cluster kubeconfig reads the live one\n";

@@ -16,6 +16,7 @@ import {
   config,
   file,
   flag,
+  liveCluster,
   namespace,
   option,
   settleSeconds,
@@ -84,11 +85,13 @@ const addServe = (program: Command): void => {
 const addInject = (program: Command, output: Output, end: End): void => {
   program
     .command("inject")
-    .description("redirect workloads in manifests and add the gateway's manifests; the rest passes unchanged")
+    .description("redirect workloads in manifests; the rest passes unchanged")
     .addHelpText("after", exitCodes("a workload is rejected: nothing is printed but the reasons"))
     .addOption(file())
     .addOption(config())
     .addOption(namespace())
+    .addOption(liveCluster())
+    .addOption(new Option("--gateway", "print the gateways' objects too").default(false))
     .action(async (options: InjectOptions) => {
       end(await (await import("./inject.ts")).inject(options, output));
     });
@@ -102,6 +105,7 @@ const addAudit = (program: Command, output: Output, end: End): void => {
     .addOption(file())
     .addOption(config())
     .addOption(namespace())
+    .addOption(liveCluster())
     .addOption(new Option("-o, --output <format>", "of the account").choices(["table", "json"]).default("table"))
     .action(async (options: AuditOptions) => {
       end(await (await import("./audit.ts")).audit(options, output));

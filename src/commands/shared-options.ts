@@ -24,6 +24,13 @@ export const namespace = (): Option =>
     .argParser(namespaceOption)
     .default("default");
 
+/** Not read from the environment: a pod's own setting of `serve` must not send an offline command to the cluster. */
+export const liveCluster = (): Option =>
+  new Option("--cluster <where>", "whose forward table is read (default: none, an empty table)").choices([
+    "in-cluster",
+    "kubeconfig",
+  ]);
+
 export const certificateNames = (): Option =>
   option(
     "--tls-names <names>",

@@ -20,15 +20,20 @@ export type Workload = {
   readonly patch: (operations: readonly PatchOperation[]) => void;
 };
 
-export type Identity = { readonly kind: string; readonly namespace: string; readonly name: string };
+export type Identity = {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+};
 
 /** A stream of manifests. Its text is the text that was read but for what was changed. */
 export type Stream = {
   readonly workloads: readonly Workload[];
   /** The object of this identity, if the stream holds it. */
   readonly find: (identity: Identity) => Fields | undefined;
-  /** Gives the object the place of the one of its identity, or puts it behind the others. */
-  readonly put: (identity: Identity, object: Fields) => void;
+  /** Puts the object behind the others. */
+  readonly add: (object: Fields) => void;
   readonly text: () => string;
 };
 
@@ -48,7 +53,7 @@ const TEMPLATE: Readonly<Record<string, readonly string[]>> = {
 const GROUPS: ReadonlySet<string> = new Set(["", "apps", "batch", "extensions"]);
 
 /** An object in a document: the document itself, or an item of a List. */
-type ObjectEntry = Identity & { readonly part: Part; readonly path: Path; readonly apiVersion: string };
+type ObjectEntry = Identity & { readonly part: Part; readonly path: Path };
 type Part = { readonly document: ManifestDocument; readonly before: unknown; readonly after: { value: unknown } };
 
 /**
@@ -63,19 +68,17 @@ export const readStream = (text: string, file: string, defaultNamespace: string)
     .map((document) => partOf(document, stream));
   const entries = parts.flatMap((part) => entriesOf(part, [], part.before, "", defaultNamespace));
   const more: Fields[] = [];
-  const entryOf = ({ kind, namespace, name }: Identity): ObjectEntry | undefined =>
-    entries.find((entry) => entry.kind === kind && entry.namespace === namespace && entry.name === name);
+  const isOf =
+    (wanted: Identity) =>
+    (entry: ObjectEntry): boolean =>
+      (["apiVersion", "kind", "namespace", "name"] as const).every((field) => entry[field] === wanted[field]);
   return {
     workloads: entries.flatMap((entry) => workloadOf(entry, stream)),
     find: (identity) => {
-      const entry = entryOf(identity);
+      const entry = entries.find(isOf(identity));
       return entry && (plainOf(valueAt(entry.part.before, entry.path)) as Fields);
     },
-    put: (identity, object) => {
-      const entry = entryOf(identity);
-      if (entry === undefined) more.push(object);
-      else setAt(entry.part, entry.path, object);
-    },
+    add: (object) => void more.push(object),
     text: () => {
       const items = style.json === undefined ? undefined : listItems(parts[0]?.after.value);
       items?.push(...more);
@@ -95,12 +98,6 @@ const partOf = (document: ManifestDocument, stream: ManifestStream): Part => {
 
 const valueAt = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((at, step) => (isFields(at) || Array.isArray(at) ? (at as Fields)[step] : undefined), value);
-
-const setAt = ({ after }: Part, path: Path, object: Fields): void => {
-  const last = path.at(-1);
-  if (last === undefined) after.value = object;
-  else (valueAt(after.value, path.slice(0, -1)) as Fields)[last] = object;
-};
 
 /** The objects of a document; items of a typed list (DeploymentList) may leave out their kind. */
 const entriesOf = (

@@ -1,6 +1,19 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import t from "tap";
-import { deployment, documentsOf, expected, HOST, injected, TARGETS, workload } from "./injecting.ts";
+import t, { type Test } from "tap";
+import { inject } from "../../src/commands/inject.ts";
+import { EMPTY_TABLE } from "../../src/commands/offline.ts";
+import {
+  CONFIG,
+  deployment,
+  documentsOf,
+  expected,
+  files,
+  HOST,
+  injected,
+  other,
+  TARGETS,
+  workload,
+} from "./injecting.ts";
 
 const KINDS: readonly (readonly [kind: string, apiVersion: string, ...path: string[]])[] = [
   ["Pod", "v1"],
@@ -20,28 +33,26 @@ for (const [kind, apiVersion, ...path] of KINDS) {
     const { code, out, err } = await injected(t, text);
     t.equal(code, 0);
     t.equal(err, "");
-    t.strictSame(documentsOf(out)[0], await expected(text));
+    t.strictSame(documentsOf(out), [await expected(text)], "the workload, and no object of the gateway");
     t.match(out, `value: ${HOST}`);
   });
 }
-
-/** Where the gateway's manifests begin. */
-const MANIFESTS = /^---\napiVersion: v1\nkind: ConfigMap|,\s*\{\s*"apiVersion": "v1",\s*"kind": "ConfigMap"/m;
 
 t.test("golden: what a touched document looks like", async (t) => {
   for (const name of ["commented.yaml", "shared.yaml", "list.json", "single.json"]) {
     const read = (suffix: string): string =>
       readFileSync(new URL(`../fixtures/commands/${name.replace(".", `.${suffix}.`)}`, import.meta.url), "utf8");
-    const { out } = await injected(t, read("in"));
-    const got = out.split(MANIFESTS, 1)[0] ?? "";
+    const { out: got } = await injected(t, read("in"));
     const golden = new URL(`../fixtures/commands/${name.replace(".", ".out.")}`, import.meta.url);
     if (process.env["GOLDEN"] === "write") writeFileSync(golden, got);
     else t.equal(got, read("out"), name);
   }
 });
 
-t.test("the gateway's manifests follow, as they would be applied", async (t) => {
-  const { out } = await injected(t, deployment);
+const withGateway = (t: Test, text: string) => injected(t, text, CONFIG, { gateway: true });
+
+t.test("--gateway: the gateway's objects follow, as they would be applied", async (t) => {
+  const { out } = await withGateway(t, deployment);
   const [, ...manifests] = documentsOf(out);
   t.strictSame(
     manifests.map(({ kind, metadata }) => `${String(kind)} ${(metadata as { name: string }).name}`),
@@ -62,45 +73,35 @@ t.test("the gateway's manifests follow, as they would be applied", async (t) => 
   }
 });
 
-t.test(
-  "a second run changes nothing; one with more workloads keeps the ports and updates the manifests in place",
-  async (t) => {
-    const first = await injected(t, deployment);
-    const again = await injected(t, first.out);
-    t.strictSame(again, { code: 0, out: first.out, err: "" });
-    const other = deployment
-      .replace("name: x", "name: y")
-      .replaceAll("10.0.0.5", "10.0.0.9")
-      .replace(/^( +)- name: DB_HOST$/m, '$1- { name: DB_PORT, value: "1433" }\n$&');
-    const more = await injected(t, `${other}---\n${first.out}`);
-    t.equal(more.code, 0);
-    const documents = documentsOf(more.out);
-    t.equal(documents.length, 7, "no manifest twice");
-    t.match(documents[0], {
-      spec: { template: { metadata: { annotations: { "flowgen.io/gateway-status": /10.0.0.9:1433":"[^"]*:1434"/ } } } },
-    });
-    t.strictSame(documents[1], documentsOf(first.out)[0]);
-    t.match(documents[2], { data: { forwards: "1433 10.0.0.5 1433 wg0\n1434 10.0.0.9 1433 wg0\n" } });
-    t.strictSame(await injected(t, more.out), { code: 0, out: more.out, err: "" });
-  },
-);
-
-t.test("an object of the gateway's name that is somebody else's", async (t) => {
-  const foreign = `---\napiVersion: v1\nkind: Service\nmetadata: {name: flowgen-wireguard-gateway, namespace: flowgen-gateway}\nspec: {ports: [{port: 1}]}\n`;
-  t.match(await injected(t, deployment + foreign), {
-    code: 1,
-    out: "",
-    err: /Service flowgen-gateway\/flowgen-wireguard-gateway: .*not managed/,
-  });
+t.test("--gateway: a second run changes nothing", async (t) => {
+  const first = await withGateway(t, deployment);
+  t.strictSame(await withGateway(t, first.out), first);
+  t.strictSame(await injected(t, first.out), first);
 });
 
-t.test("an object of the stream that no API server would take", async (t) => {
-  const broken = `---\napiVersion: v1\nkind: Service\nmetadata: {name: flowgen-wireguard-gateway, namespace: flowgen-gateway, labels: {app.kubernetes.io/managed-by: flowgen-gateway-webhook}}\nspec: {}\n`;
-  t.match(await injected(t, deployment + broken), {
-    code: 1,
-    out: "",
-    err: /Deployment team-a\/x: failed: api-error: .*ports/,
-  });
+t.test("--gateway: an object of the gateway that the stream holds is never written", async (t) => {
+  const first = await withGateway(t, deployment);
+  const { code, out, err } = await withGateway(t, `${first.out}---\n${other}`);
+  t.equal(code, 0);
+  t.match(
+    err,
+    /^ConfigMap flowgen-gateway\/flowgen-wireguard-gateway-forwards: warning: the stream holds another one/m,
+  );
+  t.notMatch(err, /-scripts/, "the same one is no news");
+  t.strictSame(documentsOf(out).slice(0, -1), documentsOf(first.out), "and none comes twice");
+});
+
+t.test("an object of the gateway's name in the stream that is not the gateway's passes unchanged", async (t) => {
+  const named = `metadata: {name: flowgen-wireguard-gateway, namespace: flowgen-gateway}\n`;
+  const others = [
+    `---\napiVersion: v1\nkind: Service\n${named}spec: {ports: [{port: 1}]}\n`,
+    `---\napiVersion: serving.knative.dev/v1\nkind: Service\n${named}spec: {template: {spec: {}}}\n`,
+  ];
+  for (const other of others) {
+    const { code, out, err } = await injected(t, deployment + other);
+    t.strictSame([code, err], [0, ""]);
+    t.ok(out.endsWith(other));
+  }
 });
 
 t.test("rejected: reasons on stderr, nothing on stdout", async (t) => {
@@ -127,4 +128,15 @@ t.test("warnings go to stderr", async (t) => {
   const { code, err } = await injected(t, deployment.replace("value: 10.0.0.5", "value: elsewhere"));
   t.equal(code, 0);
   t.match(err, /Deployment team-a\/x: warning: db: /);
+});
+
+t.test("an empty table is said, where an answer depends on one", async (t) => {
+  const said = async (text: string): Promise<string> => {
+    let err = "";
+    const output = { out: () => undefined, err: (more: string) => void (err += more) };
+    await inject({ ...files(t, text), namespace: "team-a" }, output);
+    return err;
+  };
+  t.equal(await said(deployment), EMPTY_TABLE);
+  t.equal(await said("kind: Service\n"), "");
 });

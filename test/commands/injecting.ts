@@ -3,8 +3,8 @@ import { join } from "node:path";
 import jsonpatch from "fast-json-patch";
 import type { Test } from "tap";
 import { parseAllDocuments } from "yaml";
-import { inject } from "../../src/commands/inject.ts";
-import { admitOffline } from "../../src/commands/offline.ts";
+import { inject, type InjectOptions } from "../../src/commands/inject.ts";
+import { admitOffline, EMPTY_TABLE } from "../../src/commands/offline.ts";
 import { readStream } from "../../src/manifests/stream.ts";
 import type { PatchOperation } from "../../src/core/patch.ts";
 import { configOf } from "../making.ts";
@@ -21,14 +21,14 @@ export const files = (t: Test, text: string | Buffer, config = CONFIG): { file: 
 };
 
 /** Runs a command on a text and keeps what it prints. */
-export const injected = async (t: Test, text: string | Buffer, config = CONFIG) => {
+export const injected = async (t: Test, text: string | Buffer, config = CONFIG, more: Partial<InjectOptions> = {}) => {
   const printed = { out: "", err: "" };
   const output = {
     out: (more: string) => void (printed.out += more),
     err: (more: string) => void (printed.err += more),
   };
-  const code = await inject({ ...files(t, text, config), namespace: "team-a" }, output);
-  return { code, ...printed };
+  const code = await inject({ ...files(t, text, config), namespace: "team-a", ...more }, output);
+  return { code, out: printed.out, err: printed.err.replace(EMPTY_TABLE, "") };
 };
 
 type Value = Record<string, unknown>;
@@ -42,8 +42,8 @@ const PATHS = [["spec", "jobTemplate", "spec", "template"], ["spec", "template"]
 
 /** What the only workload of a document should be after an injection: the decision's patch, applied to its value. */
 export const expected = async (text: string): Promise<Value> => {
-  const stream = readStream(text, "stream.yaml", "team-a");
-  const { results } = await admitOffline(stream, configOf(CONFIG));
+  const { workloads } = readStream(text, "stream.yaml", "team-a");
+  const { results } = await admitOffline(workloads, configOf(CONFIG), undefined);
   const [document] = documentsOf(text);
   const operations = structuredClone(results[0]?.admission.operations ?? []) as PatchOperation[];
   const at = (path: string[]): unknown =>
@@ -73,3 +73,8 @@ export const workload = (kind: string, path: readonly string[], apiVersion = "ap
   path.map((key, depth) => `${" ".repeat(depth * 2)}${key}:\n`).join("") +
   indented(TEMPLATE, path.length * 2);
 export const deployment = workload("Deployment", ["spec", "template"]);
+/** Another that asks for another address on the same port. */
+export const other = deployment
+  .replace("name: x", "name: y")
+  .replaceAll("10.0.0.5", "10.0.0.9")
+  .replace(/^( +)- name: DB_HOST$/m, '$1- { name: DB_PORT, value: "1433" }\n$&');

@@ -53,7 +53,11 @@ t.test("an output that cannot be written is an error, unless nobody reads it any
 t.test("standard input, settings from the environment", parallel, async (t) => {
   const env = { FLOWGEN_GATEWAY_CONFIG: CONFIG[1] ?? "", FLOWGEN_GATEWAY_NAMESPACE: "team-b" };
   const pod = `kind: Pod\nmetadata: {name: a, labels: {app.kubernetes.io/name: flowgen}, annotations: {flowgen.io/private-targets: "db=10.0.0.5:1433"}}\nspec: {containers: []}\n`;
-  t.match(await main(["audit", "-f", "-"], { env, stdin: pod }), { code: 0, out: /Pod team-b\/a +inject/, err: "" });
+  t.match(await main(["audit", "-f", "-"], { env, stdin: pod }), {
+    code: 0,
+    out: /Pod team-b\/a +inject/,
+    err: /^no --cluster: .*\n$/,
+  });
 });
 
 t.test("a large output through a pipe is whole; a reader may stop early", parallel, async (t) => {

@@ -57,8 +57,5 @@ spec: {containers: [{name: a, env: [{name: DB_HOST, value: 10.0.0.5}]}]}
   const { out, code } = await injected(t, before + ours + after);
   t.equal(code, 0);
   t.ok(out.startsWith(before));
-  t.ok(
-    out.includes(after + "---\r\napiVersion: v1\r\nkind: ConfigMap"),
-    "manifests follow, with the stream's ends of lines",
-  );
+  t.ok(out.endsWith(after));
 });

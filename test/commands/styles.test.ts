@@ -88,9 +88,8 @@ for (const [name, text] of Object.entries(STYLES)) {
     t.equal(code, 0);
     const isList = name.includes("list of a kind");
     if (name.startsWith("JSON") || name.includes("JSON")) {
-      const value = JSON.parse(out.replace("\uFEFF", "")) as { items: { items?: unknown[] }[] };
-      t.equal(value.items.length, 6, "one List, with the manifests in it");
-      if (!isList) t.strictSame(value.items[0], await expected(text));
+      const value = JSON.parse(out.replace("\uFEFF", "")) as { items: unknown[] };
+      if (!isList) t.strictSame(value, await expected(text));
       t.equal(/\r\n/.test(out), name.includes("CRLF"));
     } else t.strictSame(documentsOf(out)[0], await expected(text));
     const again = await injected(t, out);

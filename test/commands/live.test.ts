@@ -1,0 +1,108 @@
+/** `--cluster kubeconfig`: the answers are those of the webhook beside the same forward table, and the cluster is only read. */
+import t, { type Test } from "tap";
+import { admit } from "../../src/admit.ts";
+import { audit } from "../../src/commands/audit.ts";
+import { createProvisioner } from "../../src/provisioning/lane.ts";
+import { loadScripts } from "../../src/provisioning/scripts.ts";
+import type { InjectOptions } from "../../src/commands/inject.ts";
+import { version } from "../../src/files.ts";
+import { readStream } from "../../src/manifests/stream.ts";
+import { kubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
+import { setEnv } from "../environment.ts";
+import { configOf } from "../making.ts";
+import { CONFIG, deployment, documentsOf, files, HOST, injected, other } from "./injecting.ts";
+
+const plain = { "insecure-skip-tls-verify": true };
+
+/** Runs in a subtest, which has a folder of its own: the kubeconfig stands in the test's. */
+const run = async (t: Test, options: Partial<InjectOptions> = {}) => {
+  let ended: Awaited<ReturnType<typeof injected>> | undefined;
+  await t.test("run", async (t) => {
+    ended = await injected(t, other, CONFIG, { cluster: "kubeconfig", ...options });
+  });
+  return ended ?? { code: -1, out: "", err: "" };
+};
+
+/** A cluster whose webhook has admitted `deployment`, and the methods of the requests that came since. */
+const liveCluster = async (t: Test) => {
+  const { memory, answer } = overMemory();
+  const provision = createProvisioner(memory, { scripts: loadScripts() });
+  const admitted = async (text: string) => {
+    const [workload] = readStream(text, "text", "team-a").workloads;
+    if (workload === undefined) throw new Error("no workload");
+    const { pod, namespace } = workload;
+    const signal = () => AbortSignal.timeout(5000);
+    return admit({ pod, namespace, dryRun: false, signal }, { config: configOf(CONFIG), provision, version });
+  };
+  await admitted(deployment);
+  const methods: string[] = [];
+  const server = await listen((request, response) => {
+    methods.push(request.method ?? "");
+    answer(request, response);
+  });
+  t.teardown(server.close);
+  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: server.url, ...plain }) });
+  return { memory, methods, admitted };
+};
+
+t.test("inject", async (t) => {
+  const { memory, methods, admitted } = await liveCluster(t);
+  const before = memory.all();
+  const { code, out, err } = await run(t);
+  t.strictSame([code, err], [0, ""]);
+  t.strictSame([...new Set(methods)], ["GET"], "nothing is written");
+  t.strictSame(memory.all(), before, "no object of the gateway has another version");
+  const [document] = documentsOf(out);
+  const { operations } = await admitted(other);
+  const status = operations.find(({ path }) => path.endsWith("gateway-status"));
+  t.match(document, { spec: { template: { metadata: { annotations: { "flowgen.io/gateway-status": String } } } } });
+  t.ok(status && "value" in status && out.includes(String(status.value)), "the webhook gives the same");
+  t.not((await injected(t, other)).out, out, "an empty table gives another answer");
+});
+
+t.test("inject --gateway: the forwards of running pods stay", async (t) => {
+  const { admitted, memory } = await liveCluster(t);
+  const { out } = await run(t, { gateway: true });
+  const forwards = (objects: readonly unknown[]): unknown =>
+    (objects as { kind: string; data?: { forwards?: string } }[]).find(({ data }) => data?.forwards !== undefined)
+      ?.data;
+  await admitted(other);
+  t.strictSame(forwards(documentsOf(out)), forwards(memory.all()), "the table that the webhook makes");
+});
+
+t.test("audit", async (t) => {
+  await liveCluster(t);
+  let out = "";
+  const output = { out: (more: string) => void (out += more), err: (more: string) => void t.fail(more) };
+  await t.test("run", async (t) => {
+    const options = { namespace: "team-a", cluster: "kubeconfig", output: "table" } as const;
+    t.equal(await audit({ ...files(t, deployment), ...options }, output), 0);
+  });
+  t.match(out, `10.0.0.5:1433  →  ${HOST}:1433`);
+});
+
+t.test("an object of the gateway's name that is not the gateway's, and a cluster that refuses", async (t) => {
+  const { memory } = await liveCluster(t);
+  const ref = { kind: "Service", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
+  memory.edit("kubectl", ref, (object) => ({ ...object, metadata: { ...object.metadata, labels: {} } }));
+  t.match(await run(t), {
+    code: 1,
+    err: /rejected: .*Service flowgen-gateway\/flowgen-wireguard-gateway: .*not managed/,
+  });
+  const refusing = await listen((_, response) => {
+    reply(response, 403, status(403, "Forbidden", "you may not read services"));
+  });
+  t.teardown(refusing.close);
+  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: refusing.url, ...plain }) });
+  t.match(await run(t), {
+    code: 1,
+    err: /failed: api-error: .*you may not read services/,
+  });
+});
+
+t.test("a kubeconfig that cannot be read", async (t) => {
+  setEnv(t, { ...process.env, KUBECONFIG: "/nowhere/kubeconfig" });
+  await t.rejects(injected(t, other, CONFIG, { cluster: "kubeconfig" }), {
+    message: /^--cluster kubeconfig: .*KUBECONFIG/,
+  });
+});
