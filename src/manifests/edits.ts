@@ -40,16 +40,32 @@ const endOfPair = ({ key, value }: Pair): number => endOf(value ?? key);
 export const newValue = (source: Source, node: Node, wanted: unknown, place: NodePlace): Edit => {
   const start = startOf(node);
   const end = endOf(node);
+  if (start === end && isBelow(source, node, wanted, place)) return belowComment(source, end, wanted, place);
   const value = spaced(source, start, end, valueText(source, node, wanted, place));
   // A value that begins on the next line leaves no blank behind on this one.
   const blanks = /^[\r\n]/.test(value) ? (/[ \t]*$/.exec(source.text.slice(0, start))?.[0].length ?? 0) : 0;
   return { start: start - blanks, end, text: value };
 };
 
-/** A value that was left out needs a space before it, and a block scalar ends its own line. */
+/** Whether a map or list takes the place of a value that was left out, with a comment behind it on the line. */
+const isBelow = ({ text, style }: Source, node: Node, wanted: unknown, place: NodePlace): boolean =>
+  text[endOf(node)] === "#" && isFilled(wanted) && !place.isFlow && !place.isItem && style.json === undefined;
+
+/** The comment stays on its line; the value follows it. */
+const belowComment = ({ text, style, isSeqIndented }: Source, at: number, wanted: unknown, place: NodePlace): Edit => {
+  const column = place.column + 2;
+  const line = lineEnd(text, at);
+  return {
+    start: line,
+    end: line,
+    text: style.eol + " ".repeat(column) + block(wanted, column, style, isSeqIndented),
+  };
+};
+
+/** A value that was left out needs a space before it and before a comment; a block scalar ends its own line. */
 const spaced = ({ text }: Source, start: number, end: number, value: string): string => {
   const before = start === end && !/[\s[{]$/.test(text.slice(0, start)) && !/^[\r\n]/.test(value) ? " " : "";
-  const after = /(\r?\n)$/.exec(text.slice(start, end))?.[1] ?? "";
+  const after = text[end] === "#" && start === end ? " " : (/(\r?\n)$/.exec(text.slice(start, end))?.[1] ?? "");
   return before + (value.endsWith("\n") ? value : value + after);
 };
 
@@ -60,14 +76,16 @@ const valueText = (source: Source, node: Node, wanted: unknown, place: NodePlace
   const start = startOf(node);
   if (isBlock(node)) return block(wanted, columnOf(source, node), style, source.isSeqIndented);
   const isLastOnLine = text.slice(endOf(node), lineEnd(text, endOf(node))).trim() === "";
-  const isFull = typeof wanted === "object" && wanted !== null && Object.keys(wanted).length > 0;
-  if (place.isFlow || !isFull || !isLastOnLine || style.json !== undefined)
+  if (place.isFlow || !isFilled(wanted) || !isLastOnLine || style.json !== undefined)
     return inline(wanted, style, indentOfLine(text, start));
   const column = place.column + 2;
   if (!place.isItem) return style.eol + " ".repeat(column) + block(wanted, column, style, source.isSeqIndented);
   const isBare = /^\s*-\s+$/.test(text.slice(lineStart(text, start), start));
   return isBare ? block(wanted, start - lineStart(text, start), style, source.isSeqIndented) : inline(wanted, style);
 };
+
+const isFilled = (value: unknown): boolean =>
+  typeof value === "object" && value !== null && Object.keys(value).length > 0;
 
 const indentOfLine = (text: string, at: number): string =>
   /^[ \t]*/.exec(text.slice(lineStart(text, at), at))?.[0] ?? "";
