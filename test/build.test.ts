@@ -72,7 +72,7 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
     const manifests = t.testdir({
       "pod.yaml": `kind: Pod\nmetadata: {name: a, namespace: team-a, labels: {app.kubernetes.io/name: flowgen}, annotations: {flowgen.io/private-targets: "db=10.0.0.5:1433"}}\nspec: {containers: [{name: a}]}\n`,
     });
-    const { stdout } = await node(empty, main, "inject", "-f", join(manifests, "pod.yaml"), ...config);
+    const { stdout } = await node(empty, main, "inject", "-f", join(manifests, "pod.yaml"), "--gateway", ...config);
     t.match(stdout, /DB_HOST[^]*kind: Deployment/);
     t.match(stdout, readFileSync(join(root, "src/gateway/probe.sh"), "utf8").split("\n")[1] ?? "none");
   });
