@@ -103,19 +103,19 @@ export const reasons = {
     outcome: "reject",
     code: 409,
     says: "an object with the gateway's name exists and is not managed by flowgen-gateway-webhook",
-    fix: "rename the gateway in the config, delete the object, or hand it over with the label app.kubernetes.io/managed-by=flowgen-gateway-webhook",
+    fix: "rename the gateway in the config, delete the object, or hand it over with the label app.kubernetes.io/managed-by=flowgen-gateway-webhook (as a user with the verb break-glass)",
   },
   "selector-other": {
     outcome: "reject",
     code: 409,
     says: "the gateway's Deployment selects other pods than the gateway's, which cannot be changed",
-    fix: "delete the Deployment, which is then made anew, or rename the gateway in the config",
+    fix: "delete the Deployment (as a user with the verb break-glass), which is then made anew, or rename the gateway in the config",
   },
   "table-invalid": {
     outcome: "reject",
     code: 409,
     says: "the gateway's forward table cannot be read, and is never overwritten blindly",
-    fix: "restore the ConfigMap's table.json, or delete the gateway's Service and ConfigMap to start with an empty table, and restart the pods that use it",
+    fix: "restore the ConfigMap's table.json, or delete the gateway's Service and ConfigMap to start with an empty table, and restart the pods that use it; either as a user with the verb break-glass",
   },
 
   // fail: HTTP 5xx and no review, so that failurePolicy decides

@@ -3,6 +3,7 @@
 import t from "tap";
 import { stringify } from "yaml";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
+import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { asWebhook, privileges } from "../lab/control-plane/privileges.ts";
 import { flowgenPod, GATEWAY, startScene, targets } from "../lab/control-plane/scene.ts";
 
@@ -27,6 +28,8 @@ t.teardown(webhook.stop);
 
 const KINDS = "services,deployments,networkpolicies,configmaps";
 const named = `--namespace=${GATEWAY.namespace}`;
+/** What the policy of the gateways' objects refuses to others is done all the same, to see how the webhook mends it. */
+const asBreaker = await breakGlass(kubectl, GATEWAY.namespace);
 type WithSpec = KubeObject & { readonly spec: Readonly<Record<string, unknown>> };
 const read = (kind: string, name: string = GATEWAY.name): Promise<WithSpec> => get<WithSpec>(kind, name, named);
 const derived = async () => ({
@@ -78,7 +81,7 @@ t.test("an object of the gateway's name that is somebody else's is refused and u
   await t.test("what is handed over by its label is taken over; a Deployment's selector cannot be", async (t) => {
     const handOver = (kind: string) =>
       kubectl([
-        ...["label", kind, nameFor(kind), named, "--overwrite"],
+        ...["label", kind, nameFor(kind), named, asBreaker, "--overwrite"],
         "app.kubernetes.io/managed-by=flowgen-gateway-webhook",
       ]);
     await handOver("NetworkPolicy");
@@ -113,6 +116,7 @@ t.test("what others add to our objects stays, and our own fields come back", asy
       kind,
       name,
       named,
+      asBreaker,
       "--type=merge",
       "--field-manager=somebody",
       `--patch=${JSON.stringify(body)}`,
@@ -159,7 +163,7 @@ t.test("what moves the Deployment's generation: its spec and its annotations; ne
   t.equal(await moved(), 0, "a label");
   await kubectl(["annotate", "deployment", GATEWAY.name, named, "a=b"]);
   t.equal(await moved(), 1, "an annotation");
-  await kubectl(["scale", "deployment", GATEWAY.name, named, "--replicas=0"]);
+  await kubectl(["scale", "deployment", GATEWAY.name, named, asBreaker, "--replicas=0"]);
   t.equal(await moved(), 2, "its replicas");
   await askForAnother();
   t.equal(await moved(), 3, "that they are one again");
@@ -168,8 +172,8 @@ t.test("what moves the Deployment's generation: its spec and its annotations; ne
 
 t.test("what is deleted is made again; but never a new table beside a Service that pods use", async (t) => {
   const ports = (await read("service")).spec["ports"];
-  await kubectl(["delete", "service,deployment,networkpolicy", GATEWAY.name, named]);
-  await kubectl(["delete", "configmap", `${GATEWAY.name}-scripts`, named]);
+  await kubectl(["delete", "service,deployment,networkpolicy", GATEWAY.name, named, asBreaker]);
+  await kubectl(["delete", "configmap", `${GATEWAY.name}-scripts`, named, asBreaker]);
   await askForAnother();
   t.match(
     (await read("service")).spec["ports"],
@@ -178,7 +182,7 @@ t.test("what is deleted is made again; but never a new table beside a Service th
   for (const kind of ["deployment", "networkpolicy"]) t.ok(await read(kind));
   t.ok(await read("configmap", `${GATEWAY.name}-scripts`));
 
-  await kubectl(["delete", "configmap", `${GATEWAY.name}-forwards`, named]);
+  await kubectl(["delete", "configmap", `${GATEWAY.name}-forwards`, named, asBreaker]);
   const { code, stderr } = await ask("late=10.0.2.1:5432");
   t.equal(code, 1);
   t.match(

@@ -139,6 +139,7 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
       .flat()
       .map(({ metadata }) => metadata);
   const before = await objects();
+  const notes = await helm(["get", "notes", RELEASE]);
   const stream = streamAdmissions(api, 1);
   const said = await helm(["uninstall", RELEASE, "--wait", "--timeout=240s"]);
   t.strictSame((await stream.stop()).refused, []);
@@ -155,6 +156,14 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
     "--output=name",
   ]);
   t.equal(left, "");
+  // The policy of the gateways' objects is gone with the rest, a moment later.
+  const [, remove = ""] = /kubectl (delete deployments,services,.*)/.exec(notes) ?? [];
+  const removed = () => cluster.controlPlane.kubectl([...remove.split(" "), "--dry-run=server"]);
+  await eventually(
+    "what NOTES say removes the gateways",
+    20_000,
+    async () => (await removed()).code === 0 || undefined,
+  );
 });
 
 t.test("it can be installed again, and gateways live in the namespaces that are named for them", async (t) => {

@@ -3,6 +3,7 @@
 // test/core/annotation.test.ts and test/core/forwards/allocate.test.ts (what is never a host, a target or a table).
 import t from "tap";
 import { type Answer, connectTo } from "../lab/control-plane/api.ts";
+import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
@@ -264,11 +265,23 @@ t.test("a hostile annotation is refused, whatever its form", async (t) => {
 
 t.test("a hostile table, edited by hand, is refused with table-invalid and never overwritten", async (t) => {
   const url = path(`configmaps/${table}`);
+  t.match(
+    await api.ask("PATCH", url, { data: { forwards: "" } }, MERGE),
+    { status: 403, body: { message: /break-glass/ } },
+    "an admin's hand needs break-glass",
+  );
+  const [, user = ""] = (await breakGlass(kubectl, "flowgen-gateway")).split("=");
+  const breaker = connectTo(cluster.controlPlane, { user });
+  t.teardown(breaker.close);
+  const edit = async (text: string): Promise<void> => {
+    const { status, body } = await breaker.ask("PATCH", url, { data: { "table.json": text } });
+    t.equal(status, 200, JSON.stringify(body));
+  };
   const good = (await api.read<{ data: Record<string, string> }>(url))?.data["table.json"] ?? "";
   for (const [at, host] of HOSTILE.entries()) {
     const evil = good.replace('"10.0.0.5"', JSON.stringify(host));
     t.not(evil, good);
-    await api.ask("PATCH", url, { data: { "table.json": evil } }, MERGE);
+    await edit(evil);
     // A target that is not in any cache: the table must be read.
     const { status, body } = await create(asking(`new${at}=10.0.1.${at}:1433`));
     t.equal(status, 409, JSON.stringify(host));
@@ -277,7 +290,7 @@ t.test("a hostile table, edited by hand, is refused with table-invalid and never
     t.equal(kept?.data["table.json"], evil, "what somebody wrote is theirs to mend");
     t.notMatch(kept?.data["forwards"], /touch|EXEC|reboot|`/, "and what the gateway reads has none of it");
   }
-  await api.ask("PATCH", url, { data: { "table.json": good } }, MERGE);
+  await edit(good);
   await eventually(
     "the mended table is read",
     20_000,

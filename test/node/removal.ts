@@ -1,13 +1,17 @@
-// A forward is removed as the sweep does it: through the cluster port, as the webhook's field manager.
+// A forward is removed as the sweep does it: through the cluster port, with the webhook's own token and field manager.
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { converge, wakeKubelet } from "../../src/provisioning/converge.ts";
 import { readGateway, tableIn, writeTableObject } from "../../src/provisioning/objects.ts";
 import { connect } from "../../src/cluster/kubernetes.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
 import { readConfig } from "../../src/core/config/config.ts";
+import { MANAGER } from "../../src/core/names.ts";
 import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
+import { kubeconfigOf, kubectl } from "../lab/control-plane/webhook.ts";
 
 /** Takes a forward of the config's default gateway out of its table and out of what is made from the table. */
-export const removeForward = async ({ kubeconfig }: ControlPlane, yaml: string, name: string): Promise<void> => {
+export const removeForward = async (controlPlane: ControlPlane, yaml: string, name: string): Promise<void> => {
   const reading = readConfig(yaml);
   if (reading.kind === "invalid") throw new Error(reading.problems.join("; "));
   const { gateways, defaultGateway, podSelector } = reading.config;
@@ -15,7 +19,7 @@ export const removeForward = async ({ kubeconfig }: ControlPlane, yaml: string, 
   if (found?.namespace === undefined) throw new Error(`${defaultGateway} has no namespace`);
   const gateway = { ...found, namespace: found.namespace, isPerNamespace: false };
 
-  const cluster = await connect("kubeconfig", { kubeconfigPath: kubeconfig });
+  const cluster = await connect("kubeconfig", { kubeconfigPath: await kubeconfigOfWebhook(controlPlane) });
   const signal = AbortSignal.timeout(10_000);
   const objects = await readGateway(cluster, gateway, signal);
   const read = tableIn(objects, gateway);
@@ -24,4 +28,11 @@ export const removeForward = async ({ kubeconfig }: ControlPlane, yaml: string, 
   const written = await writeTableObject(cluster, gateway, table, objects, signal);
   await converge(cluster, { gateway, table, scripts: loadScripts(), podSelector }, objects, new Map(), signal);
   await wakeKubelet(cluster, gateway, written, signal);
+};
+
+const kubeconfigOfWebhook = async (controlPlane: ControlPlane): Promise<string> => {
+  const token = (await kubectl(controlPlane, ["create", "token", MANAGER, `--namespace=${MANAGER}`])).trim();
+  const path = join(controlPlane.folder, "removal.kubeconfig");
+  await writeFile(path, kubeconfigOf(controlPlane.url, controlPlane.ca, { token }), { mode: 0o600 });
+  return path;
 };

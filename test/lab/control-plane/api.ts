@@ -37,11 +37,11 @@ export type Api = {
 };
 
 /**
- * The owner of the cluster's kubeconfig, whose requests all run at once; the owner of a token; or on each connection another
- * ServiceAccount `creator-N` of the namespace default: API priority and fairness limits their requests as it does for all who are
+ * The owner of the cluster's kubeconfig, whose requests all run at once; the owner of a token; a user whom the former impersonates; or
+ * on each connection another ServiceAccount `creator-N` of the namespace default: API priority and fairness limits their requests as it does for all who are
  * not admins.
  */
-export type Identity = "admin" | "creators" | { readonly token: string };
+export type Identity = "admin" | "creators" | { readonly token: string } | { readonly user: string };
 
 type Kubeconfig = { readonly users: readonly { readonly user: Readonly<Record<string, string>> }[] };
 
@@ -49,7 +49,13 @@ type Kubeconfig = { readonly users: readonly { readonly user: Readonly<Record<st
 export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = "admin"): Api => {
   const { users } = JSON.parse(readFileSync(kubeconfig, "utf8")) as Kubeconfig;
   const pem = (name: string): Buffer => Buffer.from(users[0]?.user[`client-${name}-data`] ?? "", "base64");
-  const options = { ca, ...(typeof as === "string" && { cert: pem("certificate"), key: pem("key") }) };
+  const headersOf = (index: number): Readonly<Record<string, string>> => {
+    if (as === "admin") return {};
+    if (as === "creators") return { "impersonate-user": `system:serviceaccount:default:creator-${index}` };
+    return "user" in as ? { "impersonate-user": as.user } : { authorization: `Bearer ${as.token}` };
+  };
+  const isByToken = typeof as === "object" && "token" in as;
+  const options = { ca, ...(!isByToken && { cert: pem("certificate"), key: pem("key") }) };
   const sessions = new Map<number, ClientHttp2Session>();
   const sessionAt = (index: number): ClientHttp2Session => {
     const kept = sessions.get(index);
@@ -70,8 +76,7 @@ export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = 
   const askOnce = async (method: string, path: string, body?: object, type?: string): Promise<Answer<never>> => {
     const index = count++ % CONNECTIONS;
     const headers = {
-      ...(as === "creators" && { "impersonate-user": `system:serviceaccount:default:creator-${index}` }),
-      ...(typeof as === "object" && { authorization: `Bearer ${as.token}` }),
+      ...headersOf(index),
       ":method": method,
       ":path": path,
       "content-type": type ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json"),

@@ -115,3 +115,21 @@ matchLabels:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end }}
+
+{{- /* Whom the policies of the gateways' objects concern: everybody but the webhook, the controllers that delete what has lost its namespace or owner,
+and who holds the verb break-glass. Who may do everything (`*`) holds every verb, by mistake too: that does not count. */}}
+{{- define "fgw.outsiders" -}}
+- name: neither-the-webhook-nor-a-collector
+  expression: >-
+    !(request.userInfo.username in ['system:serviceaccount:{{ .Release.Namespace }}:{{ include "fgw.serviceAccountName" . }}',
+    'system:serviceaccount:kube-system:namespace-controller', 'system:serviceaccount:kube-system:generic-garbage-collector'])
+- name: without-break-glass
+  expression: >-
+    !authorizer.group('flowgen.io').resource('gateways').namespace(request.namespace).check('break-glass').allowed() ||
+    authorizer.group('flowgen.io').resource('gateways').namespace(request.namespace).check('*').allowed()
+{{- end }}
+
+{{- /* The end of a refusal's message, inside a CEL string: the way past it. */}}
+{{- define "fgw.breakGlass" -}}
+to do it all the same, act as a user with the verb break-glass on gateways.flowgen.io (ClusterRole {{ include "fgw.fullname" . }}-break-glass; a right to all verbs does not count): docs/operations.md, Break glass
+{{- end }}
