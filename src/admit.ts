@@ -6,7 +6,7 @@ import { perObject, perText } from "./core/memo.ts";
 import { type Plan, type Planned, planPod } from "./core/plan.ts";
 import type { Pod } from "./core/pod.ts";
 import { redirectEnv } from "./core/env/redirect.ts";
-import { formerAddresses, markPod, statusOf } from "./core/status.ts";
+import { markPod, statusOf } from "./core/status.ts";
 import type { Assignment } from "./core/target.ts";
 import { gatewayId } from "./core/names.ts";
 
@@ -68,8 +68,8 @@ const planOf = ({ pod, namespace }: PodCreation, context: Context): Plan => {
 
 const redirectBy = perObject(({ version }: Context) =>
   perObject((assignments: readonly Assignment[]) =>
-    perObject(({ pod, before, gateway, mode, warnings }: Planned): Admission => {
-      const redirect = redirectEnv(pod, assignments, formerAddresses(before, assignments));
+    perObject(({ pod, gateway, mode, warnings }: Planned): Admission => {
+      const redirect = redirectEnv(pod, assignments);
       if (redirect.kind === "reject") return refused(redirect, mode, gatewayId(gateway));
       const status = statusOf(gateway, assignments, redirect.env, version);
       const account = {

@@ -42,7 +42,7 @@ const CHAPTERS: readonly Chapter[] = [
     env: {
       MSSQL_URL: `Server=tcp:${HOST},1433;Database=prod;User Id=app;Password=s3cret`,
       WAREHOUSE_SERVER: HOST,
-      WAREHOUSE_PORT: "1434",
+      WAREHOUSE_PORT: "1433",
     },
   },
   { title: "A third asks for what nobody may have", replicas: 1, expected: "denied", env: {} },

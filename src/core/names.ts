@@ -11,6 +11,7 @@ export const annotation = {
   tunnel: "flowgen.io/tunnel",
   mode: "flowgen.io/mode",
   status: "flowgen.io/gateway-status",
+  keepEnv: "flowgen.io/keep-env",
 } as const;
 
 export const GATEWAY_LABEL = "flowgen.io/gateway";

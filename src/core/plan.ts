@@ -156,7 +156,6 @@ const srvRejection = (pod: Pod, gateway: PlacedGateway, wants: readonly Want[]):
   const trial = redirectEnv(
     pod,
     wants.map(({ target }) => ({ target, forward: target.name, host, port: target.port })),
-    [],
   );
   return trial.kind === "reject" ? trial : undefined;
 };

@@ -6,10 +6,67 @@ const envVarSchema = z.object({
   valueFrom: z.unknown().optional(),
 });
 
-const containerSchema = z.object({
+/** Read to be named in a warning, so that what is not as it should be is left to the API server. */
+const textsSchema = z.array(z.unknown()).nullish().catch(undefined);
+
+/** A probe, or a hook of a container's life, as far as it can name a host (core/v1 ProbeHandler and LifecycleHandler). */
+const handlerSchema = z
+  .object({
+    exec: z.object({ command: textsSchema }).nullish(),
+    httpGet: z.object({ host: z.unknown(), path: z.unknown() }).partial().nullish(),
+    tcpSocket: z.object({ host: z.unknown() }).partial().nullish(),
+  })
+  .nullish()
+  .catch(undefined);
+
+const rawContainerSchema = z.object({
   name: z.string(),
   env: z.array(envVarSchema).nullish(),
   envFrom: z.array(z.unknown()).nullish(),
+  command: textsSchema,
+  args: textsSchema,
+  livenessProbe: handlerSchema,
+  readinessProbe: handlerSchema,
+  startupProbe: handlerSchema,
+  lifecycle: z.object({ postStart: handlerSchema, preStop: handlerSchema }).nullish().catch(undefined),
+});
+type RawContainer = z.infer<typeof rawContainerSchema>;
+
+/** A text of a container that is no env, and where it stands (`args[3]`). */
+export type ContainerText = { readonly at: string; readonly text: string };
+
+/** No host that is looked for there is without a dot or a colon. */
+const mayName = (text: unknown): text is string => typeof text === "string" && /[.:]/.test(text);
+
+const textsAt = (at: string, texts: readonly unknown[] | null | undefined): ContainerText[] =>
+  (texts ?? []).flatMap((text, index) => (mayName(text) ? [{ at: `${at}[${index}]`, text }] : []));
+
+const textsOfHandler = (at: string, handler: z.infer<typeof handlerSchema>): ContainerText[] => {
+  if (handler == null) return [];
+  const { exec, httpGet, tcpSocket } = handler;
+  const texts = [...(exec?.command ?? []), httpGet?.host, httpGet?.path, tcpSocket?.host];
+  return texts.filter(mayName).map((text) => ({ at, text }));
+};
+
+const textsOf = (container: RawContainer): readonly ContainerText[] => [
+  ...textsAt("command", container.command),
+  ...textsAt("args", container.args),
+  ...textsOfHandler("livenessProbe", container.livenessProbe),
+  ...textsOfHandler("readinessProbe", container.readinessProbe),
+  ...textsOfHandler("startupProbe", container.startupProbe),
+  ...textsOfHandler("postStart", container.lifecycle?.postStart),
+  ...textsOfHandler("preStop", container.lifecycle?.preStop),
+];
+
+const containerSchema = rawContainerSchema.transform((container) => {
+  const { name, env, envFrom } = container;
+  const texts = textsOf(container);
+  return {
+    name,
+    ...(env != null && { env }),
+    ...(envFrom != null && { envFrom }),
+    ...(texts.length > 0 && { texts }),
+  };
 });
 
 /**
@@ -27,6 +84,10 @@ const podSchema = z.object({
     initContainers: z.array(containerSchema).nullish(),
     dnsPolicy: z.unknown().optional(),
     hostNetwork: z.unknown().optional(),
+    hostAliases: z
+      .array(z.object({ ip: z.string(), hostnames: z.array(z.string()).nullish() }))
+      .nullish()
+      .catch(undefined),
   }),
 });
 

@@ -81,6 +81,12 @@ export const reasons = {
     says: "a mongodb+srv URL finds its servers by DNS SRV records, so changing its host cannot redirect it",
     fix: "use a mongodb:// URL with the host and port of each member",
   },
+  "work-too-much": {
+    outcome: "reject",
+    code: 413,
+    says: "the pod's env, arguments and targets together would cost more work, or a larger patch, than one admission may",
+    fix: "annotate fewer targets and named env, or move large env into ConfigMaps",
+  },
   "port-env-missing": {
     outcome: "reject",
     code: 422,

@@ -1,5 +1,4 @@
 import { z } from "zod";
-import type { FormerAddress } from "./env/routes.ts";
 import { perObject } from "./memo.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
@@ -60,6 +59,9 @@ const addressesOf = perObject((assignments: readonly Assignment[]): Status["targ
 );
 
 const targetOf = ({ target }: Assignment): string => address(target.host, target.port);
+
+/** An address that an assignment answered to before. */
+type FormerAddress = { readonly host: string; readonly port: number; readonly assignment: Assignment };
 
 /**
  * Addresses that an earlier status gave to targets which now have others: a pod that was restored, or copied to another

@@ -20,6 +20,8 @@ export type Assignment = {
   readonly host: string;
   /** The gateway's service port. */
   readonly port: number;
+  /** Every `host:port` at which the table offers the target, now or since before: a pod that comes back keeps them. */
+  readonly addresses?: readonly string[];
 };
 
 /** `host:port`, with brackets around an IPv6 host. */

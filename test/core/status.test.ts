@@ -1,7 +1,5 @@
 import t from "tap";
-import type { PatchOperation } from "../../src/core/patch.ts";
 import type { Pod } from "../../src/core/pod.ts";
-import { redirectEnv } from "../../src/core/env/redirect.ts";
 import { formerAddresses, markPod, readStatus, statusOf } from "../../src/core/status.ts";
 import type { Assignment } from "../../src/core/target.ts";
 import { patched, podOf } from "../making.ts";
@@ -23,32 +21,6 @@ const targetsIn = (pod: Pod) => {
   if (status.kind === "fail") throw new Error(status.detail);
   return status.targets;
 };
-
-/** What an admission does with a pod once its targets are assigned. */
-const admitted = (pod: Pod, assignments: readonly Assignment[]): readonly PatchOperation[] => {
-  const redirect = redirectEnv(pod, assignments, formerAddresses(targetsIn(pod), assignments));
-  if (redirect.kind === "reject") throw new Error(redirect.message);
-  return [
-    ...redirect.operations,
-    ...markPod(pod, "gw", assignments, statusOf(gateway, assignments, redirect.env, "1")),
-  ];
-};
-const valuesOf = (pod: Pod) =>
-  Object.fromEntries((pod.spec.containers[0]?.env ?? []).map((env) => [env.name, env.value]));
-
-t.test("a pod that was restored after its targets have swapped their ports follows them", (t) => {
-  const a = (port: number) => assign("a", "10.0.0.5", 1433, port);
-  const b = (port: number) => assign("b", "10.0.0.6", 1433, port);
-  const original = podWith({}, { A_HOST: "10.0.0.5", A_PORT: "1433", B_URL: "mssql://u:p@10.0.0.6/db" });
-  const first = patched(original, admitted(original, [a(1433), b(1434)]));
-  t.same(valuesOf(first), { A_HOST: "gw.ns.svc", A_PORT: "1433", B_URL: "mssql://u:p@gw.ns.svc:1434/db" });
-  const swapped = [a(1434), b(1433)];
-  const restored = patched(first, admitted(first, swapped));
-  t.same(valuesOf(restored), { A_HOST: "gw.ns.svc", A_PORT: "1434", B_URL: "mssql://u:p@gw.ns.svc:1433/db" });
-  t.same(formerAddresses(targetsIn(restored), swapped), []);
-  t.same(admitted(restored, swapped), [], "a second admission, by the updated status, changes nothing");
-  t.end();
-});
 
 t.test("formers are read from a status that can be read, of targets that have other addresses now", (t) => {
   const m = assign("m", "10.0.0.5", 1433, 1433);

@@ -1,159 +1,167 @@
-import { applyEdits } from "../edit.ts";
-import { findPlaces } from "./places/find.ts";
-import type { Span } from "./places/place.ts";
-import type { Expanded } from "./reference.ts";
-import {
-  type EnvView,
-  viewOf,
-  isExpanded,
-  isLed,
-  isShort,
-  type Named,
-  portEnvOf,
-  portsIn,
-  setPort,
-  sourceEdits,
-} from "./relations.ts";
-import type { Ports, Routes } from "./routes.ts";
-import { NUMERIC, portToUse, rewriteValue } from "./value.ts";
+import { type KnownHosts, isWord } from "./known.ts";
+import { portNames } from "./port-env.ts";
+import { type Expanded, expand, pieceOf } from "./reference.ts";
+import { type How, type Sighting, sightingsIn } from "./sighting.ts";
+import { charge, type Work } from "./work.ts";
 import type { EnvVar } from "../pod.ts";
-import type { Assignment } from "../target.ts";
+import type { Span } from "./places/place.ts";
 
-export type ContainerEnv = {
-  /** New values, by index. */
-  readonly changes: ReadonlyMap<number, string>;
-  /** Names of env that lead to the gateway. */
-  readonly leading: ReadonlySet<string>;
-  readonly matched: ReadonlySet<Assignment>;
-  /** Those among them whose port a client can read from an env. */
-  readonly told: ReadonlySet<Assignment>;
-  readonly warnings: readonly string[];
-  /** Names of env whose host is a reference that cannot be followed. */
-  readonly unresolved: readonly string[];
-  readonly refused?: Refused;
+/** One reading of a held host: by its own env, or by one that refers to it. */
+export type Read = { readonly env: number; readonly how: How };
+
+/** A known host in an env's own text, as it is written there, with all that read it. */
+export type Held = Span & {
+  readonly env: number;
+  readonly host: string;
+  readonly reads: readonly Read[];
 };
 
-/** An env that cannot be redirected. `detail`: what about it. */
-export type Refused = {
-  readonly reason: "srv-url" | "port-env-missing";
-  readonly env: string;
-  readonly detail?: string;
+export type ContainerReading = {
+  readonly held: readonly Held[];
+  /** Env that hold a known host which no single env holds: it is put together from several, or the value is too long. */
+  readonly broken: ReadonlyMap<number, { readonly why: "joined" | "long"; readonly host: string | undefined }>;
+  /** Env that would be the port of a host that stands alone. */
+  readonly portNames: ReadonlySet<string>;
 };
 
-/** Of a container's env no more is read: references could make little text into much. */
-const BUDGET = 262_144;
+/** What is said of a container's env besides their text. */
+export type EnvRules = {
+  /** Env that an annotation sets: the port that is meant beside one that is a host. */
+  readonly portOf: (name: string) => number | undefined;
+  /** True for env that are never looked at. */
+  readonly isSkipped: (name: string) => boolean;
+};
 
-const SPLIT = "a part of its address comes from another env: left alone";
+type Draft = { -readonly [Key in keyof Omit<Held, "reads">]: Held[Key] } & { readonly reads: Read[] };
 
-/** Notes what one env and its port env become; the name of an env whose URL cannot be redirected ends it all. */
-const look = (view: EnvView, index: number, name: string, expanded: Expanded, routes: Routes): "srv" | undefined => {
-  const warn = (text: string): unknown => view.warnings.push(`${name}: ${text}`);
-  const { port, pair } = portEnvOf(view, name);
-  const portsAt = (host: Span): Ports | undefined => portsIn(view, expanded, host);
-  const result = rewriteValue(expanded.text, routes, { paired: port, portsAt, isExpanded: isExpanded(expanded) });
-  if (result.isSrv) return "srv";
-  result.warnings.forEach(warn);
-  if (result.leadsTo.size === 0) {
-    if (!view.outcomes.has(index)) view.outcomes.set(index, result);
-    return undefined;
+/** The env of one container while it is read. */
+type View = {
+  readonly env: readonly EnvVar[];
+  readonly known: KnownHosts;
+  readonly work: Work;
+  readonly texts: (Expanded | undefined)[];
+  readonly indexOf: Map<string, number>;
+  /** By env: the sightings in it that some env's own text holds, by where they start. */
+  readonly origins: Map<number, ReadonlyMap<number, Draft>>;
+  readonly held: Draft[];
+  readonly broken: Map<number, { readonly why: "joined" | "long"; readonly host: string | undefined }>;
+  readonly portNames: Set<string>;
+};
+
+const textOf = (view: View, { value = "", valueFrom }: EnvVar): Expanded | undefined => {
+  if (valueFrom != null) return undefined;
+  if (!value.includes("$") || value.length > 16_384) return { text: value, pieces: [] };
+  const lookup = (name: string) => {
+    const index = view.indexOf.get(name);
+    const text = index === undefined ? undefined : view.texts[index]?.text;
+    return index === undefined || text === undefined ? undefined : { env: index, text };
+  };
+  return expand(value, lookup, view.work);
+};
+
+/** The number in the env that pairs with a host env; the last of a name counts, as it does for Kubernetes. */
+const pairedPort = (view: View, name: string): number | undefined => {
+  for (const candidate of portNames(name)) {
+    view.portNames.add(candidate);
+    const index = view.indexOf.get(candidate);
+    if (index === undefined) continue;
+    const text = view.texts[index]?.text.trim() ?? "";
+    return /^\d{1,5}$/.test(text) ? Number(text) : undefined;
   }
-  if (name === "PGHOSTADDR") return void warn(NUMERIC);
-  if (pair !== undefined && result.elsewhere !== undefined) {
-    // A host that stays must keep its port: both are edited or none.
-    if (sourceEdits(view, expanded, result.edits) === undefined) return void warn(SPLIT);
-    if (!setPort(view, pair, result.elsewhere, result.leadsTo))
-      return void warn(`its port must be ${result.elsewhere}, but another env shares it: left alone`);
-  }
-  view.outcomes.set(index, result);
   return undefined;
 };
 
-/** True where a client uses the right port by itself: it is the target's own, or the annotation fixes it or puts it into an env. */
-export const hasClientsPort = ({ target, port }: Assignment): boolean =>
-  port === target.port || target.servicePort !== undefined || target.portEnv.length > 0;
-
-type Settled = Omit<ContainerEnv, "warnings" | "unresolved">;
-
-/** The values as they will be written. A client that must guess the port would reach another target of the gateway: refused. */
-const settle = (view: EnvView): Settled => {
-  const changes = new Map<number, string>();
-  const leading = new Set<string>();
-  const matched = new Set<Assignment>();
-  const told = new Set<Assignment>();
-  const untold: { readonly env: string; readonly to: Assignment; readonly port: number }[] = [];
-  for (const [index, { name, value = "" }] of view.env.entries()) {
-    const expanded = view.values[index];
-    const outcome = view.outcomes.get(index);
-    if (expanded === undefined || outcome === undefined) continue;
-    const own = sourceEdits(view, expanded, outcome.edits);
-    if (own === undefined) {
-      view.outcomes.delete(index);
-      view.warnings.push(`${name}: ${SPLIT}`);
-      continue;
-    }
-    if (isLed(outcome)) leading.add(name);
-    for (const assignment of outcome.leadsTo) {
-      const port = outcome.untold?.get(assignment);
-      matched.add(assignment);
-      if (port === undefined) told.add(assignment);
-      else untold.push({ env: name, to: assignment, port });
-    }
-    if (own.length > 0) changes.set(index, applyEdits(value, own));
-  }
-  const missing = untold.find(({ to }) => !told.has(to) && !hasClientsPort(to));
-  return {
-    changes,
-    leading,
-    matched,
-    told,
-    ...(missing && {
-      refused: {
-        reason: "port-env-missing",
-        env: missing.env,
-        detail: portToUse(missing.to.port, missing.port),
-      },
-    }),
-  };
+const howIn = (view: View, name: string, how: How, rules: EnvRules): How => {
+  const set = rules.portOf(name);
+  if (set !== undefined) return { kind: "port", port: set };
+  if (how.kind !== "alone") return how;
+  if (name === "PGHOSTADDR") return { kind: "left", why: "numeric" };
+  const port = pairedPort(view, name);
+  return port === undefined ? how : { kind: "port", port };
 };
 
-/** A reference, but not an escaped one (`$$(VAR)`). */
-const REFERENCE = /(?<!\$)(\$\$)*\$\(/;
-
-const hasOpenHost = ({ text }: Expanded): boolean =>
-  text.includes("$(") && findPlaces(text).some(({ host }) => REFERENCE.test(text.slice(host.start, host.end)));
-
-const untouchedEnv: ContainerEnv = {
-  changes: new Map(),
-  leading: new Set(),
-  matched: new Set(),
-  told: new Set(),
-  warnings: [],
-  unresolved: [],
+/** Finds the env whose own text holds a sighting; undefined: none does, since it crosses from one env's text to another's. */
+const originOf = (view: View, env: number, sighting: Sighting): Draft | undefined => {
+  const expanded = view.texts[env] as Expanded;
+  const piece = expanded.pieces.length === 0 ? undefined : pieceOf(expanded, sighting);
+  if (expanded.pieces.length > 0 && piece === undefined) return undefined;
+  if (piece?.env !== undefined) return view.origins.get(piece.env)?.get(sighting.start - piece.at);
+  const shift = piece === undefined ? 0 : piece.from - piece.at;
+  const made = { env, host: sighting.host, start: sighting.start + shift, end: sighting.end + shift, reads: [] };
+  view.held.push(made);
+  return made;
 };
 
-/** Rewrites the env of one container by value. */
-export const rewriteEnv = (env: readonly EnvVar[], routes: Routes, named: Named): ContainerEnv => {
-  const first = env.findIndex(({ value }) => value !== undefined && (value.includes("$(") || routes.mayHold(value)));
-  if (first < 0) return untouchedEnv;
-  const view = viewOf(env, named);
-  const unresolved: string[] = [];
-  let budget = BUDGET;
-  for (let index = first; index < env.length; index += 1) {
-    const { name, value } = env[index] as EnvVar;
-    const expanded = view.values[index];
-    const text = expanded?.text ?? (value === undefined || isShort(value) ? "" : value);
-    const mayHold = routes.mayHold(text);
-    if (!mayHold && !text.includes("$(") && (expanded === undefined || !isExpanded(expanded))) continue;
-    if (named.has(name) || /^no_proxy$/i.test(name)) continue;
-    budget -= expanded === undefined ? 0 : text.length;
-    if (expanded === undefined || budget < 0) {
-      if (mayHold) view.warnings.push(`${name}: not read, because it or the env before it are too long`);
-      continue;
+/** A host that an env brings into a longer word of another, or between its brackets, cannot be replaced where it stands. */
+const breakJoined = (view: View, env: number): void => {
+  const { text, pieces } = view.texts[env] as Expanded;
+  for (const { at, env: from } of pieces) {
+    const brought = from === undefined ? undefined : view.origins.get(from);
+    for (const [start, held] of brought ?? []) {
+      if (!charge(view.work, 200)) return;
+      const span = { start: at + start, end: at + start + held.end - held.start };
+      const isBracketed = held.host.includes(":") && text[span.start - 1] === "[" && text[span.start] !== "[";
+      if (!isBracketed && isWord(text, span)) continue;
+      held.reads.push({ env, how: { kind: "left", why: "joined" } });
+      view.broken.set(env, { why: "joined", host: held.host });
     }
-    if (hasOpenHost(expanded)) unresolved.push(name);
-    if (look(view, index, name, expanded, routes) === "srv")
-      return { ...untouchedEnv, refused: { reason: "srv-url", env: name } };
   }
-  const settled = settle(view);
-  return { ...settled, warnings: view.warnings, unresolved };
+};
+
+/** What reading an env that holds a host is worth, besides its text. */
+const ENV_WORK = 5000;
+
+const readEnv = (view: View, env: number, name: string, rules: EnvRules): void => {
+  const expanded = view.texts[env] as Expanded;
+  if (!charge(view.work, ENV_WORK)) return;
+  const origins = new Map<number, Draft>();
+  for (const sighting of sightingsIn(expanded.text, view.known, view.work)) {
+    const origin = originOf(view, env, sighting);
+    if (origin === undefined) view.broken.set(env, { why: "joined", host: sighting.host });
+    else {
+      origin.reads.push({ env, how: howIn(view, name, sighting.how, rules) });
+      origins.set(sighting.start, origin);
+    }
+  }
+  view.origins.set(env, origins);
+  breakJoined(view, env);
+};
+
+const nothing: ContainerReading = { held: [], broken: new Map(), portNames: new Set() };
+
+/** Reads the env of one container: each known host in an env's own text, with how every env that brings it along reads it. */
+export const readContainer = (
+  env: readonly EnvVar[],
+  known: KnownHosts,
+  rules: EnvRules,
+  work: Work,
+): ContainerReading => {
+  if (!env.some(({ value }) => value !== undefined && (value.includes("$(") || known.mayHold(value, work))))
+    return nothing;
+  const view: View = {
+    env, known, work, texts: [], indexOf: new Map(), origins: new Map(), held: [], broken: new Map(), portNames: new Set(),
+  }; // prettier-ignore
+  const hot: number[] = [];
+  for (const [index, each] of env.entries()) {
+    const expanded = textOf(view, each);
+    view.texts.push(expanded);
+    view.indexOf.set(each.name, index);
+    if (!charge(work, 100)) return nothing;
+    if (expanded === undefined && each.valueFrom == null && known.mayHold(each.value ?? "", work))
+      view.broken.set(index, { why: "long", host: undefined });
+    else if (expanded !== undefined && known.mayHold(expanded.text, work)) hot.push(index);
+  }
+  for (const index of hot) {
+    const { name } = env[index] as EnvVar;
+    if (!rules.isSkipped(name)) readEnv(view, index, name, rules);
+  }
+  return { held: view.held, broken: view.broken, portNames: view.portNames };
+};
+
+/** The name of an env whose URL finds its servers by SRV records, so that no other host can be put there. */
+export const srvEnv = ({ held }: ContainerReading, env: readonly EnvVar[]): string | undefined => {
+  const isSrv = (index: number): boolean => /^\s*[a-z0-9.]+\+srv:\/\//i.test(env[index]?.value ?? "");
+  const reads = held.flatMap((each) => each.reads);
+  const found = reads.find(({ env: index, how }) => how.kind === "left" && how.why === "srv" && isSrv(index));
+  return found && env[found.env]?.name;
 };

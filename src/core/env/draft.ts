@@ -1,88 +1,102 @@
 import type { EnvChange } from "../admission.ts";
-import type { Named } from "./relations.ts";
-import { type Ports, portsOf } from "./routes.ts";
+import type { EnvRules } from "./container.ts";
+import { coveredByNoProxy, isNoProxy } from "./no-proxy.ts";
+import { MOST_OPERATIONS, type Work } from "./work.ts";
 import { pointer, type PatchOperation } from "../patch.ts";
 import type { Container, EnvVar, Pod } from "../pod.ts";
-import type { Assignment } from "../target.ts";
+import type { Target } from "../target.ts";
 
-/** A container with the env that will be put in front, so that a `$(VAR)` anywhere in the list can refer to them. */
+/** What an annotation sets an env to; `port`: the port that is meant beside one that is a host. */
+type Setting = { readonly value: string; readonly port?: number };
+export type Settings = ReadonlyMap<string, Setting>;
+
+/** A target and the host at which a pod reaches it. */
+export type Reached = { readonly target: Target; readonly host: string };
+
+/** What `hostEnv` and `portEnv` ask for; the first target that names an env gets it. */
+export const settingsOf = (reached: readonly Reached[]): Settings => {
+  const settings = new Map<string, Setting>();
+  const set = (name: string, setting: Setting): unknown => settings.has(name) || settings.set(name, setting);
+  for (const { target, host } of reached)
+    for (const name of target.hostEnv) set(name, { value: host, port: target.port });
+  for (const { target } of reached) for (const name of target.portEnv) set(name, { value: String(target.port) });
+  return settings;
+};
+
+/** What of a redirect does not depend on any value. */
+export type Setup = {
+  readonly reached: readonly Reached[];
+  readonly settings: Settings;
+  /** Env that the pod's `keep-env` excludes. */
+  readonly keeps: ReadonlySet<string>;
+};
+
+/** Env that name whom to trust or to admit, or who issued a token: nobody dials what they hold. */
+const UNDIALLED = /TRUSTED_?(PROX|HOST|IP)|(^|_)ALLOWED_|CORS|ISSUER/i;
+
+/** Which env are never looked at, and which are set. */
+export const rulesOf = ({ settings, keeps }: Setup): EnvRules => ({
+  portOf: (name) => settings.get(name)?.port,
+  isSkipped: (name) => !settings.has(name) && (keeps.has(name) || isNoProxy(name) || UNDIALLED.test(name)),
+});
+
+/** A container with the env as they are to be: `added` of them in front, so that a `$(VAR)` anywhere can refer to them. */
 export type ContainerDraft = {
   readonly container: Container;
   readonly field: "containers" | "initContainers";
   readonly index: number;
-  readonly added: readonly EnvVar[];
-  /** Added and present env; those set by name have their new value. */
+  readonly added: number;
   readonly env: readonly EnvVar[];
-  /** What ports mean beside the hosts among the added env that no annotation names. */
-  readonly ports: ReadonlyMap<string, Ports>;
 };
 
-/** What an annotation sets an env to, and what ports mean beside it if that is a host. */
-type Setting = { readonly value: string; readonly ports?: Ports };
-export type Settings = ReadonlyMap<string, Setting>;
-
-/** What `hostEnv` and `portEnv` ask for; the first target that names an env gets it. */
-export const settingsOf = (assignments: readonly Assignment[]): Settings => {
-  const settings = new Map<string, Setting>();
-  const set = (name: string, setting: Setting): unknown => settings.has(name) || settings.set(name, setting);
-  for (const each of assignments)
-    for (const env of each.target.hostEnv) set(env, { value: each.host, ports: portsOf(each) });
-  for (const { target, port } of assignments) for (const env of target.portEnv) set(env, { value: String(port) });
-  return settings;
-};
-
-/** The env of a draft that hold a host or port because somebody named them. */
-export const namedIn = (settings: Settings, { ports }: ContainerDraft): Named => ({
-  has: (name) => settings.has(name),
-  portsOf: (name) => settings.get(name)?.ports ?? ports.get(name),
-});
-
-const containerDraft = (
-  container: Container,
-  field: ContainerDraft["field"],
-  index: number,
-  settings: Settings,
+const draftOf = (
+  { container, field, index }: Pick<ContainerDraft, "container" | "field" | "index">,
+  { settings, reached, keeps }: Setup,
+  work: Work,
 ): ContainerDraft => {
   const present = container.env ?? [];
-  if (settings.size === 0) return { container, field, index, added: [], env: present, ports: new Map() };
-  const names = new Set(present.map(({ name }) => name));
-  const added = [...settings].filter(([name]) => !names.has(name)).map(([name, { value }]) => ({ name, value }));
-  const env = present.map((entry) => {
-    const value = settings.get(entry.name)?.value;
-    return value === undefined ? entry : { ...entry, value, valueFrom: undefined };
-  });
-  return { container, field, index, added, env: [...added, ...env], ports: new Map() };
+  const names = settings.size === 0 ? undefined : new Set(present.map(({ name }) => name));
+  const added = names === undefined ? [] : [...settings].filter(([name]) => !names.has(name));
+  const isUnchanged = names === undefined && !present.some(({ name }) => isNoProxy(name));
+  const env = isUnchanged
+    ? present
+    : present.map((entry) => {
+        const value =
+          settings.get(entry.name)?.value ??
+          (keeps.has(entry.name) ? undefined : coveredByNoProxy(entry, reached, work));
+        return value === undefined ? entry : { name: entry.name, value };
+      });
+  const front = added.map(([name, { value }]) => ({ name, value }));
+  return { container, field, index, added: front.length, env: front.length === 0 ? env : [...front, ...env] };
 };
 
-/** Every container of a pod, init containers first, with the named env set. */
-export const containerDrafts = ({ spec }: Pod, settings: Settings): ContainerDraft[] => [
-  ...(spec.initContainers ?? []).map((each, index) => containerDraft(each, "initContainers", index, settings)),
-  ...spec.containers.map((each, index) => containerDraft(each, "containers", index, settings)),
-];
+/** Every container of a pod, init containers first, with what does not depend on values set; undefined: more than may be. */
+export const containerDrafts = ({ spec }: Pod, setup: Setup, work: Work): readonly ContainerDraft[] | undefined => {
+  const init = spec.initContainers ?? [];
+  if (setup.settings.size * (init.length + spec.containers.length) > MOST_OPERATIONS) return undefined;
+  const made = (field: ContainerDraft["field"]) => (container: Container, index: number) =>
+    draftOf({ container, field, index }, setup, work);
+  return [...init.map(made("initContainers")), ...spec.containers.map(made("containers"))];
+};
 
 type Patch = { readonly operations: readonly PatchOperation[]; readonly changed: readonly EnvChange[] };
 
 /** Values are set first, by the indices of the list as it is; then the added env go in front. */
-export const patchOf = (
-  { container, field, index, added, env }: ContainerDraft,
-  changes: ReadonlyMap<number, string>,
-): Patch => {
+export const patchOf = ({ container, field, index, added, env }: ContainerDraft): Patch => {
   const operations: PatchOperation[] = [];
   const changed: EnvChange[] = [];
   for (const [at, before] of (container.env ?? []).entries()) {
-    const after = env[at + added.length];
-    const value = changes.get(at + added.length) ?? after?.value;
-    const isReplaced = before.valueFrom != null && after?.valueFrom == null;
-    if (value === before.value && !isReplaced) continue;
-    const path = ["spec", field, index, "env", at];
-    if (isReplaced) operations.push({ op: "remove", path: pointer(...path, "valueFrom") });
-    operations.push({ op: before.value === undefined ? "add" : "replace", path: pointer(...path, "value"), value });
+    const after = env[at + added] as EnvVar;
+    if (after === before || (after.value === before.value && before.valueFrom == null)) continue;
+    const path = pointer("spec", field, index, "env", at);
+    if (before.valueFrom != null) operations.push({ op: "remove", path: `${path}/valueFrom` });
+    operations.push({ op: before.value === undefined ? "add" : "replace", path: `${path}/value`, value: after.value });
     changed.push({ container: container.name, env: before.name, change: "set" });
   }
   const list = pointer("spec", field, index, "env");
-  const entries = added.map(({ name, value }) => ({ name, value }));
+  const entries = env.slice(0, added);
   if (entries.length > 0 && container.env == null) operations.push({ op: "add", path: list, value: entries });
   else for (const entry of entries.toReversed()) operations.push({ op: "add", path: `${list}/0`, value: entry });
-  for (const { name } of added) changed.push({ container: container.name, env: name, change: "added" });
+  for (const { name } of entries) changed.push({ container: container.name, env: name, change: "added" });
   return { operations, changed };
 };

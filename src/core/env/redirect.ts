@@ -1,13 +1,17 @@
 import type { EnvChange } from "../admission.ts";
-import { type ContainerEnv, hasClientsPort, rewriteEnv } from "./container.ts";
-import { type ContainerDraft, containerDrafts, namedIn, patchOf, type Settings, settingsOf } from "./draft.ts";
-import { type FormerAddress, routesOf } from "./routes.ts";
-import { portToUse } from "./value.ts";
-import { unseenWarning, withUnmatched } from "./unmatched.ts";
+import { adviceFor } from "./advice.ts";
+import { type ContainerDraft, containerDrafts, patchOf, rulesOf, type Setup, settingsOf } from "./draft.ts";
+import { heldElsewhere } from "./elsewhere.ts";
+import { additionOf, unseenWarning } from "./fallback.ts";
+import { andMore, noteText } from "./note.ts";
+import { keptEnv, srvRejection, tooMuch } from "./reading.ts";
+import { routesOf, withAliases } from "./routes.ts";
+import { type Remark, type Routes, settle, type Settled } from "./settle.ts";
+import { isSpent, MOST_NAMES_TEXT, MOST_OPERATIONS, MOST_PATCH_TEXT, type Work, workOf } from "./work.ts";
 import { perObject } from "../memo.ts";
 import type { PatchOperation } from "../patch.ts";
 import type { Pod } from "../pod.ts";
-import { reject, type Rejection } from "../reasons.ts";
+import type { Rejection } from "../reasons.ts";
 import type { Assignment } from "../target.ts";
 
 export type Redirection = {
@@ -15,95 +19,183 @@ export type Redirection = {
   /** Of env only; they apply in their order. */
   readonly operations: readonly PatchOperation[];
   readonly changed: readonly EnvChange[];
-  /** `container/NAME` of every env that now leads to the gateway: the same on a second run. */
+  /** `container/NAME` of every env that is set to, or holds, an assignment's address: the same on a second run. */
   readonly env: readonly string[];
+  /**
+   * All that holds a target's host or its address and was not rewritten or not understood: `container/NAME`, `container: args[3]`,
+   * `hostAliases[0]`. The same on a second run.
+   */
+  readonly unread: readonly string[];
   /** Each once; never an env's value. */
   readonly warnings: readonly string[];
 };
 
-/** What a person should know about the env that are set by name. */
-const namedWarnings = (
-  drafts: readonly ContainerDraft[],
-  assignments: readonly Assignment[],
-  settings: Settings,
-): readonly string[] => {
-  const replaced = drafts.flatMap(({ container }) =>
-    (container.env ?? [])
-      .filter(({ name, valueFrom }) => valueFrom != null && settings.has(name))
-      .map(({ name }) => `${name}: its valueFrom is replaced, because an annotation names it`),
-  );
-  const ports = assignments
-    .filter(isUntold)
-    .map(({ target, port }) => `${target.hostEnv.join(", ")}: ${portToUse(port, target.port)}`);
-  return [...replaced, ...ports];
+/** What assignments mean for the env of any pod. */
+const meaningOf = perObject((assignments: readonly Assignment[]) => ({
+  settings: settingsOf(assignments),
+  routes: routesOf(assignments),
+  byValue: assignments.filter(({ target }) => target.hostEnv.length === 0),
+}));
+
+/** A container while its env are redirected. */
+type Container = {
+  readonly draft: ContainerDraft;
+  readonly settled: Settled;
+  /** What was seen before anything was replaced. */
+  readonly first: Settled["first"];
+  /** What was seen, look by look. */
+  readonly remarks: readonly (readonly Remark[])[];
 };
 
-/** An annotation names the host's env alone, and the port is another than the target's. */
-const isUntold = ({ target, port }: Assignment): boolean =>
-  target.hostEnv.length > 0 && target.portEnv.length === 0 && port !== target.port;
+type Job = { readonly setup: Setup; readonly routes: Routes; readonly work: Work };
 
-/** What assignments mean for the env of any pod, but for former addresses. */
-const meaningOf = perObject((assignments: readonly Assignment[]) => {
-  const byValue = assignments.filter(({ target }) => target.hostEnv.length === 0);
-  return { settings: settingsOf(assignments), byValue, routes: routesOf(assignments, byValue, []) };
-});
+const settledBy = ({ setup, routes, work }: Job, draft: ContainerDraft): Pick<Container, "draft" | "settled"> => {
+  const settled = settle(draft.env, routes, rulesOf(setup), work);
+  return { draft: { ...draft, env: settled.env }, settled };
+};
+
+/** Forms in which the host is there, though nothing is led: an env that is added might contradict it. */
+const HOLDING = new Set(["joined", "split", "long", "numeric", "srv", "share", "hosts-line"]);
+
+const isHeld = (containers: readonly Container[], { target }: Assignment): boolean =>
+  containers.some(({ settled }) =>
+    settled.last.remarks.some(
+      ({ host, note }) => note.kind === "left" && HOLDING.has(note.why) && (host === target.host || host === ""),
+    ),
+  );
+
+const unmatchedOf = (containers: readonly Container[], byValue: readonly Assignment[]): readonly Assignment[] =>
+  byValue.filter(
+    (each) =>
+      !(
+        containers.some(({ first }) => first.led.has(each)) &&
+        containers.some(({ settled }) => settled.last.led.has(each))
+      ),
+  );
 
 /**
- * Makes a pod's env lead to the gateway, in every container and init container: env that the annotation names, else env
- * that hold a target's address, else new ones. Decides from the values alone, so a second run finds nothing to do.
+ * Adds the env of targets that no env leads to, until nothing is to be added: regular containers only, since flows run there, and an
+ * init container that needs the target says so with an env of its own.
  */
-export const redirectEnv = (
-  pod: Pod,
-  assignments: readonly Assignment[],
-  former: readonly FormerAddress[],
-): Redirection | Rejection => {
-  const meaning = meaningOf(assignments);
-  const { settings, byValue } = meaning;
-  const routes = former.length === 0 ? meaning.routes : routesOf(assignments, byValue, former);
-  const rewrite = (draft: ContainerDraft): ContainerEnv => rewriteEnv(draft.env, routes, namedIn(settings, draft));
+const complete = (
+  job: Job,
+  start: readonly Container[],
+  byValue: readonly Assignment[],
+): { readonly containers: readonly Container[]; readonly warnings: readonly string[] } => {
+  const warnings = new Set<string>();
+  const grow = (container: Container, unmatched: readonly Assignment[]): Container => {
+    const { draft, settled } = container;
+    if (draft.field === "initContainers") return container;
+    const addition = additionOf(draft, settled.portNames, unmatched, job.work);
+    addition.warnings.forEach((warning) => warnings.add(warning));
+    if (addition.env.length === 0) return container;
+    const added = draft.added + addition.env.length;
+    const next = settledBy(job, { ...draft, added, env: [...addition.env, ...draft.env] });
+    return { ...container, ...next, remarks: [...container.remarks, next.settled.first.remarks] };
+  };
+  let containers = start;
+  for (;;) {
+    const unmatched = unmatchedOf(containers, byValue).filter((each) => !isHeld(containers, each));
+    const grown = unmatched.length === 0 ? containers : containers.map((each) => grow(each, unmatched));
+    const isDone = grown.every((each, at) => each === containers[at]);
+    containers = grown;
+    if (isDone || isSpent(job.work)) break;
+  }
+  const drafts = containers.map(({ draft }) => draft);
+  return { containers, warnings: [...warnings, ...unseenWarning(unmatchedOf(start, byValue), drafts, job.work)] };
+};
 
-  const drafts = containerDrafts(pod, settings);
-  const unserved = (containers: readonly { readonly result: ContainerEnv }[]): readonly Assignment[] =>
-    byValue.filter((assignment) => !containers.some(({ result }) => result.matched.has(assignment)));
-  let final = drafts.map((draft) => ({ draft, result: rewrite(draft) }));
-  let unmatched = unserved(final);
-  let added = withUnmatched(drafts, unmatched, assignments);
-  // An env that is added may be the port of a host that stands alone, which then leads elsewhere: whoever lost it is served too.
-  for (let more = unmatched; more.length > 0; unmatched = [...unmatched, ...more]) {
-    added = withUnmatched(drafts, unmatched, assignments);
-    final = added.drafts.map((draft) => ({ draft, result: rewrite(draft) }));
-    const served = unmatched;
-    more = unserved(final).filter((assignment) => !served.includes(assignment));
+/** The remarks of a container in words. What an earlier look said of an env in the same way is not said again of its new host. */
+const remarkTexts = ({ remarks }: Container, { known }: Routes): readonly string[] => {
+  const said = new Map<string, { readonly look: number; readonly first: Remark; readonly hosts: string[] }>();
+  for (const [look, batch] of remarks.entries()) {
+    for (const remark of batch) {
+      const { name, note, host } = remark;
+      const key = JSON.stringify([name, note]);
+      const before = said.get(key);
+      if (before === undefined) said.set(key, { look, first: remark, hosts: [host] });
+      else if (before.look === look) before.hosts.push(host);
+    }
   }
-
-  for (const { draft, result } of final) {
-    if (result.refused === undefined) continue;
-    const { reason, env, detail } = result.refused;
-    const place = `spec.${draft.field}[${draft.container.name}].env[${env}]`;
-    return reject(reason, detail === undefined ? place : `${place}: ${detail}`);
-  }
-  const told = (assignment: Assignment): boolean => final.some(({ result }) => result.told.has(assignment));
-  const missing = assignments.find((each) => isUntold(each) && !hasClientsPort(each) && !told(each));
-  if (missing !== undefined) {
-    const { target, port } = missing;
-    const named = `hostEnv ${target.hostEnv.join(", ")} of ${target.name}`;
-    return reject("port-env-missing", `${named}: ${portToUse(port, target.port)}`);
-  }
-  const patches = final.map(({ draft, result }) => patchOf(draft, result.changes));
-  const env = final.flatMap(({ draft, result }) =>
-    [...settings.keys(), ...result.leading].map((name) => `${draft.container.name}/${name}`),
+  return [...said.values()].map(({ first, hosts }) =>
+    noteText(first.name, first.note, hosts, [...(known.ports.get(first.host) ?? [])]),
   );
-  const warnings = [
-    ...namedWarnings(drafts, assignments, settings),
-    ...added.warnings,
-    ...unseenWarning(unmatched, final),
-    ...final.flatMap(({ result }) => result.warnings),
-  ];
+};
+
+const adviceOf = ({ draft, first }: Container): readonly string[] =>
+  [...first.replaced].flatMap(([name, host]) => {
+    const value = draft.env.find((each) => each.name === name)?.value ?? "";
+    return adviceFor(name, value, /^[\d.]+$|:/.test(host));
+  });
+
+/** Names of all that holds a host and was not rewritten or not understood. */
+const unreadIn = ({ draft, settled }: Container): readonly string[] =>
+  settled.last.remarks.map(({ name }) => `${draft.container.name}/${name}`);
+
+const leadingIn = ({ draft, settled }: Container, { settings }: Setup): readonly string[] =>
+  [...settings.keys(), ...settled.last.leading].map((name) => `${draft.container.name}/${name}`);
+
+const replacedWarnings = ({ draft }: Container, { settings }: Setup): readonly string[] =>
+  settings.size === 0
+    ? []
+    : (draft.container.env ?? [])
+        .filter(({ name, valueFrom }) => valueFrom != null && settings.has(name))
+        .map(({ name }) => `${name}: its valueFrom is replaced, because an annotation names it`);
+
+/** True where the patch or the names in the status would be larger than one pod's may be. */
+const isTooLarge = (containers: readonly Container[], names: readonly string[]): boolean => {
+  let operations = 0;
+  let text = 0;
+  for (const { draft } of containers) {
+    for (const [at, each] of draft.env.entries()) {
+      if (at >= draft.added && each === draft.container.env?.[at - draft.added]) continue;
+      operations += 1;
+      text += each.name.length + (each.value ?? "").length;
+    }
+  }
+  return operations > MOST_OPERATIONS || text > MOST_PATCH_TEXT || names.join("").length > MOST_NAMES_TEXT;
+};
+
+const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
+
+/**
+ * Makes a pod's env lead to the gateway, in every container and init container: env that the annotation names, and those that hold
+ * a target's host, else new ones. A host is replaced and nothing else. Decides from the values alone, and reads what it wrote, so
+ * a second run finds nothing to do. `assignments`: those of targets whose redirect is env.
+ */
+export const redirectEnv = (pod: Pod, assignments: readonly Assignment[]): Redirection | Rejection => {
+  const { settings, routes: meant, byValue } = meaningOf(assignments);
+  const routes = withAliases(pod, meant);
+  const setup = { reached: assignments, settings, keeps: keptEnv(pod) };
+  const job = { setup, routes, work: workOf() };
+  const drafts = assignments.length === 0 ? [] : containerDrafts(pod, setup, job.work);
+  if (drafts === undefined) return tooMuch();
+  const start = drafts.map((draft): Container => {
+    const made = settledBy(job, draft);
+    return { ...made, first: made.settled.first, remarks: [made.settled.first.remarks] };
+  });
+  const { containers, warnings } = complete(job, start, byValue);
+  if (isSpent(job.work)) return tooMuch();
+  for (const { draft, settled } of containers) if (settled.srv !== undefined) return srvRejection(draft, settled.srv);
+
+  const isTarget = (host: string): boolean => routes.hosts.get(host)?.isAssigned === false;
+  const elsewhere = assignments.length === 0 ? [] : heldElsewhere(pod, routes.known, isTarget, job.work);
+  const env = unique(containers.flatMap((each) => leadingIn(each, setup))).sort();
+  const unread = unique([...containers.flatMap(unreadIn), ...elsewhere.map(({ where }) => where)]).sort();
+  if (isSpent(job.work) || isTooLarge(containers, [...env, ...unread])) return tooMuch();
+  const patches = containers.map(({ draft }) => patchOf(draft));
   return {
     kind: "redirect",
     operations: patches.flatMap(({ operations }) => operations),
     changed: patches.flatMap(({ changed }) => changed),
-    env: [...new Set(env)].sort(),
-    warnings: [...new Set(warnings)],
+    env,
+    unread,
+    warnings: unique([
+      ...containers.flatMap((each) => replacedWarnings(each, setup)),
+      ...warnings,
+      ...containers.flatMap((each) => remarkTexts(each, routes)),
+      ...elsewhere.map(({ where, hosts }) => `${where} holds ${andMore(unique(hosts))}: left alone`),
+      ...containers.flatMap(adviceOf),
+    ]),
   };
 };

@@ -1,63 +1,49 @@
-import { readHost } from "../host.ts";
+import { knownHosts } from "./known.ts";
+import type { Route, Routes } from "./settle.ts";
+import type { Pod } from "../pod.ts";
 import type { Assignment } from "../target.ts";
 
-/** Port → assignment. */
-export type Ports = ReadonlyMap<number, Assignment>;
-
-/** The ports by which an env that is set to an assignment's host means that assignment: the target's own, and the one it has now. */
-export const portsOf = (assignment: Assignment, others: readonly Assignment[] = []): Ports =>
-  new Map([
-    ...others.map((other) => [other.port, other] as const),
-    [assignment.target.port, assignment],
-    [assignment.port, assignment],
-  ]);
-
-/** Where the hosts of a pod's env lead: host → port → assignment. The gateway's own name is one of the hosts. */
-export type Routes = {
-  readonly gateway: string;
-  readonly hosts: ReadonlyMap<string, Ports>;
-  /** True for a string that may hold one of the hosts; cheap, because almost none does. */
-  readonly mayHold: (text: string) => boolean;
+/** `host:port` of the table, as text. */
+const readAddress = (text: string): { host: string; port: number } => {
+  const colon = text.lastIndexOf(":");
+  return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
 };
 
-/** An address that an assignment answered to before (status.ts): redirected as the target itself is. */
-export type FormerAddress = { readonly host: string; readonly port: number; readonly assignment: Assignment };
-
-/** The hosts' canonical spelling: DNS names in lower case without the dot at the end, IPv6 per RFC 5952. */
-export const canonicalHost = (text: string): string | undefined => {
-  if (text.length > 256) return undefined;
-  const bare = text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
-  if (bare.includes(":")) {
-    const read = readHost(bare);
-    return read.kind === "ipv6" ? read.host : undefined;
+/** The pod's own names (hostAliases) of the hosts that are looked for: a client that dials such a name means the host. */
+export const aliasesOf = ({ spec }: Pod, isKnown: (host: string) => boolean): ReadonlyMap<string, string> => {
+  const aliases = new Map<string, string>();
+  for (const { ip, hostnames } of spec.hostAliases ?? []) {
+    if (!isKnown(ip)) continue;
+    for (const name of hostnames ?? []) if (!isKnown(name.toLowerCase())) aliases.set(name.toLowerCase(), ip);
   }
-  const name = bare === text ? text.toLowerCase() : "";
-  return name.endsWith(".") && /[^\d]\.$|[a-z-][^.]*\.$/.test(name) ? name.slice(0, -1) : name;
+  return aliases;
 };
 
-/**
- * FormerAddress addresses win over current ones: where two targets have swapped their ports since, the pod's env still mean the
- * old ones. They end with the admission that updates the status, so a second look at the same pod finds nothing to do.
- */
-export const routesOf = (
-  all: readonly Assignment[],
-  byValue: readonly Assignment[],
-  former: readonly FormerAddress[],
-): Routes => {
-  const hosts = new Map<string, Map<number, Assignment>>();
-  const lead = (host: string, port: number, assignment: Assignment): void => {
-    const ports = hosts.get(host) ?? new Map<number, Assignment>();
-    if (!ports.has(port)) hosts.set(host, ports.set(port, assignment));
+/** Where each host of a pod's env leads: the targets' own, and every address at which the table offers them. */
+export const routesOf = (assignments: readonly Assignment[]): Routes => {
+  const hosts = new Map<string, { isAssigned: boolean; to: Map<number, Assignment> }>();
+  const lead = (host: string, port: number, isAssigned: boolean, to: Assignment): void => {
+    const route = hosts.get(host) ?? { isAssigned, to: new Map<number, Assignment>() };
+    if (!route.to.has(port)) hosts.set(host, { ...route, to: route.to.set(port, to) });
   };
-  for (const { host, port, assignment } of former) lead(host, port, assignment);
-  for (const assignment of all) lead(assignment.host, assignment.port, assignment);
-  for (const assignment of byValue) lead(assignment.target.host, assignment.target.port, assignment);
-  const names = [...hosts.keys()];
-  const plain = names.filter((host) => !host.includes(":"));
-  const hasIPv6 = plain.length < names.length;
-  const mayHold = (text: string): boolean => {
-    const folded = text.toLowerCase();
-    return plain.some((host) => folded.includes(host)) || (hasIPv6 && /::|(:[^:]*){7}/.test(text));
-  };
-  return { gateway: all[0]?.host ?? "", hosts, mayHold };
+  for (const each of assignments) {
+    lead(each.target.host, each.target.port, false, each);
+    lead(each.host, each.port, true, each);
+  }
+  for (const each of assignments) {
+    for (const text of each.addresses ?? []) {
+      const { host, port } = readAddress(text);
+      lead(host, port, true, each);
+    }
+  }
+  return { known: knownHosts(portsOf(hosts)), hosts };
+};
+
+const portsOf = (hosts: ReadonlyMap<string, Route>): ReadonlyMap<string, ReadonlySet<number>> =>
+  new Map([...hosts].map(([host, { to }]) => [host, new Set(to.keys())]));
+
+/** The routes of one pod, whose hostAliases give hosts more names. */
+export const withAliases = (pod: Pod, routes: Routes): Routes => {
+  const aliases = aliasesOf(pod, (host) => routes.hosts.get(host)?.isAssigned === false);
+  return aliases.size === 0 ? routes : { ...routes, known: knownHosts(routes.known.ports, aliases) };
 };

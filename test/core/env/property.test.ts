@@ -78,10 +78,10 @@ const runs = { numRuns: Number(process.env["RUNS"] ?? 700) };
 t.test("the patch gives a pod that a second run leaves alone", (t) => {
   fc.assert(
     fc.property(pod, assignments, (pod, assignments) => {
-      const first = redirectEnv(pod, assignments, []);
+      const first = redirectEnv(pod, assignments);
       if (first.kind === "reject") return;
       const after = patched(pod, first.operations);
-      const second = redirectEnv(after, assignments, []);
+      const second = redirectEnv(after, assignments);
       if (second.kind === "reject") throw new Error(second.message);
       same([second.operations, second.changed, second.env], [[], [], first.env]);
     }),
@@ -92,7 +92,7 @@ t.test("the patch gives a pod that a second run leaves alone", (t) => {
 t.test("only env that are said to change do, and each that does holds the gateway or a port of it", (t) => {
   fc.assert(
     fc.property(pod, assignments, (pod, assignments) => {
-      const result = redirectEnv(pod, assignments, []);
+      const result = redirectEnv(pod, assignments);
       if (result.kind === "reject") return;
       const after = containersOf(patched(pod, result.operations));
       for (const [at, { name, env }] of containersOf(pod).entries()) {
@@ -112,7 +112,7 @@ t.test("a string that holds no target is never touched, whatever it is", (t) => 
   fc.assert(
     fc.property(fc.array(stranger, { maxLength: 6 }), assignments, (values, assignments) => {
       const env = values.map((value, at) => ({ name: `E${at}`, value: value.replaceAll("$(", "") }));
-      const result = redirectEnv({ metadata: {}, spec: { containers: [{ name: "c", env }] } }, assignments, []);
+      const result = redirectEnv({ metadata: {}, spec: { containers: [{ name: "c", env }] } }, assignments);
       if (result.kind === "reject") same(result.reason, "port-env-missing");
       const changed = result.kind === "reject" ? [] : result.changed;
       same(

@@ -1,19 +1,20 @@
 import {
   byDefault,
+  instance,
   isPortLike,
   type Place,
+  type Places,
   readAddress,
   type Slot,
   type Span,
   split,
   trim,
-  unknown,
   upTo,
   written,
 } from "./place.ts";
 
-/** `key=value`: the key in lower case, the value without its quotes, and where the pair ends. */
-export type KeyValue = { readonly key: string; readonly value: Span; readonly end: number };
+/** `key=value`: the key in lower case, the value without its quotes. */
+export type KeyValue = { readonly key: string; readonly value: Span };
 
 const CLOSING = new Map([
   ['"', '"'],
@@ -55,7 +56,7 @@ export const semicolonKeyValues = (text: string, from: number): KeyValue[] => {
     const quote = CLOSING.get(text.charAt(raw.start));
     const inner = quote === undefined ? raw : { start: raw.start + 1, end: closingQuote(text, raw.start + 1, quote) };
     const end = quote === undefined ? stop : semicolon(text, inner.end);
-    pairs.push({ key, value: inner, end: Math.min(end, text.length) });
+    pairs.push({ key, value: inner });
     at = end + 1;
   }
   return pairs;
@@ -69,40 +70,41 @@ const SERVER_KEYS = new Set([
   "address",
   "network address",
   "servername",
+  "failover partner",
+  "failoverpartner",
+  "failover_partner",
 ]);
 const HOST_KEYS = new Set(["host", "hostname"]);
 const PORT_KEYS = new Set(["port", "portnumber"]);
 
 /** The written port of a port key, as a slot that every host of the string without a port of its own shares. */
-export const portSlot = (text: string, pairs: readonly KeyValue[]): Slot | undefined => {
-  const pair = pairs.find(({ key, value }) => PORT_KEYS.has(key) && isPortLike(text.slice(value.start, value.end)));
+export const portSlot = (
+  text: string,
+  pairs: readonly KeyValue[],
+  keys: ReadonlySet<string> = PORT_KEYS,
+): Slot | undefined => {
+  const pair = pairs.find(({ key, value }) => keys.has(key) && isPortLike(text.slice(value.start, value.end)));
   return pair === undefined ? undefined : written(pair.value);
 };
 
 /**
- * One `host`, `host\instance` or `host:port/service`. An instance is found by asking the host's UDP port 1434, which no
- * gateway forwards; every Microsoft driver ignores the instance once a port is written, so one is put in.
+ * One `host`, `host\\instance` or `host:port/service`. An instance is found by asking the host's UDP port 1434, which no
+ * gateway forwards; every Microsoft driver ignores the instance where a port is written.
  */
-const member = (text: string, part: Span, without: (host: Span) => Slot, lead: string): Place[] => {
+const member = (text: string, part: Span, without: (host: Span) => Slot): Place[] => {
   const base = upTo(text, part, /[\\/]/);
   const found = readAddress(text, base);
   if (found === undefined) return [];
   if (found.port !== undefined) return [{ host: found.host, slot: written(found.port) }];
-  if (text[base.end] === "/" && base.end < part.end)
-    return [{ host: found.host, slot: byDefault(1521, base.end, ":") }];
-  const hasInstance = base.end < part.end;
-  return [{ host: found.host, slot: hasInstance ? unknown(trim(text, part).end, lead) : without(found.host) }];
+  const slot = without(found.host);
+  if (base.end === part.end || slot.kind === "written") return [{ host: found.host, slot }];
+  return [{ host: found.host, slot: text[base.end] === "/" ? byDefault(1521) : instance }];
 };
 
 const PREFIX = /^(tcp:|admin:|\/\/)/i;
 
 /** The value of SQL Server's `Server` key: `[tcp:]host[\instance][,port]`; also Oracle's and the host lists of others. */
-export const serverPlaces = (
-  text: string,
-  value: Span,
-  without: (host: Span, single: boolean) => Slot,
-  lead = ",",
-): Place[] => {
+export const serverPlaces = (text: string, value: Span, without: (host: Span, single: boolean) => Slot): Place[] => {
   const trimmed = trim(text, value);
   const body = text.slice(trimmed.start, trimmed.end);
   if (body.startsWith("(")) return descriptorPlaces(text, trimmed);
@@ -110,35 +112,40 @@ export const serverPlaces = (
   const parts = split(text, { start: trimmed.start + prefix, end: trimmed.end }, ",");
   const [first, second] = parts;
   if (first !== undefined && second !== undefined && parts.length === 2) {
-    const port = trim(text, second);
-    if (isPortLike(text.slice(port.start, port.end))) {
-      return member(text, first, () => written(port), lead).map(({ host }) => ({ host, slot: written(port) }));
-    }
+    const port = trim(text, upTo(text, second, /\\/));
+    if (isPortLike(text.slice(port.start, port.end))) return member(text, first, () => written(port));
   }
-  return parts.flatMap((part) => member(text, part, (host) => without(host, parts.length === 1), lead));
+  return parts.flatMap((part) => member(text, part, (host) => without(host, parts.length === 1)));
 };
 
+/** Keys that no driver reads a server from, whatever else a string may be. */
+export const isNoServer = (key: string): boolean =>
+  /^(user(name| id)?|uid|password|pwd|database|dbname|initial catalog|app(lication[ _]name)?)$/.test(key);
+
+/** go-mssqldb's port of the failover partner; other drivers write it behind the host. */
+const PARTNER_PORT = new Set(["failoverport"]);
+
 /**
- * ADO.NET and ODBC. Without a port, `Server` is SQL Server's 1433, or, when that is no target, MySQL's 3306 or
- * PostgreSQL's 5432: their .NET drivers take the same key, with the port in a key of its own. `Host` is theirs alone.
+ * ADO.NET and ODBC. Without a port, `Server` is SQL Server's 1433, or MySQL's 3306 or PostgreSQL's 5432: their .NET drivers
+ * take the same key, with the port in a key of its own. `Host` is theirs alone.
  */
-export const adoPlaces = (text: string): Place[] => {
+export const adoPlaces = (text: string): Places => {
   const pairs = semicolonKeyValues(text, 0);
   const port = portSlot(text, pairs);
-  return pairs.flatMap(({ key, value, end }) => {
-    const isServer = SERVER_KEYS.has(key);
-    if (!isServer && !HOST_KEYS.has(key)) return [];
-    const cell = { start: end, end, lead: ";Port=" };
-    const others = [
-      { port: 5432, cell },
-      { port: 3306, cell },
-    ] as const;
-    return serverPlaces(text, value, (host, single) => {
-      if (port !== undefined) return port;
-      const own = { port: 1433, cell: { start: host.end, end: host.end, lead: "," } };
-      return { kind: "default", choices: isServer && single ? [own, ...others] : others };
-    });
-  });
+  const partnerPort = portSlot(text, pairs, PARTNER_PORT);
+  const isHost = ({ key }: KeyValue): boolean => SERVER_KEYS.has(key) || HOST_KEYS.has(key);
+  const places = pairs.filter(isHost).flatMap(({ key, value }) =>
+    serverPlaces(text, value, (_host, isSingle) => {
+      const own = key.startsWith("failover") ? partnerPort : port;
+      if (own !== undefined) return own;
+      return SERVER_KEYS.has(key) && isSingle ? byDefault(1433, 5432, 3306) : byDefault(5432, 3306);
+    }),
+  );
+  const isGuarded = ({ key }: KeyValue): boolean => (places.length === 0 ? isNoServer(key) : true);
+  const guards = pairs
+    .filter((pair) => !isHost(pair) && isGuarded(pair))
+    .map(({ value }) => ({ ...value, kind: "secret" as const }));
+  return { places, guards };
 };
 
 /** Oracle Net's `(ADDRESS=(PROTOCOL=TCP)(HOST=h)(PORT=p))`: a host belongs with the port next to it; the port is mandatory. */

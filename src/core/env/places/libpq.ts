@@ -1,6 +1,7 @@
-import { byDefault, type Place, type Slot, type Span, split, trim, written } from "./place.ts";
+import { isNoServer } from "./keyvalue.ts";
+import { byDefault, type Place, type Places, type Slot, type Span, split, trim, written } from "./place.ts";
 
-const skipBlanks = (text: string, from: number, pattern: RegExp): number => {
+const skip = (text: string, from: number, pattern: RegExp): number => {
   let at = from;
   while (at < text.length && pattern.test(text.charAt(at))) at += 1;
   return at;
@@ -14,42 +15,44 @@ const valueEnd = (text: string, from: number, stop: RegExp): number => {
 };
 
 /** libpq's `key = value` strings (PostgreSQL documentation, "Keyword/Value Connection Strings"); undefined: not one. */
-const keywords = (text: string): Map<string, { value: Span; end: number }> | undefined => {
-  const found = new Map<string, { value: Span; end: number }>();
-  let at = skipBlanks(text, 0, /\s/);
+const keywords = (text: string): Map<string, Span> | undefined => {
+  const found = new Map<string, Span>();
+  let at = skip(text, 0, /\s/);
   while (at < text.length) {
-    const keyEnd = skipBlanks(text, at, /[a-z_]/);
-    const equals = skipBlanks(text, keyEnd, /\s/);
+    const keyEnd = skip(text, at, /[a-z_]/);
+    const equals = skip(text, keyEnd, /\s/);
     if (keyEnd === at || text[equals] !== "=") return undefined;
-    const from = skipBlanks(text, equals + 1, /\s/);
-    const quoted = text[from] === "'";
-    const value = {
-      start: quoted ? from + 1 : from,
-      end: valueEnd(text, quoted ? from + 1 : from, quoted ? /'/ : /\s/),
-    };
-    const end = quoted ? Math.min(value.end + 1, text.length) : value.end;
-    found.set(text.slice(at, keyEnd), { value, end });
-    at = skipBlanks(text, end, /\s/);
+    const from = skip(text, equals + 1, /\s/);
+    const isQuoted = text[from] === "'";
+    const start = isQuoted ? from + 1 : from;
+    const end = valueEnd(text, start, isQuoted ? /'/ : /\s/);
+    found.set(text.slice(at, keyEnd), { start, end });
+    at = skip(text, isQuoted ? end + 1 : end, /\s/);
   }
   return found;
 };
 
 /** A list of hosts with a list of ports: as many ports as hosts, or one for all. */
-export const hostsOfList = (text: string, hosts: Span, ports: Span | undefined, end: number, lead: string): Place[] => {
+export const hostsOfList = (text: string, hosts: Span, ports: Span | undefined): Place[] => {
   const parts = split(text, hosts, ",").map((part) => trim(text, part));
-  const cells = ports === undefined ? [] : split(text, ports, ",").map((part) => written(trim(text, part), true));
-  if (cells.length > 1 && cells.length !== parts.length) return [];
-  const shared = cells[0] ?? byDefault(5432, end, lead, true);
-  return parts.map((host, at) => ({ host, slot: cells.length > 1 ? (cells[at] as Slot) : shared }));
+  const slots =
+    ports === undefined ? [byDefault(5432)] : split(text, ports, ",").map((part) => written(trim(text, part)));
+  if (slots.length > 1 && slots.length !== parts.length) return [];
+  return parts.map((host, at) => ({ host, slot: (slots[at] ?? slots[0]) as Slot }));
 };
 
 /** `host=… port=…`; undefined: the string is not of this family. `hostaddr` takes no name, so it cannot be redirected. */
-export const libpqPlaces = (text: string): Place[] | undefined => {
+export const libpqPlaces = (text: string): Places | undefined => {
   const pairs = keywords(text);
-  const host = pairs?.get("host");
-  const numeric = pairs?.get("hostaddr");
-  const named = numeric ?? host;
-  if (named === undefined || text.slice(named.value.start, named.value.end).includes(";")) return undefined;
-  const places = hostsOfList(text, named.value, pairs?.get("port")?.value, named.end, " port=");
-  return numeric === undefined ? places : places.map((place) => ({ ...place, limit: "numeric" }));
+  if (pairs === undefined) return undefined;
+  const numeric = pairs.get("hostaddr");
+  const named = numeric ?? pairs.get("host");
+  if (named !== undefined && text.slice(named.start, named.end).includes(";")) return undefined;
+  const port = pairs.get("port");
+  const guards = [...pairs]
+    .filter(([key, span]) => (named === undefined ? isNoServer(key) : span !== named && span !== port))
+    .map(([, span]) => ({ ...span, kind: "secret" as const }));
+  if (named === undefined) return guards.length === 0 ? undefined : { places: [], guards };
+  const places = hostsOfList(text, named, port);
+  return { places: numeric === undefined ? places : places.map((place) => ({ ...place, limit: "numeric" })), guards };
 };

@@ -2,41 +2,36 @@
 export type Span = { readonly start: number; readonly end: number };
 
 /**
- * Where a port stands; `start === end`: none is written, and `lead` goes before one that is put in. `isList`: it may hold a
- * port for each host.
- */
-export type Cell = Span & { readonly lead: string; readonly isList?: boolean };
-
-/** A port that a client takes where none is written. */
-export type Choice = { readonly port: number; readonly cell: Cell };
-
-/**
- * How a client finds the port of a place: it is `written`; none is and the client has a `default` (several when the
- * string does not tell which client, likeliest first); none is and what the client does is `unknown`; or the string is
- * a host alone, and the port is kept `elsewhere`.
+ * How a client finds the port of a place: it is `written`; none is and the client has a `default` (several where the string
+ * does not tell which client, likeliest first); none is and the port is `unknown`; the string is a host alone and the port
+ * stands `elsewhere`; or a SQL Server `instance` is named, whose port the client asks of the host over UDP.
  */
 export type Slot =
-  | { readonly kind: "written"; readonly cell: Cell }
-  | { readonly kind: "default"; readonly choices: readonly [Choice, ...Choice[]] }
-  | { readonly kind: "unknown"; readonly cell: Cell }
-  | { readonly kind: "elsewhere" };
+  | { readonly kind: "written"; readonly span: Span }
+  | { readonly kind: "default"; readonly ports: readonly number[] }
+  | { readonly kind: "unknown" | "elsewhere" | "instance" };
 
 /** A host in a string, at a position where a client reads the server to connect to. */
 export type Place = {
   /** The host, its IPv6 brackets included. */
   readonly host: Span;
   readonly slot: Slot;
-  /** `srv`: the host is looked up by SRV records. `numeric`: the client takes an IP address only here. */
-  readonly limit?: "srv" | "numeric";
+  /** `srv`: the host is looked up by SRV records. `numeric`: the client takes an IP address only here. `udp`: not TCP. */
+  readonly limit?: "srv" | "numeric" | "udp";
 };
 
-export const written = (span: Span, isList = false): Slot => ({ kind: "written", cell: { ...span, lead: "", isList } });
-export const unknown = (at: number, lead: string): Slot => ({ kind: "unknown", cell: { start: at, end: at, lead } });
-export const byDefault = (port: number, at: number, lead: string, isList = false): Slot => ({
-  kind: "default",
-  choices: [{ port, cell: { start: at, end: at, lead, isList } }],
-});
+/** What a reader knows of a string: its hosts, and the stretches where the text of a host is something else. */
+export type Places = {
+  readonly places: readonly Place[];
+  /** `secret`: a user, a password or another value. `tail`: a URL's path, query and fragment. In order. */
+  readonly guards: readonly (Span & { readonly kind: "secret" | "tail" })[];
+};
+
+export const written = (span: Span): Slot => ({ kind: "written", span });
+export const byDefault = (...ports: readonly number[]): Slot => ({ kind: "default", ports });
 export const elsewhere: Slot = { kind: "elsewhere" };
+export const unknown: Slot = { kind: "unknown" };
+export const instance: Slot = { kind: "instance" };
 
 /** A span without the white space at its ends. */
 export const trim = (text: string, { start, end }: Span): Span => {
@@ -46,12 +41,12 @@ export const trim = (text: string, { start, end }: Span): Span => {
 };
 
 /** The parts of a span between single separators. */
-export const split = (text: string, { start, end }: Span, separator: string): Span[] => {
+export const split = (text: string, { start, end }: Span, separator: string | RegExp): Span[] => {
   const spans: Span[] = [];
   let at = start;
   for (const part of text.slice(start, end).split(separator)) {
     spans.push({ start: at, end: at + part.length });
-    at += part.length + separator.length;
+    at += part.length + 1;
   }
   return spans;
 };

@@ -1,0 +1,34 @@
+/** Text that is right and a connection that fails all the same: what a client checks or is given besides the host that it dials. */
+
+type Check = { readonly pattern: RegExp; readonly names?: RegExp; readonly says: string };
+
+/** Each as the driver's own documentation spells it. `names`: env whose name tells it. */
+const CHECKS: readonly Check[] = [
+  {
+    pattern:
+      /(^|[\s,;="'(@])(https|ldaps|amqps|rediss|wss|mqtts|nats\+tls|tls):\/\/|sslmode=verify-full|sslmode['"]?\s*[:=]\s*['"]?verify_identity|trustservercertificate\s*=\s*(false|no)|encrypt=strict|[?&;](ssl|tls)=true/i,
+    says: "its client checks the certificate for the name that it dials",
+  },
+  {
+    pattern:
+      /javakerberos|integrated ?security\s*=\s*(true|sspi)|trusted_connection\s*=\s*(yes|true)|authmech(anism)?=gssapi|gssapi|krbsrvname|kerberos/i,
+    says: "Kerberos asks for a ticket of the name that its client dials",
+  },
+  {
+    pattern:
+      /[?&]replicaset=|(^|[^a-z])(sasl_ssl|sasl_plaintext|plaintext):\/\/|[?&]loadbalanced=|sentinel|applicationintent\s*=\s*readonly|multisubnetfailover\s*=\s*(true|yes)/i,
+    names: /bootstrap|kafka|brokers?(_|$)|sentinel/i,
+    says: "its servers announce addresses of their own",
+  },
+];
+
+const LONGEST_READ = 16_384;
+
+/** What is to be said of an env that now leads to the gateway, with the redirect that serves it. */
+export const adviceFor = (name: string, value: string, isAddress: boolean): readonly string[] => {
+  if (value.length > LONGEST_READ) return [];
+  const serves = isAddress ? "list the server's own name in aliases" : "redirect: hostAlias keeps the name";
+  return CHECKS.filter(({ pattern, names }) => pattern.test(value) || names?.test(name) === true).map(
+    ({ says }) => `${name}: ${says}; ${serves}`,
+  );
+};

@@ -1,0 +1,100 @@
+import { findPlaces } from "./places/find.ts";
+import type { ContainerDraft, Reached } from "./draft.ts";
+import { andMore } from "./note.ts";
+import { charge, type Work } from "./work.ts";
+import type { EnvVar } from "../pod.ts";
+import type { Assignment } from "../target.ts";
+
+/** `MSSQL_HOST` and `MSSQL_PORT` for a target `mssql`. */
+export const envFor = ({ target, host }: Reached): [EnvVar, EnvVar] => {
+  const stem = target.name.toUpperCase().replaceAll("-", "_");
+  return [
+    { name: `${stem}_HOST`, value: host },
+    { name: `${stem}_PORT`, value: String(target.port) },
+  ];
+};
+
+type Addition = { readonly env: readonly EnvVar[]; readonly warnings: readonly string[] };
+const noAddition: Addition = { env: [], warnings: [] };
+
+/** The values of those env of a container that are wanted. */
+const valuesOf = (env: readonly EnvVar[], wanted: ReadonlySet<string>): ReadonlyMap<string, ReadonlySet<unknown>> => {
+  const values = new Map<string, Set<unknown>>();
+  for (const { name, value } of env)
+    if (wanted.has(name)) values.set(name, (values.get(name) ?? new Set<unknown>()).add(value));
+  return values;
+};
+
+/**
+ * The `<NAME>_HOST` and `<NAME>_PORT` that a container lacks for targets that no env leads to; none beside an `envFrom`, which may
+ * bring them. `portNames`: env that would be read as the port of a host that is there already, and would change what it means.
+ */
+export const additionOf = (
+  { container, env }: ContainerDraft,
+  portNames: ReadonlySet<string>,
+  unmatched: readonly Assignment[],
+  work: Work,
+): Addition => {
+  const isOpen = (container.envFrom ?? []).length === 0;
+  if (!isOpen || !charge(work, 100 * env.length + 3000 * unmatched.length)) return noAddition;
+  const values = valuesOf(env, new Set(unmatched.flatMap(envFor).map(({ name }) => name)));
+  const added: EnvVar[] = [];
+  const warnings: string[] = [];
+  for (const assignment of unmatched) {
+    const { name } = assignment.target;
+    const wanted = envFor(assignment);
+    const missing = wanted.filter((each) => !values.has(each.name));
+    const other = wanted.find((each) => [...(values.get(each.name) ?? [])].some((value) => value !== each.value));
+    const another = missing.find((each) => portNames.has(each.name));
+    if (other !== undefined)
+      warnings.push(`${name}: ${other.name} has another value and is left alone; name hostEnv and portEnv`);
+    else if (another !== undefined)
+      warnings.push(`${name}: ${another.name} would be read as another host's port and is not added; name hostEnv`);
+    else if (missing.length > 0) {
+      const are = missing.length === 1 ? "is" : "are";
+      warnings.push(`${name}: no env leads to it; ${missing.map((each) => each.name).join(" and ")} ${are} added`);
+      added.push(...missing);
+    }
+  }
+  return { env: added, warnings };
+};
+
+/** The downward API tells a pod of itself: no target is among that. */
+const isOfThePod = (valueFrom: unknown): boolean =>
+  typeof valueFrom === "object" && valueFrom !== null && ("fieldRef" in valueFrom || "resourceFieldRef" in valueFrom);
+
+const LONGEST_READ = 16_384;
+
+/** True for a value with a reference, in a host's position, that may bring what the webhook does not see. */
+const hasOpenHost = (value: string | undefined, isKnown: (name: string) => boolean, work: Work): boolean => {
+  if (value === undefined || !value.includes("$(") || value.length > LONGEST_READ) return false;
+  if (!charge(work, 60 * value.length)) return false;
+  return findPlaces(value).places.some(
+    ({ host }) =>
+      host.end - host.start <= 256 &&
+      [...value.slice(host.start, host.end).matchAll(/(?<!\$)(?:\$\$)*\$\(([^)]*)\)/g)].some(
+        ([, name]) => !isKnown(name ?? ""),
+      ),
+  );
+};
+
+/** Where a target's address may be that the webhook does not see. Names only. */
+const unseenIn = ({ container, env }: ContainerDraft, work: Work): readonly string[] => {
+  const seen = new Set(env.flatMap(({ name, valueFrom }) => (valueFrom == null ? [name] : [])));
+  return [
+    ...env.filter(({ valueFrom }) => valueFrom != null && !isOfThePod(valueFrom)).map(({ name }) => name),
+    ...env.filter(({ value }) => hasOpenHost(value, (name) => seen.has(name), work)).map(({ name }) => name),
+    ...((container.envFrom ?? []).length > 0 ? ["envFrom"] : []),
+  ];
+};
+
+/** Names what may hold the address of targets that no env seems to lead to. */
+export const unseenWarning = (
+  unmatched: readonly Assignment[],
+  drafts: readonly ContainerDraft[],
+  work: Work,
+): readonly string[] => {
+  const unseen = unmatched.length === 0 ? [] : [...new Set(drafts.flatMap((draft) => unseenIn(draft, work)))];
+  if (unseen.length === 0) return [];
+  return [`${andMore(unmatched.map(({ target }) => target.name))}: may be in what is not seen: ${andMore(unseen)}`];
+};

@@ -1,0 +1,47 @@
+import ipaddr from "ipaddr.js";
+import type { Reached } from "./draft.ts";
+import { charge, type Work } from "./work.ts";
+import type { EnvVar } from "../pod.ts";
+
+export const isNoProxy = (name: string): boolean => name.length === 8 && /^no_proxy$/i.test(name);
+
+const inNetwork = (host: string, entry: string): boolean => {
+  if (!entry.includes("/") || !ipaddr.isValidCIDR(entry) || !ipaddr.isValid(host)) return false;
+  const [network, bits] = ipaddr.parseCIDR(entry);
+  const address = ipaddr.parse(host);
+  return address.kind() === network.kind() && address.match(network, bits);
+};
+
+type Entry = { readonly text: string; readonly bare: string };
+
+/** As curl, Go and Python read an entry: a host, a domain with or without a dot or `*.` in front, a network, or `*`; a port is no part. */
+const isCovered = (host: string, entries: readonly Entry[]): boolean =>
+  entries.some(
+    ({ text, bare }) =>
+      text === "*" || host === text || host === bare || host.endsWith(`.${bare}`) || inNetwork(host, text),
+  );
+
+/** A longer list is no list of hosts. */
+const LONGEST_LIST = 16_384;
+
+/**
+ * The value of a NO_PROXY that goes on covering a target: the name that the pod dials is added where the target's host was
+ * covered and the name is not. Undefined: it may stay as it is, or is another env.
+ */
+export const coveredByNoProxy = (
+  { name, value }: EnvVar,
+  reached: readonly Reached[],
+  work: Work,
+): string | undefined => {
+  if (value === undefined || value.length > LONGEST_LIST || !isNoProxy(name)) return undefined;
+  const entries = value
+    .toLowerCase()
+    .split(/[,\s]+/)
+    .filter((entry) => entry !== "")
+    .map((text) => ({ text, bare: text.replace(/^\*?\./, "").replace(/:\d+$/, "") }));
+  if (!charge(work, 500 * entries.length * reached.length)) return undefined;
+  const names = reached
+    .filter(({ target, host }) => isCovered(target.host, entries) && !isCovered(host, entries))
+    .map(({ host }) => host);
+  return names.length === 0 ? undefined : [value, ...new Set(names)].join(",");
+};

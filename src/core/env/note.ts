@@ -1,0 +1,35 @@
+import type { Note } from "./verdict.ts";
+import type { LeftReason } from "./sighting.ts";
+
+/** At most three names, and how many more there are. */
+export const andMore = (names: readonly string[]): string =>
+  names.length <= 3 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
+
+const LEFT: Readonly<Record<LeftReason, (hosts: string) => string>> = {
+  path: (hosts) => `holds ${hosts} in a path or a query: left alone`,
+  network: (hosts) => `holds ${hosts} as a network: left alone`,
+  value: (hosts) => `holds ${hosts} in a value that names no server: left alone`,
+  udp: (hosts) => `holds ${hosts} behind udp://, and a gateway forwards TCP only: left alone`,
+  share: (hosts) => `holds ${hosts} in the path of a file share: left alone`,
+  "hosts-line": (hosts) => `holds ${hosts} in a line of a hosts file, which takes no name: left alone`,
+  numeric: () => "hostaddr takes an IP address only: use host",
+  srv: (hosts) => `holds ${hosts} in a URL that asks for SRV records: write its servers`,
+  joined: (hosts) => `holds ${hosts} put together from several env: left alone`,
+  split: (hosts) => `holds ${hosts}, whose targets have several addresses: name hostEnv`,
+  long: () => "not read, because its references make it too long",
+};
+
+/** A note in words, of one env (`name`) and the hosts that it is about; never a piece of the env's value. */
+export const noteText = (name: string, note: Note, hosts: readonly string[], ports: readonly number[]): string => {
+  const listed = andMore([...new Set(hosts)]);
+  switch (note.kind) {
+    case "left":
+      return `${name}: ${LEFT[note.why](listed)}`;
+    case "port":
+      return `${name} is ${listed} with port ${note.port}, the annotation says ${andMore(ports.map(String))}`;
+    case "unread":
+      return `${name}: holds ${listed} in a form that is not read`;
+    case "instance":
+      return `${name}: names an instance of ${listed}, which is asked for over UDP 1434: write the port`;
+  }
+};

@@ -1,0 +1,69 @@
+import { annotation } from "../names.ts";
+import { readContainer, srvEnv } from "./container.ts";
+import { type ContainerDraft, containerDrafts, rulesOf, type Setup, settingsOf } from "./draft.ts";
+import { envFor } from "./fallback.ts";
+import { knownHosts } from "./known.ts";
+import { aliasesOf } from "./routes.ts";
+import { verdictOf } from "./verdict.ts";
+import { isSpent, workOf } from "./work.ts";
+import type { EnvVar, Pod } from "../pod.ts";
+import { reject, type Rejection } from "../reasons.ts";
+import type { Target } from "../target.ts";
+
+/** Where a pod's hosts stand, before anything is provisioned. */
+export type PodHosts = {
+  readonly kind: "hosts";
+  /** Hosts of targets that need a Service of their own: a port beside them is not read, or is no target's. */
+  readonly needOwnService: ReadonlySet<string>;
+};
+
+/** The env that the pod's annotation keeps as they are, whatever they hold. */
+export const keptEnv = ({ metadata }: Pod): ReadonlySet<string> =>
+  new Set((metadata.annotations?.[annotation.keepEnv] ?? "").split(/[\s,]+/).filter((name) => name !== ""));
+
+export const srvRejection = ({ field, container }: ContainerDraft, env: string): Rejection =>
+  reject("srv-url", `spec.${field}[${container.name}].env[${env}]`);
+
+export const tooMuch = (): Rejection => reject("work-too-much", "spec.containers");
+
+const setupOf = (pod: Pod, targets: readonly Target[]): Setup => {
+  const reached = targets.map((target) => ({ target, host: target.host }));
+  return { reached, settings: settingsOf(reached), keeps: keptEnv(pod) };
+};
+
+/** The env that the redirect may add: another env may refer to it already. */
+const withFallback = (env: readonly EnvVar[], { reached }: Setup): readonly EnvVar[] => {
+  if (!env.some(({ value }) => value?.includes("$(") === true)) return env;
+  const names = new Set(env.map(({ name }) => name));
+  return [...reached.flatMap(envFor).filter(({ name }) => !names.has(name)), ...env];
+};
+
+/**
+ * Reads a pod for its targets of the redirect env, before anything is provisioned: which hosts need a Service of their own. A pod
+ * that cannot be redirected is refused here, so that it leaves no forward behind.
+ */
+export const readPodHosts = (pod: Pod, targets: readonly Target[]): PodHosts | Rejection => {
+  const setup = setupOf(pod, targets);
+  const work = workOf();
+  const drafts = containerDrafts(pod, setup, work);
+  if (drafts === undefined) return tooMuch();
+  const ports = new Map<string, Set<number>>();
+  for (const { host, port } of targets) ports.set(host, (ports.get(host) ?? new Set<number>()).add(port));
+  const known = knownHosts(
+    ports,
+    aliasesOf(pod, (host) => ports.has(host)),
+  );
+  const rules = rulesOf(setup);
+  const needOwnService = new Set<string>();
+  for (const draft of drafts) {
+    const env = withFallback(draft.env, setup);
+    const reading = readContainer(env, known, rules, work);
+    const srv = srvEnv(reading, env);
+    if (srv !== undefined) return srvRejection(draft, srv);
+    for (const held of reading.held) {
+      const verdict = verdictOf(held, ports.get(held.host) ?? new Set());
+      if (verdict.kind === "lead" && verdict.needsOwnService) needOwnService.add(held.host);
+    }
+  }
+  return isSpent(work) ? tooMuch() : { kind: "hosts", needOwnService };
+};

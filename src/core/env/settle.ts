@@ -1,0 +1,111 @@
+import { type ContainerReading, type EnvRules, type Held, readContainer, srvEnv } from "./container.ts";
+import type { KnownHosts } from "./known.ts";
+import { type Note, noteOf, verdictOf } from "./verdict.ts";
+import { charge, isSpent, type Work } from "./work.ts";
+import { applyEdits, type Edit, inOrder } from "../edit.ts";
+import type { EnvVar } from "../pod.ts";
+import type { Assignment } from "../target.ts";
+
+/** Where a host leads: port → assignment. */
+export type Route = {
+  /** It is an address of the table already, so it stays. */
+  readonly isAssigned: boolean;
+  readonly to: ReadonlyMap<number, Assignment>;
+};
+export type Routes = { readonly known: KnownHosts; readonly hosts: ReadonlyMap<string, Route> };
+
+/** What is said of an env and a host in it. */
+export type Remark = { readonly name: string; readonly host: string; readonly note: Note };
+
+/** One look at a container's env. */
+type Look = {
+  readonly edits: ReadonlyMap<number, readonly Edit[]>;
+  /** Names of env that are edited, with a host that is replaced in each. */
+  readonly replaced: ReadonlyMap<string, string>;
+  readonly remarks: readonly Remark[];
+  readonly led: ReadonlySet<Assignment>;
+  /** Names of env whose own text holds an assigned address. */
+  readonly leading: ReadonlySet<string>;
+};
+
+const NO_PORTS: ReadonlySet<number> = new Set();
+
+const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { known, hosts }: Routes): Look => {
+  const edits = new Map<number, Edit[]>();
+  const replaced = new Map<string, string>();
+  const remarks: Remark[] = [];
+  const led = new Set<Assignment>();
+  const leading = new Set<string>();
+  const nameOf = (index: number): string => (env[index] as EnvVar).name;
+  const say = (index: number, host: string, note: Note | undefined): unknown =>
+    note && remarks.push({ name: nameOf(index), host, note });
+  for (const [index, { why, host = "" }] of broken) say(index, host, { kind: "left", why });
+  for (const each of held) {
+    const ports = known.ports.get(each.host) ?? NO_PORTS;
+    const route = hosts.get(each.host) as Route;
+    for (const read of each.reads) say(read.env, each.host, noteOf(read, ports));
+    const verdict = verdictOf(each, ports);
+    if (verdict.kind === "stay") {
+      if (verdict.why === "joined") say(each.env, each.host, { kind: "left", why: "joined" });
+      continue;
+    }
+    const to = assignmentsOf(route, verdict.ports);
+    const [name, ...others] = new Set(to.map(({ host }) => host));
+    if (!route.isAssigned && others.length > 0) {
+      say(each.env, each.host, { kind: "left", why: "split" });
+      continue;
+    }
+    to.forEach((assignment) => led.add(assignment));
+    if (route.isAssigned) leading.add(nameOf(each.env));
+    else {
+      addEdit(edits, each, name as string);
+      replaced.set(nameOf(each.env), each.host);
+    }
+  }
+  return { edits, replaced, remarks, led, leading };
+};
+
+const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>
+  ports.length === 0 ? [...to.values()] : ports.flatMap((port) => to.get(port) ?? []);
+
+const addEdit = (edits: Map<number, Edit[]>, { env, start, end }: Held, text: string): void => {
+  const own = edits.get(env);
+  if (own === undefined) edits.set(env, [{ start, end, text }]);
+  else own.push({ start, end, text });
+};
+
+/** A container's env with every host replaced that is to be. */
+export type Settled = {
+  readonly env: readonly EnvVar[];
+  /** What was seen before anything was replaced. */
+  readonly first: Look;
+  /** What is seen afterwards: a second admission of the result sees the same. */
+  readonly last: Look;
+  readonly portNames: ReadonlySet<string>;
+  /** The env whose URL finds its servers by SRV records. */
+  readonly srv: string | undefined;
+};
+
+/**
+ * Replaces hosts until none is left to be: the result is left alone by a second run. Each round replaces at least one, and the
+ * work of all is charged.
+ */
+export const settle = (env: readonly EnvVar[], routes: Routes, rules: EnvRules, work: Work): Settled => {
+  let current = env;
+  let first: Look | undefined;
+  for (;;) {
+    const reading = readContainer(current, routes.known, rules, work);
+    const look = lookAt(current, reading, routes);
+    const srv = srvEnv(reading, current);
+    first ??= look;
+    if (look.edits.size === 0 || srv !== undefined || isSpent(work))
+      return { env: current, first, last: look, portNames: reading.portNames, srv };
+    current = current.map((each, index) => {
+      const edits = look.edits.get(index);
+      if (edits === undefined) return each;
+      const value = applyEdits(each.value ?? "", edits.toSorted(inOrder));
+      charge(work, value.length);
+      return { ...each, value };
+    });
+  }
+};
