@@ -1,12 +1,14 @@
 import { ClusterError, isDeadline } from "./cluster/cluster.ts";
-import type { Provisioner } from "./provisioning/lane.ts";
+import type { Provisioner } from "./provisioning/provisioner.ts";
 import { type Admission, failed, redirected, refused, skipped } from "./core/admission.ts";
 import type { Config } from "./core/config/config.ts";
 import { perObject, perText } from "./core/memo.ts";
 import { type Plan, type Planned, planPod } from "./core/plan.ts";
 import type { Pod } from "./core/pod.ts";
-import { redirectEnv } from "./core/env/redirect.ts";
-import { markPod, statusOf } from "./core/status.ts";
+import { redirectEnv, type Redirection } from "./core/env/redirect.ts";
+import { type Aliasing, aliasHosts } from "./core/host-aliases.ts";
+import type { Rejection } from "./core/reasons.ts";
+import { goneAddress, markPod, statusOf } from "./core/status.ts";
 import type { Assignment } from "./core/target.ts";
 import { gatewayId } from "./core/names.ts";
 
@@ -45,11 +47,16 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   if (plan.kind === "fail") return failed(plan.reason, plan.detail, plan.gateway);
 
   const { gateway, mode, wants } = plan;
+  const objection = (assignments: readonly Assignment[]): Rejection | undefined => {
+    const redirect = redirectPod(plan, assignments);
+    return redirect.kind === "reject" ? redirect : undefined;
+  };
   try {
-    const provisioned = await provision({ config, gateway, wants, write: mode === "enforce" && !dryRun, signal });
+    const write = mode === "enforce" && !dryRun;
+    const provisioned = await provision({ config, gateway, wants, objection, write, signal });
     if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
     if (provisioned.kind === "fail") return failed(provisioned.reason, provisioned.detail, gatewayId(gateway));
-    return redirectBy(context)(provisioned.assignments)(plan);
+    return answerBy(context)(provisioned.assignments)(plan);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     return failed(isDeadline(error) ? "deadline" : "api-error", error.message, gatewayId(gateway));
@@ -66,18 +73,37 @@ const planOf = ({ pod, namespace }: PodCreation, context: Context): Plan => {
   return plansBy(context)(key, () => planPod(pod, namespace, context.config));
 };
 
-const redirectBy = perObject(({ version }: Context) =>
+/** The pod's env and names lead to the assignments: all of it, or a reason to refuse the pod. */
+const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[]): PodRedirect | Rejection => {
+  const gone = goneAddress(pod, before, assignments);
+  if (gone !== undefined) return gone;
+  const aliases = aliasHosts(pod, assignments);
+  if (aliases.kind === "reject") return aliases;
+  const env = redirectEnv(pod, byEnv(assignments));
+  return env.kind === "reject" ? env : { kind: "redirected", aliases, env };
+};
+const byEnv = perObject((assignments: readonly Assignment[]) =>
+  assignments.filter(({ redirect }) => redirect === "env"),
+);
+
+type PodRedirect = { readonly kind: "redirected"; readonly aliases: Aliasing; readonly env: Redirection };
+
+const answerBy = perObject(({ version }: Context) =>
   perObject((assignments: readonly Assignment[]) =>
-    perObject(({ pod, gateway, mode, warnings }: Planned): Admission => {
-      const redirect = redirectEnv(pod, assignments);
+    perObject((plan: Planned): Admission => {
+      const { pod, gateway, mode, warnings } = plan;
+      const redirect = redirectPod(plan, assignments);
       if (redirect.kind === "reject") return refused(redirect, mode, gatewayId(gateway));
-      const status = statusOf(gateway, assignments, redirect.env, version);
+      const { aliases, env } = redirect;
+      const status = statusOf(gateway, assignments, env, version);
+      const marks = markPod(pod, gateway.name, assignments, status);
       const account = {
         gateway: gatewayId(gateway),
         assignments,
-        operations: [...redirect.operations, ...markPod(pod, gateway.name, assignments, status)],
-        changed: redirect.changed,
-        warnings: [...warnings, ...redirect.warnings],
+        operations: [...aliases.operations, ...env.operations, ...marks],
+        changed: env.changed,
+        unread: env.unread,
+        warnings: [...warnings, ...aliases.warnings, ...env.warnings],
       };
       return redirected(account, mode);
     }),

@@ -4,7 +4,7 @@ import { admit, type PodCreation } from "../src/admit.ts";
 import { ClusterError, type KubeObject } from "../src/cluster/cluster.ts";
 import { counted } from "../src/cluster/counted.ts";
 import { createMemoryCluster, type MemoryOptions } from "../src/emulator/memory.ts";
-import { createProvisioner } from "../src/provisioning/lane.ts";
+import { createProvisioner } from "../src/provisioning/provisioner.ts";
 import type { Pod } from "../src/core/pod.ts";
 import { configOf, patched, podOf, scripts } from "./making.ts";
 
@@ -64,8 +64,12 @@ t.test("a pod as a real API server sends it", async (t) => {
     "target.flowgen.io/postgres": "true",
   });
   t.strictSame(JSON.parse(pod.metadata.annotations?.["flowgen.io/gateway-status"] ?? ""), {
+    format: 2,
     gateway: "flowgen-gateway/flowgen-wireguard-gateway",
-    targets: { "10.0.0.5:1433": `${HOST}:1433`, "10.0.0.6:5432": `${HOST}:5432` },
+    targets: {
+      mssql: { target: "10.0.0.5:1433", tunnel: "wg0", address: `${HOST}:1433`, redirect: "env" },
+      postgres: { target: "10.0.0.6:5432", tunnel: "wg0", address: `${HOST}:5432`, redirect: "env" },
+    },
     env: ["flowgen/DATABASE_URL", "flowgen/MSSQL_HOST"],
     version: "1.2.3",
   });
@@ -102,7 +106,7 @@ t.test("warm: no API call; another target: one write of the table", async (t) =>
   t.match(await webhook.admit(mssql), { outcome: "inject" });
   t.strictSame(
     webhook.calls,
-    ["get ConfigMap", "get Deployment", "get Service", "get NetworkPolicy", "get ConfigMap"],
+    ["get ConfigMap", "get Deployment", "get Service", "get NetworkPolicy", "list Service", "get ConfigMap"],
     "an old cache is read again, nothing is written",
   );
   webhook.calls.length = 0;
@@ -121,18 +125,18 @@ t.test("concurrent admissions share one write", async (t) => {
   const targets = Array.from({ length: 8 }, (_, i) => podOf(`t${i}=10.0.1.${i}:5000`));
   const admissions = await Promise.all(targets.map((pod) => webhook.admit(pod)));
   t.ok(admissions.every(({ outcome }) => outcome === "inject"));
-  t.equal(new Set(admissions.map(({ assignments }) => assignments[0]?.port)).size, 8, "a port each");
-  t.ok(webhook.calls.filter((call) => call === "apply ConfigMap").length <= 2, webhook.calls.join());
+  t.equal(new Set(admissions.map(({ assignments }) => assignments[0]?.host)).size, 8, "a Service each");
+  t.ok(webhook.calls.filter((call) => call === "apply ConfigMap").length <= 4, webhook.calls.join());
 });
 
 t.test("in a batch a bad request is refused alone", async (t) => {
   const webhook = setup();
   const [good, bad] = await Promise.all([
     webhook.admit(mssql),
-    webhook.admit(podOf("- {name: x, targetHost: 10.0.0.9, targetPort: 1, servicePort: 1433}")),
+    webhook.admit(podOf("x=db.corp.example.com:27017", { URL: "mongodb+srv://db.corp.example.com/x" })),
   ]);
   t.match(good, { outcome: "inject" });
-  t.match(bad, { outcome: "reject", reason: "service-port-taken" });
+  t.match(bad, { outcome: "reject", reason: "srv-url" });
 });
 
 t.test("dry run: the same patch, and nothing is written", async (t) => {
@@ -140,7 +144,7 @@ t.test("dry run: the same patch, and nothing is written", async (t) => {
   const dry = await webhook.admit(mssql, { dryRun: true });
   t.strictSame(webhook.cluster.all(), []);
   t.notOk(
-    webhook.calls.some((call) => !call.startsWith("get")),
+    webhook.calls.some((call) => !/^(get|list) /.test(call)),
     webhook.calls.join(),
   );
   const real = await webhook.admit(mssql);
@@ -148,7 +152,7 @@ t.test("dry run: the same patch, and nothing is written", async (t) => {
   const before = versions(webhook.cluster.all());
   t.match(await webhook.admit(podOf("x=10.0.0.6:1433"), { dryRun: true }), {
     outcome: "inject",
-    assignments: [{ port: 1434 }],
+    assignments: [{ port: 1433, isAssumed: true }],
   });
   t.strictSame(versions(webhook.cluster.all()), before);
 });
@@ -339,36 +343,72 @@ t.test(
   },
 );
 
-t.test("a pod that comes back has its forged marks overwritten", async (t) => {
-  const status = {
-    gateway: "flowgen-gateway/flowgen-wireguard-gateway",
-    targets: { "10.0.0.5:1433": "old-gateway.elsewhere.svc:1500" },
-    env: ["flowgen/MSSQL_HOST"],
-    version: "0.0.1",
-  };
-  const restored = podOf(
-    "mssql=10.0.0.5:1433",
-    { MSSQL_HOST: "10.0.0.5", MSSQL_PORT: "1433" },
-    { "flowgen.io/gateway-status": JSON.stringify(status) },
-  );
-  const forged: Pod = {
-    ...restored,
-    metadata: {
-      ...restored.metadata,
-      labels: { ...restored.metadata.labels, "target.flowgen.io/payroll": "true", "target.flowgen.io/mssql": "no" },
-    },
-  };
-  const pod = patched(forged, (await setup().admit(forged)).operations);
-  t.strictSame(pod.spec.containers[0]?.env, [
-    { name: "MSSQL_HOST", value: HOST },
-    { name: "MSSQL_PORT", value: "1433" },
+t.test(
+  "a pod that comes back keeps the addresses that the table has, else it is refused; forged marks are overwritten",
+  async (t) => {
+    const webhook = setup();
+    const first = patched(mssql, (await webhook.admit(mssql)).operations);
+    t.match(await webhook.admit(first), { outcome: "skip", reason: "unchanged" });
+    const forged: Pod = {
+      ...first,
+      metadata: {
+        ...first.metadata,
+        labels: { ...first.metadata.labels, "target.flowgen.io/payroll": "true", "target.flowgen.io/mssql": "no" },
+      },
+    };
+    const pod = patched(forged, (await webhook.admit(forged)).operations);
+    t.strictSame(pod, first);
+    const elsewhere = {
+      gateway: "flowgen-gateway/flowgen-wireguard-gateway",
+      targets: { "10.0.0.5:1433": "old-gateway.elsewhere.svc:1500" },
+      env: ["flowgen/MSSQL_HOST"],
+      version: "0.0.1",
+    };
+    const restored = podOf(
+      "mssql=10.0.0.5:1433",
+      { MSSQL_HOST: "old-gateway.elsewhere.svc", MSSQL_PORT: "1500" },
+      { "flowgen.io/gateway-status": JSON.stringify(elsewhere) },
+    );
+    t.match(await webhook.admit(restored), {
+      outcome: "reject",
+      reason: "address-gone",
+      message: /old-gateway.elsewhere.svc:1500/,
+    });
+  },
+);
+
+t.test(
+  "hostAlias: names lead to the host's own Service, on the target's own port; a second admission changes nothing",
+  async (t) => {
+    const webhook = setup();
+    const asked = podOf("- {name: sql, targetHost: db.corp.example.com, targetPort: 1433, redirect: hostAlias}", {
+      SQL_URL: "mssql://db.corp.example.com:1433",
+    });
+    const admission = await webhook.admit(asked);
+    t.match(admission, { outcome: "inject", changed: { length: 0 }, warnings: { length: 0 } });
+    const pod = patched(asked, admission.operations);
+    const [assignment] = admission.assignments;
+    t.strictSame(pod.spec.hostAliases, [{ ip: assignment?.clusterIPs[0], hostnames: ["db.corp.example.com"] }]);
+    t.strictSame(pod.spec.containers, asked.spec.containers);
+    const service = webhook.cluster
+      .all()
+      .find(({ metadata }) => assignment?.host.startsWith(`${metadata.name ?? ""}.`));
+    t.match(service?.["spec"], { clusterIPs: assignment?.clusterIPs, ports: [{ port: 1433, targetPort: 1433 }] });
+    t.match(await webhook.admit(pod), { outcome: "skip", reason: "unchanged" });
+  },
+);
+
+t.test("hostAlias in a dry run: a stand-in address, said in a warning, and nothing is made", async (t) => {
+  const webhook = setup();
+  const asked = podOf("- {name: sql, targetHost: db.corp.example.com, targetPort: 1433, redirect: hostAlias}");
+  const dry = await webhook.admit(asked, { dryRun: true });
+  t.strictSame(patched(asked, dry.operations).spec.hostAliases, [
+    { ip: "192.0.2.1", hostnames: ["db.corp.example.com"] },
   ]);
-  t.strictSame(pod.metadata.labels, {
-    app: "flowgen",
-    "app.kubernetes.io/name": "flowgen",
-    "flowgen.io/gateway": "flowgen-wireguard-gateway",
-    "target.flowgen.io/mssql": "true",
-  });
+  t.match(dry.warnings, [
+    /^sql: 192\.0\.2\.1 stands for the address that its Service gets with the first real admission$/,
+  ]);
+  t.strictSame(webhook.cluster.all(), []);
 });
 
 /** Puts a table into a gateway that an admission has made. */

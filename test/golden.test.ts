@@ -7,7 +7,7 @@ import t from "tap";
 import { parseAllDocuments, stringify } from "yaml";
 import { admit } from "../src/admit.ts";
 import { createMemoryCluster } from "../src/emulator/memory.ts";
-import { createProvisioner } from "../src/provisioning/lane.ts";
+import { createProvisioner } from "../src/provisioning/provisioner.ts";
 import { type Admission, auditAnnotations } from "../src/core/admission.ts";
 import type { Pod } from "../src/core/pod.ts";
 import { configOf, scripts } from "./making.ts";

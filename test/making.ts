@@ -1,9 +1,9 @@
 import jsonpatch from "fast-json-patch";
 import type { PlacedGateway } from "../src/core/config/config.ts";
 import { type Config, readConfig } from "../src/core/config/config.ts";
-import type { Want } from "../src/core/plan.ts";
 import type { PatchOperation } from "../src/core/patch.ts";
 import type { Pod } from "../src/core/pod.ts";
+import { address, type Assignment, type Target, type Want } from "../src/core/target.ts";
 
 /** A config that is known to be valid. */
 export const configOf = (yaml: string): Config => {
@@ -23,10 +23,41 @@ export const gatewayOf = (config: Config): PlacedGateway => {
   };
 };
 
-export const wantOf = (name: string, host: string, port: number, servicePort?: number): Want => ({
-  tunnel: "wg0",
-  target: { name, host, port, hostEnv: [], portEnv: [], ...(servicePort !== undefined && { servicePort }) },
+export const targetOf = (name: string, host: string, port: number, more: Partial<Target> = {}): Target => ({
+  name,
+  host,
+  port,
+  hostEnv: [],
+  portEnv: [],
+  aliases: [],
+  ...more,
 });
+
+export const wantOf = (name: string, host: string, port: number, more: Partial<Want> = {}): Want => ({
+  target: targetOf(name, host, port),
+  tunnel: "wg0",
+  redirect: "env",
+  names: [],
+  needsService: false,
+  ...more,
+});
+
+/** A target at a Service, by default at the gateway's own and on its own port. */
+export const assignmentOf = (target: Target, more: Partial<Assignment> = {}): Assignment => {
+  const { host = "gw.ns.svc", port = target.port } = more;
+  return {
+    target,
+    tunnel: "wg0",
+    redirect: "env",
+    names: [],
+    forward: target.name,
+    host,
+    port,
+    addresses: [address(host, port)],
+    clusterIPs: [],
+    ...more,
+  };
+};
 
 /** A flowgen pod with targets, its env given as NAME: value. */
 export const podOf = (

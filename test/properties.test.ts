@@ -4,7 +4,7 @@ import fc from "fast-check";
 import t from "tap";
 import { admit } from "../src/admit.ts";
 import { createMemoryCluster } from "../src/emulator/memory.ts";
-import { createProvisioner } from "../src/provisioning/lane.ts";
+import { createProvisioner } from "../src/provisioning/provisioner.ts";
 import type { Admission } from "../src/core/admission.ts";
 import type { Container, EnvVar, Pod } from "../src/core/pod.ts";
 import { configOf, patched, podOf, scripts } from "./making.ts";

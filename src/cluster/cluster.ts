@@ -1,5 +1,5 @@
 /**
- * The cluster as this project needs it: four kinds of question, answered by a real API server (kubernetes.ts) or in memory
+ * The cluster as this project needs it: five kinds of question, answered by a real API server (kubernetes.ts) or in memory
  * (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
  */
 export const resources = {
@@ -73,6 +73,11 @@ export type Cluster = {
    * have two owners and are never dropped.
    */
   apply(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
+  /**
+   * Deletes the object that was read, by its uid and `resourceVersion` (meta/v1 Preconditions): 409 `Conflict` when it has changed
+   * since, or another has its name. An object that is gone already is no error.
+   */
+  delete(object: KubeObject, signal: AbortSignal): Promise<void>;
 };
 
 /** A `resourceVersion` that no object has: etcd's first revision is 1, and the first write makes it 2. */
@@ -118,6 +123,8 @@ export class ClusterError extends Error {
 
 /** Somebody else was faster: the object is no longer what was read, or exists already. */
 export const isConflict = (error: unknown): boolean => error instanceof ClusterError && error.code === 409;
+/** 422: the API server read the object and does not take it. */
+export const isInvalid = (error: unknown): boolean => error instanceof ClusterError && error.code === 422;
 /** The deadline came, or the caller gave up. */
 export const isDeadline = (error: unknown): boolean =>
   error instanceof ClusterError && error.reason === "DeadlineExceeded";

@@ -19,6 +19,7 @@ export const counted = (cluster: Cluster, onCall: OnCall): Cluster => {
     get: (ref, signal) => told("get", ref.kind, cluster.get(ref, signal)),
     list: (kind, namespace, selector, signal) => told("list", kind, cluster.list(kind, namespace, selector, signal)),
     create: (object, signal) => told("create", object.kind, cluster.create(object, signal)),
+    delete: (object, signal) => told("delete", object.kind, cluster.delete(object, signal)),
     apply: (object, signal) => told("apply", object.kind, cluster.apply(object, signal)),
   };
 };

@@ -2,7 +2,7 @@
  * The cluster behind a real API server. Credentials, TLS and kubeconfig are client-node's; the requests are our own, over
  * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
  * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
- * AbortSignal. Four verbs on eight kinds need no more than a path and a body.
+ * AbortSignal. Five verbs on eight kinds need no more than a path and a body.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
@@ -50,7 +50,7 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
       try {
         return inNamespace(await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
       } catch (error) {
-        if (error instanceof ClusterError && error.code === 404 && error.reason === "NotFound") return undefined;
+        if (isNotFound(error)) return undefined;
         throw error;
       }
     },
@@ -70,8 +70,22 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
       const path = `${pathOf(refOf(body))}?fieldManager=${MANAGER}&force=true`;
       return inNamespace(await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal));
     },
+    delete: async (object, signal) => {
+      const ref = refOf(object);
+      const { uid, resourceVersion } = object.metadata;
+      const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } };
+      try {
+        await ask({ verb: "delete", ref, method: "DELETE", path: pathOf(ref), body }, signal);
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+    },
   };
 };
+
+/** The object is not there; another 404 is a path that the API server does not serve. */
+const isNotFound = (error: unknown): boolean =>
+  error instanceof ClusterError && error.code === 404 && error.reason === "NotFound";
 
 const loadFromPod = (config: KubeConfig, root?: string): void => {
   if (process.env["KUBERNETES_SERVICE_HOST"] === undefined) {
@@ -97,9 +111,9 @@ const inNamespace = (answer: unknown): KubeObject => {
 type Question = {
   readonly verb: Verb;
   readonly ref: Ref;
-  readonly method: "GET" | "POST" | "PATCH";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
-  readonly body?: KubeObject;
+  readonly body?: object;
 };
 /** Idle sockets are closed before the API server would do it (Go's default is 90 s): no request meets a closing one. */
 const agentOptions = { keepAlive: true, timeout: 60_000 };
@@ -146,7 +160,7 @@ const saying = (error: unknown): string => {
   return messageOf(error);
 };
 
-const send = (url: URL, options: RequestOptions, body?: KubeObject): Promise<Answer> => {
+const send = (url: URL, options: RequestOptions, body?: object): Promise<Answer> => {
   const text = body === undefined ? undefined : JSON.stringify(body);
   const type = options.method === "PATCH" ? "application/apply-patch+yaml" : "application/json"; // JSON is YAML
   const headers = {

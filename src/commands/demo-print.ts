@@ -1,5 +1,5 @@
 /** What the demo shows of pods and tables. Passwords are masked: what is printed may end in a recording. */
-import { readTable } from "../core/forwards/table.ts";
+import { readTable, serviceOf } from "../core/forwards/table.ts";
 import type { Pod } from "../core/pod.ts";
 import { address } from "../core/target.ts";
 import { annotation } from "../core/names.ts";
@@ -45,12 +45,12 @@ export const forwardRows = (json: string): readonly (readonly string[])[] => {
   if (read.kind !== "table") return [[read.kind === "fail" ? read.detail : read.message]];
   return read.table.forwards.map((item) => [
     item.name,
-    String(item.servicePort ?? ""),
     String(item.listenPort),
     item.tunnel,
     address(item.targetHost, item.targetPort),
+    serviceOf(read.table, item.tunnel, item.targetHost)?.name ?? "the gateway's own",
   ]);
 };
 
 export const forwardLines = (rows: readonly (readonly string[])[]): readonly string[] =>
-  aligned([["FORWARD", "SERVICE PORT", "LISTEN PORT", "TUNNEL", "TARGET"], ...rows]);
+  aligned([["FORWARD", "LISTEN PORT", "TUNNEL", "TARGET", "SERVICE"], ...rows]);

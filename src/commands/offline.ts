@@ -1,7 +1,7 @@
 import { admit } from "../admit.ts";
 import { type Cluster, type KubeObject, type Metadata, refOf } from "../cluster/cluster.ts";
 import { createMemoryCluster } from "../emulator/memory.ts";
-import { createProvisioner } from "../provisioning/lane.ts";
+import { createProvisioner } from "../provisioning/provisioner.ts";
 import { loadScripts } from "../provisioning/scripts.ts";
 import type { Admission } from "../core/admission.ts";
 import type { Config } from "../core/config/config.ts";
@@ -44,9 +44,15 @@ export const admitOffline = async (
  * server added (a Service's clusterIP) must not go with the next apply.
  */
 const inMemory = (live: Cluster | undefined): Cluster => {
-  const memory = createMemoryCluster();
+  const memory = createMemoryCluster({ hasAddresses: false });
   return {
     ...memory,
+    list: async (kind, namespace, selector, signal) => {
+      const listed = kind === "Service" ? await live?.list(kind, namespace, selector, signal) : undefined;
+      for (const object of listed ?? [])
+        if ((await memory.get(refOf(object), signal)) === undefined) await memory.create(asWritten(object), signal);
+      return memory.list(kind, namespace, selector, signal);
+    },
     get: async (ref, signal) => {
       const object = await memory.get(ref, signal);
       const read = object === undefined ? await live?.get(ref, signal) : undefined;

@@ -22,13 +22,15 @@ export type Admission = {
   readonly gateway?: string;
   readonly assignments: readonly Assignment[];
   readonly changed: readonly EnvChange[];
+  /** All that holds a target's host and was not rewritten: `container/NAME`, `container: args[3]`. */
+  readonly unread: readonly string[];
 };
 
 /** API servers cut or drop longer ones (Kubernetes' admission webhook documentation). */
 const MAX_WARNING = 120;
 const cut = (text: string): string => (text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 1)}…`);
 
-const emptyAnswer = { operations: [], warnings: [], assignments: [], changed: [] } as const;
+const emptyAnswer = { operations: [], warnings: [], assignments: [], changed: [], unread: [] } as const;
 
 export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Admission => ({
   ...emptyAnswer,
@@ -60,6 +62,7 @@ type Redirected = {
   readonly assignments: readonly Assignment[];
   readonly operations: readonly PatchOperation[];
   readonly changed: readonly EnvChange[];
+  readonly unread: readonly string[];
   readonly warnings: readonly string[];
 };
 

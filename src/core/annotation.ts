@@ -1,7 +1,7 @@
 import { parseDocument } from "yaml";
 import { z } from "zod";
-import { readHost } from "./host.ts";
-import { reject, type Rejection } from "./reasons.ts";
+import { forbiddenHost, readHost } from "./host.ts";
+import type { Rejection } from "./reasons.ts";
 import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
 import type { Target } from "./target.ts";
 import { annotation } from "./names.ts";
@@ -25,6 +25,11 @@ const host = z
     return z.NEVER;
   });
 
+const alias = host.superRefine((name, context) => {
+  const why = readHost(name).kind === "name" ? forbiddenHost(name) : `${name} is an address: an alias is a DNS name`;
+  if (why !== undefined) context.addIssue(why);
+});
+
 /** The portable names of POSIX: what every shell and every Kubernetes version takes. */
 const envName = z
   .string({ error: "not the name of an env" })
@@ -40,20 +45,29 @@ const entry = strict(
       .describe("names the forward and the env that are added; default: made from host and port"),
     targetHost: host.describe("the private server: IPv4, IPv6 or DNS name"),
     targetPort: port.describe("its port"),
-    servicePort: port
-      .optional()
-      .describe("the port at the gateway; default: the target's own when it is free, else the next free one"),
     tunnel: z
       .string({ error: "not the name of a tunnel" })
       .optional()
       .describe("needed when several tunnels may carry the target"),
-    hostEnv: envNames.default([]).describe("env to set to the gateway's name"),
-    portEnv: envNames.default([]).describe("env to set to the gateway's port"),
-    redirect: oneOf("env", "hostAlias", "file")
-      .default("env")
-      .describe("how the pod is led to the gateway; this version knows env only"),
+    hostEnv: envNames.default([]).describe("env to set to the Service's DNS name"),
+    portEnv: envNames.default([]).describe("env to set to the target's port"),
+    aliases: z
+      .array(alias, { error: "not a list of DNS names" })
+      .max(16)
+      .default([])
+      .describe("DNS names by which the pod dials the server; each must match the tunnel's allowedAliases"),
+    redirect: oneOf("env", "hostAlias", "auto")
+      .optional()
+      .describe(
+        "env: the pod's env are rewritten; hostAlias: the host's name keeps its meaning and leads to a Service of its own; " +
+          "auto: hostAlias for a host name or a target with aliases, unless hostEnv names an env; default: the config's redirect",
+      ),
   },
-  { port: "the gateway chooses its own listen port: servicePort fixes the port of the Service" },
+  {
+    servicePort: "every target keeps its own port: remove it",
+    port: "did you mean targetPort?",
+    host: "did you mean targetHost?",
+  },
 );
 /** The long form of the annotation. */
 export const entries = z.array(entry, { error: "not a list of targets" }).min(1, "names no target");
@@ -67,15 +81,25 @@ const derivedName = (entry: TargetEntry): string =>
     .slice(0, 48)
     .replace(/^-+|-+$/g, "")}-${entry.targetPort}`;
 
-const toTarget = ({ targetHost, targetPort, servicePort, tunnel, hostEnv, portEnv, ...rest }: TargetEntry): Target => ({
-  name: rest.name ?? derivedName({ targetHost, targetPort, hostEnv, portEnv, ...rest }),
-  host: targetHost,
-  port: targetPort,
-  hostEnv,
-  portEnv,
-  ...(servicePort !== undefined && { servicePort }),
-  ...(tunnel !== undefined && { tunnel }),
-});
+type NamedEntry = TargetEntry & { readonly name: string };
+
+/** A name that is made from host and port must not collide with another: the user wrote neither. */
+const withDistinctNames = (list: readonly TargetEntry[]): readonly NamedEntry[] => {
+  const taken = new Set(list.map(({ name }) => name));
+  return list.map((entry) => {
+    if (entry.name !== undefined) return { ...entry, name: entry.name };
+    const derived = derivedName(entry);
+    let name = derived;
+    for (let n = 2; taken.has(name); n += 1) name = `${derived.slice(0, 59)}-${n}`;
+    taken.add(name);
+    return { ...entry, name };
+  });
+};
+
+const toTarget = (entry: NamedEntry): Target => {
+  const { name, targetHost: host, targetPort: port, tunnel, redirect, ...lists } = entry;
+  return { name, host, port, ...lists, ...(tunnel && { tunnel }), ...(redirect && { redirect }) };
+};
 
 const SHORT_ENTRY = /^(?:([^=:[\]]*)=)?(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/;
 
@@ -156,6 +180,16 @@ const repeatedNames = (targets: readonly Target[]): string[] =>
     return [`${annotation.targets}[${index}]: ${what} stands in [${first}] already`];
   });
 
+/** `hostAliases` map names: an address without aliases has none. */
+const namelessAliases = (targets: readonly Target[]): string[] =>
+  targets.flatMap(({ host, aliases, redirect }, index) =>
+    redirect === "hostAlias" && aliases.length === 0 && readHost(host).kind !== "name"
+      ? [
+          `${annotation.targets}[${index}].redirect: ${host} is an address, which no name leads to: add aliases, or write redirect: env`,
+        ]
+      : [],
+  );
+
 /**
  * Reads `flowgen.io/private-targets`: a short list (`mssql=10.0.0.5:1433, 10.0.0.6:5432`), or a YAML or JSON list of entries.
  * All or nothing: one bad entry refuses the annotation, and the message names every bad field (at most ten).
@@ -173,12 +207,7 @@ export const readTargets = (
   }
   const parsed = entries.safeParse(read.raw);
   if (!parsed.success) return invalid(issueTexts(annotation.targets, parsed.error), trimmed);
-  const unsupported = parsed.data.findIndex((item) => item.redirect !== "env");
-  if (unsupported >= 0) {
-    const redirect = parsed.data[unsupported]?.redirect;
-    return reject("redirect-unsupported", `${annotation.targets}[${unsupported}].redirect: ${quote(redirect)}`);
-  }
-  const targets = parsed.data.map(toTarget);
-  const repeats = repeatedNames(targets);
+  const targets = withDistinctNames(parsed.data).map(toTarget);
+  const repeats = [...repeatedNames(targets), ...namelessAliases(targets)];
   return repeats.length > 0 ? invalid(repeats.slice(0, 10)) : { kind: "targets", targets };
 };

@@ -22,6 +22,31 @@ export const TARGET_LABEL_PREFIX = "target.flowgen.io/";
 export const dnsName = (gateway: { readonly name: string; readonly namespace: string }): string =>
   `${gateway.name}.${gateway.namespace}.svc`;
 
+/** The longest name of a gateway: what follows it in the name of a host's Service takes the rest of a label's 63 characters. */
+export const LONGEST_GATEWAY_NAME = 54;
+const LONGEST_LABEL = 63;
+
+/** FNV-1a (32 bits) as eight hexadecimal digits: tells names apart that are cut or spelled alike, and protects nothing. */
+const fnv1a = (text: string): string => {
+  let hash = 0x811c9dc5;
+  for (const character of text) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  return (hash >>> 0).toString(16).padStart(8, "0");
+};
+
+/**
+ * The name of a host's own Service: `<gateway>-<host in letters, digits and ->-<hash of tunnel and host>`, a DNS-1035 label. The same
+ * address in two tunnels is two hosts.
+ */
+export const hostServiceName = (gateway: string, tunnel: string, host: string): string => {
+  const hash = fnv1a(`${tunnel} ${host}`);
+  const room = LONGEST_LABEL - gateway.length - hash.length - 2;
+  const slug = host
+    .replace(/[^a-z0-9]+/g, "-")
+    .slice(0, Math.max(room, 0))
+    .replace(/^-+|-+$/g, "");
+  return slug === "" ? `${gateway}-${hash}` : `${gateway}-${slug}-${hash}`;
+};
+
 /** A gateway in the status, answers, log and metrics: `namespace/name`. Made once for each config's gateway. */
 export const gatewayId = perObject(
   ({ namespace, name }: { readonly namespace: string; readonly name: string }): string => `${namespace}/${name}`,

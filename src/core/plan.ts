@@ -1,17 +1,16 @@
 import { readTargets } from "./annotation.ts";
 import { findGateway, findTunnel } from "./config/choose.ts";
 import type { Config, Mode, PlacedGateway } from "./config/config.ts";
+import { readPodHosts } from "./env/reading.ts";
+import { hostKey } from "./forwards/table.ts";
+import { readHost } from "./host.ts";
 import { perObject, perText } from "./memo.ts";
 import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
-import { redirectEnv } from "./env/redirect.ts";
 import { quote } from "./schema.ts";
 import { readStatus, type StatusTarget } from "./status.ts";
-import type { Target } from "./target.ts";
-import { annotation, dnsName, gatewayId, TARGET_LABEL_PREFIX } from "./names.ts";
-
-/** A target with the tunnel that carries it. */
-export type Want = { readonly target: Target; readonly tunnel: string };
+import type { Redirect, Target, Want } from "./target.ts";
+import { annotation, gatewayId, TARGET_LABEL_PREFIX } from "./names.ts";
 
 export type Planned = {
   readonly kind: "plan";
@@ -111,11 +110,11 @@ const planTargets = (
   const granted = grantsOf(config)(JSON.stringify(wish), () => grant(wish, config));
   if (granted.kind === "reject") return { ...granted, mode };
   const { gateway, wants } = granted;
-  const srv = srvRejection(pod, gateway, wants);
-  if (srv !== undefined) return { ...srv, mode };
   const status = readStatus(pod);
   if (status.kind === "fail") return { ...status, gateway: gatewayId(gateway) };
-  return { kind: "plan", pod, before: status.targets, mode, gateway, wants, warnings: dnsWarnings(pod) };
+  const led = withServices(pod, wants);
+  if (led.kind === "reject") return { ...led, mode };
+  return { kind: "plan", pod, before: status.targets, mode, gateway, wants: led.wants, warnings: dnsWarnings(pod) };
 };
 
 /** What a pod's annotations ask for, and where it lives. */
@@ -131,6 +130,67 @@ type Grant = { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly
 const KEPT_WISHES = 1000;
 const grantsOf = perObject((_config: Config) => perText<Grant>(KEPT_WISHES));
 
+/** `auto`: the name of a host keeps its meaning, unless the annotation names an env for it; an address is found in env. */
+const redirectOf = ({ host, hostEnv, aliases, redirect }: Target, config: Config): Redirect => {
+  const wished = redirect ?? config.redirect;
+  if (wished !== "auto") return wished;
+  const hasName = aliases.length > 0 || readHost(host).kind === "name";
+  return hasName && hostEnv.length === 0 ? "hostAlias" : "env";
+};
+
+const wantOf = (target: Target, tunnel: string, config: Config): Want => {
+  const redirect = redirectOf(target, config);
+  const isLed = redirect === "hostAlias" && readHost(target.host).kind === "name";
+  const names = [...new Set([...(isLed ? [target.host] : []), ...target.aliases])];
+  return { target, tunnel, redirect, names, needsService: names.length > 0 };
+};
+
+/** The wants, with a Service of its own for each host that the pod's env hold in a form whose port is not read. */
+const withServices = (
+  pod: Pod,
+  wants: readonly Want[],
+): { readonly kind: "wants"; readonly wants: readonly Want[] } | Rejection => {
+  const hosts = readPodHosts(
+    pod,
+    wants.filter(({ redirect }) => redirect === "env").map(({ target }) => target),
+  );
+  if (hosts.kind === "reject") return hosts;
+  const needs = ({ target, redirect }: Want): boolean => redirect === "env" && hosts.needOwnService.has(target.host);
+  const isSame = !wants.some((want) => needs(want) && !want.needsService);
+  return {
+    kind: "wants",
+    wants: isSame ? wants : wants.map((want) => (needs(want) ? { ...want, needsService: true } : want)),
+  };
+};
+
+/** A host that env hold, and that two tunnels have: none of these env could tell which is meant. */
+const twoTunnels = (wants: readonly Want[]): Rejection | undefined => {
+  const tunnels = new Map<string, string>();
+  for (const { target, tunnel, redirect } of wants) {
+    if (redirect !== "env" || target.hostEnv.length > 0) continue;
+    const other = tunnels.get(target.host) ?? tunnel;
+    if (other !== tunnel)
+      return reject("host-twice", `${target.name}: ${target.host} through ${other} and through ${tunnel}`);
+    tunnels.set(target.host, tunnel);
+  }
+  return undefined;
+};
+
+/** A name that two hosts of the pod claim. */
+const twiceLed = (wants: readonly Want[]): Rejection | undefined => {
+  const hosts = new Map<string, string>();
+  for (const { target, tunnel, names } of wants) {
+    for (const name of names) {
+      const host = hostKey(tunnel, target.host);
+      const other = hosts.get(name);
+      if (other !== undefined && other !== host)
+        return reject("alias-conflict", `${target.name}: ${name} would lead to ${other} and to ${host}`);
+      hosts.set(name, host);
+    }
+  }
+  return undefined;
+};
+
 /** The gateway, and a tunnel for each target, as far as the config allows them. */
 const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWish, config: Config): Grant => {
   const read = readTargets(targets);
@@ -140,24 +200,11 @@ const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWi
   const { gateway } = found;
   const wants: Want[] = [];
   for (const [index, target] of read.targets.entries()) {
-    const tunnel = findTunnel(gateway, namespace, target, podTunnel, `${annotation.targets}[${index}]`);
-    if (tunnel.kind === "reject") return tunnel;
-    wants.push({ target, tunnel: tunnel.name });
+    const found = findTunnel(gateway, namespace, target, podTunnel, `${annotation.targets}[${index}]`);
+    if (found.kind === "reject") return found;
+    wants.push(wantOf(target, found.tunnel.name, config));
   }
-  return { kind: "grant", gateway, wants };
-};
-
-/** Said before anything is provisioned: a pod that cannot be redirected must not leave a forward behind. */
-const srvRejection = (pod: Pod, gateway: PlacedGateway, wants: readonly Want[]): Rejection | undefined => {
-  const containers = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])];
-  if (!containers.some(({ env }) => env?.some(({ value }) => value?.includes("+srv") ?? false) ?? false))
-    return undefined;
-  const host = dnsName(gateway);
-  const trial = redirectEnv(
-    pod,
-    wants.map(({ target }) => ({ target, forward: target.name, host, port: target.port })),
-  );
-  return trial.kind === "reject" ? trial : undefined;
+  return twiceLed(wants) ?? twoTunnels(wants) ?? { kind: "grant", gateway, wants };
 };
 
 /** A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service. */

@@ -28,6 +28,7 @@ const rawContainerSchema = z.object({
   livenessProbe: handlerSchema,
   readinessProbe: handlerSchema,
   startupProbe: handlerSchema,
+  volumeMounts: z.array(z.object({ mountPath: z.string() })).nullish(),
   lifecycle: z.object({ postStart: handlerSchema, preStop: handlerSchema }).nullish().catch(undefined),
 });
 type RawContainer = z.infer<typeof rawContainerSchema>;
@@ -59,12 +60,13 @@ const textsOf = (container: RawContainer): readonly ContainerText[] => [
 ];
 
 const containerSchema = rawContainerSchema.transform((container) => {
-  const { name, env, envFrom } = container;
+  const { name, env, envFrom, volumeMounts } = container;
   const texts = textsOf(container);
   return {
     name,
     ...(env != null && { env }),
     ...(envFrom != null && { envFrom }),
+    ...(volumeMounts != null && { volumeMounts }),
     ...(texts.length > 0 && { texts }),
   };
 });

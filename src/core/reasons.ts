@@ -69,11 +69,35 @@ export const reasons = {
     says: "the target is not a private server: the address is loopback, link-local, multicast, unspecified or the cluster's own",
     fix: "use the server's own address on the private network",
   },
-  "redirect-unsupported": {
+  "alias-not-allowed": {
+    outcome: "reject",
+    code: 403,
+    says: "the tunnel's allowedAliases do not grant the name",
+    fix: "correct the alias, or ask the admin to add it to the tunnel's allowedAliases",
+  },
+  "alias-conflict": {
     outcome: "reject",
     code: 422,
-    says: "this version knows the redirect env only",
-    fix: "remove the redirect key, or set it to env",
+    says: "one name of the pod cannot lead to two servers",
+    fix: "remove one of the two, or give the target `redirect: env`",
+  },
+  "host-twice": {
+    outcome: "reject",
+    code: 422,
+    says: "two tunnels have a server of this address, and an env that holds the address cannot tell which is meant",
+    fix: "name hostEnv for all targets of the address but one, or give them aliases",
+  },
+  "hosts-file-mounted": {
+    outcome: "reject",
+    code: 422,
+    says: "a container mounts its own /etc/hosts, so hostAliases have no effect in it",
+    fix: "remove the mount, or give the target `redirect: env`",
+  },
+  "address-gone": {
+    outcome: "reject",
+    code: 409,
+    says: "the pod comes from an earlier admission, and the gateway no longer offers its targets at the addresses of that time",
+    fix: "apply the original manifest, without flowgen.io/gateway-status and with the servers' real hosts",
   },
   "srv-url": {
     outcome: "reject",
@@ -87,17 +111,11 @@ export const reasons = {
     says: "the pod's env, arguments and targets together would cost more work, or a larger patch, than one admission may",
     fix: "annotate fewer targets and named env, or move large env into ConfigMaps",
   },
-  "port-env-missing": {
+  "no-service-left": {
     outcome: "reject",
-    code: 422,
-    says: "the target's own port is another's at the gateway, and no env tells the client the port to use",
-    fix: "put the target's port into an env beside the host (X_PORT for X_HOST) that the client reads, name portEnv in the annotation, or fix servicePort there",
-  },
-  "service-port-taken": {
-    outcome: "reject",
-    code: 409,
-    says: "the fixed servicePort cannot be given to the target",
-    fix: "choose another servicePort, or leave it out and take the allocated one",
+    code: 403,
+    says: "the target's port is another target's at the gateway's Service, or a name must lead to the host, and no further Service may be made",
+    fix: "raise maxServices (docs/scale.md says what it costs), or use another gateway",
   },
   "gateway-full": {
     outcome: "reject",

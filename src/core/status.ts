@@ -2,9 +2,9 @@ import { z } from "zod";
 import { perObject } from "./memo.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
-import { fail, type Failure } from "./reasons.ts";
-import { parseJson } from "./schema.ts";
-import { address, type Assignment } from "./target.ts";
+import { fail, type Failure, reject, type Rejection } from "./reasons.ts";
+import { parseJson, quote } from "./schema.ts";
+import { address, type Assignment, type Redirect } from "./target.ts";
 import { annotation, gatewayId, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./names.ts";
 
 /** The newest format of `flowgen.io/gateway-status` that this version reads. */
@@ -23,7 +23,24 @@ const format2 = z.object({
   targets: z.record(z.string(), z.object({ target: z.string(), address: z.string() })),
 });
 const anyFormat = z.object({ format: z.int() });
-export type Status = z.infer<typeof format1>;
+/** A status as this version writes it: format 2, in full. */
+export type Status = {
+  readonly format: typeof STATUS_FORMAT;
+  readonly gateway: string;
+  readonly targets: Readonly<Record<string, StatusOfTarget>>;
+  /** `container/NAME` of the env that lead to a Service. */
+  readonly env: readonly string[];
+  /** All that holds a target's host and was not rewritten: `container/NAME`, `container: args[3]`. */
+  readonly unread?: readonly string[];
+  readonly version: string;
+};
+type StatusOfTarget = StatusTarget & {
+  readonly tunnel: string;
+  readonly redirect: Redirect;
+  /** The names that hostAliases map, and the cluster IPs that they have there. */
+  readonly names?: readonly string[];
+  readonly ips?: readonly string[];
+};
 
 /** A target as the annotation has it, and the address that an admission gave it. */
 export type StatusTarget = { readonly target: string; readonly address: string };
@@ -53,31 +70,43 @@ const targetLabels = perObject((assignments: readonly Assignment[]): Readonly<Re
   Object.fromEntries(assignments.map(({ forward }) => [`${TARGET_LABEL_PREFIX}${forward}`, "true"])),
 );
 
-/** Target → address, as a status says it. */
-const addressesOf = perObject((assignments: readonly Assignment[]): Status["targets"] =>
-  Object.fromEntries(assignments.map((item) => [targetOf(item), address(item.host, item.port)])),
+const statusTargets = perObject((assignments: readonly Assignment[]): Status["targets"] =>
+  Object.fromEntries(
+    assignments.map((item) => {
+      const { target, tunnel, redirect, names, clusterIPs: ips } = item;
+      const led = names.length > 0 ? { names, ips } : {};
+      return [
+        target.name,
+        { target: targetOf(item), tunnel, address: address(item.host, item.port), redirect, ...led },
+      ];
+    }),
+  ),
 );
 
 const targetOf = ({ target }: Assignment): string => address(target.host, target.port);
 
-/** An address that an assignment answered to before. */
-type FormerAddress = { readonly host: string; readonly port: number; readonly assignment: Assignment };
-
 /**
- * Addresses that an earlier status gave to targets which now have others: a pod that was restored, or copied to another
- * cluster. At worst a forged status redirects env of the forger's own pod to the forger's own targets.
+ * A pod that was made from an admitted one (restored, copied to another cluster) has the addresses of that admission in its env.
+ * They stay while the table offers the targets there; else the pod is refused, since they may be other targets' now.
  */
-export const formerAddresses = (
-  targets: readonly StatusTarget[],
+export const goneAddress = (
+  pod: Pod,
+  before: readonly StatusTarget[],
   assignments: readonly Assignment[],
-): readonly FormerAddress[] =>
-  assignments.flatMap((assignment) => {
-    const before = targets.find(({ target }) => target === targetOf(assignment))?.address;
-    if (before === undefined || !/^[a-z0-9.-]{1,253}:[1-9]\d{0,4}$/.test(before)) return [];
-    if (before === address(assignment.host, assignment.port)) return [];
-    const colon = before.lastIndexOf(":");
-    return [{ host: before.slice(0, colon), port: Number(before.slice(colon + 1)), assignment }];
-  });
+): Rejection | undefined => {
+  for (const assignment of assignments) {
+    const former = before.find(({ target }) => target === targetOf(assignment));
+    if (former === undefined || assignment.addresses.includes(former.address)) continue;
+    if (isInEnv(pod, former.address.replace(/:\d+$/, "")))
+      return reject("address-gone", `${assignment.target.name}: ${quote(former.address)}`);
+  }
+  return undefined;
+};
+
+const isInEnv = ({ spec }: Pod, host: string): boolean =>
+  [...spec.containers, ...(spec.initContainers ?? [])].some(({ env }) =>
+    env?.some(({ value }) => value?.includes(host) === true),
+  );
 
 /** Sets `key` of a map below metadata, or removes it (`undefined`), where that changes something. */
 const setKey = (
@@ -120,11 +149,13 @@ export const markPod = (
 export const statusOf = (
   gateway: { readonly name: string; readonly namespace: string },
   assignments: readonly Assignment[],
-  env: readonly string[],
+  { env, unread }: { readonly env: readonly string[]; readonly unread: readonly string[] },
   version: string,
 ): Status => ({
+  format: STATUS_FORMAT,
   gateway: gatewayId(gateway),
-  targets: addressesOf(assignments),
-  env: [...env],
+  targets: statusTargets(assignments),
+  env,
+  ...(unread.length > 0 && { unread }),
   version,
 });

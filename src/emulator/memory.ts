@@ -14,7 +14,7 @@ import {
   refOf,
 } from "../cluster/cluster.ts";
 import type { State } from "./metadata.ts";
-import { apply, create, edit, refKey, type MemoryCall, remove } from "./store.ts";
+import { apply, create, edit, refKey, type MemoryCall, remove, removeRead } from "./store.ts";
 
 /**
  * A hook may wait (latency, an interleaving) or throw (`fault`): `before` and the call had no effect, `after` and it had
@@ -25,6 +25,8 @@ export type MemoryOptions = {
   readonly after?: (call: MemoryCall) => undefined | Promise<void>;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
+  /** False: no Service gets a cluster IP, since nobody knows those of the real cluster. */
+  readonly hasAddresses?: boolean;
 };
 
 /** What a cluster in memory can do beyond the port: see everything, and be somebody else. None of it calls the hooks. */
@@ -39,7 +41,13 @@ export type MemoryCluster = Cluster & {
 
 /** An empty cluster in memory. */
 export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster => {
-  const state: State = { stored: new Map(), revision: 1, count: 0, now: options.now ?? Date.now };
+  const state: State = {
+    stored: new Map(),
+    revision: 1,
+    count: 0,
+    now: options.now ?? Date.now,
+    hasAddresses: options.hasAddresses ?? true,
+  };
   const ask = async <T>(call: MemoryCall, signal: AbortSignal, effect: () => T): Promise<T> => {
     await unlessAborted(call, signal, options.before);
     const answer = effect();
@@ -60,6 +68,10 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
     apply: (object, signal) => {
       const asked = call("apply", object);
       return ask(asked, signal, () => apply(state, asked, object));
+    },
+    delete: (object, signal) => {
+      const asked: MemoryCall = { verb: "delete", ref: refOf(object), object };
+      return ask(asked, signal, () => removeRead(state, asked, object));
     },
     all: () => sorted(state, () => true),
     edit: (manager, ref, change) => edit(state, manager, ref, change),

@@ -17,6 +17,8 @@ export type State = {
   count: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
+  /** Services get cluster IPs. */
+  readonly hasAddresses: boolean;
 };
 
 const withGeneration: ReadonlySet<Kind> = new Set([
@@ -83,12 +85,6 @@ export const managedFields = (kind: Kind, live: Stored | undefined, owners: Owne
       });
     }),
   );
-
-/** Gives Services their ClusterIPs. */
-export const nextAddress = (state: State) => (): string => {
-  const count = ++state.count;
-  return `10.96.${(count >> 8) & 255}.${count & 255}`;
-};
 
 /** The API server's alphabet for generated names: no vowels and nothing that looks like one, so no words. */
 const ALPHABET = "bcdfghjklmnpqrstvwxz2456789";

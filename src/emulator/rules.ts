@@ -150,7 +150,7 @@ export const changedForEver = (kind: Kind, before: Fields, after: Fields): reado
 };
 
 /** The content with the defaults that a reader may see; itself when nothing is missing. `ip` gives a free cluster IP. */
-export const withDefaults = (kind: Kind, content: Fields, ip: () => string): Fields => {
+export const withDefaults = (kind: Kind, content: Fields, ip: () => string | undefined): Fields => {
   if (kind === "Pod") return filled(content, { status: pending });
   if (kind === "Secret") return filled(content, { type: "Opaque" });
   if (kind === "MutatingWebhookConfiguration") return webhookDefaults(content);
@@ -167,15 +167,14 @@ const defaults: Readonly<Partial<Record<Kind, Fields>>> = {
 
 const pending: Fields = Object.freeze({ phase: "Pending" });
 
-const serviceDefaults = (spec: ServiceSpec, ip: () => string): Fields => {
+const serviceDefaults = (spec: ServiceSpec, ip: () => string | undefined): Fields => {
   const ports = spec.ports?.map((port) => filled(port, { protocol: "TCP", targetPort: port.port }));
   const changed = ports?.some((port, index) => port !== spec.ports?.[index]) === true;
   const withPorts = changed ? Object.freeze({ ...spec, ports: Object.freeze(ports) }) : spec;
   const address = spec.clusterIP ?? ip();
   return filled(withPorts, {
     type: "ClusterIP",
-    clusterIP: address,
-    clusterIPs: Object.freeze([address]),
+    ...(address !== undefined && { clusterIP: address, clusterIPs: Object.freeze([address]) }),
     sessionAffinity: "None",
     internalTrafficPolicy: "Cluster",
     ipFamilies: Object.freeze(["IPv4"]),

@@ -4,7 +4,8 @@ import { MANAGER } from "../core/names.ts";
 import { applied, type Owned, updated } from "./apply.ts";
 import { type Cluster, ClusterError, type KubeObject, type Ref, resources } from "../cluster/cluster.ts";
 import { type Fields, frozen, withoutEmpty } from "./fields.ts";
-import { generatedName, identity, managedFields, nextAddress, type State, type Stored, timeOf } from "./metadata.ts";
+import { addressFor, addressProblems } from "./addresses.ts";
+import { generatedName, identity, managedFields, type State, type Stored, timeOf } from "./metadata.ts";
 import { changedForEver, isTooLarge, problems, withDefaults } from "./rules.ts";
 
 /** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
@@ -27,7 +28,11 @@ export const create = (state: State, call: MemoryCall, object: KubeObject): Kube
   if (state.stored.has(refKey(ref))) {
     throw fault(call, 409, "AlreadyExists", `${resources[ref.kind].plural} "${name}" already exists`);
   }
-  const content = withDefaults(ref.kind, withoutEmpty(frozen(contentOf(object))) as Fields, nextAddress(state));
+  const content = withDefaults(
+    ref.kind,
+    withoutEmpty(frozen(contentOf(object))) as Fields,
+    addressFor(state, undefined),
+  );
   const owned = updated(undefined, content, CREATOR);
   return store(state, { ...call, ref }, undefined, owned, undefined, generateName);
 };
@@ -68,7 +73,7 @@ export const edit = (
   const content = withoutEmpty(
     frozen({ ...contentOf(next), ...("status" in next && { status: next["status"] }) }),
   ) as Fields;
-  const owned = updated(live, withDefaults(ref.kind, content, nextAddress(state)), `${manager} Update`);
+  const owned = updated(live, withDefaults(ref.kind, content, addressFor(state, live)), `${manager} Update`);
   return store(state, call, live, owned);
 };
 
@@ -80,6 +85,16 @@ export const remove = (state: State, ref: Ref): boolean => {
   const object = { ...live.object, metadata: Object.freeze({ ...marked, resourceVersion: String(++state.revision) }) };
   state.stored.set(refKey(ref), { ...live, object: Object.freeze(object) });
   return true;
+};
+
+/** Deletes the version that was read. */
+export const removeRead = (state: State, call: MemoryCall, { metadata }: KubeObject): void => {
+  const live = state.stored.get(refKey(call.ref))?.object.metadata;
+  if (live === undefined) return;
+  const { uid = live.uid, resourceVersion = live.resourceVersion } = metadata;
+  if (uid !== live.uid || resourceVersion !== live.resourceVersion)
+    throw conflict(call, "the object that was read is no longer this one");
+  remove(state, call.ref);
 };
 
 /** Whether a finalizer keeps an object that is deleted. */
@@ -127,7 +142,7 @@ const store = (
   generateName?: string,
 ): KubeObject => {
   const { kind, namespace, name } = call.ref;
-  const full = withDefaults(kind, withoutEmpty(asked) as Fields, nextAddress(state));
+  const full = withDefaults(kind, withoutEmpty(asked) as Fields, addressFor(state, live));
   const content = live !== undefined && isEqual(full, live.content) ? live.content : full;
   if (live !== undefined && content === live.content && owners === live.owners) {
     live.lastApplied = lastApplied ?? live.lastApplied;
@@ -137,6 +152,7 @@ const store = (
     throw fault(call, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
   const wrong = [
     ...problems(kind, namespace, name, content),
+    ...(kind === "Service" ? addressProblems(state, live, content) : []),
     ...(live === undefined ? [] : changedForEver(kind, live.content, content)),
   ];
   if (wrong.length > 0) throw invalid(call, wrong);

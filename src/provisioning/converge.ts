@@ -1,7 +1,7 @@
-import { createHash } from "node:crypto";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
-import { type Table, writeTable } from "../core/forwards/table.ts";
+import type { HostService, Table } from "../core/forwards/table.ts";
 import {
+  hostServiceManifest,
   type Manifest,
   networkPolicyManifest,
   podLabels,
@@ -10,25 +10,28 @@ import {
   serviceManifest,
 } from "../core/gateway/manifests.ts";
 import { deploymentManifest } from "../core/gateway/deployment.ts";
-import { type Cluster, isConflict, type KubeObject, refOf } from "../cluster/cluster.ts";
+import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout } from "../cluster/event.ts";
-import { type GatewayObjects, identified, locked, readTableObject, tableText } from "./objects.ts";
+import { type Applied, applierOf, hashOf, withAnnotation } from "./applier.ts";
+import { type GatewayObjects, identified } from "./objects.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
 const TEMPLATE_ANNOTATION = "flowgen.io/template";
-/** On what is made from the forward table: a hash of the table. On the pods that read it: its version. */
+/** On the gateway's pods: the version of the table. A change makes the kubelet refresh their volumes. */
 const TABLE_ANNOTATION = "flowgen.io/table";
+export type ConvergeEvents = {
+  readonly restart?: (gateway: PlacedGateway, why: string) => void;
+  /** A Service that was deleted could not have its cluster IPs again: another Service has one of them. */
+  readonly addressLost?: (gateway: PlacedGateway, service: HostService) => void;
+};
+
+/** Cluster IPs by the name of a host's Service. */
+export type Addresses = ReadonlyMap<string, readonly string[]>;
 
 /**
- * What this process applied last, by object: the version that it got and what was in it. An object that still has that
- * version needs no second apply, and one that anybody touched gets one, which repairs drift. Losing it costs an apply that
- * changes nothing.
+ * Brings the derived objects to the table by server-side apply. The scripts come first: the pod cannot start without them. Returns
+ * the cluster IPs that the hosts' Services have.
  */
-export type Applied = Map<string, string>;
-
-export type ConvergeEvents = { readonly restart?: (gateway: PlacedGateway, why: string) => void };
-
-/** Brings the derived objects to the table by server-side apply. The scripts come first: the pod cannot start without them. */
 export const converge = async (
   cluster: Cluster,
   desired: {
@@ -41,31 +44,25 @@ export const converge = async (
   applied: Applied,
   signal: AbortSignal,
   events: ConvergeEvents = {},
-): Promise<void> => {
+): Promise<Addresses> => {
   const { gateway, table, scripts } = desired;
-  const bring = async (read: KubeObject | undefined, manifest: Manifest, isLocked = true): Promise<void> => {
-    const key = `${manifest.kind} ${manifest.metadata.namespace}/${manifest.metadata.name}`;
-    const content = JSON.stringify(manifest);
-    const mark = ({ metadata }: KubeObject): string => [metadata.uid, metadata.resourceVersion, content].join(" ");
-    if (read !== undefined && applied.get(key) === mark(read)) return;
-    const object = isLocked || read === undefined ? locked(manifest, read) : identified(manifest, read);
-    applied.set(key, mark(await cluster.apply(object, signal)));
-  };
-  /**
-   * For what depends on the table. Under many replicas' writes the version that was read is soon not the last; the one who
-   * wrote it may have served us too: made from the table as it is now, it has all that stood in the table before.
-   */
-  const follow = async (read: KubeObject | undefined, manifest: Manifest): Promise<void> => {
-    try {
-      await bring(read, withAnnotation(manifest, TABLE_ANNOTATION, hashOf(writeTable(table)["table.json"])));
-    } catch (error) {
-      if (!isConflict(error)) throw error;
-      const { kind, metadata } = manifest;
-      const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
-      const madeFrom = now?.metadata.annotations?.[TABLE_ANNOTATION];
-      const last = await readTableObject(cluster, gateway, signal);
-      if (madeFrom === undefined || madeFrom !== hashOf(tableText(last))) throw error;
-    }
+  const { bring, follow } = applierOf({ cluster, gateway, table, applied, signal });
+  /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
+  const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
+    const { name, clusterIPs } = service;
+    const found = objects.hostServices.find(({ metadata }) => metadata.name === name);
+    // Made by a replica whose table had no address yet: no pod has these, pods have those of the table.
+    const isMadeOtherwise = found !== undefined && clusterIPs.length > 0 && clusterIPsOf(found)[0] !== clusterIPs[0];
+    if (isMadeOtherwise) await cluster.delete(found, signal);
+    const read = isMadeOtherwise ? undefined : found;
+    const render = (from: Table): Manifest => hostServiceManifest(gateway, from, service);
+    const addresses = clusterIPs.length > 0 ? { clusterIP: clusterIPs[0], clusterIPs } : undefined;
+    const made = await follow(read, render, addresses).catch((error: unknown) => {
+      if (addresses === undefined || read !== undefined || !isInvalid(error)) throw error;
+      events.addressLost?.(gateway, service);
+      return follow(read, render);
+    });
+    return [name, clusterIPsOf(made)];
   };
   const deployment = withTemplateHash(deploymentManifest(gateway, scripts));
   if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
@@ -76,24 +73,24 @@ export const converge = async (
   const claim = objects.deployment && strategyClaim(objects.deployment, deployment);
   if (claim !== undefined) await cluster.apply(claim, signal);
   await bring(objects.scripts, scriptsManifest(gateway, scripts));
-  await Promise.all([
+  const [addresses] = await Promise.all([
+    Promise.all(table.services.map(serveHost)),
     // Not locked: its status changes all the time, and nothing in it depends on the table.
-    bring(objects.deployment, deployment, false),
-    follow(objects.service, serviceManifest(gateway, table)),
-    follow(objects.networkPolicy, networkPolicyManifest(gateway, table, desired.podSelector)),
+    bring(objects.deployment, deployment, { isLocked: false }),
+    follow(objects.service, (from) => serviceManifest(gateway, from)),
+    follow(objects.networkPolicy, (from) => networkPolicyManifest(gateway, from, desired.podSelector)),
   ]);
+  return new Map(addresses);
+};
+
+const clusterIPsOf = (service: KubeObject): readonly string[] => {
+  const { clusterIPs = [] } = service["spec"] as { readonly clusterIPs?: readonly string[] };
+  return clusterIPs;
 };
 
 const withTemplateHash = (manifest: Manifest): Manifest => {
   return withAnnotation(manifest, TEMPLATE_ANNOTATION, hashOf(JSON.stringify(manifest["spec"])));
 };
-
-const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
-
-const withAnnotation = (manifest: Manifest, name: string, value: string): Manifest => ({
-  ...manifest,
-  metadata: { ...manifest.metadata, annotations: { ...manifest.metadata.annotations, [name]: value } },
-});
 
 const isRestart = (read: KubeObject, next: Manifest): boolean =>
   read.metadata.annotations?.[TEMPLATE_ANNOTATION] !== next.metadata.annotations?.[TEMPLATE_ANNOTATION];

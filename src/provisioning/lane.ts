@@ -1,43 +1,52 @@
+/**
+ * One gateway's work in this process. A pod whose targets are all in the cached table is answered without a call of the API
+ * server. Other pods wait in a queue: the gateway's objects are read, the new forwards of all that wait are written in one
+ * write of the table, and the derived objects follow the table before a pod is answered.
+ */
+import { type Cluster, isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
+import { delayMs, whenAllAbort } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import type { Table } from "../core/forwards/table.ts";
 import { type Scripts, tableName } from "../core/gateway/manifests.ts";
 import { perObject } from "../core/memo.ts";
-import type { Want } from "../core/plan.ts";
-import { gatewayId } from "../core/names.ts";
-import { type Cluster, isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
-import { type Applied, converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
-import { previewOf, type Provisioned, resultOf, type Round, roundOf, type Warm, warm } from "./round.ts";
+import type { Want } from "../core/target.ts";
+import type { Applied } from "./applier.ts";
+import { type Asked, assignedBy, assignmentsOf, attempt, previewOf, type Provisioned } from "./attempt.ts";
+import { type Addresses, converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
 import { type GatewayObjects, readGateway, writeTableObject } from "./objects.ts";
-import { delayMs, sleepUnless, whenAllAbort } from "../cluster/waiting.ts";
 
-export type Request = {
+export type Request = Asked & {
   readonly config: Config;
   readonly gateway: PlacedGateway;
-  readonly wants: readonly Want[];
   /** False (dry run, audit): nothing is written; a new target is allocated in a copy that is thrown away. */
   readonly write: boolean;
   /** Asked for only when there is I/O to end. */
   readonly signal: () => AbortSignal;
 };
 
-export type Provisioner = (request: Request) => Promise<Provisioned>;
-
-export type ProvisionEvents = ConvergeEvents & {
+export type LaneEvents = ConvergeEvents & {
   readonly conflict?: (gateway: PlacedGateway) => void;
   readonly table?: (gateway: PlacedGateway, table: Table) => void;
   readonly omitted?: (gateway: PlacedGateway, forwards: readonly string[]) => void;
 };
 
-export type ProvisionOptions = {
+export type LaneParts = {
+  readonly cluster: Cluster;
   readonly scripts: Scripts;
-  readonly events?: ProvisionEvents;
+  readonly events: LaneEvents;
   /** Milliseconds, monotonic. */
-  readonly now?: () => number;
-  readonly random?: () => number;
-  readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
+  readonly now: () => number;
+  readonly random: () => number;
+  readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
 };
 
-/** How old a cached table may be. The sweep waits longer than this between marking a forward and removing it. */
+export type Lane = {
+  readonly join: (request: Request) => Promise<Provisioned>;
+  /** Nothing waits, and the cached table is too old to be used. */
+  readonly isIdle: () => boolean;
+};
+
+/** How old a cached table may be. A forward that is marked as unused is removed later than this. */
 export const CACHE_MS = 30_000;
 const MAX_ATTEMPTS = 12;
 
@@ -46,72 +55,67 @@ type Waiting = Omit<Request, "signal"> & {
   readonly settle: (result: Provisioned) => void;
   readonly fail: (error: unknown) => void;
 };
-/** `since`: the attempt that it was first served by. */
+/** `since`: the attempt that it was first part of. */
 type Job = Waiting & { readonly since: number };
-/** Jobs that one write of the table serves: one config, one gateway. */
-type Batch = { readonly config: Config; readonly gateway: PlacedGateway; readonly jobs: readonly Job[] };
-/** A gateway's objects, and when the reading began. */
-type Read = { readonly objects: GatewayObjects; readonly readAt: number };
-/** One gateway's work in this process: what it knows, what waits, what it applied. */
-type Lane = {
-  known?: { readonly config: Config; readonly readAt: number; readonly given: (wants: readonly Want[]) => Warm };
-  queue: readonly Waiting[];
-  isBusy: boolean;
-  /** Why the last attempt failed, while it is being made again. */
-  trouble?: unknown;
-  readonly applied: Applied;
+/** A gateway's objects, and when the reading of them began. */
+type Reading = { readonly objects: GatewayObjects; readonly readAt: number };
+type Cache = {
+  readonly config: Config;
+  readonly readAt: number;
+  readonly assignedBy: (wants: readonly Want[]) => { readonly found: Provisioned | undefined };
 };
 
-/**
- * Makes the function that gives targets their forwards. Warm (all targets in a table read at most 30 s ago, with the gateway
- * complete): no API call. Cold: the objects are read, the new forwards of all who wait are written in one write of the table,
- * and Service, Deployment and NetworkPolicy follow it before anybody is answered. Replicas meet at the table's
- * `resourceVersion`: who loses reads and allocates again.
- */
-export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): Provisioner => {
-  const { scripts, events = {}, now = () => performance.now(), random = Math.random, pause = sleepUnless } = options;
-  const lanes = new Map<string, Lane>();
+export const createLane = (parts: LaneParts): Lane => {
+  const { cluster, events, now, random, pause } = parts;
+  const applied: Applied = new Map();
+  let cache: Cache | undefined;
+  let queue: readonly Waiting[] = [];
+  let isBusy = false;
+  /** Why the last attempt failed, while it is made again. */
+  let trouble: unknown;
 
-  const finish = async (lane: Lane, { config, gateway, jobs }: Batch, { objects, readAt }: Read): Promise<Round> => {
-    const signal = endOf(jobs);
-    const round = roundOf(
-      objects,
-      gateway,
-      jobs.map(({ wants }) => wants),
-    );
-    if (round.kind !== "round" || round.results.every(({ kind }) => kind === "reject")) return round;
-    const { table } = round;
-    if (round.omitted.length > 0) events.omitted?.(gateway, round.omitted);
-    const written = round.isNew ? await writeTableObject(cluster, gateway, table, objects, signal) : undefined;
-    await Promise.all([
-      converge(
-        cluster,
-        { gateway, table, scripts, podSelector: config.podSelector },
-        objects,
-        lane.applied,
-        signal,
-        events,
-      ),
-      written && wakeKubelet(cluster, gateway, written, signal),
-    ]);
-    lane.known = { config, readAt, given: perObject((wants) => warm(table, gateway, wants)) };
-    events.table?.(gateway, table);
-    return round;
+  /** Takes the pods that wait under this config out of the queue. */
+  const take = (config: Config, since: number): readonly Job[] => {
+    const [taken, left] = partition(queue, (waiting) => waiting.config === config);
+    queue = left;
+    return taken.map((waiting) => ({ ...waiting, since }));
   };
 
-  /** Serves all who wait under this config, and until the table is written those who come meanwhile: one write for all. */
-  const serve = async (lane: Lane, { config, gateway }: Waiting): Promise<void> => {
+  const serve = async (jobs: readonly Job[], { objects, readAt }: Reading): Promise<void> => {
+    const [{ config, gateway }] = jobs as [Job];
+    const attempted = attempt(objects, gateway, jobs);
+    if (attempted.kind !== "attempt") return jobs.forEach(({ settle }) => settle(attempted));
+    const { results } = attempted;
+    const refused = results.every(({ kind }) => kind === "reject");
+    const table = refused
+      ? attempted.table
+      : await perform(parts, applied, attempted, { config, gateway, objects, jobs });
+    if (!refused) {
+      cache = { config, readAt, assignedBy: perObject((wants) => ({ found: assignedBy(table, gateway, wants) })) };
+      events.table?.(gateway, table);
+    }
+    jobs.forEach(({ wants, settle }, at) => {
+      const result = results[at] as (typeof results)[number];
+      if (result.kind === "reject") settle(result);
+      else
+        settle(
+          assignedBy(table, gateway, wants) ?? { kind: "assigned", assignments: assignmentsOf(gateway, result.given) },
+        );
+    });
+  };
+
+  /** Serves the pods that wait under this config, and those that come until the table is written: one write for all. */
+  const serveAll = async ({ config, gateway }: Waiting): Promise<void> => {
     let jobs: readonly Job[] = [];
-    lane.trouble = undefined;
+    trouble = undefined;
     for (let attempts = 1; ; attempts += 1) {
-      jobs = [...jobs, ...take(lane, config, attempts)];
+      jobs = [...jobs, ...take(config, attempts)];
       try {
         const readAt = now();
         const objects = await readGateway(cluster, gateway, endOf(jobs));
-        // The write is locked to what was read, so it serves those too who came during the reading.
-        jobs = [...jobs, ...take(lane, config, attempts)];
-        const round = await finish(lane, { config, gateway, jobs }, { objects, readAt });
-        jobs.forEach((job, at) => job.settle(resultOf(round, at)));
+        // The write is locked to the version that was read, so it may serve pods that came during the reading.
+        jobs = [...jobs, ...take(config, attempts)];
+        await serve(jobs, { objects, readAt });
         return;
       } catch (error) {
         if (isConflict(error)) events.conflict?.(gateway);
@@ -120,57 +124,76 @@ export const createProvisioner = (cluster: Cluster, options: ProvisionOptions): 
         over.forEach((job) => job.fail(error));
         if (left.length === 0) return;
         jobs = left;
-        lane.trouble = error;
+        trouble = error;
         await pause(delayMs(error, attempts, random()), endOf(jobs)).catch(() => undefined);
       }
     }
   };
 
-  const drain = async (lane: Lane): Promise<void> => {
-    lane.isBusy = true;
-    // After a reload requests of the old config and of the new one may wait together.
-    for (let [head] = lane.queue; head !== undefined; [head] = lane.queue) await serve(lane, head);
-    lane.isBusy = false;
+  const drainQueue = async (): Promise<void> => {
+    isBusy = true;
+    // After a reload, pods of the former config and of the new one may wait together.
+    for (let [head] = queue; head !== undefined; [head] = queue) await serveAll(head);
+    isBusy = false;
   };
 
-  return async (request) => {
+  const join: Lane["join"] = async (request) => {
     const { gateway, config, wants } = request;
-    const lane = laneOf(lanes, gateway);
-    const { known } = lane;
-    if (known?.config === config && now() - known.readAt <= CACHE_MS) {
-      const given = known.given(wants);
-      if (given !== "unknown") return given;
+    if (cache?.config === config && now() - cache.readAt <= CACHE_MS) {
+      const { found } = cache.assignedBy(wants);
+      if (found !== undefined) return found;
     }
     const signal = request.signal();
-    if (!request.write) return previewOf(await readGateway(cluster, gateway, signal), gateway, wants);
-    const outcome = new Promise<Provisioned>((settle, fail) => {
-      lane.queue = [...lane.queue, { ...request, signal, settle, fail }];
+    if (!request.write) return previewOf(await readGateway(cluster, gateway, signal), gateway, request);
+    const answer = new Promise<Provisioned>((settle, fail) => {
+      queue = [...queue, { ...request, signal, settle, fail }];
     });
-    if (!lane.isBusy) void drain(lane);
-    const table = { kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) } as const;
-    return await orDeadline(outcome, "apply", table, signal, () => lane.trouble);
+    if (!isBusy) void drainQueue();
+    const ref = { kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) } as const;
+    return await orDeadline(answer, "apply", ref, signal, () => trouble);
   };
+
+  return {
+    join,
+    isIdle: () => !isBusy && queue.length === 0 && (cache === undefined || now() - cache.readAt > CACHE_MS),
+  };
+};
+
+type Attempted = Extract<ReturnType<typeof attempt>, { readonly kind: "attempt" }>;
+type Performing = Pick<Job, "config" | "gateway"> & Pick<Reading, "objects"> & { readonly jobs: readonly Job[] };
+
+/** Writes the table and the objects that are made from it. Returns the table with the addresses of the hosts' Services. */
+const perform = async (
+  { cluster, scripts, events }: LaneParts,
+  applied: Applied,
+  { table, isNew, omitted }: Attempted,
+  { config, gateway, objects, jobs }: Performing,
+): Promise<Table> => {
+  const signal = endOf(jobs);
+  if (omitted.length > 0) events.omitted?.(gateway, omitted);
+  const written = isNew ? await writeTableObject(cluster, gateway, table, objects.table, signal) : objects.table;
+  const desired = { gateway, table, scripts, podSelector: config.podSelector };
+  const [addresses] = await Promise.all([
+    converge(cluster, desired, objects, applied, signal, events),
+    isNew && written && wakeKubelet(cluster, gateway, written, signal),
+  ]);
+  const final = withAddresses(table, addresses);
+  // Before a pod learns of an address: the table has it, and a Service that is made again asks for it.
+  if (final !== table) await writeTableObject(cluster, gateway, final, written, signal);
+  return final;
+};
+
+const withAddresses = (table: Table, addresses: Addresses): Table => {
+  const services = table.services.map((service) => {
+    const clusterIPs = addresses.get(service.name) ?? [];
+    return clusterIPs.join() === service.clusterIPs.join() ? service : { ...service, clusterIPs: [...clusterIPs] };
+  });
+  return services.every((service, index) => service === table.services[index]) ? table : { ...table, services };
 };
 
 const endOf = (jobs: readonly Job[]): AbortSignal => whenAllAbort(jobs.map(({ signal }) => signal));
-
-/** Takes those out of the queue who wait under this config. */
-const take = (lane: Lane, config: Config, since: number): readonly Job[] => {
-  const [taken, left] = partition(lane.queue, (waiting) => waiting.config === config);
-  lane.queue = left;
-  return taken.map((waiting) => ({ ...waiting, since }));
-};
 
 const partition = <T>(items: readonly T[], belongs: (item: T) => boolean): readonly [readonly T[], readonly T[]] => [
   items.filter(belongs),
   items.filter((item) => !belongs(item)),
 ];
-
-const laneOf = (lanes: Map<string, Lane>, gateway: PlacedGateway): Lane => {
-  const key = gatewayId(gateway);
-  const known = lanes.get(key);
-  if (known !== undefined) return known;
-  const lane: Lane = { queue: [], isBusy: false, applied: new Map() };
-  lanes.set(key, lane);
-  return lane;
-};

@@ -2,7 +2,7 @@ import type { PlacedGateway } from "../core/config/config.ts";
 import { emptyTable, readTable, type Table, writeTable } from "../core/forwards/table.ts";
 import { type Manifest, podLabels, scriptsName, tableManifest, tableName } from "../core/gateway/manifests.ts";
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
-import { MANAGED_BY, MANAGER } from "../core/names.ts";
+import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
 import { isEqual } from "../core/equal.ts";
 
@@ -12,6 +12,8 @@ export type GatewayObjects = {
   readonly scripts: KubeObject | undefined;
   readonly deployment: KubeObject | undefined;
   readonly service: KubeObject | undefined;
+  /** Services of hosts' own. */
+  readonly hostServices: readonly KubeObject[];
   readonly networkPolicy: KubeObject | undefined;
 };
 
@@ -25,14 +27,43 @@ export const readGateway = async (
   signal: AbortSignal,
 ): Promise<GatewayObjects> => {
   const get = (kind: Ref["kind"], name: string) => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
-  const [scripts, deployment, service, networkPolicy] = await Promise.all([
+  const [scripts, deployment, service, networkPolicy, services] = await Promise.all([
     get("ConfigMap", scriptsName(gateway)),
     get("Deployment", gateway.name),
     get("Service", gateway.name),
     get("NetworkPolicy", gateway.name),
+    cluster.list("Service", gateway.namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name }, signal),
   ]);
-  return { scripts, deployment, service, networkPolicy, table: await readTableObject(cluster, gateway, signal) };
+  const hostServices = services.filter(({ metadata }) => metadata.name !== gateway.name);
+  const table = await readTableObject(cluster, gateway, signal);
+  const objects = { scripts, deployment, service, networkPolicy, hostServices, table };
+  const unlisted = await readUnlisted(cluster, gateway, objects, signal);
+  const isMadeMeanwhile = unlisted.some((object) => isGateways(object, gateway));
+  return isMadeMeanwhile
+    ? readGateway(cluster, gateway, signal)
+    : { ...objects, hostServices: [...hostServices, ...unlisted] };
 };
+
+/** Services that the table names and the list lacks: made since the list was read, or not the gateway's. */
+const readUnlisted = async (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  { table, hostServices }: GatewayObjects,
+  signal: AbortSignal,
+): Promise<readonly KubeObject[]> => {
+  const read = table && readTable(tableText(table), "");
+  if (read?.kind !== "table") return [];
+  const listed = new Set(hostServices.map(({ metadata }) => metadata.name));
+  const missing = read.table.services.filter(({ name }) => !listed.has(name));
+  const found = await Promise.all(
+    missing.map(({ name }) => cluster.get({ kind: "Service", namespace: gateway.namespace, name }, signal)),
+  );
+  return found.filter((object) => object !== undefined);
+};
+
+const isManaged = ({ metadata }: KubeObject): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
+const isGateways = (object: KubeObject, gateway: PlacedGateway): boolean =>
+  isManaged(object) && object.metadata.labels?.[GATEWAY_LABEL] === gateway.name;
 
 export const readTableObject = (
   cluster: Cluster,
@@ -52,17 +83,19 @@ export const tableIn = (
   objects: GatewayObjects,
   gateway: PlacedGateway,
 ): { readonly kind: "table"; readonly table: Table } | Rejection | Failure => {
-  const foreign = Object.values(objects).find(
-    (object) => object !== undefined && object.metadata.labels?.[MANAGED_BY] !== MANAGER,
-  );
+  const { table, scripts, deployment, service, networkPolicy, hostServices } = objects;
+  const foreign =
+    [table, scripts, deployment, service, networkPolicy].find((object) => object !== undefined && !isManaged(object)) ??
+    hostServices.find((object) => !isGateways(object, gateway));
   if (foreign !== undefined) return reject("not-ours", objectName(foreign));
   if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
     return reject("selector-other", objectName(objects.deployment));
   }
-  if (objects.table === undefined && objects.service !== undefined) {
+  const [holder = service] = hostServices;
+  if (table === undefined && holder !== undefined) {
     return reject(
       "table-invalid",
-      `${objectName(objects.service)} has ports of running pods, and its ConfigMap with the forward table is missing`,
+      `${objectName(holder)} has ports of running pods, and its ConfigMap with the forward table is missing`,
     );
   }
   if (objects.table === undefined) return { kind: "table", table: emptyTable };
@@ -100,6 +133,6 @@ export const writeTableObject = (
   cluster: Cluster,
   gateway: PlacedGateway,
   table: Table,
-  objects: GatewayObjects,
+  read: KubeObject | undefined,
   signal: AbortSignal,
-): Promise<KubeObject> => cluster.apply(locked(tableManifest(gateway, table), objects.table), signal);
+): Promise<KubeObject> => cluster.apply(locked(tableManifest(gateway, table), read), signal);

@@ -1,7 +1,8 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Cluster } from "../cluster/cluster.ts";
 import { counted } from "../cluster/counted.ts";
-import { createProvisioner, type ProvisionEvents, type Provisioner } from "../provisioning/lane.ts";
+import type { LaneEvents } from "../provisioning/lane.ts";
+import { createProvisioner, type Provisioner } from "../provisioning/provisioner.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { gatewayId } from "../core/names.ts";
 import type { Metrics } from "./metrics.ts";
@@ -10,10 +11,15 @@ type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly lo
 
 /** The provisioner, with everything that it does counted or logged. */
 export const observedProvisioner = ({ cluster, scripts, log }: Parts, metrics: Metrics): Provisioner => {
-  const events: ProvisionEvents = {
+  const events: LaneEvents = {
     conflict: (gateway) => metrics.conflict(gatewayId(gateway)),
     table: (gateway, { forwards }) => metrics.forwards(gatewayId(gateway), forwards.length),
     omitted: (gateway, forwards) => log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards left out"),
+    addressLost: (gateway, { name, host, clusterIPs }) =>
+      log.error(
+        { gateway: gatewayId(gateway), service: name, host, clusterIPs },
+        "Service made again with other addresses",
+      ),
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };
   const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));

@@ -312,6 +312,25 @@ const locking: Readonly<Record<string, Rule>> = {
 };
 
 const deleting: Readonly<Record<string, Rule>> = {
+  "delete: the version that was read and no other; what is gone already is no error": async (
+    t,
+    { cluster, namespace },
+  ) => {
+    const made = await cluster.apply(configMap(namespace, "a", { k: "1" }), soon());
+    const next = await cluster.apply(configMap(namespace, "a", { k: "2" }), soon());
+    await fails(t, cluster.delete(made, soon()), 409, "Conflict");
+    t.strictSame(dataOf(await must(cluster, refOf(made))), { k: "2" });
+    await cluster.delete(next, soon());
+    t.equal(await cluster.get(refOf(made), soon()), undefined);
+    await cluster.delete(next, soon());
+    const again = await cluster.apply(configMap(namespace, "a", { k: "3" }), soon());
+    await fails(
+      t,
+      cluster.delete({ ...again, metadata: { ...again.metadata, uid: String(made.metadata.uid) } }, soon()),
+      409,
+      "Conflict",
+    );
+  },
   "a deleted object that a finalizer holds: marked, and there until the finalizer goes": async (
     t,
     { cluster, namespace, remove },
@@ -421,6 +440,23 @@ const lists: Readonly<Record<string, Rule>> = {
     );
     const moved = { ...service(namespace, "a", [{ port: 81 }]), spec: { ...specOf(made), clusterIP: "None" } };
     await fails(t, cluster.apply(moved, soon()), 422, "Invalid");
+  },
+  "Service: an address that is asked for is had while it is free, and kept when it is asked for no more": async (
+    t,
+    { cluster, namespace },
+  ) => {
+    const made = await cluster.apply(service(namespace, "a", [{ port: 80 }]), soon());
+    const { clusterIP } = specOf(made);
+    const asking = (name: string): KubeObject => ({
+      ...service(namespace, name, [{ port: 80 }]),
+      spec: { ...(service(namespace, name, [{ port: 80 }])["spec"] as object), clusterIP, clusterIPs: [clusterIP] },
+    });
+    await fails(t, cluster.apply(asking("b"), soon()), 422, "Invalid");
+    await cluster.delete(made, soon());
+    const again = await cluster.apply(asking("a"), soon());
+    t.equal(specOf(again).clusterIP, clusterIP);
+    const next = await cluster.apply(service(namespace, "a", [{ port: 81 }]), soon());
+    t.equal(specOf(next).clusterIP, clusterIP);
   },
   "Service: ports are told apart by port and protocol": async (t, { cluster, namespace, editAs }) => {
     const names = (object: KubeObject): (string | undefined)[] =>

@@ -113,6 +113,14 @@ const ask = async (memory: MemoryCluster, request: IncomingMessage): Promise<unk
   }
   if (verb === "POST application/json" && params === `fieldManager=${MANAGER}`) return memory.create(body, signal);
   if (verb === "PATCH application/apply-patch+yaml" && params === applying) return memory.apply(body, signal);
+  if (verb === "DELETE application/json" && params === "") {
+    const { preconditions } = body as unknown as { preconditions: object };
+    const there = await memory.get(ref, signal);
+    if (there === undefined)
+      throw new ClusterError({ verb: "delete", ref, code: 404, reason: "NotFound", says: "not found" });
+    await memory.delete({ ...there, metadata: { ...there.metadata, ...preconditions } }, signal);
+    return status(200, "", "deleted");
+  }
   throw new ClusterError({ verb: "get", ref, code: 415, reason: "UnsupportedMediaType", says: `${verb}?${params}` });
 };
 

@@ -79,12 +79,19 @@ t.test("a Deployment of three, as the flowgen chart makes it: every pod is redir
     });
     t.match(JSON.parse(pod.metadata.annotations?.["flowgen.io/gateway-status"] ?? ""), {
       gateway: `${GATEWAY.namespace}/${GATEWAY.name}`,
-      targets: { "10.0.0.5:1433": `${HOST}:1433`, "10.0.0.6:5432": `${HOST}:5432` },
+      format: 2,
+      targets: {
+        mssql: { target: "10.0.0.5:1433", address: `${HOST}:1433` },
+        postgres: { target: "10.0.0.6:5432", address: `${HOST}:5432` },
+      },
       env: ["flowgen/DATABASE_URL", "flowgen/MSSQL_HOST", "flowgen/MSSQL_PORT"],
     });
   }
   t.notMatch(JSON.stringify(webhook.log), /s3cret/);
 });
+
+/** The Service of the second host on port 1433. */
+const WAREHOUSE = "flowgen-wireguard-gateway-10-0-0-7-a5b5a561";
 
 t.test("the gateway's objects are as documented", async (t) => {
   const found = findGateway(configOf(example("webhook-config.yaml")), "team-a", undefined);
@@ -129,15 +136,16 @@ t.test("a second Deployment's target joins the gateway, whose pod goes on", asyn
   await apply(reports as object);
   const [report] = await podsOf("team-b", "flowgen-reports", 1);
   t.match(report?.spec.containers[0]?.env, [
-    { name: "WAREHOUSE_SERVER", value: HOST },
-    { name: "WAREHOUSE_PORT", value: "1434" },
+    { name: "WAREHOUSE_SERVER", value: `${WAREHOUSE}.${GATEWAY.namespace}.svc` },
+    { name: "WAREHOUSE_PORT", value: "1433" },
     { name: "MSSQL_URL", value: `Server=tcp:${HOST},1433;Database=prod;User Id=app;Password=s3cret` },
   ]);
   t.strictSame(portsOf(await inGateway("service")), [
     ["mssql", 1433, 1433],
     ["postgres", 5432, 5432],
-    ["warehouse", 1434, 1434],
   ]);
+  const own = await inGateway("service", WAREHOUSE);
+  t.strictSame(portsOf(own), [["warehouse", 1433, 1434]], "a second server on the port: a Service of its own");
   const policy = await inGateway("networkpolicy");
   t.strictSame((policy["spec"] as { ingress: unknown[] }).ingress[2], rule("warehouse", 1434));
   const after = await inGateway("deployment");

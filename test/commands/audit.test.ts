@@ -19,6 +19,8 @@ const audited = async (t: Test, text: string, output: AuditOptions["output"], co
 const pod = (name: string, targets: string, more = "", env = ""): string =>
   `---\nkind: Pod\nmetadata: {name: ${name}, labels: {app.kubernetes.io/name: flowgen}, annotations: {flowgen.io/private-targets: "${targets}"${more}}}\nspec: {containers: [{name: c, env: [${env}]}]}\n`;
 
+const WAREHOUSE = "flowgen-wireguard-gateway-10-0-0-7-a5b5a561.flowgen-gateway.svc";
+
 t.test("table", async (t) => {
   const { code, out } = await audited(t, EXAMPLES, "table");
   t.equal(code, 1, "one would be rejected");
@@ -28,7 +30,11 @@ t.test("table", async (t) => {
   t.equal(lines[2], `  target mssql     10.0.0.5:1433  →  ${HOST}:1433`);
   t.equal(lines[3], `  target postgres  10.0.0.6:5432  →  ${HOST}:5432`);
   t.match(out, /^ {2}env {4}DATABASE_URL +set +\(container flowgen\)$/m);
-  t.match(out, `  target warehouse  10.0.0.7:1433  →  ${HOST}:1434`, "a collision gets the next port");
+  t.match(
+    out,
+    `  target warehouse  10.0.0.7:1433  →  ${WAREHOUSE}:1433`,
+    "a Service of its own for a second server on the port",
+  );
   t.match(
     out,
     /^Deployment team-b\/flowgen-curious +reject +target-forbidden\n {2}flowgen.io\/private-targets\[0\]: 169/m,
@@ -55,7 +61,7 @@ t.test("JSON", async (t) => {
     gateway: "flowgen-gateway/flowgen-wireguard-gateway",
     targets: [
       { name: "mssql", target: "10.0.0.5:1433", assignment: `${HOST}:1433` },
-      { name: "warehouse", target: "10.0.0.7:1433", assignment: `${HOST}:1434` },
+      { name: "warehouse", target: "10.0.0.7:1433", assignment: `${WAREHOUSE}:1433` },
     ],
     warnings: { length: 0 },
   });
@@ -70,14 +76,17 @@ t.test("JSON", async (t) => {
   t.match(curious, { message: /link-local/, targets: { length: 0 }, env: { length: 0 } });
 });
 
-t.test("collisions across workloads get consecutive ports", async (t) => {
+t.test("servers on one port across workloads keep it, each at a Service of its own", async (t) => {
   const { code, out } = await audited(t, [5, 6, 7].map((n) => pod(`p${n}`, `db=10.0.0.${n}:1433`)).join(""), "json");
   t.equal(code, 0);
   const rows = JSON.parse(out) as { targets: { assignment: string }[] }[];
-  t.strictSame(
-    rows.map(({ targets }) => targets[0]?.assignment),
-    [1433, 1434, 1435].map((port) => `${HOST}:${port}`),
-  );
+  const [first, ...others] = rows.map(({ targets }) => targets[0]?.assignment);
+  t.equal(first, `${HOST}:1433`);
+  for (const [index, other] of others.entries())
+    t.match(
+      other,
+      new RegExp(`^flowgen-wireguard-gateway-10-0-0-${6 + index}-[0-9a-f]{8}\\.flowgen-gateway\\.svc:1433$`),
+    );
 });
 
 t.test("modes: a pod's own counts, the config's does not", async (t) => {

@@ -2,7 +2,7 @@
 import t, { type Test } from "tap";
 import { admit } from "../../src/admit.ts";
 import { audit } from "../../src/commands/audit.ts";
-import { createProvisioner } from "../../src/provisioning/lane.ts";
+import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
 import type { InjectOptions } from "../../src/commands/inject.ts";
 import { version } from "../../src/files.ts";

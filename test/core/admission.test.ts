@@ -1,18 +1,15 @@
 import t from "tap";
 import { auditAnnotations, failed, redirected, refused, skipped } from "../../src/core/admission.ts";
+import { assignmentOf, targetOf } from "../making.ts";
 import { reject } from "../../src/core/reasons.ts";
 
-const assignment = {
-  target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] },
-  forward: "mssql",
-  host: "gw.ns.svc",
-  port: 1434,
-};
+const assignment = assignmentOf(targetOf("mssql", "10.0.0.5", 1433), { host: "gw-a.ns.svc" });
 const account = {
   gateway: "ns/gw",
   assignments: [assignment],
   operations: [{ op: "add", path: "/x", value: 1 }],
   changed: [{ container: "flowgen", env: "DB_HOST", change: "set" }],
+  unread: [],
   warnings: [],
 } as const;
 
@@ -23,11 +20,15 @@ t.test("a redirected pod: patched, or in audit mode only told", (t) => {
     outcome: "audit",
     reason: "would-inject",
     operations: [],
-    warnings: ["audit: 10.0.0.5:1433 would be reached at gw.ns.svc:1434", "audit: env that would change: DB_HOST", "w"],
+    warnings: [
+      "audit: 10.0.0.5:1433 would be reached at gw-a.ns.svc:1433",
+      "audit: env that would change: DB_HOST",
+      "w",
+    ],
   });
   t.strictSame(
     redirected({ ...account, changed: [] }, "audit").warnings,
-    ["audit: 10.0.0.5:1433 would be reached at gw.ns.svc:1434"],
+    ["audit: 10.0.0.5:1433 would be reached at gw-a.ns.svc:1433"],
     "labels alone would change",
   );
   t.match(redirected({ ...account, operations: [], changed: [] }, "audit"), { outcome: "skip", reason: "unchanged" });
@@ -58,7 +59,7 @@ t.test("audit annotations name the gateway, the targets and the env; none for a 
     outcome: "inject",
     reason: "injected",
     gateway: "ns/gw",
-    targets: "10.0.0.5:1433=gw.ns.svc:1434",
+    targets: "10.0.0.5:1433=gw-a.ns.svc:1433",
     env: "flowgen/DB_HOST",
   });
   t.strictSame(auditAnnotations(refused(reject("reserved", "x"), "enforce")), {

@@ -16,8 +16,8 @@ const refusal = (text: string) => {
 
 t.test("the short list", async (t) => {
   t.strictSame(targetsOf("mssql=10.0.0.5:1433, postgres=10.0.0.6:5432"), [
-    { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] },
-    { name: "postgres", host: "10.0.0.6", port: 5432, hostEnv: [], portEnv: [] },
+    { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [], aliases: [] },
+    { name: "postgres", host: "10.0.0.6", port: 5432, hostEnv: [], portEnv: [], aliases: [] },
   ]);
   t.match(targetsOf("10.0.0.5:1433"), [{ name: "target-10-0-0-5-1433" }]);
   t.match(targetsOf("\n a=SQL.corp.example.com.:1 \n b=[fd00::5]:5432,\n"), [
@@ -32,8 +32,8 @@ t.test("the long list, in YAML and in JSON", async (t) => {
 - name: mssql
   targetHost: 10.0.0.5
   targetPort: 1433
-  servicePort: 1434
   tunnel: wg0
+  aliases: [ERP.corp.example.com.]
   hostEnv: MSSQL_HOST
   portEnv: [MSSQL_PORT, DB_PORT]
   redirect: env
@@ -46,17 +46,30 @@ t.test("the long list, in YAML and in JSON", async (t) => {
       port: 1433,
       hostEnv: ["MSSQL_HOST"],
       portEnv: ["MSSQL_PORT", "DB_PORT"],
-      servicePort: 1434,
+      aliases: ["erp.corp.example.com"],
       tunnel: "wg0",
+      redirect: "env",
     },
-    { name: "target-sql-corp-example-com-1433", host: "sql.corp.example.com", port: 1433, hostEnv: [], portEnv: [] },
+    {
+      name: "target-sql-corp-example-com-1433",
+      host: "sql.corp.example.com",
+      port: 1433,
+      hostEnv: [],
+      portEnv: [],
+      aliases: [],
+    },
   ];
   t.strictSame(targetsOf(yaml), expected);
-  const json = `[{"name":"mssql","targetHost":"10.0.0.5","targetPort":1433,"servicePort":1434,"tunnel":"wg0","hostEnv":"MSSQL_HOST",
+  const json = `[{"name":"mssql","targetHost":"10.0.0.5","targetPort":1433,"aliases":["erp.corp.example.com"],"tunnel":"wg0","hostEnv":"MSSQL_HOST",
     "portEnv":["MSSQL_PORT","DB_PORT"],"redirect":"env"},{"targetHost":"sql.corp.example.com","targetPort":"1433"}]`;
   t.strictSame(targetsOf(json), expected);
   t.strictSame(targetsOf(`---\n${yaml.trim()}`), expected);
   t.strictSame(targetsOf(`# what we need\n${yaml}`), expected);
+});
+
+t.test("names that are made from host and port differ, whatever they are made from", async (t) => {
+  const names = targetsOf("a.b.corp:1, a-b.corp:1, target-a-b-corp-1-3=c.corp:1, a.b-corp:1").map(({ name }) => name);
+  t.strictSame(names, ["target-a-b-corp-1", "target-a-b-corp-1-2", "target-a-b-corp-1-3", "target-a-b-corp-1-4"]);
 });
 
 t.test("an error names entry, field, value, reason and the nearest valid form", async (t) => {
@@ -79,11 +92,20 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
     "- targetHost: 10.0.0.5": /\[0\]\.targetPort: is missing/,
     "- targetPort: 1": /\[0\]\.targetHost: is missing/,
     "- targetHost: 10.0.0.5\n  targetPrt: 1433\n  targetPort: 1": /unknown key "targetPrt"; did you mean targetPort\?/,
-    "- targetHost: 10.0.0.5\n  targetPort: 1433\n  port: 1433": /unknown key "port"; .*servicePort/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1433\n  port: 1433": /unknown key "port"; did you mean targetPort\?/,
+    "- host: 10.0.0.5\n  targetPort: 1433": /unknown key "host"; did you mean targetHost\?/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1433\n  servicePort: 1434": /every target keeps its own port: remove it/,
+    "- {targetHost: 10.0.0.5, targetPort: 1, aliases: [10.0.0.6]}":
+      /aliases\[0\]: 10\.0\.0\.6 is an address: an alias is a DNS name/,
+    "- {targetHost: 10.0.0.5, targetPort: 1, aliases: [a.b.svc.cluster.local]}":
+      /aliases\[0\]: .* is a name of the cluster's own/,
+    "- {targetHost: 10.0.0.5, targetPort: 1, aliases: erp}": /aliases: not a list of DNS names/,
+    "- {targetHost: 10.0.0.5, targetPort: 1, redirect: hostAlias}":
+      /\[0\]\.redirect: 10\.0\.0\.5 is an address, which no name leads to: add aliases, or write redirect: env/,
     '[{"targetHost":"10.0.0.5","targetPort":1,"__proto__":{"x":1}}]': /unknown key "__proto__"/,
     "- targetHost: 10.0.0.5\n  targetPort: 1\n  hostEnv: 'A B'": /\[0\]\.hostEnv/,
     "- targetHost: 10.0.0.5\n  targetPort: 1\n  hostEnv: [1X]": /\[0\]\.hostEnv/,
-    "- targetHost: 10.0.0.5\n  targetPort: 1\n  redirect: magic": /"magic" is none of env, hostAlias, file/,
+    "- targetHost: 10.0.0.5\n  targetPort: 1\n  redirect: magic": /"magic" is none of env, hostAlias, auto/,
     "- 1": /not a map of keys and values/,
     "{a: 1}": /not a list of targets/,
     "- &a [1]\n- *a": /not a plain list/,
@@ -100,10 +122,6 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
     t.match(said, message);
     t.notMatch(said, /s3cret/);
   }
-  t.match(refusal("- targetHost: 10.0.0.5\n  targetPort: 1\n  redirect: file"), {
-    reason: "redirect-unsupported",
-    message: /\[0\]\.redirect: "file"/,
-  });
 });
 
 t.test("hostile annotations are refused whole and at once", async (t) => {

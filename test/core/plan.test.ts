@@ -9,7 +9,7 @@ gateways:
     namespace: flowgen-gateway
     tunnels:
       - {name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8", "*.corp.example.com"], namespaces: [team-a]}
-      - {name: wg1, secretName: b, allowedTargets: ["10.1.0.0/16", "172.16.0.0/12"], portForwards: [{name: nas, port: 445, targetHost: 192.168.1.9, targetPort: 445}]}
+      - {name: wg1, secretName: b, allowedTargets: ["10.1.0.0/16", "172.16.0.0/12"], portForwards: [{name: nas, port: 1445, servicePort: 445, targetHost: 192.168.1.9, targetPort: 445}]}
   - {name: own, tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8"]}]}
   - {name: gone, enabled: false, tunnels: [{name: wg0, secretName: a}]}
 `);
@@ -155,16 +155,6 @@ t.test("the gateway of a pod", async (t) => {
   });
 });
 
-t.test("a mongodb+srv URL is refused in an init container too", async (t) => {
-  const spec = {
-    initContainers: [{ name: "init", env: [{ name: "URL", value: "mongodb+srv://sql.corp.example.com/x" }] }],
-  };
-  t.match(plan(podWith(targets("a=sql.corp.example.com:1"), {}, spec)), {
-    reason: "srv-url",
-    message: /spec\.initContainers\[init\]\.env\[URL\]/,
-  });
-});
-
 t.test("a pod that cannot resolve a Service is warned", async (t) => {
   const warned: Record<string, unknown>[] = [
     { dnsPolicy: "Default" },
@@ -175,5 +165,49 @@ t.test("a pod that cannot resolve a Service is warned", async (t) => {
     t.match(plan(podWith(targets("a=10.0.0.5:1"), {}, spec)), { warnings: [/cannot resolve the gateway/] });
   t.match(plan(podWith(targets("a=10.0.0.5:1"), {}, { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" })), {
     warnings: { length: 0 },
+  });
+});
+
+t.test("redirect: the entry's, else the config's; auto leads names, and addresses that have aliases", async (t) => {
+  const text = `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "*.corp.example.com"], allowedAliases: [erp.corp.example.com]}]}]`;
+  const wantsIn = (targetsText: string, redirect = "auto") => {
+    const read = planPod(podWith(targets(targetsText)), "team-a", configOf(`redirect: ${redirect}\n${text}`));
+    if (read.kind !== "plan") throw new Error(JSON.stringify(read));
+    return read.wants.map((want) => [want.redirect, want.names.join(), want.needsService]);
+  };
+  const name = "- {targetHost: a.corp.example.com, targetPort: 1";
+  const address = "- {targetHost: 10.0.0.5, targetPort: 1";
+  const rows: [string, string, unknown[]][] = [
+    [`${name}}`, "auto", ["hostAlias", "a.corp.example.com", true]],
+    [`${name}}`, "env", ["env", "", false]],
+    [`${name}, redirect: hostAlias}`, "env", ["hostAlias", "a.corp.example.com", true]],
+    [`${name}, redirect: env}`, "auto", ["env", "", false]],
+    [`${name}, hostEnv: A}`, "auto", ["env", "", false]],
+    [`${address}}`, "auto", ["env", "", false]],
+    [`${address}, aliases: [erp.corp.example.com]}`, "auto", ["hostAlias", "erp.corp.example.com", true]],
+    [`${address}, aliases: [erp.corp.example.com]}`, "env", ["env", "erp.corp.example.com", true]],
+    [`${address}, aliases: [erp.corp.example.com], hostEnv: A}`, "auto", ["env", "erp.corp.example.com", true]],
+  ];
+  for (const [entry, redirect, wanted] of rows)
+    t.strictSame(wantsIn(entry, redirect), [wanted], `${entry} ${redirect}`);
+  const twice = `${name}, redirect: hostAlias}\n${name.replace("Port: 1", "Port: 2")}, redirect: hostAlias}`;
+  t.strictSame(new Set(wantsIn(twice).map(String)).size, 1, "one host, two ports");
+});
+
+t.test("aliases must be granted, and one name leads to one host", async (t) => {
+  const config = configOf(
+    `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8], allowedAliases: ["*.corp.example.com"]}, {name: wg1, secretName: b, allowedTargets: [10.0.0.0/8]}]}]`,
+  );
+  const plan = (text: string) => planPod(podWith(targets(text)), "team-a", config);
+  const entry = (host: string, tunnel: string, alias: string) =>
+    `- {targetHost: ${host}, targetPort: 1, tunnel: ${tunnel}, aliases: [${alias}]}\n`;
+  t.match(plan(entry("10.0.0.5", "wg0", "a.corp.example.com")), { kind: "plan" });
+  t.match(plan(entry("10.0.0.5", "wg1", "a.corp.example.com")), {
+    reason: "alias-not-allowed",
+    message: /private-targets\[0\]\.aliases\[0\]: "a\.corp\.example\.com" through wg1/,
+  });
+  t.match(plan(entry("10.0.0.5", "wg0", "a.corp.example.com") + entry("10.0.0.6", "wg0", "a.corp.example.com")), {
+    reason: "alias-conflict",
+    message: /a\.corp\.example\.com would lead to wg0 10\.0\.0\.5 and to wg0 10\.0\.0\.6/,
   });
 });

@@ -1,16 +1,11 @@
 import t from "tap";
 import type { Pod } from "../../src/core/pod.ts";
-import { formerAddresses, markPod, readStatus, statusOf } from "../../src/core/status.ts";
+import { goneAddress, markPod, readStatus, statusOf } from "../../src/core/status.ts";
 import type { Assignment } from "../../src/core/target.ts";
-import { patched, podOf } from "../making.ts";
+import { assignmentOf, patched, podOf, targetOf } from "../making.ts";
 
 const gateway = { name: "gw", namespace: "ns" };
-const assign = (name: string, host: string, port: number, servicePort: number, at = "gw.ns.svc"): Assignment => ({
-  target: { name, host, port, hostEnv: [], portEnv: [] },
-  forward: name,
-  host: at,
-  port: servicePort,
-});
+const m = assignmentOf(targetOf("m", "10.0.0.5", 1433));
 const podWith = (metadata: Pod["metadata"], env: Readonly<Record<string, string>> = {}): Pod => ({
   ...podOf(undefined, env),
   metadata,
@@ -22,52 +17,76 @@ const targetsIn = (pod: Pod) => {
   return status.targets;
 };
 
-t.test("formers are read from a status that can be read, of targets that have other addresses now", (t) => {
-  const m = assign("m", "10.0.0.5", 1433, 1433);
-  const formers = (status: unknown) =>
-    formerAddresses(
-      targetsIn(
-        podWith({
-          annotations: { "flowgen.io/gateway-status": typeof status === "string" ? status : JSON.stringify(status) },
-        }),
-      ),
-      [m],
-    ).map(({ host, port, assignment }) => `${host}:${port} ${assignment.target.name}`);
-  const status = (targets: unknown) => ({ gateway: "ns/gw", targets, env: [], version: "1" });
-  t.strictSame(formers(status({ "10.0.0.5:1433": "old.other.svc:1500" })), ["old.other.svc:1500 m"]);
-  t.strictSame(formers(status({ "10.0.0.5:1433": "gw.ns.svc:1433" })), [], "the present one");
-  t.strictSame(formers(status({ "10.0.0.6:1433": "old.other.svc:1500" })), [], "another target");
-  t.strictSame(formers('{"gateway":"x","targets":{"__proto__":"old.svc:1"},"env":[],"version":"1"}'), []);
-  for (const address of ["old", "old:0", "old:", ":1", "o ld:1", "old:1\n", "[fd00::1]:1", ""])
-    t.strictSame(formers(status({ "10.0.0.5:1433": address })), [], JSON.stringify(address));
-  for (const none of ["", "{", "null", "[]", { targets: {} }, status({ "10.0.0.5:1433": 1500 })])
-    t.strictSame(formers(none), []);
-  t.strictSame(formerAddresses(targetsIn(podWith({})), [m]), []);
+const withStatus = (status: unknown, env: Readonly<Record<string, string>> = {}): Pod =>
+  podWith(
+    { annotations: { "flowgen.io/gateway-status": typeof status === "string" ? status : JSON.stringify(status) } },
+    env,
+  );
+
+t.test("a pod that comes back keeps its addresses while the table has them, else it is refused", (t) => {
+  const gone = (address: string, env: Readonly<Record<string, string>>, at: Partial<Assignment> = {}) => {
+    const pod = withStatus({ gateway: "ns/gw", targets: { "10.0.0.5:1433": address }, env: [], version: "1" }, env);
+    return goneAddress(pod, targetsIn(pod), [{ ...m, ...at }]);
+  };
+  t.equal(gone("gw.ns.svc:1433", { M_HOST: "gw.ns.svc" }), undefined, "the present address");
+  const moved = { host: "gw-m-0.ns.svc", addresses: ["gw-m-0.ns.svc:1433", "gw.ns.svc:1434"] };
+  t.equal(gone("gw.ns.svc:1434", { M_URL: "mssql://gw.ns.svc:1434" }, moved), undefined, "an address of before");
+  t.match(gone("gw.ns.svc:1500", { M_URL: "mssql://gw.ns.svc:1500" }, moved), {
+    reason: "address-gone",
+    message: /^m: "gw.ns.svc:1500": .*apply the original manifest/,
+  });
+  t.match(gone("gw.other.svc:1433", { M_HOST: "gw.other.svc" }), { reason: "address-gone" });
+  t.equal(gone("gw.other.svc:1433", { M_HOST: "10.0.0.5" }), undefined, "no env holds it any more");
+  t.equal(goneAddress(podWith({}), [], [m]), undefined);
   t.end();
 });
 
-t.test("format 2 of a status is read, one that is newer is left to a newer version", (t) => {
-  const m = assign("m", "10.0.0.5", 1433, 1433);
-  const withStatus = (status: unknown): Pod =>
-    podWith({ annotations: { "flowgen.io/gateway-status": JSON.stringify(status) } });
-  const targets = { m: { target: "10.0.0.5:1433", address: "old.svc:1500", tunnel: "wg0", more: 1 } };
-  const second = { format: 2, gateway: "ns/gw", targets, env: [], unread: [], version: "2", more: {} };
-  t.match(formerAddresses(targetsIn(withStatus(second)), [m]), [{ host: "old.svc", port: 1500 }]);
-  t.strictSame(readStatus(withStatus({ ...second, format: 3 })), {
-    kind: "fail",
-    reason: "format-newer",
-    detail: "flowgen.io/gateway-status has format 3, this version reads up to 2",
-  });
-  t.end();
-});
+t.test(
+  "a status is read in both formats; one that cannot be read says nothing, a newer one is left to a newer version",
+  (t) => {
+    const first = { gateway: "ns/gw", targets: { "10.0.0.5:1433": "old.svc:1500" }, env: [], version: "1" };
+    t.strictSame(targetsIn(withStatus(first)), [{ target: "10.0.0.5:1433", address: "old.svc:1500" }]);
+    const targets = { m: { target: "10.0.0.5:1433", address: "old.svc:1500", tunnel: "wg0", more: 1 } };
+    const second = { format: 2, gateway: "ns/gw", targets, env: [], version: "2", more: {} };
+    t.match(targetsIn(withStatus(second)), [{ target: "10.0.0.5:1433", address: "old.svc:1500" }]);
+    for (const none of ["", "{", "null", "[]", { targets: {} }, { ...first, targets: { "10.0.0.5:1433": 1500 } }])
+      t.strictSame(targetsIn(withStatus(none)), []);
+    t.strictSame(targetsIn(podWith({})), []);
+    t.strictSame(readStatus(withStatus({ ...second, format: 3 })), {
+      kind: "fail",
+      reason: "format-newer",
+      detail: "flowgen.io/gateway-status has format 3, this version reads up to 2",
+    });
+    t.end();
+  },
+);
 
 t.test("marks: labels and a status, with no more operations than it takes", (t) => {
-  const assignments = [assign("m", "10.0.0.5", 1433, 1433)];
-  const status = statusOf(gateway, assignments, ["flowgen/M_HOST"], "1");
+  const led = assignmentOf(targetOf("n", "db.corp.example.com", 5432), {
+    tunnel: "wg1",
+    redirect: "hostAlias",
+    names: ["db.corp.example.com"],
+    host: "gw-n-0.ns.svc",
+    clusterIPs: ["10.96.0.7"],
+  });
+  t.strictSame(statusOf(gateway, [led], { env: [], unread: [] }, "1").targets, {
+    n: {
+      target: "db.corp.example.com:5432",
+      tunnel: "wg1",
+      address: "gw-n-0.ns.svc:5432",
+      redirect: "hostAlias",
+      names: ["db.corp.example.com"],
+      ips: ["10.96.0.7"],
+    },
+  });
+  const assignments = [m];
+  const status = statusOf(gateway, assignments, { env: ["flowgen/M_HOST"], unread: ["flowgen: args[0]"] }, "1");
   t.strictSame(status, {
+    format: 2,
     gateway: "ns/gw",
-    targets: { "10.0.0.5:1433": "gw.ns.svc:1433" },
+    targets: { m: { target: "10.0.0.5:1433", tunnel: "wg0", address: "gw.ns.svc:1433", redirect: "env" } },
     env: ["flowgen/M_HOST"],
+    unread: ["flowgen: args[0]"],
     version: "1",
   });
   const mark = (pod: Pod) => markPod(pod, "gw", assignments, status);

@@ -25,7 +25,7 @@ export const removeForward = async (controlPlane: ControlPlane, yaml: string, na
   const read = tableIn(objects, gateway);
   if (read.kind !== "table") throw new Error(JSON.stringify(read));
   const table = { ...read.table, forwards: read.table.forwards.filter((forward) => forward.name !== name) };
-  const written = await writeTableObject(cluster, gateway, table, objects, signal);
+  const written = await writeTableObject(cluster, gateway, table, objects.table, signal);
   await converge(cluster, { gateway, table, scripts: loadScripts(), podSelector }, objects, new Map(), signal);
   await wakeKubelet(cluster, gateway, written, signal);
 };

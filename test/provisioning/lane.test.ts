@@ -3,11 +3,13 @@ import t from "tap";
 import { ClusterError } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryOptions } from "../../src/emulator/memory.ts";
 import { fault, type MemoryCall } from "../../src/emulator/store.ts";
-import { createProvisioner, type ProvisionEvents, type ProvisionOptions } from "../../src/provisioning/lane.ts";
+import { createProvisioner, type ProvisionOptions } from "../../src/provisioning/provisioner.ts";
+import type { LaneEvents } from "../../src/provisioning/lane.ts";
 import { delayMs, sleepUnless, whenAllAbort } from "../../src/cluster/waiting.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
 import { podLabels } from "../../src/core/gateway/manifests.ts";
-import type { Want } from "../../src/core/plan.ts";
+import { reject } from "../../src/core/reasons.ts";
+import type { Want } from "../../src/core/target.ts";
 import { configOf, gatewayOf, scripts, wantOf } from "../making.ts";
 
 const config = configOf(`
@@ -22,12 +24,14 @@ const setup = (options: Partial<ProvisionOptions> = {}, memory: MemoryOptions = 
   const provision = createProvisioner(cluster, { scripts, ...options });
   return {
     cluster,
+    provision,
     ask: (wants: readonly Want[], more: { write?: boolean; config?: typeof config } = {}) => {
       const using = more.config ?? config;
       return provision({
         config: using,
         gateway: gatewayOf(using),
         wants,
+        objection: () => undefined,
         write: more.write ?? true,
         signal: () => signal,
       });
@@ -37,19 +41,20 @@ const setup = (options: Partial<ProvisionOptions> = {}, memory: MemoryOptions = 
 
 t.test("static forwards come first; one that cannot be had is told, once there is something to write", async (t) => {
   const omitted: string[][] = [];
-  const events: ProvisionEvents = { omitted: (_gateway, forwards) => omitted.push([...forwards]) };
+  const events: LaneEvents = { omitted: (_gateway, forwards) => omitted.push([...forwards]) };
   const webhook = setup({ events });
+  const first = await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)]);
   t.match(
-    await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)]),
-    { assignments: [{ port: 1434 }] },
+    first,
+    { assignments: [{ host: /^flowgen-wireguard-gateway-10-0-0-5-/, port: 1433 }] },
     "1433 is the static one's",
   );
   t.strictSame(omitted, []);
   const other = configOf(
-    "gateways: [{namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: a, portForwards: [{name: late, port: 1434, targetHost: 10.0.0.8, targetPort: 1}]}]}]",
+    "gateways: [{namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: a, portForwards: [{name: late, port: 1433, targetHost: 10.0.0.8, targetPort: 1}]}]}]",
   );
-  t.match(await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)], { config: other }), { assignments: [{ port: 1434 }] });
-  t.strictSame(omitted, [["wg0/late: service port 1434 is taken"]]);
+  t.match(await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)], { config: other }), { assignments: [{ port: 1433 }] });
+  t.strictSame(omitted, [["wg0/late: service port 1433 is taken"]]);
 });
 
 t.test("conflicts, table sizes and restarts are told", async (t) => {
@@ -97,10 +102,10 @@ t.test("retries are bounded, and what cannot be mended by one is not retried", a
   };
   const busy = failing(503);
   await t.rejects(busy.webhook.ask([wantOf("a", "10.0.0.5", 1)]), { code: 503 });
-  t.equal(busy.calls(), 4 * 12, "the first read of twelve attempts");
+  t.equal(busy.calls(), 5 * 12, "the first read of twelve attempts");
   const denied = failing(403);
   await t.rejects(denied.webhook.ask([wantOf("a", "10.0.0.5", 1)]), { code: 403 });
-  t.equal(denied.calls(), 4);
+  t.equal(denied.calls(), 5);
 });
 
 t.test("who comes while the gateway is read is served by the same write", async (t) => {
@@ -196,8 +201,12 @@ t.test("a preview is refused as the real thing would be", async (t) => {
     signal,
   );
   t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)], { write: false }), { reason: "not-ours" });
-  t.match(await setup().ask([wantOf("a", "10.0.0.5", 1, 1433)], { write: false }), { reason: "service-port-taken" });
-  t.match(await setup().ask([wantOf("a", "10.0.0.5", 1433)], { write: false }), { assignments: [{ port: 1434 }] });
+  const preview = await setup().ask([wantOf("a", "10.0.0.5", 1433)], { write: false });
+  t.match(
+    preview,
+    { assignments: [{ port: 1433, clusterIPs: ["192.0.2.1"], isAssumed: true }] },
+    "1433 is the static one's",
+  );
 });
 
 t.test("a table that was deleted is not started anew while the Service has the ports of running pods", async (t) => {
@@ -322,7 +331,10 @@ t.test("what another replica made from the same table meanwhile is not made agai
 });
 
 t.test("what is not owed does not fail an admission: a pod list that hangs", async (t) => {
-  const webhook = setup({}, { before: ({ verb }) => (verb === "list" ? new Promise(() => undefined) : undefined) });
+  const webhook = setup(
+    {},
+    { before: ({ verb, ref }) => (verb === "list" && ref.kind === "Pod" ? new Promise(() => undefined) : undefined) },
+  );
   t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)]), { kind: "assigned" });
 });
 
@@ -397,4 +409,115 @@ t.test("the scripts are those of src/gateway, with a hash over them", async (t) 
   t.strictSame(Object.keys(loaded.files), names);
   t.ok(names.includes("tunnel.sh"));
   t.match(loaded.hash, /^[0-9a-f]{16}$/);
+});
+
+const ownService = (name: string, host: string) => wantOf(name, host, 1433, { needsService: true });
+const placeOf = (webhook: ReturnType<typeof setup>): { name: string; clusterIPs: readonly string[] } => {
+  const service = webhook.cluster
+    .all()
+    .find(({ kind, metadata }) => kind === "Service" && /-10-0-0-5-/.test(metadata.name ?? ""));
+  const { clusterIPs } = service?.["spec"] as { clusterIPs: string[] };
+  return { name: service?.metadata.name ?? "", clusterIPs };
+};
+
+t.test(
+  "a host's own Service: its addresses are in the table before a pod has them, and are asked for when it is made again",
+  async (t) => {
+    let clock = 0;
+    const webhook = setup({ now: () => clock });
+    const first = await webhook.ask([ownService("a", "10.0.0.5")]);
+    const { name, clusterIPs } = placeOf(webhook);
+    t.match(first, { assignments: [{ host: `${name}.flowgen-gateway.svc`, port: 1433, clusterIPs }] });
+    const table = {
+      kind: "ConfigMap",
+      namespace: "flowgen-gateway",
+      name: "flowgen-wireguard-gateway-forwards",
+    } as const;
+    const text = ((await webhook.cluster.get(table, signal))?.["data"] as Record<string, string>)["table.json"];
+    t.match(JSON.parse(text ?? ""), { version: 2, services: [{ name, clusterIPs }] });
+    webhook.cluster.remove({ kind: "Service", namespace: "flowgen-gateway", name });
+    clock += 31_000;
+    t.match(await webhook.ask([ownService("a", "10.0.0.5")]), { assignments: [{ clusterIPs }] });
+    t.strictSame(placeOf(webhook).clusterIPs, clusterIPs, "the same address");
+  },
+);
+
+t.test(
+  "an address that another Service took meanwhile is given up, said, and the new one is in the table",
+  async (t) => {
+    let clock = 0;
+    const lost: string[] = [];
+    const webhook = setup({ now: () => clock, events: { addressLost: (_gateway, { host }) => lost.push(host) } });
+    await webhook.ask([ownService("a", "10.0.0.5")]);
+    const { name, clusterIPs } = placeOf(webhook);
+    webhook.cluster.remove({ kind: "Service", namespace: "flowgen-gateway", name });
+    const spec = { clusterIP: clusterIPs[0], ports: [{ port: 80 }] };
+    const thief = {
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "thief", namespace: "team-a" },
+      spec,
+    } as const;
+    await webhook.cluster.create(thief, signal);
+    clock += 31_000;
+    const again = await webhook.ask([ownService("a", "10.0.0.5")]);
+    t.strictSame(lost, ["10.0.0.5"]);
+    const now = placeOf(webhook).clusterIPs;
+    t.not(now[0], clusterIPs[0]);
+    t.match(again, { assignments: [{ clusterIPs: now }] });
+  },
+);
+
+t.test("a Service of that name that is not the gateway's is never overwritten", async (t) => {
+  const probe = setup();
+  await probe.ask([ownService("a", "10.0.0.5")]);
+  const { name } = placeOf(probe);
+  const webhook = setup();
+  const foreign = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name, namespace: "flowgen-gateway" },
+    spec: { ports: [{ port: 80 }] },
+  } as const;
+  await webhook.cluster.create(foreign, signal);
+  t.match(await webhook.ask([ownService("a", "10.0.0.5")]), {
+    reason: "not-ours",
+    message: new RegExp(`^Service flowgen-gateway/${name}`),
+  });
+  t.match(
+    webhook.cluster.all().find(({ metadata }) => metadata.name === name),
+    { spec: { ports: [{ port: 80 }] } },
+  );
+});
+
+t.test("a pod that is refused after its forwards are known leaves none behind", async (t) => {
+  const webhook = setup();
+  const gateway = gatewayOf(config);
+  const objection = () => reject("srv-url", "spec");
+  const wants = [wantOf("a", "10.0.0.5", 1)];
+  const provision = createProvisioner(webhook.cluster, { scripts });
+  const refused = await provision({ config, gateway, wants, objection, write: true, signal: () => signal });
+  t.match(refused, { kind: "reject", reason: "srv-url" });
+  t.strictSame(webhook.cluster.all(), []);
+});
+
+t.test("lanes of gateways that no pod asks for any more are dropped, and made again", async (t) => {
+  let clock = 0;
+  const webhook = setup({ now: () => clock });
+  const ask = (namespace: string) => {
+    const gateway = { ...gatewayOf(config), namespace };
+    return webhook.provision({
+      config,
+      gateway,
+      wants: [wantOf("a", "10.0.0.5", 1)],
+      write: true,
+      signal: () => signal,
+    });
+  };
+  for (let at = 0; at < 100; at += 1) await ask(`ns-${at}`);
+  clock += 31_000;
+  const before = webhook.cluster.all().length;
+  t.match(await ask("ns-100"), { kind: "assigned" });
+  t.match(await ask("ns-0"), { kind: "assigned" });
+  t.equal(webhook.cluster.all().length, before + 5, "nothing of ns-0 was made again");
 });

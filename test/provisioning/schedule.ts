@@ -5,10 +5,10 @@
  */
 import { type Cluster, ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
-import type { Provisioned } from "../../src/provisioning/round.ts";
-import { createProvisioner } from "../../src/provisioning/lane.ts";
+import type { Provisioned } from "../../src/provisioning/attempt.ts";
+import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { readTable, type Table } from "../../src/core/forwards/table.ts";
-import type { Want } from "../../src/core/plan.ts";
+import type { Want } from "../../src/core/target.ts";
 import { address } from "../../src/core/target.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
 
@@ -18,12 +18,13 @@ gateways:
     tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "fd00::/8"], portForwards: [{name: static, port: 2000, targetHost: 10.0.0.9, targetPort: 2000}]}]
 `);
 const gateway = gatewayOf(config);
-/** Three of five want the same port, one wants it by number. */
+/** Three of six want the same port; two want a host of two ports, one of them by its own Service. */
 const POOL = [
   wantOf("a", "10.0.0.1", 1433),
   wantOf("b", "10.0.0.2", 1433),
   wantOf("c", "10.0.0.3", 1434),
-  wantOf("d", "10.0.0.4", 1433, 1440),
+  wantOf("d", "10.0.0.4", 1433, { needsService: true }),
+  wantOf("d2", "10.0.0.4", 5432),
   wantOf("e", "fd00::5", 80),
 ];
 
@@ -74,6 +75,7 @@ const behind = (cluster: Cluster, gate: Gate, replica: number): Cluster => {
     get: (ref, signal) => held(() => cluster.get(ref, signal)),
     list: (kind, namespace, selector, signal) => held(() => cluster.list(kind, namespace, selector, signal)),
     create: (object, signal) => held(() => cluster.create(object, signal)),
+    delete: (object, signal) => held(() => cluster.delete(object, signal)),
     apply: (object, signal) => held(() => cluster.apply(object, signal)),
   };
 };
@@ -93,48 +95,80 @@ const tableIn = (cluster: MemoryCluster): Table | undefined => {
   return read.table;
 };
 
-/** What pods were told: target → service port. A second pod must be told the same. */
-type Told = Map<string, number>;
+/** The addresses that pods have: `Service port` → the target, and the cluster IPs of the Service where it is the host's own. */
+type Handed = Map<string, { readonly target: string; readonly ips: string }>;
 
-const record = (told: Told, provisioned: Provisioned): void => {
+const record = (handed: Handed, provisioned: Provisioned): void => {
   if (provisioned.kind !== "assigned") throw new Error(`not served: ${JSON.stringify(provisioned)}`);
-  for (const { target, port } of provisioned.assignments) {
-    const key = address(target.host, target.port);
-    const before = told.get(key);
-    if (before !== undefined && before !== port) throw new Error(`invariant 4: ${key} was told ${before}, now ${port}`);
-    told.set(key, port);
+  for (const { target, host, port, clusterIPs } of provisioned.assignments) {
+    const given = { target: address(target.host, target.port), ips: clusterIPs.join() };
+    if (port !== target.port) throw new Error(`invariant 4: ${given.target} was given port ${port}`);
+    const key = `${host.split(".")[0] ?? ""} ${port}`;
+    const before = handed.get(key);
+    if (before !== undefined && JSON.stringify(before) !== JSON.stringify(given))
+      throw new Error(`invariants 2 and 4: ${key} was ${JSON.stringify(before)}, is now ${JSON.stringify(given)}`);
+    handed.set(key, given);
   }
 };
 
-/** Invariants 1 (readTable), 2 and 3: what any pod was told stands in the table, unchanged; and 5: the Service leads there already. */
-const check = (cluster: MemoryCluster, told: Told): void => {
-  if (told.size === 0) return;
+type ServiceObject = {
+  readonly metadata: { readonly name: string };
+  readonly spec: {
+    readonly ports: readonly { readonly port: number; readonly targetPort: number }[];
+    readonly clusterIPs: readonly string[];
+  };
+};
+const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
+  cluster.all().filter(({ kind }) => kind === "Service") as unknown as readonly ServiceObject[];
+
+/**
+ * Invariants 1 (readTable), 2, 3 and 5: the table has each address that a pod has, and the Service leads from there to the
+ * target's forward. A Service that was deleted by hand is away until the next write, which gives it its addresses again.
+ */
+const check = (cluster: MemoryCluster, handed: Handed, isDisturbed: boolean): void => {
+  if (handed.size === 0) return;
   const table = tableIn(cluster);
-  const ports = new Map(servicePorts(cluster).map(({ port, targetPort }) => [port, targetPort]));
-  for (const [target, port] of told) {
+  const services = new Map(servicesIn(cluster).map((service) => [service.metadata.name, service]));
+  for (const [key, { target, ips }] of handed) {
+    const [name = "", port = ""] = key.split(" ");
     const forward = table?.forwards.find((item) => address(item.targetHost, item.targetPort) === target);
-    if (forward?.servicePort !== port)
-      throw new Error(`invariants 2 and 3: ${target} was told ${port}, the table says ${forward?.servicePort}`);
-    if (ports.get(port) !== forward.listenPort)
-      throw new Error(`invariant 5: ${target} was told ${port}, which the Service does not have`);
+    if (forward === undefined) throw new Error(`invariant 3: ${target} was handed out and is not in the table`);
+    const own = table?.services.find((service) => service.name === name);
+    if (ips !== "" && own?.clusterIPs.join() !== ips) throw new Error(`invariant 3: the table lost ${ips} of ${name}`);
+    const service = services.get(name);
+    if (service === undefined && isDisturbed && ips !== "") continue;
+    if (service?.spec.ports.find((item) => item.port === Number(port))?.targetPort !== forward.listenPort)
+      throw new Error(`invariant 5: ${target} was handed out at ${key}, which the Service does not have`);
+    if (ips !== "" && !isDisturbed && service.spec.clusterIPs.join() !== ips)
+      throw new Error(`invariant 5: ${name} has ${service.spec.clusterIPs.join()}, pods have ${ips}`);
   }
 };
 
-const spec = (cluster: MemoryCluster, kind: string): Record<string, unknown> =>
-  (cluster.all().find((object) => object.kind === kind)?.["spec"] ?? {}) as Record<string, unknown>;
-const servicePorts = (cluster: MemoryCluster) =>
-  (spec(cluster, "Service")["ports"] ?? []) as { port: number; targetPort: number }[];
-
-/** Invariant 5, once nobody disturbs: Service and NetworkPolicy are those of the table. */
+/** Invariant 5, once nobody disturbs: Services and NetworkPolicy are those of the table. */
 const checkConverged = (cluster: MemoryCluster): void => {
   const table = tableIn(cluster);
-  const ports = servicePorts(cluster).map(({ port, targetPort }) => `${port} ${targetPort}`);
-  const wanted = table?.forwards.map((item) => `${item.servicePort} ${item.listenPort}`) ?? [];
-  if (ports.sort().join() !== wanted.sort().join())
-    throw new Error(`invariant 5: the Service has ${ports.join()}, the table ${wanted.join()}`);
-  const rules = (spec(cluster, "NetworkPolicy")["ingress"] as unknown[]).length;
-  if (rules !== table?.forwards.length)
-    throw new Error(`invariant 5: ${rules} rules, ${table?.forwards.length} forwards`);
+  const found = servicesIn(cluster).flatMap(({ metadata, spec }) =>
+    spec.ports.map(({ port, targetPort }) => `${metadata.name} ${port} ${targetPort}`),
+  );
+  const wanted = (table?.forwards ?? []).flatMap((item) => [
+    ...(item.servicePort === undefined ? [] : [`${gateway.name} ${item.servicePort} ${item.listenPort}`]),
+    ...(table?.services ?? [])
+      .filter(({ tunnel, host }) => tunnel === item.tunnel && host === item.targetHost)
+      .map(({ name }) => `${name} ${item.targetPort} ${item.listenPort}`),
+  ]);
+  if (found.sort().join() !== wanted.sort().join())
+    throw new Error(`invariant 5: the Services have ${found.join()}, the table ${wanted.join()}`);
+  const policy = cluster.all().find(({ kind }) => kind === "NetworkPolicy")?.["spec"] as { ingress: unknown[] };
+  if (policy.ingress.length !== table?.forwards.length)
+    throw new Error(`invariant 5: ${policy.ingress.length} rules, ${table?.forwards.length} forwards`);
+};
+
+/** A person deletes a Service of a host's own. */
+const disturb = (cluster: MemoryCluster, random: () => number): boolean => {
+  const own = servicesIn(cluster).filter(({ metadata }) => metadata.name !== gateway.name);
+  const chosen = own[Math.floor(random() * own.length)];
+  if (chosen === undefined) return false;
+  return cluster.remove({ kind: "Service", namespace: gateway.namespace, name: chosen.metadata.name });
 };
 
 const fateOf = (random: () => number, faults: number): Fate => {
@@ -161,7 +195,8 @@ export const playSchedule = async (seed: number): Promise<Played> => {
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
   const cluster = createMemoryCluster({ now: () => 0 });
   const gate = new Gate();
-  const told: Told = new Map();
+  const handed: Handed = new Map();
+  let isDisturbed = false;
   const replicas = 2 + Math.floor(random() * 2);
   const { signal } = new AbortController();
   const errors: Error[] = [];
@@ -178,7 +213,7 @@ export const playSchedule = async (seed: number): Promise<Played> => {
       provision({ config, gateway, wants, write: true, signal: () => signal }).then(
         (provisioned) => {
           try {
-            record(told, provisioned);
+            record(handed, provisioned);
           } catch (error) {
             errors.push(error as Error);
           }
@@ -198,11 +233,12 @@ export const playSchedule = async (seed: number): Promise<Played> => {
     if (step !== undefined) play(gate, step, fateOf(random, faults), replicas - gate.dead.size);
     await quiet();
     if (errors[0] !== undefined) throw errors[0];
-    check(cluster, told);
+    if (faults > 0 && random() < 0.01) isDisturbed = disturb(cluster, random) || isDisturbed;
+    check(cluster, handed, isDisturbed);
   }
   if (faults === 0) checkConverged(cluster);
   record(
-    told,
+    handed,
     await provisionOf(cluster, () => Promise.resolve())({
       config,
       gateway,
@@ -211,7 +247,7 @@ export const playSchedule = async (seed: number): Promise<Played> => {
       signal: () => signal,
     }),
   );
-  check(cluster, told);
+  check(cluster, handed, false);
   checkConverged(cluster);
   return { steps, crashes: gate.dead.size };
 };

@@ -1,3 +1,4 @@
+import { assignmentOf, targetOf } from "../making.ts";
 import { readFileSync } from "node:fs";
 import { pino } from "pino";
 import t from "tap";
@@ -38,16 +39,10 @@ const setup = (admission: Admission | (() => Promise<Admission>)) => {
 const inject = redirected(
   {
     gateway: "g/gw",
-    assignments: [
-      {
-        target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] },
-        forward: "mssql",
-        host: "gw.g.svc",
-        port: 1433,
-      },
-    ],
+    assignments: [assignmentOf(targetOf("mssql", "10.0.0.5", 1433), { host: "gw.g.svc" })],
     operations: [{ op: "add", path: "/metadata/labels/x", value: "s3cret" }],
     changed: [{ container: "flowgen", env: "MSSQL_HOST", change: "set" }],
+    unread: [],
     warnings: ["w".repeat(200)],
   },
   "enforce",

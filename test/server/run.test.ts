@@ -129,7 +129,7 @@ t.test("metrics, on their own port only", async (t) => {
     verb,
     ref,
   }: {
-    verb: "get" | "list" | "create" | "apply";
+    verb: "get" | "list" | "create" | "apply" | "delete";
     ref: ClusterError["ref"];
   }): undefined => {
     if (verb !== "apply" || ref.kind !== "ConfigMap" || conflicts === 0) return;

@@ -41,7 +41,8 @@ export const readAllowedTarget = (text: string): AllowedTarget | string => {
 };
 
 const readNetwork = (host: string, ported: { port?: number }): AllowedTarget | string => {
-  const [base = "", bits = ""] = host.split("/");
+  const slash = host.indexOf("/");
+  const [base, bits] = [host.slice(0, slash), host.slice(slash + 1)];
   const reading = readHost(base);
   if (reading.kind === "invalid" || reading.kind === "name") return "not a network such as 10.0.0.0/8";
   const parsed = ipaddr.parse(reading.host);

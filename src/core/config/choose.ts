@@ -39,6 +39,10 @@ export const isStatic = (tunnel: Tunnel, { host, port }: Pick<Target, "host" | "
 export const carries = (tunnel: Tunnel, target: Pick<Target, "host" | "port">): boolean =>
   tunnel.allowedTargets.some((allowed) => grants(allowed, target.host, target.port)) || isStatic(tunnel, target);
 
+/** Whether a tunnel's config lets pods lead this name to its targets. */
+export const grantsAlias = (tunnel: Tunnel, name: string): boolean =>
+  tunnel.allowedAliases.some((allowed) => grants(allowed, name, 0));
+
 /**
  * The tunnel that carries a target: the one that the entry or the pod names, else the only one that may. `where` names the entry in
  * messages.
@@ -49,7 +53,7 @@ export const findTunnel = (
   target: Target,
   podTunnel: string | undefined,
   where: string,
-): { readonly kind: "tunnel"; readonly name: string } | Rejection => {
+): { readonly kind: "tunnel"; readonly tunnel: Tunnel } | Rejection => {
   const what = `${where}: ${address(target.host, target.port)}`;
   const forbidden = forbiddenHost(target.host);
   if (forbidden !== undefined) return reject("target-forbidden", `${where}: ${forbidden}`);
@@ -71,5 +75,8 @@ export const findTunnel = (
     );
   if (others.length > 0)
     return reject("tunnel-ambiguous", `${what}: ${[only, ...others].map((tunnel) => tunnel.name).join(", ")}`);
-  return { kind: "tunnel", name: only.name };
+  const alias = target.aliases.findIndex((name) => !grantsAlias(only, name));
+  return alias < 0
+    ? { kind: "tunnel", tunnel: only }
+    : reject("alias-not-allowed", `${where}.aliases[${alias}]: ${quote(target.aliases[alias])} through ${only.name}`);
 };

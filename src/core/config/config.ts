@@ -13,7 +13,14 @@ export const config = strict({
   })
     .default({ matchLabels: { "app.kubernetes.io/name": "flowgen" } })
     .describe("what a flowgen pod is; others are let through unchanged. Default: app.kubernetes.io/name: flowgen"),
-  defaultGateway: dnsLabel.default(DEFAULT_GATEWAY).describe("of pods without the annotation flowgen.io/gateway"),
+  redirect: oneOf("env", "auto")
+    .default("env")
+    .describe(
+      "of targets that name none. env: the pod's env are rewritten; auto: hostAlias for a host name or a target with aliases",
+    ),
+  defaultGateway: dnsLabel
+    .optional()
+    .describe(`of pods without the annotation flowgen.io/gateway; default: the only gateway, else ${DEFAULT_GATEWAY}`),
   gateways: z
     .array(gateway, { error: "is missing: a list of gateways" })
     .min(1, "names no gateway")
@@ -27,13 +34,20 @@ export const config = strict({
       message: `${quote(name)} is the name of gateways[${first}] already`,
     }),
   );
-  if (!names.includes(value.defaultGateway)) {
-    const message = `${quote(value.defaultGateway)} is none of the gateways: ${names.join(", ")}`;
+  const wanted = defaultOf(value.defaultGateway, names);
+  if (!names.includes(wanted)) {
+    const message = `${quote(wanted)} is none of the gateways: ${names.join(", ")}`;
     context.addIssue({ code: "custom", path: ["defaultGateway"], message });
   }
 });
 
-export type Config = z.infer<typeof config>;
+const defaultOf = (named: string | undefined, names: readonly string[]): string => {
+  const [only, ...others] = names;
+  return named ?? (only !== undefined && others.length === 0 ? only : DEFAULT_GATEWAY);
+};
+
+type Parsed = z.infer<typeof config>;
+export type Config = Parsed & { readonly defaultGateway: string };
 export type Gateway = Config["gateways"][number];
 export type Tunnel = Gateway["tunnels"][number];
 export type Mode = Config["mode"] | "disabled";
@@ -54,7 +68,12 @@ export const readConfig = (yaml: string): ConfigReading => {
   if (raw.kind === "invalid") return raw;
   const parsed = config.safeParse(raw.value);
   if (!parsed.success) return { kind: "invalid", problems: issueTexts("", parsed.error) };
-  return { kind: "config", config: parsed.data };
+  const { data } = parsed;
+  const defaultGateway = defaultOf(
+    data.defaultGateway,
+    data.gateways.map(({ name }) => name),
+  );
+  return { kind: "config", config: { ...data, defaultGateway } };
 };
 
 const parseYaml = (

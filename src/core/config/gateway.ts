@@ -1,12 +1,20 @@
 /** One gateway of the config, with its defaults. */
 import { z } from "zod";
+import { LONGEST_GATEWAY_NAME } from "../names.ts";
 import { clashes, repeated } from "./clashes.ts";
-import { allowedTarget, hostField, duration, namespaceName, passed, passedList, text } from "./values.ts";
+import { allowedAlias, allowedTarget, hostField, duration, namespaceName, passed, passedList, text } from "./values.ts";
+import { FIRST_LISTEN_PORT, READY_PORT } from "../forwards/table.ts";
 import { dnsLabel, oneOf, port, quote, strict, tunnelName } from "../schema.ts";
 
 const portForward = strict({
   name: dnsLabel.describe("names the forward and the Service's port"),
-  port: port.describe("the port that the gateway's pod listens on"),
+  port: port
+    .refine((value) => value >= FIRST_LISTEN_PORT && value < READY_PORT, {
+      error: (issue) =>
+        `${quote(issue.input)}: the gateway's pod listens on ${FIRST_LISTEN_PORT}-${READY_PORT - 1}; write such a port, and ` +
+        "the Service's port as servicePort",
+    })
+    .describe("the port that the gateway's pod listens on"),
   targetHost: hostField.describe("the private server: IPv4, IPv6 or DNS name"),
   targetPort: port.describe("its port"),
   servicePort: port.optional().describe("the Service's port; default: `port`"),
@@ -30,6 +38,10 @@ const tunnel = strict({
     .min(1, "names nobody: leave it out for every namespace")
     .optional()
     .describe("whose pods may use the tunnel; absent: every namespace's"),
+  allowedAliases: z
+    .array(allowedAlias, { error: "not a list" })
+    .default([])
+    .describe("names and *.suffixes that pods may have led to this tunnel's targets (`aliases`); default: none"),
   portForwards: z
     .array(portForward, { error: "not a list" })
     .nullish()
@@ -76,7 +88,12 @@ export const DEFAULT_GATEWAY = "flowgen-wireguard-gateway";
 
 /** The flowgen chart's `wireguardGateway` block, with its names and defaults, and what a shared gateway needs besides. */
 export const gateway = strict({
-  name: dnsLabel.default(DEFAULT_GATEWAY).describe("names the Deployment and the Service"),
+  name: dnsLabel
+    .refine((name) => name.length <= LONGEST_GATEWAY_NAME, {
+      error: `longer than ${LONGEST_GATEWAY_NAME} characters: the names of hosts' Services begin with it`,
+    })
+    .default(DEFAULT_GATEWAY)
+    .describe("names the Deployment and the Service"),
   namespace: namespaceName.optional().describe("absent: one gateway in each pod's own namespace"),
   enabled: z.boolean({ error: "neither true nor false" }).default(true).describe("false: no pod gets this gateway"),
   tunnels: z
@@ -116,7 +133,13 @@ export const gateway = strict({
     .min(1)
     .max(3000)
     .default(500)
-    .describe("who would need one more is refused"),
+    .describe("a pod that needs one more is refused"),
+  maxServices: z
+    .int({ error: (issue) => `${quote(issue.input)} is not a number of Services (0-1000)` })
+    .min(0)
+    .max(1000)
+    .default(100)
+    .describe("hosts that may have a Service of their own; a pod that needs one more is refused (docs/scale.md)"),
 }).superRefine((value, context) => {
   repeated(value.tunnels.map((item) => item.name)).forEach(([index, first, name]) =>
     context.addIssue({

@@ -30,6 +30,16 @@ export const allowedTarget = text.transform((value, context): AllowedTarget => {
   return z.NEVER;
 });
 
+/** A DNS name or `*.suffix`, without a port. */
+export const allowedAlias = text.transform((value, context): AllowedTarget => {
+  const read = readAllowedTarget(value);
+  if (typeof read === "string") context.addIssue(`${quote(value)}: ${read}`);
+  else if (read.kind === "network" || read.port !== undefined)
+    context.addIssue(`${quote(value)} is not a DNS name nor a pattern such as *.corp.example.com`);
+  else return read;
+  return z.NEVER;
+});
+
 const DURATION_UNITS = { s: 1, m: 60, h: 3600, d: 86400 } as const;
 /** `30s`, `15m`, `24h`, `7d`; read as seconds. */
 export const duration = text.transform((value, context) => {

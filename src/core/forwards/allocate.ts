@@ -1,27 +1,32 @@
+/**
+ * Gives targets their forwards and Services. Every target keeps its own port. The gateway's own Service is the first address. Where
+ * the port is another forward's there, or a pod needs it, the target's host gets a Service of its own, which carries all of
+ * the host's ports. So a pod is served or refused whatever other pods asked for before it.
+ */
 import type { Gateway } from "../config/config.ts";
-import { perObject } from "../memo.ts";
-import type { Want } from "../plan.ts";
+import { hostServiceName } from "../names.ts";
 import { reject, type Rejection } from "../reasons.ts";
-import { address, type Target } from "../target.ts";
+import { address, type Want } from "../target.ts";
 import { type Allocator, allocatorOf } from "./allocator.ts";
-import { type Forward, type Table, writeTable } from "./table.ts";
+import { type Forward, type HostService, serviceOf, type Table } from "./table.ts";
 
-/** Of a ConfigMap's 1 MiB (core/v1 validation), with room for what stands around the forwards and for the sweep's marks. */
+/** Of a ConfigMap's 1 MiB (core/v1 validation), with room for the marks of unused forwards and the Services' addresses. */
 const MAX_BYTES = 900_000;
 
-/** What a forward takes in the ConfigMap; all of it is ASCII. */
-const bytesOf = perObject((item: Forward): number => {
-  const written = writeTable({ forwards: [item], services: [] });
-  return written["table.json"].length + written.forwards.length;
-});
-
-/** A target and the forward that it has. */
-export type Given = { readonly target: Target; readonly forward: Forward };
+/** A want, its forward, and the Service of its host where it has one. */
+export type Given = { readonly want: Want; readonly forward: Forward; readonly service?: HostService };
 
 /** One per want, in its order. */
 export type GivenAll = { readonly kind: "given"; readonly given: readonly Given[] };
 
-type Allocation = { readonly kind: "allocated"; readonly table: Table; readonly given: GivenAll["given"] } | Rejection;
+/** The targets of one pod, and what else may refuse it once they are given. */
+export type Claim = {
+  readonly wants: readonly Want[];
+  /** A reason to refuse the pod with these forwards; it is then given none. */
+  readonly objection?: (given: readonly Given[]) => Rejection | undefined;
+};
+
+type Allocation = { readonly table: Table; readonly results: readonly (GivenAll | Rejection)[] };
 
 /**
  * The table with the config's static forwards in it. One that cannot be had because an earlier forward holds its service
@@ -31,118 +36,119 @@ export const withStaticForwards = (
   table: Table,
   gateway: Gateway,
 ): { readonly table: Table; readonly omitted: readonly string[] } => {
-  const allocator = allocatorOf(table.forwards);
+  const allocator = allocatorOf(table);
   const omitted: string[] = [];
   for (const tunnel of gateway.tunnels) {
     for (const item of tunnel.portForwards) {
       const servicePort = item.servicePort ?? item.port;
       const existing = allocator.find(tunnel.name, item.targetHost, item.targetPort);
-      if (existing !== undefined) {
-        if (existing.servicePort !== servicePort)
-          omitted.push(`${tunnel.name}/${item.name}: its target has the service port ${existing.servicePort} already`);
-        continue;
+      if (existing?.servicePort === servicePort) continue;
+      if (existing?.servicePort !== undefined)
+        omitted.push(`${tunnel.name}/${item.name}: its target has the service port ${existing.servicePort} already`);
+      else if (allocator.holderOf(servicePort) !== undefined)
+        omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
+      else if (existing !== undefined) allocator.offer(existing, servicePort);
+      else {
+        const { name, targetHost, targetPort, port: listenPort } = item;
+        allocator.add({ name, tunnel: tunnel.name, targetHost, targetPort, listenPort, servicePort });
       }
-      const added = allocator.add({ ...item, tunnel: tunnel.name, listenPort: item.port, servicePort, isFixed: true });
-      if (added.kind !== "added") omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
     }
   }
-  return { table: tableFrom(allocator, table), omitted };
+  return { table: allocator.table(), omitted };
 };
 
 /**
- * Gives every want a forward: the one that the target has, or a new one. All or nothing. The same table object comes back
- * when nothing had to change. The service port is the target's own when free, else the next free one; the listen port
- * likewise, from 1024 up. A mark of the sweep on a forward that is used again is removed.
+ * Serves claims one after another: a target's forward is the one that it has, or a new one. One claim is served whole or refused
+ * and changes nothing. The same table object comes back when nothing had to change. The listen port is the target's own
+ * where it is free, from 1024 up. The mark of an unused forward is removed.
  */
-export const allocate = (table: Table, gateway: Gateway, wants: readonly Want[]): Allocation => {
-  const known = givenAlready(table, wants);
-  if (known !== undefined) return { kind: "allocated", table, given: known };
-  const allocator = allocatorOf(table.forwards);
-  const result = giveAll(allocator, gateway, wants);
-  if (result.kind === "reject") return result;
-  return { kind: "allocated", table: tableFrom(allocator, table), given: result.given };
-};
-
-/** `allocate` for requests one after another. One that is refused changes nothing for the others. */
-export const allocateAll = (
-  table: Table,
-  gateway: Gateway,
-  requests: readonly (readonly Want[])[],
-): { readonly table: Table; readonly results: readonly (GivenAll | Rejection)[] } => {
-  const allocator = allocatorOf(table.forwards);
-  const results = requests.map((wants) => {
+export const allocate = (table: Table, gateway: Gateway, claims: readonly Claim[]): Allocation => {
+  const allocator = allocatorOf(table);
+  const results = claims.map(({ wants, objection }) => {
     const result = giveAll(allocator, gateway, wants);
-    if (result.kind === "reject") allocator.undo();
-    else allocator.keep();
-    return result;
+    const refusal = result.kind === "reject" ? result : objection?.(result.given);
+    if (refusal === undefined) allocator.keep();
+    else allocator.undo();
+    return refusal ?? result;
   });
-  return { table: tableFrom(allocator, table), results };
+  return { table: allocator.table(), results };
 };
 
-const tableFrom = (allocator: Allocator, before: Table): Table =>
-  allocator.isChanged() ? { ...before, forwards: [...allocator.forwards] } : before;
-
-/** What the wants have, where nothing has to change; it is searched for, since for one request that is quicker than an allocator. */
-const givenAlready = ({ forwards }: Table, wants: readonly Want[]): readonly Given[] | undefined => {
+/**
+ * The forwards and Services that the table holds for these wants; `undefined` where one lacks or would have to change. Searched
+ * and not indexed: for one pod that is quicker than an allocator.
+ */
+export const givenAlready = (table: Table, wants: readonly Want[]): readonly Given[] | undefined => {
   const given: Given[] = [];
-  for (const { target, tunnel } of wants) {
-    const forward = forwards.find(
+  for (const want of wants) {
+    const { target, tunnel } = want;
+    const forward = table.forwards.find(
       (item) => item.targetPort === target.port && item.targetHost === target.host && item.tunnel === tunnel,
     );
     if (forward === undefined || forward.unusedSince !== undefined) return undefined;
-    if (target.servicePort !== undefined && target.servicePort !== forward.servicePort) return undefined;
-    given.push({ target, forward });
+    const service = serviceOf(table, tunnel, target.host);
+    if (service === undefined ? needsService(want, forward) : service.clusterIPs.length === 0) return undefined;
+    given.push({ want, forward, ...(service && { service }) });
   }
   return given;
 };
 
+const needsService = (want: Want, forward: Forward): boolean =>
+  want.needsService || forward.servicePort !== want.target.port;
+
+/** A host that needs a Service for one of the wants has it for all of them: one env may hold the host of two targets. */
 const giveAll = (allocator: Allocator, gateway: Gateway, wants: readonly Want[]): GivenAll | Rejection => {
-  const given: Given[] = [];
+  const pairs: { readonly want: Want; readonly forward: Forward }[] = [];
   for (const want of wants) {
     const forward = give(allocator, gateway, want);
     if ("kind" in forward) return forward;
-    given.push({ target: want.target, forward });
+    pairs.push({ want, forward });
   }
+  for (const { want, forward } of pairs) {
+    if (!needsService(want, forward) || allocator.findService(want.tunnel, want.target.host)) continue;
+    const refusal = addService(allocator, gateway, want);
+    if (refusal !== undefined) return refusal;
+  }
+  if (allocator.bytes() > MAX_BYTES)
+    // The API server would refuse the whole write, and with it every pod that shares the write.
+    return reject("gateway-full", `${namesOf(wants)}: the ConfigMap of ${gateway.name}'s forward table is full`);
+  const given = pairs.map((pair) => {
+    const service = allocator.findService(pair.want.tunnel, pair.want.target.host);
+    return { ...pair, ...(service && { service }) };
+  });
   return { kind: "given", given };
 };
 
+const namesOf = (wants: readonly Want[]): string => wants.map(({ target }) => target.name).join(", ");
+
 const give = (allocator: Allocator, gateway: Gateway, { target, tunnel }: Want): Forward | Rejection => {
   const existing = allocator.find(tunnel, target.host, target.port);
-  if (existing !== undefined) {
-    if (target.servicePort === undefined || target.servicePort === existing.servicePort) return allocator.use(existing);
-    const what = address(target.host, target.port);
-    return reject(
-      "service-port-taken",
-      `${target.name}: ${what} has the service port ${existing.servicePort} already, not ${target.servicePort}`,
-    );
-  }
-  const { length } = allocator.forwards;
-  if (length >= gateway.maxForwards) {
+  if (existing !== undefined) return allocator.use(existing);
+  const { forwards } = allocator.count();
+  if (forwards >= gateway.maxForwards)
     return reject(
       "gateway-full",
-      `${target.name}: ${gateway.name} holds ${length} forwards of at most ${gateway.maxForwards}`,
+      `${target.name}: ${gateway.name} holds ${forwards} forwards of at most ${gateway.maxForwards}`,
     );
-  }
   const added = allocator.add({
     name: target.name,
     tunnel,
     targetHost: target.host,
     targetPort: target.port,
     listenPort: target.port,
-    servicePort: target.servicePort ?? target.port,
-    isFixed: target.servicePort !== undefined,
+    servicePort: target.port,
   });
-  if (added.kind === "added") {
-    // The API server would refuse the whole write, and with it everybody who shares it.
-    const isTooLarge = allocator.forwards.reduce((sum, item) => sum + bytesOf(item), 0) > MAX_BYTES;
-    return isTooLarge
-      ? reject("gateway-full", `${target.name}: the ConfigMap of ${gateway.name}'s forward table is full`)
-      : added.forward;
-  }
-  return added.kind === "full"
-    ? reject("gateway-full", `${target.name}: no port is free`)
-    : reject(
-        "service-port-taken",
-        `${target.name}.servicePort: ${added.by.servicePort} leads to the target of ${added.by.name}`,
-      );
+  return added ?? reject("gateway-full", `${target.name}: no port is free`);
+};
+
+const addService = (allocator: Allocator, gateway: Gateway, { target, tunnel }: Want): Rejection | undefined => {
+  const { services } = allocator.count();
+  if (services >= gateway.maxServices)
+    return reject(
+      "no-service-left",
+      `${target.name}: ${address(target.host, target.port)} needs a Service of its host's own, and ${gateway.name} has ` +
+        `${services} of at most ${gateway.maxServices}`,
+    );
+  allocator.addService(hostServiceName(gateway.name, tunnel, target.host), tunnel, target.host);
+  return undefined;
 };

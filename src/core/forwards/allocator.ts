@@ -1,89 +1,130 @@
-import { FIRST_LISTEN_PORT, type Forward, LAST_PORT, READY_PORT } from "./table.ts";
+import { perObject } from "../memo.ts";
+import {
+  FIRST_LISTEN_PORT,
+  type Forward,
+  hostKey,
+  type HostService,
+  READY_PORT,
+  type Table,
+  targetKey,
+  writeTable,
+} from "./table.ts";
 
-/** A forward that is wished for; what is taken gets the next free name and port. */
-type WishedForward = {
-  readonly name: string;
-  readonly tunnel: string;
-  readonly targetHost: string;
-  readonly targetPort: number;
-  readonly listenPort: number;
+/** A forward that is wished for. A name or listen port that is taken is replaced by the next free one. */
+type WishedForward = Omit<Forward, "servicePort" | "namespaces" | "unusedSince"> & {
+  /** At the gateway's Service; another forward's port there is left to it. */
   readonly servicePort: number;
-  /** The service port was asked for by number: another one will not do. */
-  readonly isFixed: boolean;
 };
-
-type Added =
-  | { readonly kind: "added"; readonly forward: Forward }
-  | { readonly kind: "taken"; readonly by: Forward }
-  | { readonly kind: "full" };
 
 /**
- * A table that is being changed: many requests are served in one write, so that what a target has, and what is taken, is
- * looked up and not searched for. What was done since `keep` was last called is taken back by `undo`.
+ * A table that is being changed. Many requests are served in one write, so lookups are by key. `undo` takes back the changes since
+ * the last `keep`.
  */
 export type Allocator = {
-  readonly forwards: readonly Forward[];
+  readonly count: () => { readonly forwards: number; readonly services: number };
+  /** Bytes that the table takes in its ConfigMap. */
+  readonly bytes: () => number;
   readonly find: (tunnel: string, host: string, targetPort: number) => Forward | undefined;
-  /** The forward without the sweep's mark. */
+  readonly findService: (tunnel: string, host: string) => HostService | undefined;
+  /** The forward that has this port at the gateway's Service. */
+  readonly holderOf: (servicePort: number) => Forward | undefined;
+  /** The forward without the mark of an unused one. */
   readonly use: (forward: Forward) => Forward;
-  readonly add: (entry: WishedForward) => Added;
+  /** The forward, with this free port at the gateway's Service. */
+  readonly offer: (forward: Forward, servicePort: number) => Forward;
+  /** The new forward; `undefined`: no listen port is free. */
+  readonly add: (wish: WishedForward) => Forward | undefined;
+  readonly addService: (name: string, tunnel: string, host: string) => HostService;
   readonly keep: () => void;
   readonly undo: () => void;
-  readonly isChanged: () => boolean;
+  /** The table with the changes; `before` itself where there are none. */
+  readonly table: () => Table;
 };
 
-/** A allocator that starts as these forwards. */
-export const allocatorOf = (start: readonly Forward[]): Allocator => {
-  const forwards = [...start];
-  const places = new Map(
-    forwards.map((item, place) => [targetKey(item.tunnel, item.targetHost, item.targetPort), place]),
+/** What a forward takes in the ConfigMap; all of it is ASCII. */
+const forwardBytes = perObject((item: Forward): number => {
+  const { forwards, "table.json": json } = writeTable({ forwards: [item], services: [] });
+  return json.length + forwards.length;
+});
+const serviceBytes = perObject((item: HostService): number => JSON.stringify(item).length + 4);
+
+/** An allocator that starts as this table. */
+export const allocatorOf = (before: Table): Allocator => {
+  const forwards = [...before.forwards];
+  const services = [...before.services];
+  const indices = new Map(
+    forwards.map((item, index) => [targetKey(item.tunnel, item.targetHost, item.targetPort), index]),
   );
+  const byHost = new Map(services.map((item) => [hostKey(item.tunnel, item.host), item]));
   const names = new Set(forwards.map(({ name }) => name));
+  const serviceNames = new Set(services.map(({ name }) => name));
   const listenPorts = new Set(forwards.map(({ listenPort }) => listenPort));
-  const servicePorts = new Map(
-    forwards.flatMap((item) => (item.servicePort === undefined ? [] : [[item.servicePort, item] as const])),
-  );
+  const holders = new Map<number, Forward>();
+  for (const item of forwards) if (item.servicePort !== undefined) holders.set(item.servicePort, item);
+  let bytes =
+    forwards.reduce((sum, item) => sum + forwardBytes(item), 0) +
+    services.reduce((sum, item) => sum + serviceBytes(item), 0);
   let undoing: (() => void)[] = [];
   let kept = 0;
 
-  const push = (forward: Forward & { readonly servicePort: number }): void => {
-    const key = targetKey(forward.tunnel, forward.targetHost, forward.targetPort);
-    places.set(key, forwards.push(forward) - 1);
-    names.add(forward.name);
-    listenPorts.add(forward.listenPort);
-    servicePorts.set(forward.servicePort, forward);
-    undoing.push(() => {
-      forwards.pop();
-      places.delete(key);
-      names.delete(forward.name);
-      listenPorts.delete(forward.listenPort);
-      servicePorts.delete(forward.servicePort);
-    });
+  const replace = (old: Forward, next: Forward): Forward => {
+    const index = forwards.indexOf(old);
+    const put = (item: Forward, instead: Forward): void => {
+      forwards[index] = item;
+      bytes += forwardBytes(item) - forwardBytes(instead);
+      if (instead.servicePort !== undefined) holders.delete(instead.servicePort);
+      if (item.servicePort !== undefined) holders.set(item.servicePort, item);
+    };
+    put(next, old);
+    undoing.push(() => put(old, next));
+    return next;
   };
 
   return {
-    forwards,
-    find: (tunnel, host, targetPort) => forwards[places.get(targetKey(tunnel, host, targetPort)) ?? -1],
+    count: () => ({ forwards: forwards.length, services: services.length }),
+    bytes: () => bytes,
+    find: (tunnel, host, targetPort) => forwards[indices.get(targetKey(tunnel, host, targetPort)) ?? -1],
+    findService: (tunnel, host) => byHost.get(hostKey(tunnel, host)),
+    holderOf: (servicePort) => holders.get(servicePort),
     use: (forward) => {
       const { unusedSince, ...used } = forward;
-      if (unusedSince === undefined) return forward;
-      const place = forwards.indexOf(forward);
-      forwards[place] = used;
-      undoing.push(() => (forwards[place] = forward));
-      return used;
+      return unusedSince === undefined ? forward : replace(forward, used);
     },
-    add: ({ isFixed, ...entry }) => {
-      const holder = isFixed ? servicePorts.get(entry.servicePort) : undefined;
-      if (holder !== undefined) return { kind: "taken", by: holder };
-      const lowest = entry.servicePort < FIRST_LISTEN_PORT ? 1 : FIRST_LISTEN_PORT;
-      const servicePort = nextFree(servicePorts, entry.servicePort, lowest, LAST_PORT);
-      const listenPort = nextFree(listenPorts, entry.listenPort, FIRST_LISTEN_PORT, READY_PORT - 1);
-      if (servicePort === undefined || listenPort === undefined) return { kind: "full" };
-      const { tunnel, targetHost, targetPort } = entry;
-      const name = freeName(names, entry.name);
-      const forward = { name, tunnel, targetHost, targetPort, listenPort, servicePort };
-      push(forward);
-      return { kind: "added", forward };
+    offer: (forward, servicePort) => replace(forward, { ...forward, servicePort }),
+    add: ({ name: wished, servicePort, ...rest }) => {
+      const listenPort = nextFree(listenPorts, rest.listenPort, FIRST_LISTEN_PORT, READY_PORT - 1);
+      if (listenPort === undefined) return undefined;
+      const isFree = !holders.has(servicePort);
+      const forward = { name: freeName(names, wished), ...rest, listenPort, ...(isFree && { servicePort }) };
+      const key = targetKey(forward.tunnel, forward.targetHost, forward.targetPort);
+      indices.set(key, forwards.push(forward) - 1);
+      names.add(forward.name);
+      listenPorts.add(listenPort);
+      if (isFree) holders.set(servicePort, forward);
+      bytes += forwardBytes(forward);
+      undoing.push(() => {
+        forwards.pop();
+        indices.delete(key);
+        names.delete(forward.name);
+        listenPorts.delete(listenPort);
+        if (isFree) holders.delete(servicePort);
+        bytes -= forwardBytes(forward);
+      });
+      return forward;
+    },
+    addService: (wished, tunnel, host) => {
+      const service = { name: freeName(serviceNames, wished), tunnel, host, clusterIPs: [] };
+      services.push(service);
+      byHost.set(hostKey(tunnel, host), service);
+      serviceNames.add(service.name);
+      bytes += serviceBytes(service);
+      undoing.push(() => {
+        services.pop();
+        byHost.delete(hostKey(tunnel, host));
+        serviceNames.delete(service.name);
+        bytes -= serviceBytes(service);
+      });
+      return service;
     },
     keep: () => {
       kept += undoing.length;
@@ -93,11 +134,9 @@ export const allocatorOf = (start: readonly Forward[]): Allocator => {
       undoing.reverse().forEach((step) => step());
       undoing = [];
     },
-    isChanged: () => kept + undoing.length > 0,
+    table: () => (kept + undoing.length > 0 ? { ...before, forwards: [...forwards], services: [...services] } : before),
   };
 };
-
-const targetKey = (tunnel: string, host: string, targetPort: number): string => `${tunnel} ${host} ${targetPort}`;
 
 type Taken<T> = { readonly has: (value: T) => boolean };
 
@@ -109,6 +148,7 @@ const nextFree = (taken: Taken<number>, wished: number, lowest: number, highest:
   return undefined;
 };
 
+/** A label of at most 63 characters: the wished one, or with a number at its end. */
 const freeName = (taken: Taken<string>, wished: string): string => {
   let name = wished;
   for (let n = 2; taken.has(name); n += 1) name = `${wished.slice(0, 62 - String(n).length).replace(/-+$/, "")}-${n}`;

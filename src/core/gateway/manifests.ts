@@ -1,7 +1,7 @@
 import { carries, isStatic } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
-import { READY_PORT, type Table, writeTable } from "../forwards/table.ts";
-import { GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
+import { type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
+import { annotation, GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that are ours. */
 export type Manifest = {
@@ -78,6 +78,35 @@ const namespaceSelector = (gateway: PlacedGateway, tunnel: Tunnel): unknown => {
   return namespaces === undefined
     ? {}
     : { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: namespaces }] };
+};
+
+/** On a host's own Service: the tunnel and the host that it leads to. */
+const HOST_ANNOTATION = "flowgen.io/target-host";
+
+/** The Service of one host: the target's own port for each of the host's forwards. */
+export const hostServiceManifest = (gateway: PlacedGateway, table: Table, service: HostService): Manifest => {
+  const { name, tunnel, host } = service;
+  const common = metadata(gateway, name);
+  const forwards = table.forwards.filter((item) => item.tunnel === tunnel && item.targetHost === host);
+  return {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: {
+      ...common,
+      annotations: { ...common.annotations, [annotation.tunnel]: tunnel, [HOST_ANNOTATION]: host },
+    },
+    spec: {
+      type: "ClusterIP",
+      ipFamilyPolicy: "PreferDualStack",
+      selector: podLabels(gateway),
+      ports: forwards.map((item) => ({
+        name: item.name,
+        port: item.targetPort,
+        targetPort: item.listenPort,
+        protocol: "TCP",
+      })),
+    },
+  };
 };
 
 /**

@@ -2,6 +2,7 @@ import "../../seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import t from "tap";
+import { assignmentOf, targetOf } from "../../making.ts";
 import type { EnvVar, Pod } from "../../../src/core/pod.ts";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import type { Assignment } from "../../../src/core/target.ts";
@@ -60,12 +61,9 @@ const assignments: fc.Arbitrary<Assignment[]> = fc
     ports: fc.shuffledSubarray([1433, 1434, 1435, 5432], { minLength: 3 }),
   })
   .map(({ targets, ports }) =>
-    targets.map((target, at) => ({
-      target: { name: `t${at}`, ...target },
-      forward: `t${at}`,
-      host: "gw.ns.svc",
-      port: ports[at] ?? 0,
-    })),
+    targets.map(({ host, port, hostEnv, portEnv }, at) =>
+      assignmentOf(targetOf(`t${at}`, host, port, { hostEnv, portEnv }), { port: ports[at] ?? 0 }),
+    ),
   );
 
 const containersOf = ({ spec }: Pod) => [...spec.containers, ...(spec.initContainers ?? [])];

@@ -12,7 +12,7 @@ import { readPodHosts } from "../../../src/core/env/reading.ts";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import type { EnvVar, Pod } from "../../../src/core/pod.ts";
 import type { Assignment } from "../../../src/core/target.ts";
-import { patched } from "../../making.ts";
+import { assignmentOf, patched, targetOf } from "../../making.ts";
 
 type Values = Readonly<Record<string, unknown>>;
 type Case = {
@@ -38,13 +38,8 @@ const assign = ({ targets, named, addresses }: Case): Assignment[] => {
     const [, name = "", host = "", port = ""] = /^(.*?)=\[?(.*?)\]?:(\d+)$/.exec(text) ?? [];
     if (!owners.has(port)) owners.set(port, host);
     const at = owners.get(port) === host ? "gw" : name;
-    return {
-      target: { name, host, port: Number(port), hostEnv: [], portEnv: [], ...named?.[name] },
-      forward: name,
-      host: `${at}.ns.svc`,
-      port: Number(port),
-      addresses: addresses?.[name] ?? [],
-    };
+    const target = targetOf(name, host, Number(port), named?.[name]);
+    return assignmentOf(target, { host: `${at}.ns.svc`, addresses: addresses?.[name] ?? [] });
   });
 };
 /** A string, or what stands instead of one (`valueFrom`). */

@@ -4,13 +4,10 @@ import { readPodHosts } from "../../../src/core/env/reading.ts";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import type { Container, EnvVar, Pod } from "../../../src/core/pod.ts";
 import type { Assignment } from "../../../src/core/target.ts";
+import { assignmentOf, targetOf } from "../../making.ts";
 
-const assign = (name: string, host: string, hostEnv: readonly string[] = []): Assignment => ({
-  target: { name, host, port: 1433, hostEnv, portEnv: [] },
-  forward: name,
-  host: `${name}.ns.svc`,
-  port: 1433,
-});
+const assign = (name: string, host: string, hostEnv: readonly string[] = []): Assignment =>
+  assignmentOf(targetOf(name, host, 1433, { hostEnv }), { host: `${name}.ns.svc` });
 const three = ["10.0.0.5", "sql.corp.example.com", "fd00::5"].map((host, at) => assign(`t${at}`, host));
 const many = (count: number): Assignment[] =>
   Array.from({ length: count }, (_, at) => assign(`t${at}`, `10.0.${at >> 8}.${at & 255}`));

@@ -2,9 +2,11 @@ import "../../seed.ts";
 import t from "tap";
 import fc from "fast-check";
 import { readConfig, type Gateway } from "../../../src/core/config/config.ts";
-import { allocate, allocateAll, withStaticForwards } from "../../../src/core/forwards/allocate.ts";
+import { allocate, type Given, givenAlready, withStaticForwards } from "../../../src/core/forwards/allocate.ts";
 import { emptyTable, readTable, type Table, writeTable } from "../../../src/core/forwards/table.ts";
-import type { Want } from "../../../src/core/plan.ts";
+import { reject, type Rejection } from "../../../src/core/reasons.ts";
+import type { Want } from "../../../src/core/target.ts";
+import { wantOf } from "../../making.ts";
 
 const gatewayOf = (yaml: string): Gateway => {
   const read = readConfig(`gateways: [${yaml}]`);
@@ -12,136 +14,224 @@ const gatewayOf = (yaml: string): Gateway => {
   return read.config.gateways[0] as Gateway;
 };
 const gateway = gatewayOf("{tunnels: [{name: wg0, secretName: a}], maxForwards: 20}");
-const want = (name: string, host: string, port: number, servicePort?: number, tunnel = "wg0"): Want => ({
-  tunnel,
-  target: { name, host, port, hostEnv: [], portEnv: [], ...(servicePort !== undefined && { servicePort }) },
-});
-const allocated = (table: Table, wants: readonly Want[], from = gateway) => {
-  const result = allocate(table, from, wants);
-  if (result.kind === "reject") throw new Error(result.message);
-  return { ...result, forwards: result.given.map(({ forward }) => forward) };
+const want = (name: string, host: string, port: number, more: Partial<Want> = {}): Want =>
+  wantOf(name, host, port, more);
+const needs = { needsService: true };
+const given = (table: Table, wants: readonly Want[], from = gateway) => {
+  const { table: next, results } = allocate(table, from, [{ wants }]);
+  const [result] = results;
+  if (result?.kind !== "given") throw new Error(result?.message);
+  return { table: next, given: result.given, forwards: result.given.map(({ forward }) => forward) };
 };
+const refusal = (table: Table, wants: readonly Want[], from = gateway) => allocate(table, from, [{ wants }]).results[0];
+const SERVICE = "flowgen-wireguard-gateway-10-0-0-6-";
 
-t.test("the documented example and the documented collision", async (t) => {
-  const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433), want("postgres", "10.0.0.6", 5432)]);
-  t.strictSame(table.forwards, [
-    { name: "mssql", tunnel: "wg0", targetHost: "10.0.0.5", targetPort: 1433, listenPort: 1433, servicePort: 1433 },
-    { name: "postgres", tunnel: "wg0", targetHost: "10.0.0.6", targetPort: 5432, listenPort: 5432, servicePort: 5432 },
-  ]);
+t.test("the documented example: the gateway's own Service, on the targets' own ports", async (t) => {
+  const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433), want("postgres", "10.0.0.6", 5432)]);
+  t.strictSame(table, {
+    forwards: [
+      { name: "mssql", tunnel: "wg0", targetHost: "10.0.0.5", targetPort: 1433, listenPort: 1433, servicePort: 1433 },
+      {
+        name: "postgres",
+        tunnel: "wg0",
+        targetHost: "10.0.0.6",
+        targetPort: 5432,
+        listenPort: 5432,
+        servicePort: 5432,
+      },
+    ],
+    services: [],
+  });
   t.equal(writeTable(table).forwards, "1433 10.0.0.5 1433 wg0\n5432 10.0.0.6 5432 wg0\n");
-  const collision = allocated(emptyTable, [want("mssql-a", "10.0.0.5", 1433), want("mssql-b", "10.0.0.6", 1433)]);
-  t.match(collision.forwards, [
-    { servicePort: 1433, listenPort: 1433 },
-    { servicePort: 1434, listenPort: 1434 },
-  ]);
+});
+
+t.test(
+  "two servers on one port: the second has a Service of its own, on its own port, and all of its ports there",
+  async (t) => {
+    const { table, given: pairs } = given(emptyTable, [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433)]);
+    t.match(table.forwards, [{ servicePort: 1433 }, { listenPort: 1434 }]);
+    t.notOk("servicePort" in (table.forwards[1] ?? {}));
+    t.match(table.services, [{ tunnel: "wg0", host: "10.0.0.6", clusterIPs: { length: 0 } }]);
+    t.ok(table.services[0]?.name.startsWith(SERVICE));
+    t.match(pairs, [{ service: undefined }, { service: { host: "10.0.0.6" } }]);
+    const more = given(table, [want("b-pg", "10.0.0.6", 5432)]);
+    t.match(
+      more.given,
+      [{ service: { host: "10.0.0.6" }, forward: { servicePort: 5432 } }],
+      "led to the host's Service, too",
+    );
+    t.equal(more.table.services.length, 1);
+  },
+);
+
+t.test("a host gets its Service for all of its targets in a pod as soon as one needs it", async (t) => {
+  const wants = [want("a", "10.0.0.6", 1433), want("b", "10.0.0.6", 5432, needs), want("c", "10.0.0.7", 80)];
+  const { given: pairs } = given(emptyTable, wants);
+  t.match(pairs, [{ service: { host: "10.0.0.6" } }, { service: { host: "10.0.0.6" } }, { service: undefined }]);
+  const other = want("d", "10.0.0.6", 1433, { tunnel: "wg1", needsService: true });
+  const both = given(emptyTable, [want("a", "10.0.0.6", 1433, needs), other]);
+  t.equal(new Set(both.table.services.map(({ name }) => name)).size, 2, "one address in two tunnels is two hosts");
+});
+
+t.test("who came first decides nothing: the pods of any order are all served on their own ports", async (t) => {
+  const pods = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433), want("c", "10.0.0.7", 1433, needs)];
+  for (const order of [
+    [0, 1, 2],
+    [2, 1, 0],
+    [1, 0, 2],
+  ]) {
+    const claims = order.map((at) => ({ wants: [pods[at] as Want] }));
+    t.ok(allocate(emptyTable, gateway, claims).results.every(({ kind }) => kind === "given"));
+  }
+});
+
+t.test(
+  "a forward of before, at another port of the gateway's Service, keeps it; new pods get the target's own port",
+  async (t) => {
+    const before: Table = {
+      ...emptyTable,
+      forwards: [
+        { name: "b", tunnel: "wg0", targetHost: "10.0.0.6", targetPort: 1433, listenPort: 1434, servicePort: 1434 },
+      ],
+    };
+    const { table, given: pairs } = given(before, [want("b", "10.0.0.6", 1433)]);
+    t.strictSame(table.forwards, before.forwards);
+    t.match(pairs, [{ service: { host: "10.0.0.6" } }]);
+  },
+);
+
+t.test("Services are bounded, and one that cannot be had refuses the pod with the way out", async (t) => {
+  const small = gatewayOf("{tunnels: [{name: wg0, secretName: a}], maxServices: 1}");
+  const { table } = given(emptyTable, [want("a", "10.0.0.5", 1433, needs)], small);
+  t.match(refusal(table, [want("b", "10.0.0.6", 1433)], small), {
+    reason: "no-service-left",
+    message: /b: 10\.0\.0\.6:1433 needs a Service .*1 of at most 1.*raise maxServices/,
+  });
+  t.equal(given(table, [want("a", "10.0.0.5", 1433, needs)], small).table, table, "a host that has one keeps it");
+});
+
+t.test("names of hosts' Services are labels of at most 63 characters that begin with the gateway's name", async (t) => {
+  const long = gatewayOf(`{name: ${"g".repeat(54)}, tunnels: [{name: wg0, secretName: a}]}`);
+  for (const [from, host] of [
+    [gateway, "fd00::5"],
+    [gateway, `${"a".repeat(60)}.corp.example.com`],
+    [long, "10.0.0.5"],
+  ] as const) {
+    const [service] = given(emptyTable, [want("a", host, 1433, needs)], from).table.services;
+    t.match(service?.name, new RegExp(`^${from.name}-([a-z0-9-]*[a-z0-9]-)?[0-9a-f]{8}$`));
+    t.ok((service?.name.length ?? 64) <= 63);
+  }
 });
 
 t.test("the same target has the same forward, whatever it is called", async (t) => {
-  const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
-  const again = allocated(table, [want("erp", "10.0.0.5", 1433)]);
+  const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
+  const again = given(table, [want("erp", "10.0.0.5", 1433)]);
   t.equal(again.table, table, "nothing changed");
   t.match(again.forwards, [{ name: "mssql" }]);
-  t.match(allocated(table, [want("mssql", "10.0.0.9", 1433)]).forwards, [{ name: "mssql-2", servicePort: 1434 }]);
-  t.match(allocated(table, [want("mssql", "10.0.0.5", 1433, undefined, "wg1")]).forwards, [
+  t.match(given(table, [want("mssql", "10.0.0.9", 1433)]).forwards, [{ name: "mssql-2", listenPort: 1434 }]);
+  t.match(given(table, [want("mssql", "10.0.0.5", 1433, { tunnel: "wg1" })]).forwards, [
     { name: "mssql-2", tunnel: "wg1" },
   ]);
   const long = "a".repeat(63);
-  const two = allocated(emptyTable, [want(long, "10.0.0.5", 1), want(long, "10.0.0.6", 1), want(long, "10.0.0.7", 1)]);
+  const two = given(emptyTable, [want(long, "10.0.0.5", 1), want(long, "10.0.0.6", 1), want(long, "10.0.0.7", 1)]);
   t.strictSame(
     two.forwards.map(({ name }) => name),
     [long, `${"a".repeat(61)}-2`, `${"a".repeat(61)}-3`],
   );
 });
 
-t.test("low ports keep their service port and listen above 1024; the ends of the range wrap", async (t) => {
-  t.match(allocated(emptyTable, [want("web", "10.0.0.5", 443), want("web2", "10.0.0.6", 443)]).forwards, [
+t.test("low ports listen above 1024; the ends of the range wrap", async (t) => {
+  t.match(given(emptyTable, [want("web", "10.0.0.5", 443), want("web2", "10.0.0.6", 443)]).forwards, [
     { servicePort: 443, listenPort: 1024 },
-    { servicePort: 444, listenPort: 1025 },
+    { listenPort: 1025 },
   ]);
-  t.match(allocated(emptyTable, [want("a", "10.0.0.5", 65535), want("b", "10.0.0.6", 65535)]).forwards, [
+  t.match(given(emptyTable, [want("a", "10.0.0.5", 65535), want("b", "10.0.0.6", 65535)]).forwards, [
     { servicePort: 65535, listenPort: 1024 }, // 65535 is where the pod says that it is ready
-    { servicePort: 1024, listenPort: 1025 },
+    { listenPort: 1025 },
   ]);
 });
 
-t.test("a fixed service port is had or refused", async (t) => {
-  const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433, 1500)]);
-  t.match(table.forwards, [{ servicePort: 1500, listenPort: 1433 }]);
-  t.equal(allocated(table, [want("mssql", "10.0.0.5", 1433, 1500)]).table, table);
-  t.match(allocate(table, gateway, [want("x", "10.0.0.5", 1433, 1501)]), {
-    reason: "service-port-taken",
-    message: /has the service port 1500 already, not 1501/,
-  });
-  t.match(allocate(table, gateway, [want("x", "10.0.0.6", 1433, 1500)]), {
-    reason: "service-port-taken",
-    message: /x\.servicePort: 1500 leads to the target of mssql/,
-  });
-});
-
-t.test("requests one after another: one that is refused changes nothing for the others", async (t) => {
-  const [first] = allocated(emptyTable, [want("a", "10.0.0.5", 1433)]).forwards;
+t.test("pods one after another: one that is refused, or objected to, changes nothing for the others", async (t) => {
+  const [first] = given(emptyTable, [want("a", "10.0.0.5", 1433)]).forwards;
   if (first === undefined) throw new Error("no forward");
   const marked = { ...emptyTable, forwards: [{ ...first, unusedSince: "2026-01-01T00:00:00Z" }] };
-  const refused = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433), want("c", "10.0.0.7", 1, 1433)];
-  const { table, results } = allocateAll(marked, gateway, [refused, [want("b", "10.0.0.8", 1433)]]);
-  t.match(results, [
-    { reason: "service-port-taken" },
-    { given: [{ forward: { name: "b", servicePort: 1434, targetHost: "10.0.0.8" } }] },
-  ]);
-  t.match(table.forwards, [{ unusedSince: "2026-01-01T00:00:00Z" }, { name: "b", listenPort: 1434 }]);
-  t.equal(table.forwards.length, 2);
-  t.equal(allocateAll(marked, gateway, [refused]).table, marked, "nothing changed");
+  const seen: string[] = [];
+  const objection = (pairs: readonly Given[]): Rejection => {
+    seen.push(...pairs.map(({ forward, service }) => `${forward.name} ${service?.host ?? ""}`));
+    return reject("srv-url", "x");
+  };
+  const refused = { wants: [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433)], objection };
+  const { table, results } = allocate(marked, gateway, [refused, { wants: [want("b", "10.0.0.8", 80)] }]);
+  t.strictSame(seen, ["a ", "b 10.0.0.6"]);
+  t.match(results, [{ reason: "srv-url" }, { given: [{ forward: { name: "b", servicePort: 80 } }] }]);
+  t.match(table.forwards, [{ unusedSince: "2026-01-01T00:00:00Z" }, { name: "b", listenPort: 1024 }]);
+  t.strictSame([table.forwards.length, table.services.length], [2, 0]);
+  t.equal(allocate(marked, gateway, [refused]).table, marked, "nothing changed");
 });
 
-t.test("a table that its ConfigMap has no room for refuses who would overflow it, and nobody else", async (t) => {
+t.test("a table that its ConfigMap has no room for refuses the pod that would overflow it, and no other", async (t) => {
   const wide = { ...gateway, maxForwards: 3000 };
   const host = (at: number): string => `h${at}.${"a".repeat(60)}.${"b".repeat(60)}.${"c".repeat(60)}.example.com`;
-  const wants = Array.from({ length: 2000 }, (_, at) => [want("x", host(at), 1)]);
-  const { table, results } = allocateAll(emptyTable, wide, wants);
-  const given = results.filter(({ kind }) => kind === "given").length;
-  t.ok(given > 1000 && given < 2000, String(given));
-  t.equal(table.forwards.length, given);
+  const claims = Array.from({ length: 2000 }, (_, at) => ({ wants: [want("x", host(at), 1 + at)] }));
+  const { table, results } = allocate(emptyTable, wide, claims);
+  const served = results.filter(({ kind }) => kind === "given").length;
+  t.ok(served > 1000 && served < 2000, String(served));
+  t.equal(table.forwards.length, served);
   t.match(results.at(-1), {
     reason: "gateway-full",
     message: /the ConfigMap of flowgen-wireguard-gateway's forward table/,
   });
   const written = writeTable(table);
   t.ok(written["table.json"].length + written.forwards.length < 1024 * 1024);
-  t.match(allocateAll(table, wide, [wants[0] ?? []]).results, [{ kind: "given" }], "who has a forward keeps it");
+  t.match(allocate(table, wide, claims.slice(0, 1)).results, [{ kind: "given" }], "a forward that exists is kept");
 });
 
 t.test("all or nothing when the gateway is full", async (t) => {
   const small = gatewayOf("{tunnels: [{name: wg0, secretName: a}], maxForwards: 1}");
-  t.match(allocate(emptyTable, small, [want("a", "10.0.0.5", 1), want("b", "10.0.0.6", 1)]), {
+  t.match(refusal(emptyTable, [want("a", "10.0.0.5", 1), want("b", "10.0.0.6", 1)], small), {
     reason: "gateway-full",
     message: /holds 1 forwards of at most 1/,
   });
   const all = {
     ...emptyTable,
-    forwards: Array.from({ length: 64512 }, (_, i) => ({
+    forwards: Array.from({ length: 64511 }, (_, i) => ({
       name: `n${i}`,
       tunnel: "wg0",
       targetHost: "10.0.0.1",
-      targetPort: 1,
+      targetPort: 1 + i,
       listenPort: i + 1024,
       servicePort: i + 1024,
     })),
   };
-  t.match(allocate(all, { ...gateway, maxForwards: 70_000 }, [want("x", "10.0.0.5", 2000)]), {
+  t.match(refusal(all, [want("x", "10.0.0.5", 2000)], { ...gateway, maxForwards: 70_000 }), {
     reason: "gateway-full",
     message: /no port is free/,
   });
 });
 
-t.test("an admission removes the sweep's mark", async (t) => {
-  const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
+t.test("an admission removes the mark of an unused forward", async (t) => {
+  const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
   const marked = {
     ...emptyTable,
     forwards: table.forwards.map((item) => ({ ...item, unusedSince: "2026-01-01T00:00:00Z" })),
   };
-  const again = allocated(marked, [want("mssql", "10.0.0.5", 1433)]);
+  t.equal(givenAlready(marked, [want("mssql", "10.0.0.5", 1433)]), undefined);
+  const again = given(marked, [want("mssql", "10.0.0.5", 1433)]);
   t.not(again.table, marked);
   t.strictSame(again.table, table);
+});
+
+t.test("what the table holds already is found without a change, once a host's Service has its addresses", async (t) => {
+  const wants = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433)];
+  const { table } = given(emptyTable, wants);
+  t.equal(givenAlready(table, wants), undefined, "no address yet");
+  const services = table.services.map((item) => ({ ...item, clusterIPs: ["10.96.0.7"] }));
+  t.match(givenAlready({ ...table, services }, wants), [
+    { service: undefined },
+    { service: { clusterIPs: ["10.96.0.7"] } },
+  ]);
+  t.equal(givenAlready({ ...table, services }, [want("a", "10.0.0.5", 1433, needs)]), undefined, "it needs a Service");
+  t.equal(givenAlready(table, [want("c", "10.0.0.7", 1433)]), undefined);
 });
 
 t.test("static forwards: the documented Service, listening ports and names", async (t) => {
@@ -155,11 +245,18 @@ t.test("static forwards: the documented Service, listening ports and names", asy
   ]);
   t.strictSame(omitted, []);
   t.equal(withStaticForwards(table, chart).table, table, "once there, nothing changes");
-  const taken = allocated(emptyTable, [want("x", "10.9.9.9", 1433)]).table;
+  t.match(given(table, [want("x", "10.0.0.6", 1433)]).given, [
+    { forward: { name: "mssql-b", servicePort: 1434 }, service: { host: "10.0.0.6" } },
+  ]);
+  const taken = given(emptyTable, [want("x", "10.9.9.9", 1433), want("y", "10.0.0.6", 1433)]).table;
   const late = withStaticForwards(taken, chart);
   t.strictSame(late.omitted, ["wg0/mssql-a: service port 1433 is taken"]);
-  t.match(late.table.forwards, [{ name: "x" }, { name: "mssql-b" }]);
-  const elsewhere = allocated(emptyTable, [want("x", "10.0.0.6", 1433)]).table;
+  t.match(
+    late.table.forwards,
+    [{ name: "x" }, { name: "y", servicePort: 1434 }],
+    "a port at the gateway's Service is added",
+  );
+  const elsewhere = given(emptyTable, [want("x", "10.0.0.6", 1433)]).table;
   t.strictSame(withStaticForwards(elsewhere, chart).omitted, [
     "wg0/mssql-a: service port 1433 is taken",
     "wg0/mssql-b: its target has the service port 1433 already",
@@ -167,7 +264,7 @@ t.test("static forwards: the documented Service, listening ports and names", asy
 });
 
 t.test("the table is read back as it was written, or refused with the reason", async (t) => {
-  const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433), want("v6", "fd00::5", 5432)]);
+  const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433), want("v6", "fd00::5", 5432)]);
   t.strictSame(readTable(writeTable(table)["table.json"], "x"), { kind: "table", table });
   const forward = table.forwards[0];
   const bad: [string, RegExp][] = [
@@ -201,7 +298,7 @@ t.test("the table is read back as it was written, or refused with the reason", a
 });
 
 t.test("format 2 is read and written again with every field; a newer one is left to a newer version", async (t) => {
-  const { table } = allocated(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
+  const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
   t.match(writeTable(table)["table.json"], /^{"version":1,/, "the format before, while it holds all of the table");
   const [forward] = table.forwards;
   const { servicePort: _, ...hidden } = { ...forward, name: "b", targetHost: "10.0.0.6", listenPort: 1434 };
@@ -230,41 +327,35 @@ t.test("format 2 is read and written again with every field; a newer one is left
   wrong({ services: [{ ...services[0], clusterIPs: ["None"] }] }, /services\[0\]\.clusterIPs\[0\]: not an IP address/);
 });
 
-t.test("any sequence of requests keeps the table's invariants", async () => {
+t.test("any sequence of pods keeps the table's invariants", async () => {
   const wants = fc.array(
     fc.record({
       host: fc.constantFrom("10.0.0.5", "10.0.0.6", "10.0.0.7", "fd00::5"),
       port: fc.constantFrom(80, 1433, 1434, 65535),
-      servicePort: fc.option(fc.constantFrom(80, 1433, 1434), { nil: undefined }),
       name: fc.constantFrom("a", "b"),
       tunnel: fc.constantFrom("wg0", "wg1"),
+      needsService: fc.boolean(),
     }),
     { maxLength: 4 },
   );
   fc.assert(
-    fc.property(fc.array(wants, { maxLength: 8 }), (rounds) => {
+    fc.property(fc.array(wants, { maxLength: 8 }), (pods) => {
       let table = emptyTable;
-      for (const round of rounds) {
-        const result = allocate(
-          table,
-          gateway,
-          round.map((item) => want(item.name, item.host, item.port, item.servicePort, item.tunnel)),
-        );
-        if (result.kind === "reject") continue;
-        for (const before of table.forwards) {
-          if (!result.table.forwards.some((after) => JSON.stringify(after) === JSON.stringify(before))) return false;
+      for (const pod of pods) {
+        const asked = pod.map(({ name, host, port, ...more }) => want(name, host, port, more));
+        const { table: next, results } = allocate(table, gateway, [{ wants: asked }]);
+        const kept = (before: readonly unknown[], after: readonly unknown[]): boolean =>
+          before.every((item) => after.some((other) => JSON.stringify(other) === JSON.stringify(item)));
+        if (!kept(table.forwards, next.forwards) || !kept(table.services, next.services)) return false;
+        table = next;
+        for (const result of results) {
+          if (result.kind === "reject") continue;
+          const isOnOwnPort = result.given.every(
+            ({ want, forward, service }) =>
+              service !== undefined || (!want.needsService && forward.servicePort === want.target.port),
+          );
+          if (!isOnOwnPort) return false;
         }
-        table = result.table;
-        const isUnique = (key: (forward: Table["forwards"][number]) => unknown) =>
-          new Set(table.forwards.map(key)).size === table.forwards.length;
-        if (
-          !isUnique((item) => item.listenPort) ||
-          !isUnique((item) => item.servicePort) ||
-          !isUnique((item) => item.name)
-        )
-          return false;
-        if (!isUnique((item) => `${item.tunnel} ${item.targetHost} ${item.targetPort}`)) return false;
-        if (table.forwards.some((item) => item.listenPort < 1024)) return false;
       }
       return readTable(writeTable(table)["table.json"], "x").kind === "table";
     }),

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
+import { wantOf } from "../../making.ts";
 import { parseAllDocuments, stringify } from "yaml";
 import { type PlacedGateway, readConfig } from "../../../src/core/config/config.ts";
 import { allocate, withStaticForwards } from "../../../src/core/forwards/allocate.ts";
@@ -18,11 +19,9 @@ const { config } = read;
 const gateway = { ...config.gateways[0], namespace: "flowgen-gateway", isPerNamespace: false } as PlacedGateway;
 const scripts = { files: { "forward.sh": "#!/bin/sh\n" }, hash: "0123456789abcdef" };
 const table = (): Table => {
-  const result = allocate(withStaticForwards(emptyTable, gateway).table, gateway, [
-    { tunnel: "wg0", target: { name: "mssql", host: "10.0.0.5", port: 1433, hostEnv: [], portEnv: [] } },
-    { tunnel: "wg0", target: { name: "postgres", host: "10.0.0.6", port: 5432, hostEnv: [], portEnv: [] } },
-  ]);
-  if (result.kind === "reject") throw new Error(result.message);
+  const wants = [wantOf("mssql", "10.0.0.5", 1433), wantOf("postgres", "10.0.0.6", 5432)];
+  const start = withStaticForwards(emptyTable, gateway).table;
+  const result = allocate(start, gateway, [{ wants, objection: () => undefined }]);
   return result.table;
 };
 

@@ -31,7 +31,10 @@ export type Api = {
   /** The object at that path; undefined when there is none. */
   readonly read: <T = Stored>(path: string) => Promise<T | undefined>;
   readonly list: <T = Stored>(path: string) => Promise<readonly T[]>;
-  /** Calls `onVersion` with every version of the object at `path` from now on, until `close`. Returns once the watch has begun. */
+  /**
+   * Calls `onVersion` with every version of the object at `path` from now on, until `close`; with those of every object of a
+   * collection whose path ends with `/`. Returns once the watch has begun.
+   */
   readonly watch: (path: string, onVersion: (object: Stored, type: string) => void) => Promise<void>;
   readonly close: () => void;
 };
@@ -103,7 +106,7 @@ export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = 
     list: async <T>(path: string) => (await read<{ readonly items: readonly T[] }>(path))?.items ?? [],
     watch: async (path, onVersion) => {
       const [, folder = "", name = ""] = /^(.*)\/(.*)$/.exec(path) ?? [];
-      const query = `watch=1&fieldSelector=metadata.name=${name}`;
+      const query = `watch=1${name === "" ? "" : `&fieldSelector=metadata.name=${name}`}`;
       const stream = sessionAt(CONNECTIONS).request({ ":path": `${folder}?${query}` });
       stream.on("error", () => undefined);
       createInterface({ input: stream }).on("line", (line) => {

@@ -3,17 +3,19 @@
 import { emptyTable, readTable, type Table } from "../../../src/core/forwards/table.ts";
 import { address } from "../../../src/core/target.ts";
 import type { Api, Stored } from "./api.ts";
-import { GATEWAY, HOST } from "./scene.ts";
+import { GATEWAY } from "./scene.ts";
 import { ENV } from "./wishes.ts";
 import { eventually } from "../../wait.ts";
 
 type Port = { readonly name: string; readonly port: number; readonly targetPort: number };
+type ServiceSpec = { readonly ports: readonly Port[]; readonly clusterIPs: readonly string[] };
 type Version<T> = { readonly revision: number; readonly content: T };
 
 export type GatewayRecord = {
   /** One for each write that changed it, the oldest first. */
   readonly tables: readonly Version<Table>[];
-  readonly services: readonly Version<readonly Port[]>[];
+  /** The gateway's own Service and those of hosts' own, by name. */
+  readonly services: ReadonlyMap<string, readonly Version<ServiceSpec>[]>;
   readonly policies: readonly Version<readonly unknown[]>[];
   readonly deployments: readonly Stored[];
   /** Returns when the record holds what the API server has now. */
@@ -25,7 +27,7 @@ const revisionOf = ({ metadata }: Stored): number => Number(metadata.resourceVer
 /** Watches the gateway from now on. */
 export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
   const tables: Version<Table>[] = [];
-  const services: Version<readonly Port[]>[] = [];
+  const services = new Map<string, Version<ServiceSpec>[]>();
   const policies: Version<readonly unknown[]>[] = [];
   const deployments: Stored[] = [];
   const recorders: Readonly<Record<string, (object: Stored) => void>> = {
@@ -35,8 +37,12 @@ export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
       if (read.kind !== "table") throw new Error(`invariant 1: ${JSON.stringify(read)}`);
       tables.push({ revision: revisionOf(object), content: read.table });
     },
-    [pathOf("api/v1", "services", GATEWAY.name)]: (object) =>
-      services.push({ revision: revisionOf(object), content: specOf(object, "ports") }),
+    [pathOf("api/v1", "services", "")]: (object) => {
+      const { name } = object.metadata;
+      const versions = services.get(name) ?? [];
+      services.set(name, versions);
+      versions.push({ revision: revisionOf(object), content: object["spec"] as ServiceSpec });
+    },
     [pathOf("apis/networking.k8s.io/v1", "networkpolicies", GATEWAY.name)]: (object) =>
       policies.push({ revision: revisionOf(object), content: specOf(object, "ingress") }),
     [pathOf("apis/apps/v1", "deployments", GATEWAY.name)]: (object) => deployments.push(object),
@@ -50,9 +56,10 @@ export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
   );
   await Promise.all(watches);
   const isSettled = async (): Promise<true | undefined> => {
-    const answers = await Promise.all(Object.keys(recorders).map((path) => api.ask("GET", path)));
+    const single = Object.keys(recorders).filter((path) => !path.endsWith("/"));
+    const answers = await Promise.all(single.map((path) => api.ask("GET", path)));
     const now = answers.map(({ body }) => body.metadata.resourceVersion);
-    return now.join() === [...Object.keys(recorders)].map((path) => last.get(path)).join() || undefined;
+    return now.join() === single.map((path) => last.get(path)).join() || undefined;
   };
   return {
     tables,
@@ -89,27 +96,36 @@ const changedForwards = ({ tables }: GatewayRecord): readonly string[] =>
       .map((forward) => `invariants 2 and 4: revision ${revision} changes the forward of ${targetOf(forward)}`);
   });
 
-/** Invariant 3, and the better half of 5: table and Service led to the pod's targets before the pod was stored. */
+type StatusTarget = { readonly target: string; readonly address: string };
+
+/** Invariant 3, and the better half of 5: table and Service had the pod's targets before the pod was stored. */
 const podProblems = ({ tables, services }: GatewayRecord, pod: Stored): readonly string[] => {
   const { name, annotations = {}, labels = {} } = pod.metadata;
-  const status = JSON.parse(annotations["flowgen.io/gateway-status"] ?? "{}") as { targets?: Record<string, string> };
-  const told = Object.entries(status.targets ?? {});
-  if (told.length === 0) return [`${name} was admitted without a status`];
+  const status = JSON.parse(annotations["flowgen.io/gateway-status"] ?? "{}") as {
+    targets?: Record<string, StatusTarget>;
+  };
+  const given = Object.values(status.targets ?? {});
+  if (given.length === 0) return [`${name} was admitted without a status`];
   const before = revisionOf(pod);
-  const table = byTarget(lastBefore(tables, before)?.content ?? emptyTable);
-  const ports = new Map(lastBefore(services, before)?.content.map(({ port, targetPort }) => [port, targetPort]));
-  return told.flatMap(([target, at]) => {
-    const forward = table.get(target);
+  const table = lastBefore(tables, before)?.content ?? emptyTable;
+  return given.flatMap(({ target, address: at }) => {
+    const forward = byTarget(table).get(target);
     if (forward === undefined) return [`invariant 3: ${name} was stored before the forward of ${target}`];
-    const port = String(forward.servicePort);
+    const [host = "", port = ""] = at.split(":");
+    const service = lastBefore(services.get(host.split(".")[0] ?? "") ?? [], before)?.content;
+    const offered = service?.ports.find((each) => each.port === Number(port));
+    const recorded = table.services.find((each) => host.startsWith(`${each.name}.`))?.clusterIPs;
     const { containers } = pod["spec"] as { containers: { env: { name: string; value: string }[] }[] };
-    const env = new Map(containers[0]?.env.map(({ name, value }) => [name, value]));
+    const env = new Map(containers[0]?.env.map((each) => [each.name, each.value]));
     return [
-      ...(at === `${HOST}:${port}` ? [] : [`invariant 3: ${name} was told ${at}, the table says ${port}`]),
-      ...(ports.get(Number(port)) === forward.listenPort
+      ...(port === String(forward.targetPort) ? [] : [`invariant 3: ${name} was given ${at} for ${target}`]),
+      ...(offered?.targetPort === forward.listenPort
         ? []
-        : [`invariant 5: ${name} was told ${at}, which the Service did not have`]),
-      ...(env.get(`${ENV}_HOST`) === HOST && env.get(`${ENV}_PORT`) === port ? [] : [`${name} is not led to ${at}`]),
+        : [`invariant 5: ${name} was given ${at}, which the Service lacked`]),
+      ...(recorded === undefined || recorded.join() === service?.clusterIPs.join()
+        ? []
+        : [`invariant 3: the table did not have the addresses of ${host}`]),
+      ...(env.get(`${ENV}_HOST`) === host && env.get(`${ENV}_PORT`) === port ? [] : [`${name} is not led to ${at}`]),
       ...(labels[`target.flowgen.io/${forward.name}`] === "true" ? [] : [`${name} lacks the label of ${target}`]),
     ];
   });
@@ -118,15 +134,24 @@ const podProblems = ({ tables, services }: GatewayRecord, pod: Stored): readonly
 const lastBefore = <T>(versions: readonly Version<T>[], revision: number): Version<T> | undefined =>
   versions.findLast((version) => version.revision < revision);
 
-/** Invariant 5, once nobody disturbs: Service and NetworkPolicy are those of the table; the Deployment never saw one. */
+/** Invariant 5, once nobody disturbs: Services and NetworkPolicy are those of the table; the Deployment never saw one. */
 const notConverged = ({ tables, services, policies, deployments }: GatewayRecord): readonly string[] => {
-  const forwards = tables.at(-1)?.content.forwards ?? [];
-  const wanted = forwards.map(({ name, servicePort, listenPort }) => `${name} ${servicePort} ${listenPort}`).sort();
-  const ports = (services.at(-1)?.content ?? []).map((port) => `${port.name} ${port.port} ${port.targetPort}`).sort();
+  const { forwards, services: own } = tables.at(-1)?.content ?? emptyTable;
+  const wanted = forwards.flatMap(({ name, tunnel, targetHost, targetPort, servicePort, listenPort }) => [
+    ...(servicePort === undefined ? [] : [`${GATEWAY.name} ${name} ${servicePort} ${listenPort}`]),
+    ...own
+      .filter((service) => service.tunnel === tunnel && service.host === targetHost)
+      .map((service) => `${service.name} ${name} ${targetPort} ${listenPort}`),
+  ]);
+  const found = [...services].flatMap(([service, versions]) =>
+    (versions.at(-1)?.content.ports ?? []).map(
+      ({ name, port, targetPort }) => `${service} ${name} ${port} ${targetPort}`,
+    ),
+  );
   const rules = policies.at(-1)?.content.length;
   const generation = deployments.at(-1)?.metadata.generation;
   return [
-    ...(ports.join() === wanted.join() ? [] : ["invariant 5: the Service is not that of the table"]),
+    ...(found.sort().join() === wanted.sort().join() ? [] : ["invariant 5: the Services are not those of the table"]),
     ...(rules === forwards.length ? [] : [`invariant 5: ${rules} rules for ${forwards.length} forwards`]),
     ...(generation === 1 ? [] : [`the Deployment is of generation ${generation}`]),
   ];

@@ -8,12 +8,15 @@ export const PODS = "/api/v1/namespaces/default/pods";
 /** The env that hold a pod's target are `<ENV>_HOST` and `<ENV>_PORT`. */
 export const ENV = "DB";
 
-/** `count` wishes; `targetOf` says for each which of very many targets it wants. Each port is wanted by many targets. */
+/** Every so many-th target wants port 1433: its host then has a Service of its own, of which a gateway has 100 at most. */
+const EVERY = 20;
+
+/** `count` wishes; `targetOf` says for each which of very many targets it wants. */
 export const wishFor = (count: number, name: string, targetOf: (index: number) => number): readonly Wish[] =>
   Array.from({ length: count }, (_, index) => {
     const target = targetOf(index);
     const host = `10.${target >> 16}.${(target >> 8) & 255}.${target & 255}`;
-    return { name: `${name}-${index}`, host, port: [1433, 5432, 27017, 1434][target % 4] ?? 0 };
+    return { name: `${name}-${index}`, host, port: target % EVERY === 0 ? 1433 : 2000 + (target % 60_000) };
   });
 
 /** The pod, in the namespace default. */

@@ -1,0 +1,92 @@
+/** Server-side apply of a gateway's objects, no oftener than needed, and never an older table's content over a newer one's. */
+import { createHash } from "node:crypto";
+import { type Cluster, isConflict, type KubeObject } from "../cluster/cluster.ts";
+import type { PlacedGateway } from "../core/config/config.ts";
+import { readTable, type Table } from "../core/forwards/table.ts";
+import type { Manifest } from "../core/gateway/manifests.ts";
+import { identified, locked, readTableObject, tableText } from "./objects.ts";
+
+/** On objects that are made from the table: a hash of their content. */
+const CONTENT_ANNOTATION = "flowgen.io/content";
+
+/**
+ * What this process applied last, by object: the version that it got and what was in it. An object that still has that
+ * version needs no second apply, and one that anybody touched gets one, which repairs drift. Losing it costs an apply that
+ * changes nothing.
+ */
+export type Applied = Map<string, string>;
+
+export type Bringing = {
+  /** False: applied whatever version the object has now. */
+  readonly isLocked?: boolean;
+  /** Fields of the spec that are asked for when the object is made, and kept by the API server after that. */
+  readonly atCreation?: object | undefined;
+};
+
+const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
+  more === undefined ? manifest : { ...manifest, spec: { ...(manifest["spec"] as object), ...more } };
+
+const withContentHash = (manifest: Manifest): Manifest =>
+  withAnnotation(manifest, CONTENT_ANNOTATION, hashOf(JSON.stringify(manifest["spec"])));
+
+export type Applier = {
+  /** Applies the manifest, unless this process did and the object has not changed since. `read`: the object before. */
+  readonly bring: (read: KubeObject | undefined, manifest: Manifest, more?: Bringing) => Promise<KubeObject>;
+  /** The same for an object that is made from the table. */
+  readonly follow: (
+    read: KubeObject | undefined,
+    render: (table: Table) => Manifest,
+    atCreation?: object,
+  ) => Promise<KubeObject>;
+};
+
+type Parts = {
+  readonly cluster: Cluster;
+  readonly gateway: PlacedGateway;
+  readonly table: Table;
+  readonly applied: Applied;
+  readonly signal: AbortSignal;
+};
+
+export const applierOf = ({ cluster, gateway, table, applied, signal }: Parts): Applier => {
+  const bring: Applier["bring"] = async (read, manifest, more = {}) => {
+    const { isLocked = true, atCreation } = more;
+    const key = `${manifest.kind} ${manifest.metadata.namespace}/${manifest.metadata.name}`;
+    const content = JSON.stringify(manifest);
+    const mark = ({ metadata }: KubeObject): string => [metadata.uid, metadata.resourceVersion, content].join(" ");
+    if (read !== undefined && applied.get(key) === mark(read)) return read;
+    const wanted = read === undefined ? withSpec(manifest, atCreation) : manifest;
+    const object = isLocked || read === undefined ? locked(wanted, read) : identified(wanted, read);
+    const made = await cluster.apply(object, signal);
+    applied.set(key, mark(made));
+    return made;
+  };
+  /**
+   * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the last. The
+   * replica that wrote the last one may have made the object from the table as it is now, which holds all of this table.
+   */
+  const follow: Applier["follow"] = async (read, render, atCreation) => {
+    const manifest = withContentHash(render(table));
+    try {
+      return await bring(read, manifest, { atCreation });
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      const { kind, metadata } = manifest;
+      const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
+      const last = readTable(tableText(await readTableObject(cluster, gateway, signal)), "");
+      if (now === undefined || last.kind !== "table") throw error;
+      const wanted = withContentHash(render(last.table)).metadata.annotations;
+      if (now.metadata.annotations?.[CONTENT_ANNOTATION] !== wanted?.[CONTENT_ANNOTATION]) throw error;
+      return now;
+    }
+  };
+  return { bring, follow };
+};
+
+/** A short hash of a text, for annotations. */
+export const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
+
+export const withAnnotation = (manifest: Manifest, name: string, value: string): Manifest => ({
+  ...manifest,
+  metadata: { ...manifest.metadata, annotations: { ...manifest.metadata.annotations, [name]: value } },
+});

@@ -1,0 +1,92 @@
+/** From a gateway's objects to the assignments of the pods that wait for it: pure. */
+import type { PlacedGateway } from "../core/config/config.ts";
+import { allocate, type Given, givenAlready, withStaticForwards } from "../core/forwards/allocate.ts";
+import type { Table } from "../core/forwards/table.ts";
+import { dnsName } from "../core/names.ts";
+import type { Failure, Rejection } from "../core/reasons.ts";
+import { address, type Assignment, type Want } from "../core/target.ts";
+import { type GatewayObjects, holds, tableIn } from "./objects.ts";
+
+/** Assignments that the table holds, or the reason why there are none. Failed I/O is a ClusterError. */
+export type Provisioned =
+  { readonly kind: "assigned"; readonly assignments: readonly Assignment[] } | Rejection | Failure;
+
+/** The targets of one pod. */
+export type Asked = {
+  readonly wants: readonly Want[];
+  /** A reason to refuse the pod with these assignments: no forward is then written for it. */
+  readonly objection?: (assignments: readonly Assignment[]) => Rejection | undefined;
+};
+
+/** What one reading of a gateway's objects gives to all pods that wait. */
+export type Attempt =
+  | Rejection
+  | Failure
+  | {
+      readonly kind: "attempt";
+      readonly table: Table;
+      /** The API server has another one. */
+      readonly isNew: boolean;
+      /** One per pod, in their order. */
+      readonly results: readonly (Rejection | { readonly kind: "given"; readonly given: readonly Given[] })[];
+      /** Static forwards that cannot be had. */
+      readonly omitted: readonly string[];
+    };
+
+/** Serves the pods from the table that was read, one after another. */
+export const attempt = (objects: GatewayObjects, gateway: PlacedGateway, asked: readonly Asked[]): Attempt => {
+  const read = tableIn(objects, gateway);
+  if (read.kind !== "table") return read;
+  const start = withStaticForwards(read.table, gateway);
+  const claims = asked.map(({ wants, objection }) => ({
+    wants,
+    objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given)),
+  }));
+  const { table, results } = allocate(start.table, gateway, claims);
+  const isNew = table !== read.table || !holds(objects.table, table);
+  return { kind: "attempt", table, isNew, results, omitted: start.omitted };
+};
+
+/** Assignments that a table gives without a change of it. */
+export const assignedBy = (table: Table, gateway: PlacedGateway, wants: readonly Want[]): Provisioned | undefined => {
+  const given = givenAlready(table, wants);
+  return given && { kind: "assigned", assignments: assignmentsOf(gateway, given) };
+};
+
+/** What a pod would get; the allocation is thrown away. */
+export const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, asked: Asked): Provisioned => {
+  const attempted = attempt(objects, gateway, [asked]);
+  if (attempted.kind !== "attempt") return attempted;
+  const [result] = attempted.results;
+  return result?.kind === "given"
+    ? { kind: "assigned", assignments: assignmentsOf(gateway, result.given) }
+    : (result as Rejection);
+};
+
+/** One address of each family that stands for those to come (RFC 5737, RFC 3849). */
+const ASSUMED_IPS = (index: number): readonly string[] => [`192.0.2.${1 + (index % 254)}`];
+
+/** The assignments of forwards and Services; a Service without an address has a stand-in. */
+export const assignmentsOf = (gateway: PlacedGateway, given: readonly Given[]): readonly Assignment[] => {
+  const unmade = [...new Set(given.flatMap(({ service }) => (service?.clusterIPs.length === 0 ? [service.name] : [])))];
+  const nameOf = (service: string): string => dnsName({ name: service, namespace: gateway.namespace });
+  return given.map(({ want: { target, tunnel, redirect, names }, forward, service }) => {
+    const isAssumed = service?.clusterIPs.length === 0;
+    const addresses = [
+      ...(service ? [address(nameOf(service.name), target.port)] : []),
+      ...(forward.servicePort === undefined ? [] : [address(dnsName(gateway), forward.servicePort)]),
+    ];
+    return {
+      target,
+      tunnel,
+      redirect,
+      names,
+      forward: forward.name,
+      host: service ? nameOf(service.name) : dnsName(gateway),
+      port: target.port,
+      addresses,
+      clusterIPs: isAssumed ? ASSUMED_IPS(unmade.indexOf(service.name)) : (service?.clusterIPs ?? []),
+      ...(isAssumed && { isAssumed }),
+    };
+  });
+};
