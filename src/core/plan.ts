@@ -9,8 +9,8 @@ import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { quote } from "./schema.ts";
 import { readStatus, type StatusTarget } from "./status.ts";
-import type { Redirect, Target, Want } from "./target.ts";
-import { annotation, gatewayId, TARGET_LABEL_PREFIX } from "./names.ts";
+import { address, type Redirect, type Target, type Want } from "./target.ts";
+import { annotation, dnsName, gatewayId, hostServiceName, TARGET_LABEL_PREFIX } from "./names.ts";
 
 export type Planned = {
   readonly kind: "plan";
@@ -112,7 +112,7 @@ const planTargets = (
   const { gateway, wants } = granted;
   const status = readStatus(pod);
   if (status.kind === "fail") return { ...status, gateway: gatewayId(gateway) };
-  const led = withServices(pod, wants);
+  const led = withServices(pod, wants, status.targets, gateway);
   if (led.kind === "reject") return { ...led, mode };
   return { kind: "plan", pod, before: status.targets, mode, gateway, wants: led.wants, warnings: dnsWarnings(pod) };
 };
@@ -145,17 +145,27 @@ const wantOf = (target: Target, tunnel: string, config: Config): Want => {
   return { target, tunnel, redirect, names, needsService: names.length > 0 };
 };
 
-/** The wants, with a Service of its own for each host that the pod's env hold in a form whose port is not read. */
+/**
+ * The wants, with a Service of its own for each host that the pod's env hold in a form whose port is not read, or whose Service an
+ * earlier admission gave the pod: its env hold that Service's name now.
+ */
 const withServices = (
   pod: Pod,
   wants: readonly Want[],
+  before: readonly StatusTarget[],
+  gateway: PlacedGateway,
 ): { readonly kind: "wants"; readonly wants: readonly Want[] } | Rejection => {
   const hosts = readPodHosts(
     pod,
     wants.filter(({ redirect }) => redirect === "env").map(({ target }) => target),
   );
   if (hosts.kind === "reject") return hosts;
-  const needs = ({ target, redirect }: Want): boolean => redirect === "env" && hosts.needOwnService.has(target.host);
+  const hadService = ({ target: { host, port }, tunnel }: Want): boolean => {
+    const service = dnsName({ name: hostServiceName(gateway.name, tunnel, host), namespace: gateway.namespace });
+    return before.some((each) => each.target === address(host, port) && each.address === address(service, port));
+  };
+  const needs = (want: Want): boolean =>
+    want.redirect === "env" && (hosts.needOwnService.has(want.target.host) || hadService(want));
   const isSame = !wants.some((want) => needs(want) && !want.needsService);
   return {
     kind: "wants",
