@@ -145,7 +145,11 @@ const inNode = async (): Promise<void> => {
     const node = await startNode({ "vpn.example.com": "172.30.0.10" }, DEFAULT_LIMITS);
     test.teardown(node.stop);
     const tunnels = [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/24"] }];
-    await install(node.controlPlane, { defaultGateway: GATEWAY.name, gateways: [{ ...GATEWAY, tunnels }] }, []);
+    await install(
+      node.controlPlane,
+      { defaultGateway: GATEWAY.name, gateways: [{ ...GATEWAY, userspace: true, tunnels }] },
+      [],
+    );
     const apply = (manifest: string): Promise<string> => run(node.controlPlane, ["apply", "-f", "-"], manifest);
     const secret = documentedSecret(vpn, { endpoint: "vpn.example.com:51820" });
     await apply(tunnelSecret("wireguard-client-a", secret));

@@ -32,6 +32,7 @@ const config = {
   gateways: [
     {
       ...GATEWAY,
+      userspace: true, // the node's kernel has no WireGuard
       tunnels: [
         { name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/24"], portForwards: forwards },
       ],

@@ -29,12 +29,14 @@ const fast: Client = { namespace: "team-a", name: "fast" };
 const QUIET: Where = { namespace: "flowgen-gateway", name: "quiet-gateway" };
 const FAST: Where = { namespace: "flowgen-gateway", name: "fast-gateway" };
 
+/** The node's kernel has no WireGuard. */
+const userspace = true;
 const configWith = (mode: "audit" | "enforce") => ({
   mode,
   defaultGateway: GATEWAY.name,
   gateways: [
     {
-      ...GATEWAY,
+      ...{ ...GATEWAY, userspace },
       tunnels: [
         {
           name: "wg0",
@@ -44,14 +46,18 @@ const configWith = (mode: "audit" | "enforce") => ({
         },
       ],
     },
-    { ...QUIET, tunnels: [{ name: "wg0", secretName: "wireguard-client-b", allowedTargets: ["10.0.1.0/24"] }] },
     {
-      ...FAST,
+      ...QUIET,
+      userspace,
+      tunnels: [{ name: "wg0", secretName: "wireguard-client-b", allowedTargets: ["10.0.1.0/24"] }],
+    },
+    {
+      ...{ ...FAST, userspace },
       forwarder: "kernel",
       securityContext: { privileged: true }, // sets ip_forward, which nodes commonly have set for their pods
       tunnels: [{ name: "wg0", secretName: "wireguard-client-c", allowedTargets: ["10.0.3.0/24"] }],
     },
-    { name: "own-gateway", tunnels: [{ name: "wg0", secretName: "vpn", allowedTargets: ["10.0.2.0/24"] }] },
+    { name: "own-gateway", userspace, tunnels: [{ name: "wg0", secretName: "vpn", allowedTargets: ["10.0.2.0/24"] }] },
   ],
 });
 
