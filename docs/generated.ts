@@ -1,4 +1,7 @@
 /** The part of the documentation that is made from the code: what it says of a schema or a reason is what the program does. */
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { format } from "prettier";
 import { z } from "zod";
 import { entries } from "../src/core/annotation.ts";
@@ -33,6 +36,7 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
     printWidth: PRINT_WIDTH,
   }),
   "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
+  "vpn-exports.md": await format(vpnExports(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
 });
 
@@ -59,6 +63,35 @@ const table = (heads: readonly string[], lines: readonly (readonly string[])[]):
 const cell = (text: string): string => text.replaceAll("|", "\\|");
 
 const MADE = "<!-- Made by `npm run docs`; edit the code, not this page. -->";
+
+const root = join(import.meta.dirname, "..");
+/** What the gateway makes of each export in test/fixtures/vpn-exports: what its own script says. */
+const vpnExports = (): string => {
+  const folder = join(root, "test/fixtures/vpn-exports");
+  const lines = readdirSync(folder)
+    .sort()
+    .map((name) => {
+      const input = readFileSync(join(folder, name));
+      const text = input.toString(input[0] === 0xff ? "utf16le" : "utf8");
+      const [, title = "", what = ""] = /^\uFEFF?# ([^:\n]+):? ?(.*)/.exec(text) ?? [];
+      const { status, stdout, stderr } = spawnSync("sh", [join(root, "src/gateway/normalise.sh")], {
+        input,
+        encoding: "utf8",
+      });
+      const notes = [...stdout.matchAll(/^#note = (.*)/gm)].map(([, note = ""]) => note);
+      const says = (status === 0 ? notes : stderr.trim().split("\n")).join("; ");
+      return [title, what, status === 0 ? "works" : "refused", says];
+    });
+  return `${MADE}
+
+# Your VPN's export
+
+Put the file as it is into the tunnel's Secret. What is refused leaves the tunnel down (or the version that is in force,
+where there is one), and the gateway's log says the same as here.
+
+${table(["export", "what it has of its own", "", "what the log says"], lines)}
+`;
+};
 const fields = (schema: Schema): string =>
   table(
     ["key", "type", "default", "what it says"],

@@ -1,19 +1,24 @@
 #!/bin/sh
 # forward.sh: PID 1 of the socat container. Keeps one socat listening for every valid line of the forward table (see
-# table.sh) whose tunnel is up (see tunnel.sh). The port of a tunnel that is not up refuses: nobody waits to know.
+# table.sh) whose tunnel is up (see tunnel.sh) and whose target may be connected to (see reach.sh). Other ports refuse,
+# and the log says why, once.
 #
 # When the table changes, only the listeners whose line changed are started or stopped; a session is a child process of
-# its own and outlives its listener, so no change cuts a session. A listener that died is started again.
+# its own and outlives its listener, so no change cuts a session. A listener that died is started again; one that ends
+# again and again, in pauses that grow. While nothing changes, a round looks at two things: the text of its input, and
+# whether all listeners are there.
 #
 # Every socket to a target is bound to the tunnel's interface: a forward leaves by its tunnel or not at all, also when
 # the interface is down or gone. Every listener is bound to the pod's: who is at a tunnel's other end does not reach it.
-# A host name has the address that names.sh, a process of its own, writes down for it.
+# A host name has the address that names.sh, a process of its own, writes down for it. One port's sessions are at most
+# $MAX_CHILDREN, a share of what the container's memory holds: who opens more does not take the memory of other ports.
 set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}"
-: "${UP_DIR:=/run/flowgen-tunnels}" # a tunnel that is up has a file here: `number [DNS server...]`
-: "${STATE_DIR:=/tmp/forwards}"     # <port>: `pid address port tunnel`; table: as read; names: see names.sh
-: "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}" "${SOCAT:=socat}" "${READY_PORT:=65535}"
+: "${UP_DIR:=/run/flowgen-tunnels}" # a tunnel that is up has a file here, see publish in tunnel.sh
+: "${STATE_DIR:=/tmp/forwards}"     # <port>: `pid address port tunnel`; table: as read; names, said: see names.sh
+: "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}" "${SOCAT:=socat}" "${READY_PORT:=65535}" "${MAX_CHILDREN:=600}"
 : "${DRAIN:=5}" "${LINGER:=0}" # seconds after SIGTERM; DRAIN is the same as tunnel.sh's
+scripts=${0%/*}
 
 # A vanished peer is noticed after 90 s idle and, with data on the way, after 30 s (6:18 is TCP_USER_TIMEOUT).
 ALIVE=nodelay,keepalive,keepidle=60,keepintvl=10,keepcnt=3,setsockopt=6:18:30000
@@ -30,47 +35,92 @@ recall() { # LISTEN: what runs there; sets pid and used, empty when nothing does
 stop() { # LISTEN WHY: the listener alone; waits until the port is free, whatever signal comes in between
   recall "$1"
   [ -n "$pid" ] || return
-  rm -f "$STATE_DIR/$1"
+  rm -f "$STATE_DIR/$1" "$STATE_DIR/failed/$1"
   while is_running "$pid"; do kill "$pid"; wait "$pid"; done
   log "$1 $2"
+}
+
+refuse() { # LISTEN WHY: nobody listens there; said once, until it is served again
+  said=''
+  stop "$1" "changes"
+  read -r said 2>/dev/null <"$STATE_DIR/said/$1"
+  [ "$said" = "$2" ] || { log "$1 refuses: $2"; echo "$2" >"$STATE_DIR/said/$1"; }
 }
 
 start() { # LISTEN TO WHAT
   from=TCP4-LISTEN:$1
   [ ! -e /proc/net/if_inet6 ] || from=TCP6-LISTEN:$1,ipv6only=0
   # -t30: late replies after a half-close.
-  "$SOCAT" -t30 "$from,fork,reuseaddr,backlog=1024,so-bindtodevice=$CLIENT_INTERFACE,$ALIVE" "$2" &
-  echo "$! $3" >"$STATE_DIR/$1"
-  log "$1 -> $3"
+  from=$from,fork,max-children=$MAX_CHILDREN,reuseaddr,backlog=1024,so-bindtodevice=$CLIENT_INTERFACE,$ALIVE
+  "$SOCAT" -t30 "$from" "$2" &
+  pid=$!
+  echo "$pid $3" >"$STATE_DIR/$1"
+  rm -f "$STATE_DIR/said/$1"
+  [ "$count" -gt 1 ] || log "$1 -> $3"
+}
+
+# One that ended is started again at once; one that ends again and again (socat says why) after 2, 4 … 64 rounds.
+may_start() { # LISTEN: else sets retry, the round in which it may; sets count, how often it ended
+  count=0 due=0
+  [ -e "$STATE_DIR/$1" ] || return 0 # it did not end, it is new
+  read -r count due 2>/dev/null <"$STATE_DIR/failed/$1"
+  if [ "$due" -gt "$rounds" ]; then
+    [ "$retry" -lt "$due" ] || retry=$due
+    return 1
+  fi
+  [ $((rounds - due)) -lt 60 ] || count=0 # it ran for long
+  count=$((count + 1))
+  [ $count != 2 ] || log "$1 is not served: its listener cannot start, the reason is above; tried again and again${hint:+; $hint}"
+  echo "$count $((rounds + (1 << (count < 6 ? count : 6))))" >"$STATE_DIR/failed/$1"
+}
+
+serve() { # LISTEN ADDRESS PORT TUNNEL: started where it does not run, or not like that
+  recall "$1"
+  if is_running "$pid"; then
+    [ "$used" != "$2 port $3 by $4" ] || return
+    stop "$1" "changes"
+  fi
+  may_start "$1" || { pid=''; return; }
+  case $2 in *:*) to=TCP6:[$2]:$3 ;; *) to=TCP4:$2:$3 ;; esac
+  # A dead target: 8 s.
+  start "$1" "$to,so-bindtodevice=$4,connect-timeout=8,$ALIVE" "$2 port $3 by $4"
 }
 
 reconcile() { # makes the listeners what the table says
-  wanted=" $READY_PORT " up=
-  while read -r listen kind host port tunnel; do
+  wanted=" $READY_PORT " up='' listeners=$$ retry=999999999
+  while read -r listen kind host port tunnel why; do
     wanted="$wanted$listen "
     [ -e "$UP_DIR/$tunnel" ] || { stop "$listen" "refuses: tunnel $tunnel is not up"; continue; }
     up=yes address=$host
-    [ "$kind" != name ] || read -r address 2>/dev/null <"$STATE_DIR/names/$tunnel/$host" || continue # not resolved yet
-    recall "$listen"
-    if is_running "$pid"; then
-      [ "$used" != "$address port $port by $tunnel" ] || continue
-      stop "$listen" "changes"
+    [ -z "$why" ] || { refuse "$listen" "$why"; continue; }
+    if [ "$kind" = name ] && ! read -r address 2>/dev/null <"$STATE_DIR/names/$tunnel/$host/$port"; then
+      stop "$listen" "refuses: $host has no address" # names.sh says why
+      continue
     fi
-    case $address in *:*) to=TCP6:[$address]:$port ;; *) to=TCP4:$address:$port ;; esac
-    # A dead target: 8 s.
-    start "$listen" "$to,so-bindtodevice=$tunnel,connect-timeout=8,$ALIVE" "$address port $port by $tunnel"
-  done <"$STATE_DIR/table"
+    serve "$listen" "$address" "$port" "$tunnel"
+    listeners="$listeners $pid"
+  done <"$STATE_DIR/reachable"
   # Ready: of the tunnels that carry forwards one is up at least. (One bad tunnel of two is named in the log and its ports
   # refuse; a pod that is not ready would refuse the good one's clients too.)
   if [ -n "$up" ] || { [ -e "$STATE_DIR/seen" ] && [ ! -s "$STATE_DIR/table" ]; }; then
     recall "$READY_PORT"
+    count=0
     is_running "$pid" || start "$READY_PORT" OPEN:/dev/null ready
+    listeners="$listeners $pid"
   else
     stop "$READY_PORT" "ends: not ready, none of the tunnels that carry forwards is up"
   fi
   for file in "$STATE_DIR"/[0-9]*; do
     case $wanted in *" ${file##*/} "*) ;; *) stop "${file##*/}" "removed" ;; esac
   done
+}
+
+read_table() { # what its lines say, and which of them may be served now
+  if ! cmp -s "$FORWARDS_FILE" "$STATE_DIR/seen" && cp "$FORWARDS_FILE" "$STATE_DIR/next" 2>/dev/null; then
+    sh "$scripts/table.sh" "$STATE_DIR/table" <"$STATE_DIR/next" >"$STATE_DIR/new"
+    mv "$STATE_DIR/new" "$STATE_DIR/table" && mv "$STATE_DIR/next" "$STATE_DIR/seen"
+  fi
+  sh "$scripts/reach.sh" <"$STATE_DIR/table" >"$STATE_DIR/reachable"
 }
 
 # Serves as long as a session is open, for $DRAIN s at most, then cuts it. The pod's address stays for $LINGER s: who is
@@ -89,19 +139,26 @@ finish() {
   exit 0
 }
 
-rm -rf "$STATE_DIR" && mkdir -p "$STATE_DIR" && : >"$STATE_DIR/table"
-names='' rounds=0
+hint=$(sh "$scripts/kernel-release.sh") # where the kernel is the likely reason that no listener starts
+rm -rf "$STATE_DIR" && mkdir -p "$STATE_DIR/failed" "$STATE_DIR/said" && : >"$STATE_DIR/table"
+names='' before=none changed='' listeners='' retry=0 rounds=0
 trap finish TERM INT
-trap : USR1 # ends the nap: the table may have changed
+trap 'changed=yes' USR1 # a name has another address, or the table may have changed: ends the nap
 # Where busybox has inotifyd, a swap of the volume (a rename in its directory) wakes at once; else within $POLL.
 inotifyd - "${FORWARDS_FILE%/*}:y" 2>/dev/null | while read -r _; do kill -USR1 $$; done &
 while :; do
   : >"$STATE_DIR/alive"
-  is_running "$names" || { sh "${0%/*}/names.sh" & names=$!; }
-  if ! cmp -s "$FORWARDS_FILE" "$STATE_DIR/seen" && cp "$FORWARDS_FILE" "$STATE_DIR/next" 2>/dev/null; then
-    sh "${0%/*}/table.sh" "$STATE_DIR/table" <"$STATE_DIR/next" >"$STATE_DIR/new"
-    mv "$STATE_DIR/new" "$STATE_DIR/table" && mv "$STATE_DIR/next" "$STATE_DIR/seen"
+  now=$(cat "$UP_DIR"/* "$FORWARDS_FILE" 2>/dev/null)
+  if [ "$now" != "$before" ]; then
+    before=$now changed=yes
+    read_table
+    ! is_running "$names" || kill -USR1 "$names"
   fi
-  reconcile
+  is_running "$names" || { sh "$scripts/names.sh" $$ & names=$! changed=yes; }
+  # shellcheck disable=SC2086 # a word each
+  if [ -n "$changed" ] || [ "$rounds" -ge "$retry" ] || ! kill -0 $listeners 2>/dev/null; then
+    changed=''
+    reconcile
+  fi
   if [ $((rounds += 1)) -lt 30 ]; then nap 0.1; else nap "$POLL"; fi # the tunnels come up now
 done

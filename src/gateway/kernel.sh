@@ -18,7 +18,7 @@ set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}" "${RUN_DIR:=/run/flowgen-gateway}"
 : "${UP_DIR:=/run/flowgen-tunnels}" "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}"
 seen=$RUN_DIR/_seen table=$RUN_DIR/_table filters=/proc/sys/net/ipv4/conf
-lines=$table # those that count: at the end none
+lines=$RUN_DIR/_reachable # those that count, see reach.sh: at the end none
 
 tunnels() { # FAMILY: `tunnel mark mtu` of each that is up and can be used, and `# reason` of the others
   switch=ipv4/ip_forward forwards=0
@@ -119,7 +119,7 @@ finish() { # no new connections; the others have until tunnel.sh ends
 }
 
 due=0 before=''
-: >>"$table"
+: >>"$table" && : >"$lines"
 trap finish TERM INT
 while :; do
   : >"$RUN_DIR/_kernel.alive"
@@ -127,8 +127,9 @@ while :; do
     sh "${0%/*}/table.sh" "$table" <"$seen" >"$RUN_DIR/_new" 2>/dev/null && mv "$RUN_DIR/_new" "$table"
     before=changed
   fi
-  now=$(tunnels 4; tunnels 6)
+  now=$(tunnels 4; tunnels 6; cat "$UP_DIR"/* 2>/dev/null)
   if [ "$due" = 0 ] || [ "$now" != "$before" ]; then
+    sh "${0%/*}/reach.sh" <"$table" >"$lines"
     update
     before=$now
   fi

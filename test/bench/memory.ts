@@ -15,7 +15,7 @@ import { flowgenPod, GATEWAY, targets } from "../lab/control-plane/scene.ts";
 import { install } from "../lab/control-plane/webhook.ts";
 import { send } from "../server/client.ts";
 
-const FORWARDS = 3000;
+const FORWARDS = 500;
 const TARGETS_OF_A_POD = 10;
 const ADMISSIONS = 50_000;
 const AT_ONCE = 1000;

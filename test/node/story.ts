@@ -10,7 +10,7 @@ import type { Vpn } from "../lab/vpn/vpn.ts";
 import { deployment, experience, linesOf } from "../lab/node/clients.ts";
 import type { Client } from "../lab/node/clients.ts";
 import { figures, seconds } from "./figures.ts";
-import { execIn, GATEWAY, isReady, runningPod, readyCondition, restartsOf } from "../lab/node/gateway.ts";
+import { execIn, GATEWAY, isReady, readyCondition, restartsOf, runningPod, tunnelSecret } from "../lab/node/gateway.ts";
 import type { PodFacts, Where } from "../lab/node/gateway.ts";
 import { install } from "../lab/node/installation.ts";
 import { testUninstall, testUpgrade } from "./lifecycle.ts";
@@ -29,12 +29,14 @@ const fast: Client = { namespace: "team-a", name: "fast" };
 const QUIET: Where = { namespace: "flowgen-gateway", name: "quiet-gateway" };
 const FAST: Where = { namespace: "flowgen-gateway", name: "fast-gateway" };
 
+/** The node's kernel has no WireGuard. */
+const userspace = true;
 const configWith = (mode: "audit" | "enforce") => ({
   mode,
   defaultGateway: GATEWAY.name,
   gateways: [
     {
-      ...GATEWAY,
+      ...{ ...GATEWAY, userspace },
       tunnels: [
         {
           name: "wg0",
@@ -44,14 +46,18 @@ const configWith = (mode: "audit" | "enforce") => ({
         },
       ],
     },
-    { ...QUIET, tunnels: [{ name: "wg0", secretName: "wireguard-client-b", allowedTargets: ["10.0.1.0/24"] }] },
     {
-      ...FAST,
+      ...QUIET,
+      userspace,
+      tunnels: [{ name: "wg0", secretName: "wireguard-client-b", allowedTargets: ["10.0.1.0/24"] }],
+    },
+    {
+      ...{ ...FAST, userspace },
       forwarder: "kernel",
       securityContext: { privileged: true }, // sets ip_forward, which nodes commonly have set for their pods
       tunnels: [{ name: "wg0", secretName: "wireguard-client-c", allowedTargets: ["10.0.3.0/24"] }],
     },
-    { name: "own-gateway", tunnels: [{ name: "wg0", secretName: "vpn", allowedTargets: ["10.0.2.0/24"] }] },
+    { name: "own-gateway", userspace, tunnels: [{ name: "wg0", secretName: "vpn", allowedTargets: ["10.0.2.0/24"] }] },
   ],
 });
 
@@ -73,13 +79,6 @@ const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"
 const gatewayPod = (): Promise<PodFacts> => runningPod(controlPlane, GATEWAY);
 const inGateway = async (container: string, script: string) =>
   execIn(controlPlane, await gatewayPod(), GATEWAY, container, script);
-const secret = (name: string, config: string): string =>
-  JSON.stringify({
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name, namespace: "flowgen-gateway" },
-    stringData: { "wg0.conf": config },
-  });
 const secretOf = (vpn: Vpn, changes: Parameters<typeof documentedSecret>[1] = {}): string =>
   documentedSecret(vpn, { endpoint: "vpn.example.com:51820", ...changes });
 
@@ -90,7 +89,7 @@ const life = { controlPlane, installation, client: first, targets: "flowgen=10.0
 let quietDiedAt = 0;
 
 t.test("three replicas query the on-prem PostgreSQL through Service, gateway and tunnel", async (t) => {
-  await apply(secret("wireguard-client-a", secretOf(vpn)));
+  await apply(tunnelSecret("wireguard-client-a", secretOf(vpn)));
   const begun = Date.now();
   await apply(deployment({ ...first, target: "10.0.0.5", replicas: 3 }));
   const rows = await firstRows(controlPlane, first, begun, 3);
@@ -132,7 +131,7 @@ t.test("the gateway's pod runs with what the manifests leave it", async (t) => {
 });
 
 t.test("another gateway, whose VPN server dies now: seen at the end", async (t) => {
-  await apply(secret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
+  await apply(tunnelSecret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
   await apply(deployment({ ...quiet, target: "10.0.1.5", annotations: { "flowgen.io/gateway": QUIET.name } }));
   await firstRows(controlPlane, quiet, 0, 1);
   t.ok(await eventually("ready", 10_000, async () => isReady(await runningPod(controlPlane, QUIET)) || undefined));
@@ -182,7 +181,7 @@ t.test("the gateway's pod is deleted", async (t) => podDeleted(t, scene));
 t.test("the interface is set down under load", async (t) => interfaceDown(t, scene));
 
 t.test("a gateway whose kernel forwards", async (t) => {
-  await apply(secret("wireguard-client-c", secretOf(fastVpn, { endpoint: fastVpn.endpoint })));
+  await apply(tunnelSecret("wireguard-client-c", secretOf(fastVpn, { endpoint: fastVpn.endpoint })));
   const begun = Date.now();
   await apply(
     deployment({ ...fast, target: "10.0.3.5", replicas: 3, annotations: { "flowgen.io/gateway": FAST.name } }),
@@ -212,7 +211,7 @@ t.test("the key is rotated in the Secret and on the server", async (t) => {
   const before = await gatewayPod();
   const keys = keyPair();
   const begun = Date.now();
-  await apply(secret("wireguard-client-a", secretOf(vpn, { privateKey: keys.privateKey })));
+  await apply(tunnelSecret("wireguard-client-a", secretOf(vpn, { privateKey: keys.privateKey })));
   vpn.setClient(keys.publicKey);
   const takenOver = await eventually("the new key is taken over", 150_000, async () => {
     const { stdout } = await controlPlane.kubectl([

@@ -37,7 +37,7 @@ for (const forwarder of forwarders) {
     );
     await untilHeard(network, 7000, "five");
     await untilHeard(network, 7004, "five");
-    await gateway.inForce(7006);
+    await gateway.inForce(7000);
 
     const poke = async (ports: readonly number[], host: Host): Promise<void> => {
       for (const port of ports) {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { variants } from "../lab/vpn/gateway.ts";
 import { run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
-import { leaks, startDns } from "../lab/vpn/network.ts";
+import { leaks, podAddress, startDns } from "../lab/vpn/network.ts";
 import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
 import { until } from "../wait.ts";
@@ -50,8 +50,70 @@ for (const { shell, forwarder } of variants) {
     gateway.setSecret("wg0", documentedSecret(vpn, { dns: "1.1.1.1" }));
     gateway.setForwards("7004 vpn.example.com 7000 wg0");
     await until("a DNS server outside AllowedIPs is left to the pod's resolver", async () =>
-      (await gateway.log()).includes("7004 -> 192.0.2.10"),
+      (await gateway.log()).includes("vpn.example.com: 192.0.2.10 is outside the AllowedIPs of tunnel wg0"),
     );
     t.equal(leaks(network), 0, "which is the cluster's");
   });
 }
+
+void t.test("a name with several addresses", async (t) => {
+  const { network, vpn, gateway } = await startLab(t, {
+    secret: { dns: "10.0.0.53" },
+    privateAddresses: ["10.0.0.6", "10.0.0.53"],
+    env: { RESOLVE_EVERY: "3" },
+    containers: [],
+  });
+  const six = await startTarget(vpn.host, "10.0.0.6", 7000, "six");
+  startDns(vpn.host, "10.0.0.53", { "listener.corp.example.com": "10.0.0.4" }, [
+    "--host-record=listener.corp.example.com,10.0.0.6",
+  ]);
+  gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 listener.corp.example.com 7000 wg0");
+  gateway.start("tunnel");
+  gateway.start("forward");
+  await untilHeard(network, 7000, "five");
+  const after = await untilHeard(network, 7001, "six");
+  t.ok(after < 6_000, `10.0.0.4 is dead, 10.0.0.6 accepts: taken ${after} ms after a forward by address`);
+  const before = (await gateway.log()).split("7001 ->").length;
+  await sleep(7_000);
+  t.equal((await gateway.log()).split("7001 ->").length, before, "the present one stays as long as it accepts");
+
+  run(vpn.host, "ip addr add 10.0.0.4/32 dev lo");
+  await startTarget(vpn.host, "10.0.0.4", 7000, "four");
+  await sleep(4_000);
+  t.equal(talk(network, 7001).text, "six\n", "also when another one accepts");
+  six.kill("SIGKILL");
+  t.comment(`it fails: the other one is taken after ${await untilHeard(network, 7001, "four")} ms (RESOLVE_EVERY 3 s)`);
+});
+
+void t.test("names that resolve to what is no private server, and a server that drops AAAA", async (t) => {
+  const { network, vpn, gateway } = await startLab(t, {
+    secret: { dns: "10.0.0.53", allowedIps: "0.0.0.0/0" },
+    privateAddresses: ["10.0.0.53"],
+    env: { RESOLVE_EVERY: "2" },
+  });
+  run(vpn.host, "iptables -A INPUT -p udp --dport 53 -m string --algo bm --hex-string '|001c0001|' -j DROP");
+  const forbidden = {
+    "metadata.corp.example.com": "169.254.169.254",
+    "zero.corp.example.com": "0.0.0.0",
+    "loopback.corp.example.com": "127.0.0.1",
+    "reserved.corp.example.com": "240.0.0.1",
+    "tunnel.corp.example.com": "10.13.13.2",
+    "pod.corp.example.com": podAddress,
+  };
+  startDns(vpn.host, "10.0.0.53", { ...forbidden, "sql.corp.example.com": "10.0.0.5" });
+  gateway.setForwards(
+    ...Object.keys(forbidden).map((name, index) => `${7100 + index} ${name} 7000 wg0`),
+    "7000 10.0.0.5 7000 wg0",
+    "7001 sql.corp.example.com 7000 wg0",
+  );
+  await untilHeard(network, 7000, "five");
+  const after = await untilHeard(network, 7001, "five");
+  t.ok(after < 2_000, `AAAA dropped: A is served ${after} ms after a forward by address`);
+  for (const [index, [name, address]] of Object.entries(forbidden).entries()) {
+    await until(`${name} is refused`, async () => (await gateway.log()).includes(`forward: ${name}: ${address} is `));
+    t.equal(talk(network, 7100 + index).error, "ECONNREFUSED", `${name}: its port refuses`);
+  }
+  await sleep(5_000);
+  const lines = (await gateway.log()).split("\n").filter((line) => line.includes("metadata.corp.example.com"));
+  t.equal(lines.length, 1, "said once");
+});

@@ -39,10 +39,7 @@ for (const forwarder of forwarders) {
 
     for (const [reason, secret] of Object.entries(bad)) {
       gateway.setSecret("office-vpn", secret);
-      await until(
-        `${reason} in the log`,
-        async () => (await gateway.log()).match(`office-vpn: not up.*${reason}`) !== null,
-      );
+      await until(`${reason} in the log`, async () => (await gateway.log()).match(`office-vpn: .*${reason}`) !== null);
       t.equal(talk(network, 7000).text, "five of a\n", `${reason}: named, the good one carries on`);
     }
     const refused = talk(network, 7001);

@@ -2,8 +2,20 @@
 import { z } from "zod";
 import { LONGEST_GATEWAY_NAME } from "../names.ts";
 import { clashes, repeated } from "./clashes.ts";
-import { allowedAlias, allowedTarget, hostField, duration, namespaceName, passed, passedList, text } from "./values.ts";
 import { FIRST_LISTEN_PORT, READY_PORT } from "../forwards/table.ts";
+import { leastMemory, memoryLimit } from "../gateway/capacity.ts";
+import {
+  allowedAlias,
+  allowedTarget,
+  hostField,
+  duration,
+  labels,
+  namespaceName,
+  objectName,
+  passed,
+  passedList,
+  text,
+} from "./values.ts";
 import { dnsLabel, oneOf, port, quote, strict, tunnelName } from "../schema.ts";
 
 const portForward = strict({
@@ -21,12 +33,22 @@ const portForward = strict({
 });
 
 const tunnel = strict({
-  name: tunnelName.describe("of the interface; the Secret's key is this name and `.conf`"),
+  name: tunnelName.describe("of the interface"),
   secretName: text
     .regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
       error: (issue) => `${quote(issue.input)} is not the name of a Secret`,
     })
     .describe("the Secret with the tunnel's WireGuard config, in the gateway's namespace"),
+  secretKey: text
+    .regex(/^[-._a-zA-Z0-9]{1,253}$/, { error: (issue) => `${quote(issue.input)} is not the key of a Secret` })
+    .optional()
+    .describe("the Secret's key; default: the tunnel's name and `.conf`"),
+  mtu: z
+    .int({ error: (issue) => `${quote(issue.input)} is not an MTU (1280-9000)` })
+    .min(1280)
+    .max(9000)
+    .optional()
+    .describe("of the interface; default: the Secret's, else what fits into eth0's, 1420 at most"),
   allowedTargets: z
     .array(allowedTarget, { error: "not a list" })
     .default([])
@@ -52,17 +74,26 @@ const tunnel = strict({
 const image = strict({
   repository: text.default("ghcr.io/linuxserver/wireguard").describe("used for its tools: wg, ip, iptables"),
   tag: text.default("1.0.20250521-r1-ls105").describe("its version"),
+  digest: text
+    .regex(/^sha256:[0-9a-f]{64}$/, { error: (issue) => `${quote(issue.input)} is not sha256: and 64 hex digits` })
+    .optional()
+    .describe("pins the image besides its tag"),
   pullPolicy: oneOf("IfNotPresent", "Always", "Never").default("IfNotPresent").describe("of the pod's images"),
 });
 
 /**
  * The chart's own limits end near 400 connections (socat's 32Mi) and throttle a shared gateway: socat (50m), and wireguard-go with
- * the probes (200m), whose pauses are everybody's. So no CPU limit by default, and 256Mi.
+ * the probes (200m), whose pauses are everybody's. So no CPU limit by default, and socat's memory by what it must hold.
  */
-const SOCAT_RESOURCES = { limits: { memory: "256Mi" }, requests: { cpu: "10m", memory: "16Mi" } };
+const SOCAT_RESOURCES = { requests: { cpu: "10m", memory: "64Mi" } };
 const socat = strict({
-  image: text.default("alpine/socat:1.8.0.1").describe("whole, with its tag; used for socat"),
-  resources: passed.default(SOCAT_RESOURCES).describe("of the container that forwards; a connection takes some 75 kB"),
+  image: text.default("alpine/socat:1.8.0.1").describe("whole, with its tag or digest; used for socat"),
+  resources: passed
+    .default(SOCAT_RESOURCES)
+    .describe("of the container that forwards; default of limits.memory: what maxForwards and 2,000 sessions need"),
+  securityContext: passed
+    .default({})
+    .describe("laid over that of the container that forwards; Linux before 5.7 needs runAsUser 0 and NET_RAW"),
 });
 
 const WIREGUARD_RESOURCES = { limits: { memory: "256Mi" }, requests: { cpu: "50m", memory: "64Mi" } };
@@ -72,17 +103,27 @@ const WIREGUARD_SECURITY = {
   capabilities: { add: ["NET_ADMIN"] },
   privileged: false,
 };
-const WIREGUARD_ENV = [
-  { name: "LOG_CONFS", value: "false" },
-  { name: "WIREGUARD_IMPLEMENTATION", value: "wireguard-go" },
-];
-
-/** What the gateway's manifests set themselves (gateway-pod.ts), each with what to do instead. */
+/** What the gateway's manifests set themselves (gateway/pod.ts), each with what to do instead. */
 const OWN_ENV: ReadonlyMap<string, string> = new Map([
   ["FORWARDER", "write `forwarder:` instead"],
   ["DRAIN", "remove it: a pod that ends must give its identity up before the next one speaks"],
   ["LINGER", "remove it: it belongs to the other container"],
+  ["TUNNELS", "write `tunnels:` instead"],
+  ["USERSPACE", "write `userspace:` instead"],
 ]);
+
+/** What the manifests set themselves on the pod, and what a selector or another gateway's policy would read. */
+const isOwnKey = (key: string): boolean =>
+  /^([^/]+\.)?flowgen\.io\//.test(key) || /^app\.kubernetes\.io\/(name|instance|component|managed-by)$/.test(key);
+const annotations = z.record(z.string(), z.string({ error: "not a text; write it in quotes" }), {
+  error: "not a map of annotations",
+});
+
+const DEFAULT_MAX_FORWARDS = 200;
+/** A Service may have 500 ports in one EndpointSlice; and a listener is a process (see gateway/capacity.ts). */
+const MOST_FORWARDS = 500;
+const notForwards = (issue: { readonly input?: unknown }): string =>
+  `${quote(issue.input)} is not a number of forwards (1-${MOST_FORWARDS})`;
 
 export const DEFAULT_GATEWAY = "flowgen-wireguard-gateway";
 
@@ -100,7 +141,19 @@ export const gateway = strict({
     .array(tunnel, { error: "not a list of tunnels" })
     .min(1, "names no tunnel")
     .describe("WireGuard identities, each of this gateway's pod alone"),
+  userspace: z
+    .union([z.boolean(), z.literal("auto")], { error: (issue) => `${quote(issue.input)} is none of auto, true, false` })
+    .default("auto")
+    .describe(
+      "wireguard-go: true uses it and mounts /dev/net/tun, which the image and the node must have; false never does; auto: where the node has no WireGuard and the container has the device without a mount",
+    ),
   image: image.prefault({}).describe("of the container that holds the tunnels"),
+  imageRegistry: text
+    .regex(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/, {
+      error: (issue) => `${quote(issue.input)} is not a registry such as mirror.example.com/hub`,
+    })
+    .optional()
+    .describe("a mirror: replaces the registry of both images"),
   imagePullSecrets: passedList.default([]).describe("of the gateway's pod, as Kubernetes writes them"),
   socat: socat.prefault({}).describe("the container that forwards"),
   forwarder: oneOf("auto", "socat", "kernel")
@@ -112,9 +165,9 @@ export const gateway = strict({
     .array(z.looseObject({ name: text.describe("of the env; value and valueFrom as Kubernetes writes them") }), {
       error: "not a list of env",
     })
-    .default(WIREGUARD_ENV)
+    .default([])
     .describe(
-      "of the container that holds the tunnels; default: what the flowgen chart sets. DRAIN, LINGER and FORWARDER are the webhook's",
+      "of the container that holds the tunnels. DRAIN, LINGER, FORWARDER, TUNNELS, USERSPACE are the webhook's",
     ),
   resources: passed.default(WIREGUARD_RESOURCES).describe("of the container that holds the tunnels"),
   securityContext: passed
@@ -123,46 +176,72 @@ export const gateway = strict({
   nodeSelector: passed.default({}).describe("of the gateway's pod"),
   tolerations: passedList.default([]).describe("of the gateway's pod"),
   affinity: passed.default({}).describe("of the gateway's pod"),
+  topologySpreadConstraints: passedList.default([]).describe("of the gateway's pod"),
+  priorityClassName: objectName.optional().describe("of the gateway's pod"),
+  runtimeClassName: objectName.optional().describe("of the gateway's pod"),
+  serviceAccountName: objectName.optional().describe("of the gateway's pod, which gets no token of it"),
+  dnsConfig: passed.optional().describe("of the gateway's pod"),
+  podAnnotations: annotations.default({}).describe("of the gateway's pod"),
+  podLabels: labels.default({}).describe("of the gateway's pod"),
+  annotations: annotations.default({}).describe("of all objects of the gateway"),
+  serviceAnnotations: annotations.default({}).describe("of the gateway's Services, besides"),
   retain: duration
     .default(24 * 3600)
     .describe(
       "how long a forward that nothing uses is kept, such as 30m or 7d; default: 24h. Checked, but this version removes none",
     ),
   maxForwards: z
-    .int({ error: (issue) => `${quote(issue.input)} is not a number of forwards (1-3000)` })
-    .min(1)
-    .max(3000)
-    .default(500)
-    .describe("a pod that needs one more is refused"),
+    .int({ error: notForwards })
+    .min(1, { error: notForwards })
+    .max(MOST_FORWARDS, { error: notForwards })
+    .optional()
+    .describe(`a pod that needs one more is refused; default: ${DEFAULT_MAX_FORWARDS}, at most ${MOST_FORWARDS}`),
   maxServices: z
     .int({ error: (issue) => `${quote(issue.input)} is not a number of Services (0-1000)` })
     .min(0)
     .max(1000)
     .default(100)
     .describe("hosts that may have a Service of their own; a pod that needs one more is refused (docs/scale.md)"),
-}).superRefine((value, context) => {
-  repeated(value.tunnels.map((item) => item.name)).forEach(([index, first, name]) =>
-    context.addIssue({
-      code: "custom",
-      path: ["tunnels", index, "name"],
-      message: `${quote(name)} is the name of tunnels[${first}] already`,
-    }),
-  );
-  repeated(value.env.map((item) => item.name)).forEach(([index, first, name]) =>
-    context.addIssue({
-      code: "custom",
-      path: ["env", index, "name"],
-      message: `${quote(name)} is the name of env[${first}] already`,
-    }),
-  );
-  value.env.forEach(({ name }, index) => {
-    const instead = OWN_ENV.get(name);
-    if (instead !== undefined)
+})
+  .superRefine((value, context) => {
+    repeated(value.tunnels.map((item) => item.name)).forEach(([index, first, name]) =>
+      context.addIssue({
+        code: "custom",
+        path: ["tunnels", index, "name"],
+        message: `${quote(name)} is the name of tunnels[${first}] already`,
+      }),
+    );
+    repeated(value.env.map((item) => item.name)).forEach(([index, first, name]) =>
       context.addIssue({
         code: "custom",
         path: ["env", index, "name"],
-        message: `${quote(name)} is set by the webhook; ${instead}`,
+        message: `${quote(name)} is the name of env[${first}] already`,
+      }),
+    );
+    value.env.forEach(({ name }, index) => {
+      const instead = OWN_ENV.get(name);
+      if (instead !== undefined)
+        context.addIssue({
+          code: "custom",
+          path: ["env", index, "name"],
+          message: `${quote(name)} is set by the webhook; ${instead}`,
+        });
+    });
+    clashes(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
+    (["podAnnotations", "podLabels", "annotations", "serviceAnnotations"] as const).forEach((field) =>
+      Object.keys(value[field])
+        .filter(isOwnKey)
+        .forEach((key) =>
+          context.addIssue({ code: "custom", path: [field, key], message: "is set by the webhook; remove it" }),
+        ),
+    );
+    const limit = memoryLimit(value.socat.resources);
+    // The chart's block says nothing of maxForwards, and its 32Mi are for one forward: they are raised (see gateway/pod.ts).
+    if (value.maxForwards !== undefined && limit !== undefined && limit < leastMemory(value.maxForwards))
+      context.addIssue({
+        code: "custom",
+        path: ["socat", "resources", "limits", "memory"],
+        message: `${limit}Mi does not hold ${value.maxForwards} forwards; write ${leastMemory(value.maxForwards)}Mi or more, lower maxForwards, or leave the limit out`,
       });
-  });
-  clashes(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
-});
+  })
+  .transform((value) => ({ ...value, maxForwards: value.maxForwards ?? DEFAULT_MAX_FORWARDS }));

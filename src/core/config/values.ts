@@ -15,6 +15,11 @@ export const namespaceName = text.regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 
   error: (issue) => `${quote(issue.input)} is not the name of a namespace`,
 });
 
+/** DNS subdomain (RFC 1123), as the names of most objects are. */
+export const objectName = text.regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
+  error: (issue) => `${quote(issue.input)} is not the name of an object`,
+});
+
 export const hostField = text.transform((value, context) => {
   const reading = readHost(value);
   const problem = reading.kind === "invalid" ? reading.why : forbiddenHost(reading.host);

@@ -18,13 +18,8 @@ export const deploymentManifest = (gateway: PlacedGateway, scripts: Scripts): Ma
     selector: { matchLabels: podLabels(gateway) },
     template: {
       metadata: {
-        labels: { ...podLabels(gateway), [GATEWAY_LABEL]: gateway.name },
-        annotations: {
-          "flowgen.io/scripts": scripts.hash,
-          // A mesh's proxy would capture the pod's traffic, and the tunnel's with it.
-          "sidecar.istio.io/inject": "false",
-          "linkerd.io/inject": "disabled",
-        },
+        labels: { ...MESH_LABELS, ...gateway.podLabels, ...podLabels(gateway), [GATEWAY_LABEL]: gateway.name },
+        annotations: { ...MESH_ANNOTATIONS, ...gateway.podAnnotations, "flowgen.io/scripts": scripts.hash },
       },
       spec: {
         automountServiceAccountToken: false,
@@ -32,13 +27,29 @@ export const deploymentManifest = (gateway: PlacedGateway, scripts: Scripts): Ma
         ...gatewayContainers(gateway),
         volumes: gatewayVolumes(gateway, tableName(gateway), scriptsName(gateway)),
         ...(gateway.imagePullSecrets.length > 0 && { imagePullSecrets: gateway.imagePullSecrets }),
-        nodeSelector: gateway.nodeSelector,
+        nodeSelector: { "kubernetes.io/os": "linux", ...gateway.nodeSelector },
         tolerations: [...gateway.tolerations, ...DEAD_NODE_TOLERATIONS],
         affinity: gateway.affinity,
+        ...(gateway.topologySpreadConstraints.length > 0 && {
+          topologySpreadConstraints: gateway.topologySpreadConstraints,
+        }),
+        ...optional(gateway, "priorityClassName", "runtimeClassName", "serviceAccountName", "dnsConfig"),
       },
     },
   },
 });
+
+/** A mesh's proxy would capture the pod's traffic, and the tunnel's with it. Ambient meshes capture pods without a proxy too. */
+const MESH_ANNOTATIONS = { "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled" };
+const MESH_LABELS = { "istio.io/dataplane-mode": "none" };
+
+const optional = <Key extends keyof PlacedGateway>(
+  gateway: PlacedGateway,
+  ...keys: readonly Key[]
+): Partial<Pick<PlacedGateway, Key>> =>
+  Object.fromEntries(keys.flatMap((key) => (gateway[key] === undefined ? [] : [[key, gateway[key]]]))) as Partial<
+    Pick<PlacedGateway, Key>
+  >;
 
 /** Kubernetes' default leaves the only gateway on a dead node for five minutes. */
 const DEAD_NODE_TOLERATIONS = ["not-ready", "unreachable"].map((condition) => ({

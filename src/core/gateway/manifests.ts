@@ -34,7 +34,14 @@ export const metadata = (gateway: PlacedGateway, name: string): Manifest["metada
   name,
   namespace: gateway.namespace,
   labels: { ...podLabels(gateway), [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name },
+  annotations: { ...ARGO_CD, ...gateway.annotations },
 });
+
+/** Argo CD prunes what carries an Application's tracking label, and that is the gateway's `app.kubernetes.io/instance`. */
+const ARGO_CD = {
+  "argocd.argoproj.io/sync-options": "Prune=false",
+  "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+};
 
 /** The ConfigMap that holds the forward table. */
 export const tableManifest = (gateway: PlacedGateway, table: Table): Manifest => ({
@@ -52,18 +59,30 @@ export const scriptsManifest = (gateway: PlacedGateway, scripts: Scripts): Manif
   data: scripts.files,
 });
 
+/** Meshes read a protocol from a port's name, or from its first bytes, where nothing says it: a server that speaks first then hangs. */
+const TCP = { protocol: "TCP", appProtocol: "tcp" };
+const serviceMetadata = (
+  gateway: PlacedGateway,
+  name: string,
+  ports: readonly { readonly port: number | undefined }[],
+): Manifest["metadata"] => {
+  const plain = metadata(gateway, name);
+  const opaque = { "config.linkerd.io/opaque-ports": ports.map(({ port }) => port).join(",") };
+  return { ...plain, annotations: { ...plain.annotations, ...opaque, ...gateway.serviceAnnotations } };
+};
+
 /** The API server refuses a Service without ports: the one on which the pod says that it is ready. */
-const READY = { name: "ready", port: READY_PORT, targetPort: READY_PORT, protocol: "TCP" };
+const READY = { name: "ready", port: READY_PORT, targetPort: READY_PORT, ...TCP };
 
 /** The gateway's own Service: one port for each forward that it offers. */
 export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => {
   const ports = table.forwards
     .filter(({ servicePort }) => servicePort !== undefined)
-    .map(({ name, servicePort: port, listenPort: targetPort }) => ({ name, port, targetPort, protocol: "TCP" }));
+    .map(({ name, servicePort: port, listenPort: targetPort }) => ({ name, port, targetPort, ...TCP }));
   return {
     apiVersion: "v1",
     kind: "Service",
-    metadata: metadata(gateway, gateway.name),
+    metadata: serviceMetadata(gateway, gateway.name, ports),
     spec: {
       type: "ClusterIP",
       ipFamilyPolicy: "PreferDualStack",

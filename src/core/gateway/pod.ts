@@ -1,9 +1,12 @@
 import type { PlacedGateway } from "../config/config.ts";
 import { READY_PORT } from "../forwards/table.ts";
+import { defaultMemory, leastMemory, memoryLimit, sessionsOfOnePort } from "./capacity.ts";
 
 /** Where the gateway's scripts look for things (src/gateway). */
 const DIRECTORY = "/etc/flowgen-gateway";
+/** The ConfigMap's scripts, which the init container copies; the containers run the copy (init.sh says why). */
 const SCRIPTS = `${DIRECTORY}/scripts`;
+const SCRIPTS_COPY = "/run/flowgen-scripts";
 
 /**
  * Seconds that sessions have to end after SIGTERM. Short, because of a pod that is deleted or
@@ -19,7 +22,11 @@ const DRAIN = 0.5;
 const LINGER = 1.5;
 const GRACE = 5;
 
-const script = (name: string, ...args: readonly string[]): readonly string[] => ["sh", `${SCRIPTS}/${name}`, ...args];
+const script = (name: string, ...args: readonly string[]): readonly string[] => [
+  "sh",
+  `${SCRIPTS_COPY}/${name}`,
+  ...args,
+];
 /**
  * forward.sh listens while the pod is ready. So a question costs nothing and can be asked each second: a pod that ends is not ready
  * at once, and the Service's rules, which kube-proxy writes once a second, are not the old pod's when the next one is ready. One
@@ -40,7 +47,13 @@ const mount = (name: string, mountPath: string, readOnly = true): unknown => ({
   mountPath,
   ...(readOnly && { readOnly }),
 });
-const scriptsMount = mount("scripts", SCRIPTS);
+const copyMount = (readOnly: boolean): unknown => mount("scripts-copy", SCRIPTS_COPY, readOnly);
+const runMount = mount("run", "/run/flowgen-gateway", false);
+/** wireguard-go's sockets, also where the root is read-only. */
+const socketsMount = mount("wireguard", "/run/wireguard", false);
+/** Kernel WireGuard needs no device, and some clusters refuse a pod that mounts one. */
+const tunMounts = (gateway: PlacedGateway): readonly unknown[] =>
+  gateway.userspace === true ? [mount("tun", "/dev/net/tun", false)] : [];
 const tableMount = mount("table", `${DIRECTORY}/table`);
 const upMount = (readOnly: boolean): unknown => mount("up", "/run/flowgen-tunnels", readOnly);
 
@@ -48,15 +61,39 @@ const upMount = (readOnly: boolean): unknown => mount("up", "/run/flowgen-tunnel
 const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
   gateway.tunnels.map((tunnel, index) => mount(`tunnel-${index}`, `${DIRECTORY}/tunnels/${tunnel.name}`));
 
-/**
- * Tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. The chart's init container sets what
- * tunnel.sh can set itself (setup.sh): without it there is one container less with NET_ADMIN, and the pod starts up to a second
- * sooner, because the kubelet looks once a second whether an init container has ended.
- */
+/** Tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. */
 export const gatewayContainers = (gateway: PlacedGateway): Readonly<Record<string, unknown>> => ({
   terminationGracePeriodSeconds: GRACE,
+  initContainers: [init(gateway)],
   containers: [wireguard(gateway), portForward(gateway)],
 });
+
+/** An image's reference; the registry is what stands before the first slash and looks like a host. */
+const fromRegistry = (image: string, registry: string | undefined): string =>
+  registry === undefined ? image : `${registry}/${image.replace(/^([^/]*[.:][^/]*|localhost)\//, "")}`;
+
+const wireguardImage = ({ image, imageRegistry }: PlacedGateway): Readonly<Record<string, unknown>> => {
+  const digest = image.digest === undefined ? "" : `@${image.digest}`;
+  return {
+    image: fromRegistry(`${image.repository}:${image.tag}${digest}`, imageRegistry),
+    imagePullPolicy: image.pullPolicy,
+  };
+};
+
+const secretKey = (tunnel: PlacedGateway["tunnels"][number]): string => tunnel.secretKey ?? `${tunnel.name}.conf`;
+
+const ownEnv = (gateway: PlacedGateway): readonly unknown[] => [
+  {
+    name: "TUNNELS",
+    value: gateway.tunnels
+      .map((tunnel) => [tunnel.name, tunnel.secretName, secretKey(tunnel), tunnel.mtu].join(" ").trim())
+      .join("\n"),
+  },
+  { name: "USERSPACE", value: String(gateway.userspace) },
+  // iptables of the older kind locks a file in /run, which a read-only root does not have.
+  { name: "XTABLES_LOCKFILE", value: "/run/flowgen-gateway/xtables.lock" },
+  ...(gateway.forwarder === "kernel" ? [{ name: "FORWARDER", value: "kernel" }] : []),
+];
 
 const drainEnv = { name: "DRAIN", value: String(DRAIN) };
 
@@ -64,14 +101,17 @@ const drainEnv = { name: "DRAIN", value: String(DRAIN) };
  * The admin's context, less what the scripts can do without where it says nothing of it: every capability but those that it
  * adds, and a way to more. A context that is privileged, or adds SYS_ADMIN, cannot do without (the API server refuses it).
  */
-const securityContext = ({ securityContext: admin, forwarder }: PlacedGateway): Readonly<Record<string, unknown>> => {
+const securityContext = (
+  { securityContext: admin }: PlacedGateway,
+  usesIptables: boolean,
+): Readonly<Record<string, unknown>> => {
   if (admin["privileged"] === true || JSON.stringify(admin).includes("SYS_ADMIN")) return admin;
   const capabilities = {
     drop: ["ALL"],
     ...(admin["capabilities"] as { readonly add?: readonly string[] } | undefined),
   };
   // iptables of the older kind opens a raw socket.
-  const add = [...(capabilities.add ?? []), ...(forwarder === "kernel" ? ["NET_RAW"] : [])];
+  const add = [...(capabilities.add ?? []), ...(usesIptables ? ["NET_RAW"] : [])];
   return {
     allowPrivilegeEscalation: false,
     ...admin,
@@ -79,49 +119,73 @@ const securityContext = ({ securityContext: admin, forwarder }: PlacedGateway): 
   };
 };
 
+const init = (gateway: PlacedGateway): unknown => ({
+  name: "setup",
+  ...wireguardImage(gateway),
+  command: ["sh", `${SCRIPTS}/init.sh`],
+  env: ownEnv(gateway),
+  securityContext: securityContext(gateway, true),
+  resources: gateway.resources,
+  volumeMounts: [mount("scripts", SCRIPTS), copyMount(false), runMount, socketsMount, ...tunMounts(gateway)],
+});
+
 const wireguard = (gateway: PlacedGateway): unknown => ({
   name: "wireguard",
-  image: `${gateway.image.repository}:${gateway.image.tag}`,
-  imagePullPolicy: gateway.image.pullPolicy,
+  ...wireguardImage(gateway),
   command: script("tunnel.sh"),
-  env: [...gateway.env, drainEnv, ...(gateway.forwarder === "kernel" ? [{ name: "FORWARDER", value: "kernel" }] : [])],
-  securityContext: securityContext(gateway),
+  env: [...gateway.env, drainEnv, ...ownEnv(gateway)],
+  securityContext: securityContext(gateway, gateway.forwarder === "kernel"),
   resources: gateway.resources,
   volumeMounts: [
-    scriptsMount,
+    copyMount(true),
     tableMount,
     ...tunnelMounts(gateway),
-    mount("run", "/run/flowgen-gateway", false),
+    runMount,
     upMount(false),
-    mount("tun", "/dev/net/tun", false),
+    socketsMount,
+    ...tunMounts(gateway),
   ],
   livenessProbe: livenessProbe("tunnel"),
 });
 
-const portForward = (gateway: PlacedGateway): unknown => ({
-  name: "port-forward",
-  image: gateway.socat.image,
-  imagePullPolicy: gateway.image.pullPolicy,
-  command: script("forward.sh"),
-  env: [drainEnv, { name: "LINGER", value: String(LINGER) }],
-  securityContext: {
-    runAsNonRoot: true,
-    runAsUser: 65534,
-    runAsGroup: 65534,
-    readOnlyRootFilesystem: true,
-    allowPrivilegeEscalation: false,
-    capabilities: { drop: ["ALL"] },
-    seccompProfile: { type: "RuntimeDefault" },
-  },
-  resources: gateway.socat.resources,
-  volumeMounts: [scriptsMount, tableMount, upMount(true), mount("tmp", "/tmp", false)],
-  readinessProbe,
-  livenessProbe: livenessProbe("forward"),
-});
+/** The limit holds every forward of maxForwards, also where the flowgen chart's block brings that of its own socat. */
+const portForward = (gateway: PlacedGateway): unknown => {
+  const { maxForwards, socat } = gateway;
+  const limit = Math.max(memoryLimit(socat.resources) ?? defaultMemory(maxForwards), leastMemory(maxForwards));
+  return {
+    name: "port-forward",
+    image: fromRegistry(socat.image, gateway.imageRegistry),
+    imagePullPolicy: gateway.image.pullPolicy,
+    command: script("forward.sh"),
+    env: [
+      drainEnv,
+      { name: "LINGER", value: String(LINGER) },
+      { name: "MAX_CHILDREN", value: String(sessionsOfOnePort(limit, maxForwards)) },
+    ],
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 65534,
+      runAsGroup: 65534,
+      readOnlyRootFilesystem: true,
+      allowPrivilegeEscalation: false,
+      capabilities: { drop: ["ALL"] },
+      seccompProfile: { type: "RuntimeDefault" },
+      ...socat.securityContext,
+    },
+    resources: {
+      ...socat.resources,
+      limits: { ...(socat.resources["limits"] as object | undefined), memory: `${limit}Mi` },
+    },
+    volumeMounts: [copyMount(true), tableMount, upMount(true), mount("tmp", "/tmp", false)],
+    readinessProbe,
+    livenessProbe: livenessProbe("forward"),
+  };
+};
 
 /** A missing Secret stops its own tunnel only, so it is optional; keys never touch a disk. */
 export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: string): readonly unknown[] => [
   { name: "scripts", configMap: { name: scripts } },
+  { name: "scripts-copy", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
   { name: "table", configMap: { name: table, items: [{ key: "forwards", path: "forwards" }] } },
   ...gateway.tunnels.map((tunnel, index) => ({
     name: `tunnel-${index}`,
@@ -129,11 +193,12 @@ export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: s
       secretName: tunnel.secretName,
       optional: true,
       defaultMode: 0o400,
-      items: [{ key: `${tunnel.name}.conf`, path: `${tunnel.name}.conf` }],
+      items: [{ key: secretKey(tunnel), path: `${tunnel.name}.conf` }],
     },
   })),
   { name: "run", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
   { name: "up", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
   { name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
-  { name: "tun", hostPath: { path: "/dev/net/tun", type: "CharDevice" } },
+  { name: "wireguard", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
+  ...(gateway.userspace === true ? [{ name: "tun", hostPath: { path: "/dev/net/tun", type: "CharDevice" } }] : []),
 ];

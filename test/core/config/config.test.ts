@@ -50,13 +50,17 @@ t.test(
     const [bare] = configOf("gateways: [{tunnels: [{name: wg0, secretName: a}]}]").gateways;
     const { tunnels: _, socat, resources, ...rest } = bare ?? {};
     const { tunnels: __, socat: pasted, resources: ___, ...same } = gateway ?? {};
-    t.strictSame(rest, same, "the chart's defaults are the defaults");
+    t.strictSame(
+      { ...rest, env: gateway?.env },
+      same,
+      "the chart's defaults are the defaults, but for env that nothing reads",
+    );
     t.equal(socat?.image, pasted?.image);
     t.strictSame(
       [resources, socat?.resources],
       [
         { limits: { memory: "256Mi" }, requests: { cpu: "50m", memory: "64Mi" } },
-        { limits: { memory: "256Mi" }, requests: { cpu: "10m", memory: "16Mi" } },
+        { requests: { cpu: "10m", memory: "64Mi" } },
       ],
       "but for the limits that a shared gateway outgrows",
     );
@@ -139,6 +143,13 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
     "gateways: [{tunnels: [{name: eth0, secretName: a}]}]":
       /tunnels\[0\]\.name: "eth0" is taken in every pod's network/,
     [`gateways: [{maxForwards: x, tunnels: [${tunnel}]}]`]: /"x" is not a number of forwards/,
+    [`gateways: [{maxForwards: 501, tunnels: [${tunnel}]}]`]: /501 is not a number of forwards \(1-500\)/,
+    [`gateways: [{maxForwards: 200, socat: {resources: {limits: {memory: 256Mi}}}, tunnels: [${tunnel}]}]`]:
+      /^gateways\[0\]\.socat\.resources\.limits\.memory: 256Mi does not hold 200 forwards; write 314Mi or more, lower maxForwards, or leave the limit out$/m,
+    [`gateways: [{podLabels: {flowgen.io/gateway: x}, podAnnotations: {target.flowgen.io/x: "true"}, annotations: {app.kubernetes.io/name: x}, tunnels: [${tunnel}]}]`]:
+      /podAnnotations\.target\.flowgen\.io\/x: is set by the webhook; remove it\n.*podLabels.*\n.*annotations/m,
+    [`gateways: [{userspace: yes, imageRegistry: "https://m", tunnels: [{name: wg0, secretName: a, mtu: 100, secretKey: a b}]}]`]:
+      /mtu: 100 is not an MTU|Too small/,
     [`gateways: [{tunnels: [${tunnel}, ${tunnel}]}]`]: /tunnels\[1\]\.name: "wg0" is the name of tunnels\[0\] already/,
     [`gateways: [{tunnels: [${tunnel}]}, {tunnels: [${tunnel}]}]`]:
       /gateways\[1\]\.name: .* is the name of gateways\[0\] already/,

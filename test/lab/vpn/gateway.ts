@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -23,12 +24,14 @@ import { until } from "../../wait.ts";
 export type Container = "tunnel" | "forward";
 export type Gateway = {
   readonly directory: string;
-  readonly setSecret: (tunnel: string, text: string | undefined) => void;
+  readonly setSecret: (tunnel: string, text: string | Buffer | undefined) => void;
   readonly setForwards: (...lines: readonly string[]) => void;
   readonly start: (container: Container) => void;
   readonly stop: (container: Container, signal: NodeJS.Signals) => Promise<number>;
   // To a process that a container's first one started, found by a part of its command line.
   readonly signal: (container: Container, part: string, signal: NodeJS.Signals) => void;
+  // Of all processes of a running container.
+  readonly processes: (container: Container) => Promise<readonly number[]>;
   // What the kubelet asks.
   readonly isReady: () => boolean;
   readonly isAlive: (container: Container) => boolean;
@@ -57,6 +60,7 @@ const scripts = resolve(import.meta.dirname, "../../../src/gateway");
 // What the containers' security contexts leave them: NET_ADMIN alone; another user and nothing at all. (--pdeathsig
 // again, because a change of user takes it away.)
 const privileges = {
+  init: ["setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--no-new-privs"],
   tunnel: ["setpriv", "--bounding-set=-all,+net_admin", "--no-new-privs"],
   forward: [
     ...["setpriv", "--pdeathsig", "KILL", "--reuid=65534", "--regid=65534", "--clear-groups"],
@@ -72,8 +76,9 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     await Promise.resolve();
   });
   const path = (...names: string[]): string => join(directory, ...names);
-  for (const name of ["table", "tunnels", "run", "up", "tmp"]) mkdirSync(path(name));
-  for (const tunnel of options.tunnels ?? ["wg0"]) mkdirSync(path("tunnels", tunnel));
+  for (const name of ["table", "tunnels", "run", "up", "tmp", "scripts"]) mkdirSync(path(name));
+  const tunnels = options.tunnels ?? ["wg0"];
+  for (const tunnel of tunnels) mkdirSync(path("tunnels", tunnel));
   chmodSync(path("tmp"), 0o777);
 
   const shell = shellNamed(options.shell ?? "busybox", path("bin"));
@@ -84,21 +89,26 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     UP_DIR: path("up"),
     FORWARDS_FILE: path("table", "forwards"),
     STATE_DIR: path("tmp", "forwards"),
+    SCRIPTS_DIR: path("scripts"),
+    TERMINATION_LOG: path("termination-log"),
+    TUNNELS: tunnels.map((tunnel) => `${tunnel} wireguard-${tunnel} ${tunnel}.conf`).join("\n"),
     FORWARDER: options.forwarder ?? "socat",
     DRAIN: `${DRAIN_SECONDS}`,
     ...options.env,
   };
-  // Where the container may not: as its node, or a privileged pod, does.
-  if (options.forwarder === "kernel") run(network.pod, [...shell.argv, join(scripts, "setup.sh")].join(" "), { env });
   const running = new Map<Container, Started>();
   const logs: Started[] = [];
-  const container = (name: Container, ...argv: string[]): string[] => [
+  const container = (name: Container | "init", ...argv: string[]): string[] => [
     ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"],
     ...["sh", "-c", `mount -o bind,ro /proc/sys /proc/sys && exec "$@"`, "sh"], // as it is where nobody is privileged
     ...privileges[name],
     ...shell.argv,
     ...argv,
   ];
+  // Where the kernel is to forward, its node (or a privileged pod) lets the init container set that.
+  const init = [...shell.argv, join(scripts, "init.sh")];
+  const asInit = options.forwarder === "kernel" ? init : container("init", join(scripts, "init.sh"));
+  run(network.pod, asInit.map((word) => `'${word}'`).join(" "), { env });
   const started = (name: Container): Started => {
     const container = running.get(name);
     if (container === undefined) throw new Error(`${name} does not run`);
@@ -113,7 +123,7 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
       swap(path("table"), "forwards", lines.map((line) => `${line}\n`).join(""), 0o644);
     },
     start: (name) => {
-      const first = startOn(network.pod, container(name, join(scripts, `${name}.sh`)), { env });
+      const first = startOn(network.pod, container(name, path("scripts", `${name}.sh`)), { env });
       running.set(name, first);
       logs.push(first);
     },
@@ -129,9 +139,15 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
       if (found === undefined) throw new Error(`no ${part} in ${children.join("; ")}`);
       process.kill(Number(found.trim().split(" ")[0]), signal);
     },
+    processes: async (name) => {
+      const namespace = readlinkSync(`/proc/${await firstChild(started(name))}/ns/pid`);
+      return readdirSync("/proc")
+        .filter((entry) => /^\d+$/.test(entry) && namespaceOf(entry) === namespace)
+        .map(Number);
+    },
     isReady: () => attempt(network.node, `socat -u OPEN:/dev/null TCP4:${podAddress}:${READY_PORT}`).status === 0,
     isAlive: (name) => {
-      const probe = [...privileges[name], ...shell.argv, join(scripts, "probe.sh"), name];
+      const probe = [...privileges[name], ...shell.argv, path("scripts", "probe.sh"), name];
       return attempt(network.pod, probe.join(" "), { env }).status === 0;
     },
     inForce: async (port) => {
@@ -148,6 +164,15 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
   };
 };
 
+/** A process may be gone by now. */
+const namespaceOf = (pid: string): string | undefined => {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/pid`);
+  } catch {
+    return undefined;
+  }
+};
+
 // unshare's child is PID 1 of the container.
 const firstChildNow = (process: Started): number | undefined => {
   const child = Number(readFileSync(`/proc/${process.pid}/task/${process.pid}/children`, "utf8").trim());
@@ -160,7 +185,7 @@ const firstChild = async (process: Started): Promise<number> => {
 
 // A kubelet's atomic update: a new directory, then the symlink ..data is renamed over the old one.
 let version = 0;
-const swap = (volume: string, file: string, text: string | undefined, mode: number): void => {
+const swap = (volume: string, file: string, text: string | Buffer | undefined, mode: number): void => {
   const next = `..version-${(version += 1)}`;
   const old = readdirSync(volume).filter((name) => name.startsWith("..version-"));
   mkdirSync(join(volume, next));

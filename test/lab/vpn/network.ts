@@ -101,7 +101,12 @@ const startClusterDns = async (node: Host, pod: Host): Promise<void> => {
   await until("cluster DNS", () => run(pod, `busybox nslookup vpn.example.com || true`).includes("192.0.2.10"));
 };
 
-export const startDns = (host: Host, address: string, names: Record<string, string>): Started => {
+export const startDns = (
+  host: Host,
+  address: string,
+  names: Record<string, string>,
+  more: readonly string[] = [],
+): Started => {
   const records = Object.entries(names).map(([name, target]) => `--host-record=${name},${target}`);
   const options = [
     "--no-daemon",
@@ -112,5 +117,12 @@ export const startDns = (host: Host, address: string, names: Record<string, stri
     "--pid-file=",
     "--local=/#/",
   ];
-  return startOn(host, ["dnsmasq", ...options, "--conf-file=/dev/null", `--listen-address=${address}`, ...records]);
+  return startOn(host, [
+    "dnsmasq",
+    ...options,
+    "--conf-file=/dev/null",
+    `--listen-address=${address}`,
+    ...records,
+    ...more,
+  ]);
 };

@@ -1,0 +1,70 @@
+#!/bin/sh
+# init.sh: the init container. Copies the scripts of this version into the pod, sets the pod's network up before anything
+# can leave by it, and says what the node lacks.
+#
+# The pod runs the copy: a ConfigMap of the next version reaches a running pod's volume before that pod is replaced, and
+# parts of two versions must not call each other.
+#
+# The rules stand before forwarding is on: what is forwarded goes from the pod's own network into a tunnel, with that
+# tunnel's address, or not at all. Clusters refuse `sysctls` in a pod's spec, and a container that is not privileged has
+# /proc/sys read-only: a setting or rule that is refused is said (in the log, and by `kubectl describe pod`), and is no
+# failure, because the sockets of forward.sh and the rules of kernel.sh keep to their tunnels by themselves.
+set -u
+: "${SCRIPTS_DIR:=/run/flowgen-scripts}" "${TERMINATION_LOG:=/dev/termination-log}"
+: "${TUNNELS:=}" "${CLIENT_INTERFACE:=eth0}" "${USERSPACE:=auto}" "${TUN_DEVICE:=/dev/net/tun}"
+from=${0%/*}
+
+say() {
+  echo "init: $*" >&2
+  echo "$*" 2>/dev/null >>"$TERMINATION_LOG"
+}
+
+rules() { # for iptables-restore
+  echo '*filter'
+  echo ':FLOWGEN-INIT - [0:0]'
+  echo "$TUNNELS" | while read -r tunnel _; do
+    [ -n "$tunnel" ] || continue
+    echo "-A FLOWGEN-INIT -i $CLIENT_INTERFACE -o $tunnel -j RETURN"
+    echo "-A FLOWGEN-INIT -i $tunnel -o $CLIENT_INTERFACE -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN"
+  done
+  echo '-A FLOWGEN-INIT -j DROP'
+  echo 'COMMIT'
+  echo '*nat'
+  echo ':FLOWGEN-INIT - [0:0]'
+  echo "$TUNNELS" | while read -r tunnel _; do [ -z "$tunnel" ] || echo "-A FLOWGEN-INIT -o $tunnel -j MASQUERADE"; done
+  echo 'COMMIT'
+}
+
+set_rules() { # COMMAND: iptables or ip6tables
+  rules | "$1-restore" -w --noflush &&
+    for hook in filter-FORWARD nat-POSTROUTING; do
+      "$1" -w -t "${hook%-*}" -C "${hook#*-}" -j FLOWGEN-INIT 2>/dev/null ||
+        "$1" -w -t "${hook%-*}" -A "${hook#*-}" -j FLOWGEN-INIT || return
+    done
+}
+
+setting() { # NAME VALUE WHY
+  was=$(sysctl -n "$1" 2>/dev/null)
+  [ "$was" = "$2" ] || sysctl -w "$1=$2" >/dev/null 2>&1 || say "$1 stays $was (wanted $2: $3)"
+}
+
+cp "$from"/*.sh "$SCRIPTS_DIR" || exit 1
+for command in iptables ip6tables; do
+  [ "$command" = iptables ] || [ -e /proc/net/if_inet6 ] || continue
+  failure=$(set_rules $command 2>&1) || say "$command refuses the rules of the pod: $(echo "$failure" | head -n 1)"
+done
+setting net.ipv4.conf.all.rp_filter 2 "two tunnels may have the same address"
+setting net.ipv4.conf.default.rp_filter 2 "two tunnels may have the same address"
+setting net.ipv4.tcp_mtu_probing 1 "finds the packet size where ICMP is blocked"
+if [ "${FORWARDER:-socat}" = kernel ]; then
+  setting net.ipv4.ip_forward 1 "kernel.sh leaves IPv4 to socat"
+  setting net.ipv6.conf.all.forwarding 1 "kernel.sh leaves IPv6 to socat"
+fi
+
+tunnel=flowgen-check # tried once, so that the reason is said before any tunnel waits for it
+# shellcheck source-path=SCRIPTDIR source=interface.sh
+. "$from/interface.sh"
+failure=$(create_interface 2>&1) || say "$failure"
+delete_interface
+lacks=$(sh "$from/kernel-release.sh")
+[ -z "$lacks" ] || say "$lacks"

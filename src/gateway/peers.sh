@@ -1,0 +1,109 @@
+# shellcheck shell=sh disable=SC2154,SC2034 # variables of the worker, see tunnel.sh
+# peers.sh: the part of tunnel.sh that looks after a tunnel's peers: the addresses of their endpoints' names, and who of
+# them does not answer. A peer is called by its number in the Secret.
+#
+# wg gets addresses, never a name: it would look a name up once only, with the pod's search domains, and wait for it.
+# Here a name is looked up in the background, at once when its configuration is new, then every $ENDPOINT_EVERY s, three
+# times as often while a peer does not answer. An address stays while it is one of the answers and the peer answers;
+# else the next one is tried. Files: $tunnel.answer.<peer> (of a look-up), $tunnel.at.<peer> (what wg got).
+
+peers() { # CONFIG: `number publicKey endpoint kind`, kind: address or name; `- none` where there is no Endpoint
+  awk -F ' = ' '
+    function end() { if (key != "") print ++count, key, (endpoint == "" ? "- none" : endpoint); key = endpoint = "" }
+    /^\[/ { end() }
+    $1 == "PublicKey" { key = $2 }
+    $1 == "Endpoint" { endpoint = $2 " address" }
+    $1 == "#endpoint" { endpoint = $2 " name" }
+    END { end() }' "$1"
+}
+
+handshake() { # PUBLIC_KEY: when its last one was, 0 for none
+  wg show "$tunnel" latest-handshakes | awk -v key="$1" '$1 == key { print $2 }'
+}
+endpoint_of() { wg show "$tunnel" endpoints | awk -v key="$1" '$1 == key { print $2 }'; }
+is_silent() { # PUBLIC_KEY
+  last=$(handshake "$1")
+  [ $(($(date +%s) - ${last:-0})) -gt "$MAX_HANDSHAKE_AGE" ]
+}
+
+look_up() { # the names of all endpoints
+  while read -r peer key endpoint kind; do
+    [ "$kind" = name ] || continue
+    answer=$RUN_DIR/$tunnel.answer.$peer
+    { { echo "$key $endpoint"; sh "$scripts/ask.sh" "${endpoint%:*}"; } >"$answer.new"; mv "$answer.new" "$answer"; } &
+  done <"$RUN_DIR/$tunnel.peers"
+  look_up_at=$(($(date +%s) + ENDPOINT_EVERY))
+}
+
+look_up_sooner() { # where a peer does not answer
+  sooner=$(($(date +%s) + (ENDPOINT_EVERY + 2) / 3))
+  [ "$look_up_at" -le "$sooner" ] || look_up_at=$sooner
+}
+
+# The peer goes and comes again, which makes a handshake at once: without, one that had no address yet waits 5 s, and one
+# that moved until its keys are renewed, after two minutes. (The routes stay, and so do the sessions in the tunnel.)
+move() { # PUBLIC_KEY ADDRESS:PORT
+  wg set "$tunnel" peer "$1" remove
+  wg set "$tunnel" peer "$1" endpoint "$2"
+  wg syncconf "$tunnel" "$in_force"
+}
+
+set_endpoints() { # to what the look-ups found
+  while read -r peer key endpoint kind; do
+    answer=$RUN_DIR/$tunnel.answer.$peer was='' at=''
+    if [ "$kind" != name ] || [ ! -e "$answer" ]; then continue; fi
+    { read -r was; addresses=$(cat); } <"$answer"
+    rm "$answer"
+    [ "$was" = "$key $endpoint" ] || continue
+    if [ -z "$addresses" ]; then
+      case $nameless in
+        *" $peer "*) ;;
+        *) nameless="$nameless$peer " && say "peer $peer: its endpoint's name ${endpoint%:*} has no address" ;;
+      esac
+      look_up_sooner
+      continue
+    fi
+    case $nameless in *" $peer "*) nameless=${nameless%%" $peer "*}\ ${nameless#*" $peer "} ;; esac
+    read -r was at 2>/dev/null <"$RUN_DIR/$tunnel.at.$peer"
+    [ "$was" = "$key" ] || at=''
+    is_known=$(echo "$addresses" | grep -xF "${at:--}")
+    if is_silent "$key"; then look_up_sooner
+    elif [ -n "$is_known" ]; then continue
+    else since=$(date +%s); fi # it answers, and moves
+    # The answer behind the one that wg has, or the first.
+    next=$(echo "$addresses" | awk -v at="$at" 'NR == 1 || is_next { next_one = $1; is_next = 0 } $1 == at { is_next = 1 }
+      END { print next_one }')
+    [ "$next" != "$at" ] || continue
+    echo "$key $next" >"$RUN_DIR/$tunnel.at.$peer"
+    case $next in *:*) to="[$next]:${endpoint##*:}" ;; *) to=$next:${endpoint##*:} ;; esac
+    move "$key" "$to"
+    [ -z "$at" ] || say "peer $peer: its endpoint ${endpoint%:*} is $next now"
+  done <"$RUN_DIR/$tunnel.peers"
+}
+
+restore_endpoints() { # of an interface that is new: the addresses that the names had last
+  while read -r peer key endpoint kind; do
+    was='' at=''
+    read -r was at 2>/dev/null <"$RUN_DIR/$tunnel.at.$peer"
+    if [ "$kind" != name ] || [ "$was" != "$key" ]; then continue; fi
+    case $at in *:*) at="[$at]" ;; esac
+    [ "$(endpoint_of "$key")" != "(none)" ] || wg set "$tunnel" peer "$key" endpoint "$at:${endpoint##*:}"
+  done <"$RUN_DIR/$tunnel.peers"
+}
+
+check_peers() { # says once who does not answer $ANSWER_WITHIN s after a change, and who no longer does
+  [ $(($(date +%s) - since)) -ge "$ANSWER_WITHIN" ] || return
+  while read -r peer key endpoint kind; do
+    last=$(handshake "$key")
+    if ! is_silent "$key"; then
+      case $silent in *" $peer "*) silent=${silent%%" $peer "*}\ ${silent#*" $peer "}; say "peer $peer answers" ;; esac
+      continue
+    fi
+    case $silent$kind in *" $peer "* | *none) continue ;; esac
+    silent="$silent$peer "
+    at=$(endpoint_of "$key")
+    [ "$at" != "(none)" ] || at='no address known'
+    if [ "${last:-0}" = 0 ]; then text="no handshake within $ANSWER_WITHIN s"; else text="no handshake for $MAX_HANDSHAKE_AGE s"; fi
+    say "peer $peer does not answer at $endpoint ($at): $text. Is it running, does UDP reach it, and does it know this tunnel's public key and PresharedKey?"
+  done <"$RUN_DIR/$tunnel.peers"
+}

@@ -1,0 +1,137 @@
+/**
+ * `npm run bench:forwards` (as root): whether one gateway holds 500 forwards, as many as it takes: the socat container in a cgroup
+ * (version 1) with the memory that its manifest has, on a real tunnel. It says how long the forwards take to listen, what
+ * the container's memory and CPU are at rest, what a changed table touches, and whether one client that opens 500
+ * connections a second and holds them takes anything from the clients of another port. Exit 1 where a goal is missed.
+ */
+import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { defaultMemory, sessionsOfOnePort } from "../../src/core/gateway/capacity.ts";
+import { run, startOn } from "../lab/vpn/hosts.ts";
+import { startLab } from "../lab/vpn/lab.ts";
+import { podAddress } from "../lab/vpn/network.ts";
+import { talk, untilHeard } from "../lab/vpn/traffic.ts";
+import { until } from "../wait.ts";
+
+const FORWARDS = Number(process.env["FORWARDS"] ?? 500);
+const REST_SECONDS = 30;
+const FLOOD_SECONDS = Number(process.env["FLOOD_SECONDS"] ?? 24);
+const PER_SECOND = 500;
+const HZ = 100;
+
+const limit = defaultMemory(FORWARDS);
+const cgroup = `/sys/fs/cgroup/memory/flowgen-gateway-forwards-${process.pid}`;
+const counter = (name: string): number => Number(readFileSync(join(cgroup, name), "utf8"));
+const mebibytes = (bytes: number): number => Math.round(bytes / 2 ** 20);
+const outOfMemory = (): number =>
+  Number(/oom_kill (\d+)/.exec(readFileSync(join(cgroup, "memory.oom_control"), "utf8"))?.[1]);
+
+/** CPU seconds of processes and of their children that ended. */
+const cpuOf = (pids: readonly number[]): number =>
+  pids.reduce((sum, pid) => {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
+        .replace(/^.*\) /s, "")
+        .split(" ");
+      return sum + fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0) / HZ;
+    } catch {
+      return sum; // it ended meanwhile
+    }
+  }, 0);
+
+/** Opens connections in a client's network and holds them: `node -e`, since it must not share this process's CPU. */
+const flood = `
+  const { connect } = require("node:net");
+  let opened = 0;
+  setInterval(() => {
+    for (let i = 0; i < ${PER_SECOND / 10}; i++) connect(7000, "${podAddress}").on("connect", () => (opened += 1)).on("error", () => {});
+  }, 100);
+  setInterval(() => console.log(opened), 1000);`;
+
+const goals: [string, boolean][] = [];
+const goal = (text: string, isReached: boolean): void => {
+  goals.push([text, isReached]);
+  console.log(`${isReached ? "   " : "NOT"} ${text}`);
+};
+
+const ends: (() => Promise<void>)[] = [];
+mkdirSync(cgroup);
+try {
+  writeFileSync(join(cgroup, "memory.limit_in_bytes"), `${limit}M`);
+  const { network, gateway } = await startLab(
+    { teardown: (end) => ends.push(end) },
+    { containers: ["tunnel"], env: { MAX_CHILDREN: String(sessionsOfOnePort(limit, FORWARDS)) } },
+  );
+  const ports = Array.from({ length: FORWARDS }, (_, index) => 7000 + index);
+  const lines = ports.map((port) => `${port} 10.0.0.5 7000 wg0`);
+  gateway.setForwards(...lines);
+  const begun = performance.now();
+  gateway.start("forward");
+  const first = await gateway.processes("forward");
+  for (const pid of first) writeFileSync(join(cgroup, "cgroup.procs"), String(pid));
+  const listening = (): number =>
+    Number(
+      run(
+        network.pod,
+        "ss -tlnH 'sport >= :7000 and sport < :9000' | sed 's/.*:\\([0-9]*\\) .*/\\1/' | sort -u | wc -l",
+      ),
+    );
+  await until("all listen", () => listening() === FORWARDS, 120_000);
+  console.log(`${FORWARDS} forwards listen after ${Math.round(performance.now() - begun)} ms`);
+  await untilHeard(network, 7000 + FORWARDS - 1, "five");
+  await sleep(15_000); // the first rounds are quicker than those at rest
+  goal(
+    `memory of ${FORWARDS} listeners: ${mebibytes(counter("memory.usage_in_bytes"))} of ${limit} MiB`,
+    outOfMemory() === 0,
+  );
+
+  const cpu = async (): Promise<number> => cpuOf(await gateway.processes("forward"));
+  const before = await cpu();
+  await sleep(REST_SECONDS * 1000);
+  const share = ((await cpu()) - before) / REST_SECONDS;
+  goal(`at rest: ${(share * 100).toFixed(2)} % of a core, less than 1`, share < 0.01);
+
+  const pids = new Set(await gateway.processes("forward"));
+  gateway.setForwards(...lines.slice(0, -1), `${7000 + FORWARDS} 10.0.0.5 7000 wg0`);
+  console.log(`one line changed: in force after ${await untilHeard(network, 7000 + FORWARDS, "five")} ms`);
+  const socats = (await gateway.processes("forward")).filter((pid) => !pids.has(pid) && nameOf(pid) === "socat");
+  await sleep(1000);
+  goal(
+    `one line changed: ${socats.length} new socat processes, at most 2 (the listener, and a session)`,
+    socats.length <= 2,
+  );
+
+  const attacker = startOn(network.client, [process.execPath, "-e", flood]);
+  let asked = 0;
+  let lost = 0;
+  let slowest = 0;
+  for (const end = Date.now() + FLOOD_SECONDS * 1000; Date.now() < end; asked++) {
+    const { text, firstByteMs = Infinity } = talk(network, 7100, { halfClose: false, forMs: 1_000 });
+    if (text !== "five\n") lost += 1;
+    else slowest = Math.max(slowest, firstByteMs);
+  }
+  const opened = attacker.output().trim().split("\n").at(-1);
+  attacker.kill("SIGKILL");
+  goal(
+    `${opened} connections held by one client, ${PER_SECOND} a second: ${lost} of ${asked} queries of another port lost (slowest ${slowest} ms)`,
+    lost === 0,
+  );
+  goal(
+    `${outOfMemory()} processes killed, at most ${mebibytes(counter("memory.max_usage_in_bytes"))} of ${limit} MiB used`,
+    outOfMemory() === 0,
+  );
+} finally {
+  for (const end of ends.toReversed()) await end();
+  await until("the cgroup is empty", () => readFileSync(join(cgroup, "cgroup.procs"), "utf8") === "", 30_000);
+  rmdirSync(cgroup);
+}
+process.exitCode = goals.every(([, isReached]) => isReached) ? 0 : 1;
+
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return "";
+  }
+}
