@@ -5,6 +5,7 @@ import { readPodHosts } from "./env/reading.ts";
 import { hostKey } from "./forwards/table.ts";
 import { readHost } from "./host.ts";
 import { perObject, perText } from "./memo.ts";
+import { listed } from "./message.ts";
 import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { quote } from "./schema.ts";
@@ -76,7 +77,7 @@ export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
   const isUntouched = skipped !== undefined || mode === "disabled" || !isFlowgen || mode !== config.mode;
   if (targetsText === undefined || isUntouched) {
     const marks = reservedMarks(annotations, labels);
-    if (marks.length > 0) return { ...reject("reserved", marks.join(", ")), mode: config.mode };
+    if (marks.length > 0) return { ...reject("reserved", listed(marks)), mode: config.mode };
     if (skipped !== undefined) return skip(skipped);
     if (targetsText === undefined) return skip("not-annotated");
     if (mode === "disabled") return skip("disabled");
@@ -126,9 +127,14 @@ type PodWish = {
 };
 type Grant = { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly wants: readonly Want[] } | Rejection;
 
-/** As many different wishes as the running workloads of a large cluster have. */
-const KEPT_WISHES = 1000;
-const grantsOf = perObject((_config: Config) => perText<Grant>(KEPT_WISHES));
+/** Room for some thousand different wishes. A target takes up to 1,200 bytes with its assignment, which is kept as long. */
+const GRANTS_BYTES = 8 * 1024 * 1024;
+const WANT_BYTES = 1200;
+const grantsOf = perObject((_config: Config) =>
+  perText<Grant>(GRANTS_BYTES, (granted, text) =>
+    granted.kind === "grant" ? WANT_BYTES * granted.wants.length + 8 * text.length : 2 * granted.message.length,
+  ),
+);
 
 /** `auto`: the name of a host keeps its meaning, unless the annotation names an env for it; an address is found in env. */
 const redirectOf = ({ host, hostEnv, aliases, redirect }: Target, config: Config): Redirect => {

@@ -7,8 +7,10 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Config } from "../core/config/config.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { createAfterwards } from "./afterwards.ts";
+import type { CallerRule } from "./callers.ts";
 import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
+import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import { serveMetrics } from "./metrics-server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
@@ -31,6 +33,10 @@ export type RunOptions = {
   readonly waitsFor?: () => string | undefined;
   /** The last part of the webhook's path. */
   readonly pathToken?: string;
+  /** Whose reviews are taken, where there is TLS; default: anybody's. */
+  readonly callers?: CallerRule;
+  /** Default: LIMITS. */
+  readonly limits?: Limits;
   /** Seconds between "not ready" and closing, for the cluster to take the endpoint out of rotation. */
   readonly drainSeconds: number;
 };
@@ -43,13 +49,27 @@ export type Running = {
   readonly setConfig: (config: Config) => void;
   /** Used from the next connection on. */
   readonly setTls: (tls: Tls) => void;
+  /** PEM; used from the next connection on. */
+  readonly setClientCa: (ca: string) => void;
   /** Not ready, wait, answer what is under way, close. */
   readonly stop: () => Promise<void>;
 };
 
 /** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
 export const run = async (options: RunOptions): Promise<Running> => {
-  const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken } = options;
+  const {
+    log,
+    version,
+    host,
+    port,
+    metricsPort,
+    drainSeconds,
+    tls,
+    waitsFor,
+    pathToken,
+    callers,
+    limits = LIMITS,
+  } = options;
   const metrics = createMetrics();
   const provision = observedProvisioner(options, metrics);
   let context: Context = { config: options.config, provision, version };
@@ -59,21 +79,31 @@ export const run = async (options: RunOptions): Promise<Running> => {
     admit: (creation) => admit(creation, context),
     log,
     metrics,
+    limits,
     afterwards,
     isReady: () => !isDraining,
     ...(waitsFor && { waitsFor }),
     ...(pathToken !== undefined && { pathToken }),
+    ...(callers && { callers }),
     ...(tls && { tls }),
   });
+  let serving = tls === "later" ? undefined : tls;
+  let clientCa = callers?.ca;
+  const takeTls = (): void => {
+    if (serving) (app.server as unknown as TlsServer).setSecureContext(tlsOptions(serving, clientCa));
+  };
   if (tls && tls !== "later") metrics.certificateExpiry(tls.expiry);
   const metricsServer = await listenOn(host, (each) =>
     serveMetrics({ registry: metrics.registry, settle }, each, metricsPort),
   );
   process.prependListener("exit", settle); // before the log writes its last lines
-  const endConnections = [app.server, metricsServer].map(watchConnections);
+  const watched = [
+    watchConnections(app.server, limits),
+    watchConnections(metricsServer, { ...limits, ...METRICS_LIMITS }),
+  ];
   const close = async (): Promise<void> => {
     const closed = [app.close(), new Promise((resolve) => metricsServer.close(resolve))];
-    endConnections.forEach((end) => end());
+    watched.forEach(({ end }) => end());
     await Promise.all(closed);
     settle();
     process.off("exit", settle);
@@ -92,8 +122,13 @@ export const run = async (options: RunOptions): Promise<Running> => {
       context = { config, provision, version };
     },
     setTls: (next) => {
-      (app.server as unknown as TlsServer).setSecureContext(tlsOptions(next));
+      serving = next;
+      takeTls();
       metrics.certificateExpiry(next.expiry);
+    },
+    setClientCa: (ca) => {
+      clientCa = ca;
+      takeTls();
     },
     stop: async () => {
       isDraining = true;
