@@ -70,7 +70,8 @@ export const run = async (options: RunOptions): Promise<Running> => {
     callers,
     limits = LIMITS,
   } = options;
-  const metrics = createMetrics();
+  const metrics = createMetrics(version);
+  metrics.config(options.config.mode, Date.now());
   const provision = observedProvisioner(options, metrics);
   let context: Context = { config: options.config, provision, version };
   let isDraining = false;
@@ -120,6 +121,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     metrics,
     setConfig: (config) => {
       context = { config, provision, version };
+      metrics.config(config.mode, Date.now());
     },
     setTls: (next) => {
       serving = next;
