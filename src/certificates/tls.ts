@@ -1,7 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 
-/** A serving certificate (PEM, the leaf first) and its key, which were found to belong together. */
+/** A serving certificate (PEM, the leaf first) and its private key, checked to belong together. */
 export type Tls = { readonly cert: string; readonly key: string; /** Seconds since 1970. */ readonly expiry: number };
 
 /**

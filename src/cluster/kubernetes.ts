@@ -25,9 +25,9 @@ import { type Answer, readAnswer } from "./answers.ts";
 import { atMost } from "./waiting.ts";
 
 export type ConnectOptions = {
-  /** Default: what kubectl would take (`KUBECONFIG`, `~/.kube/config`). */
+  /** Default: as kubectl chooses it (`KUBECONFIG`, `~/.kube/config`). */
   readonly kubeconfigPath?: string;
-  /** Stands before `/var/run/secrets/kubernetes.io/serviceaccount`; default: nothing. */
+  /** The folder above `/var/run/secrets/kubernetes.io/serviceaccount`; default: `/`. */
   readonly root?: string;
   /** Default: TRY_MS. */
   readonly tryMs?: TryLimits;
@@ -37,7 +37,7 @@ export type ConnectOptions = {
 
 /**
  * The cluster of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no such
- * configuration; the API server is first asked by the first call.
+ * configuration. No request is sent before the first call.
  */
 export const connect = async (source: "in-cluster" | "kubeconfig", options: ConnectOptions = {}): Promise<Cluster> => {
   const config = new KubeConfig();
@@ -62,7 +62,7 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
       const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);
       const path = `${pathOf(ref)}?${String(new URLSearchParams({ labelSelector: labels.join(",") }))}`;
       const { items } = (await ask({ verb: "list", ref, method: "GET", path }, signal)) as { items: KubeObject[] };
-      // the items of a list come without these two
+      // the API server leaves these two fields out of the items of a list
       return items.map((item) => inNamespace({ ...item, apiVersion: resources[kind].apiVersion, kind }));
     },
     create: async (body, signal) => {
@@ -104,7 +104,7 @@ const pathOf = ({ kind, namespace, name }: Ref): string => {
   return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}`}`;
 };
 
-/** The port's rule for what lives in no namespace, about which the API server says nothing: its namespace is `""`. */
+/** The port's rule for cluster-scoped objects: their namespace is `""`. The API server leaves the field out. */
 const inNamespace = (answer: unknown): KubeObject => {
   const object = answer as KubeObject;
   const { namespace = "" } = object.metadata as { readonly namespace?: string };
@@ -162,7 +162,7 @@ const caller = (config: KubeConfig, server: string, { onCall, tryMs = TRY_MS }: 
   };
 };
 
-/** `signal.aborted` read anew: it changes while a call waits, which the type checker does not know. */
+/** Reads `signal.aborted` again: it changes during an await, which the type checker does not know. */
 const isAborted = (signal: AbortSignal): boolean => signal.aborted;
 
 /** A connection refused by several addresses is an AggregateError with no message of its own. */

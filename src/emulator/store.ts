@@ -1,4 +1,4 @@
-/** The objects of a cluster in memory, and what each write makes of them. */
+/** The objects of a cluster in memory, and the effect of each write. */
 import { isEqual } from "../core/equal.ts";
 import { MANAGER } from "../core/names.ts";
 import { applied, type Owned, updated } from "./apply.ts";
@@ -8,7 +8,7 @@ import { addressFor, addressProblems } from "./addresses.ts";
 import { generatedName, identity, managedFields, type State, type Stored, timeOf } from "./metadata.ts";
 import { changedForEver, isTooLarge, problems, withDefaults } from "./rules.ts";
 
-/** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
+/** One call, as a hook receives it. The name is `""` for a list, and for an object with `generateName`. */
 export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; readonly object?: KubeObject };
 
 /** The error of a call that the API server refuses. */
@@ -45,7 +45,7 @@ export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeO
     throw conflict(call, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`);
   }
   if (uid !== undefined && uid !== live?.object.metadata.uid) {
-    throw invalid(call, [`metadata.uid: Invalid value: "${uid}": field is immutable`]);
+    throw unprocessable(call, [`metadata.uid: Invalid value: "${uid}": field is immutable`]);
   }
   if (live !== undefined && isStale(resourceVersion, live.object)) {
     throw conflict(call, "the object has been modified; please apply your changes to the latest version and try again");
@@ -55,7 +55,7 @@ export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeO
   const copy = frozen(config) as Fields;
   const owned = applied(live, copy, APPLIER);
   if ("repeated" in owned) {
-    throw invalid(call, [`duplicate entries: ${owned.repeated.join(", ")}`]);
+    throw unprocessable(call, [`duplicate entries: ${owned.repeated.join(", ")}`]);
   }
   return store(state, call, live, owned, copy);
 };
@@ -108,18 +108,18 @@ const conflict = (call: MemoryCall, says: string): ClusterError =>
     `Operation cannot be fulfilled on ${resources[call.ref.kind].plural} "${call.ref.name}": ${says}`,
   );
 
-const invalid = ({ verb, ref }: MemoryCall, wrong: readonly string[]): ClusterError =>
+const unprocessable = ({ verb, ref }: MemoryCall, wrong: readonly string[]): ClusterError =>
   fault({ verb, ref }, 422, "Invalid", `${ref.kind} "${ref.name}" is invalid: ${wrong.join(", ")}`);
 
-/** A version of `""` or `"0"` is none: the write is unconditional. */
+/** Whether another write came first: 409. A version of `""` or `"0"` makes the write unconditional. */
 const isStale = (given: string | undefined, live: KubeObject): boolean =>
   given !== undefined && given !== "" && given !== "0" && given !== live.metadata.resourceVersion;
 
-/** The part of an object that has owners: not its identity, not what the API server keeps itself, not its status. */
+/** The part of an object that has owners: all but its identity, the API server's own metadata and its status. */
 const contentOf = (object: KubeObject): Fields => {
   const content: Record<string, unknown> = {};
   for (const field of Object.keys(object)) {
-    if (!unowned.has(field)) content[field] = object[field];
+    if (!unownedFields.has(field)) content[field] = object[field];
   }
   const metadata: Record<string, unknown> = {};
   for (const field of ownedMetadata) {
@@ -129,10 +129,10 @@ const contentOf = (object: KubeObject): Fields => {
   if (Object.keys(metadata).length > 0) content["metadata"] = metadata;
   return content;
 };
-const unowned: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
+const unownedFields: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
 const ownedMetadata = ["labels", "annotations", "ownerReferences", "finalizers"];
 
-/** Gives the object its place, a new version and its defaults; the live object itself when nothing changed. */
+/** Stores the object with a new version and its defaults. Returns the live object itself when nothing changed. */
 const store = (
   state: State,
   call: MemoryCall,
@@ -155,7 +155,7 @@ const store = (
     ...(kind === "Service" ? addressProblems(state, live, content) : []),
     ...(live === undefined ? [] : changedForEver(kind, live.content, content)),
   ];
-  if (wrong.length > 0) throw invalid(call, wrong);
+  if (wrong.length > 0) throw unprocessable(call, wrong);
   const time = timeOf(state);
   const { metadata, ...rest } = content;
   const object = Object.freeze({

@@ -16,7 +16,7 @@ const MOST_GATEWAYS = 1000;
 const RELOADED = ["config", "tls", "client-ca"] as const;
 export type ReloadedFile = (typeof RELOADED)[number];
 
-/** What the webhook counts. One registry a server: nothing is global. */
+/** The webhook's metrics. Each server has a registry of its own: nothing is global. */
 export type Metrics = {
   readonly registry: Registry;
   /** `namespace`: the pod's. `seconds`: from the request's arrival to its answer. */
