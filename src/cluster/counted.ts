@@ -16,10 +16,11 @@ export const counted = (cluster: Cluster, onCall: OnCall): Cluster => {
     }
   };
   return {
-    get: (ref, signal) => told("get", ref.kind, cluster.get(ref, signal)),
-    list: (kind, namespace, selector, signal) => told("list", kind, cluster.list(kind, namespace, selector, signal)),
-    create: (object, signal) => told("create", object.kind, cluster.create(object, signal)),
-    delete: (object, signal) => told("delete", object.kind, cluster.delete(object, signal)),
-    apply: (object, signal) => told("apply", object.kind, cluster.apply(object, signal)),
+    get: (ref, signal) => observed("get", ref.kind, cluster.get(ref, signal)),
+    list: (kind, namespace, selector, signal) =>
+      observed("list", kind, cluster.list(kind, namespace, selector, signal)),
+    create: (object, signal) => observed("create", object.kind, cluster.create(object, signal)),
+    delete: (object, signal) => observed("delete", object.kind, cluster.delete(object, signal)),
+    apply: (object, signal) => observed("apply", object.kind, cluster.apply(object, signal)),
   };
 };

@@ -6,7 +6,7 @@ import { type Cluster, ClusterError, type KubeObject, type Ref, resources } from
 import { type Fields, frozen, withoutEmpty } from "./fields.ts";
 import { addressFor, addressProblems } from "./addresses.ts";
 import { generatedName, identity, managedFields, type State, type Stored, timeOf } from "./metadata.ts";
-import { changedForEver, isTooLarge, problems, withDefaults } from "./rules.ts";
+import { changedImmutable, isTooLarge, problems, withDefaults } from "./rules.ts";
 
 /** One call, as a hook receives it. The name is `""` for a list, and for an object with `generateName`. */
 export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; readonly object?: KubeObject };
@@ -153,7 +153,7 @@ const store = (
   const wrong = [
     ...problems(kind, namespace, name, content),
     ...(kind === "Service" ? addressProblems(state, live, content) : []),
-    ...(live === undefined ? [] : changedForEver(kind, live.content, content)),
+    ...(live === undefined ? [] : changedImmutable(kind, live.content, content)),
   ];
   if (wrong.length > 0) throw unprocessable(call, wrong);
   const time = timeOf(state);
