@@ -83,7 +83,11 @@ t.test("mistakes in the settings of a serverless platform, where no secret is sh
 
 t.test("rejected: exit code 1", async (t) => {
   const file = join(examples, "flowgen-deployments.yaml");
-  t.match(await run(t, ["inject", "-f", file, ...CONFIG]), { code: 1, out: "", err: /flowgen-curious: rejected/ });
+  t.match(await run(t, ["inject", "-f", file, ...CONFIG]), {
+    code: 1,
+    out: /name: flowgen-careful/,
+    err: /flowgen-deployments.yaml:74: Deployment team-b\/flowgen-curious: rejected/,
+  });
 });
 
 t.test("a mistake of ours: a stack, and exit code 70", async (t) => {
