@@ -171,6 +171,13 @@ const exitCodeOf = (error: unknown, output: Output): number => {
   return 70;
 };
 
+/** Commander answers `--help` behind an unknown command with the help of all: without it, the command is a mistake. */
+const knownCommand = (program: Command, args: readonly string[]): readonly string[] => {
+  const [name = ""] = args;
+  const isKnown = name === "help" || program.commands.some((command) => command.name() === name);
+  return isKnown || name === "" || name.startsWith("-") ? args : [name];
+};
+
 /**
  * Runs the command that the arguments name, with what the environment adds to them, and returns the exit code. `serve` has begun to
  * serve by then; a command is imported when it is run.
@@ -187,7 +194,7 @@ export const runProgram = async (args: readonly string[], output: Output): Promi
   addServe(program);
   for (const add of [addInject, addAudit, addCerts, addDemo]) add(program, output, end);
   try {
-    await program.parseAsync(args, { from: "user" });
+    await program.parseAsync(knownCommand(program, args), { from: "user" });
     return code;
   } catch (error) {
     return exitCodeOf(error, output);

@@ -17,6 +17,7 @@ export type Admission = {
   readonly message?: string;
   /** To be applied to the pod; empty unless the outcome is inject. */
   readonly operations: readonly PatchOperation[];
+  /** Whole: the API server gets each cut. */
   readonly warnings: readonly string[];
   /** `namespace/name`. */
   readonly gateway?: string;
@@ -26,7 +27,10 @@ export type Admission = {
 
 /** API servers cut or drop longer ones (Kubernetes' admission webhook documentation). */
 const MAX_WARNING = 120;
-const cut = (text: string): string => (text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 1)}…`);
+
+/** A warning as an API server hands it on. */
+export const shortWarning = (text: string): string =>
+  text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 1)}…`;
 
 const emptyAnswer = { operations: [], warnings: [], assignments: [], changed: [] } as const;
 
@@ -34,7 +38,7 @@ export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Adm
   ...emptyAnswer,
   outcome: "skip",
   reason,
-  warnings: warnings.map(cut),
+  warnings,
 });
 
 /** In audit mode nobody is refused: the pod is let through with a warning that says what enforce would do. */
@@ -43,7 +47,7 @@ export const refused = ({ reason, message }: Rejection, mode: Config["mode"], ga
   outcome: mode === "audit" ? "audit" : "reject",
   reason,
   message,
-  warnings: mode === "audit" ? [cut(`audit: would be rejected: ${message}`)] : [],
+  warnings: mode === "audit" ? [`audit: would be rejected: ${message}`] : [],
   ...(gateway !== undefined && { gateway }),
 });
 
@@ -65,16 +69,14 @@ type Redirected = {
 
 /** All targets are assigned and redirected: the patch, or in audit mode the account of it. */
 export const redirected = ({ operations, warnings, ...rest }: Redirected, mode: Config["mode"]): Admission => {
-  if (operations.length === 0)
-    return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: warnings.map(cut) };
-  if (mode === "enforce")
-    return { ...rest, outcome: "inject", reason: "injected", operations, warnings: warnings.map(cut) };
+  if (operations.length === 0) return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings };
+  if (mode === "enforce") return { ...rest, outcome: "inject", reason: "injected", operations, warnings };
   return {
     ...rest,
     outcome: "audit",
     reason: "would-inject",
     operations: [],
-    warnings: [...account(rest), ...warnings].map(cut),
+    warnings: [...account(rest), ...warnings],
   };
 };
 

@@ -131,6 +131,14 @@ t.test("warnings go to stderr", async (t) => {
   t.match(err, /Deployment team-a\/x: warning: db: /);
 });
 
+t.test("a warning is said whole", async (t) => {
+  const audited = deployment.replace(
+    TARGETS,
+    `${TARGETS.replace("10.0.0.5", "127.0.0.1")}\n        flowgen.io/mode: audit`,
+  );
+  t.match((await injected(t, audited)).err, /warning: audit: would be rejected: .*use the server's own address/);
+});
+
 t.test("an empty table is said, where an answer depends on one", async (t) => {
   const said = async (text: string): Promise<string> => {
     let err = "";

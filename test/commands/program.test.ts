@@ -34,6 +34,7 @@ t.test("help and version", async (t) => {
 
 const MISTAKES: readonly (readonly [args: readonly string[], err: RegExp, env?: Env])[] = [
   [["injekt"], /unknown command 'injekt'[^]*inject/],
+  [["function", "--help"], /unknown command 'function'/],
   [["inject", "-f", "x", "--bogus"], /unknown option '--bogus'/],
   [["audit", "-f", "x", "-n", "Team A"], /namespace's name/],
   [["serve", "--port", "70000"], /whole number from 0 to 65535/, { FLOWGEN_GATEWAY_PLAIN_HTTP: "true" }],
