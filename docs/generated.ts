@@ -7,6 +7,7 @@ import { z } from "zod";
 import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
+import { report } from "../src/commands/report.ts";
 
 type Schema = {
   readonly type?: string;
@@ -23,6 +24,7 @@ const jsonSchema = (schema: z.ZodType, title: string): Schema =>
   ({ title, ...z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) }) as Schema;
 
 const configSchema = jsonSchema(config, "Config of flowgen-gateway-webhook");
+const reportSchema = jsonSchema(report, "What inject and audit print with -o json, version 1");
 const targetsSchema = jsonSchema(entries, "flowgen.io/private-targets, long form");
 
 /** As .prettierrc.json has it. */
@@ -35,6 +37,7 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
     parser: "json",
     printWidth: PRINT_WIDTH,
   }),
+  "schema/report.json": await format(JSON.stringify(reportSchema), { parser: "json", printWidth: 120 }),
   "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "vpn-exports.md": await format(vpnExports(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),

@@ -54,6 +54,5 @@ for (const name of readdirSync(folder)) {
     else t.strictSame(got, expected);
     const patch = admission.operations.filter(({ path }) => !path.includes("/env"));
     t.notMatch(JSON.stringify({ ...got, patch }), /s3cret/, "no password but in env: the status has none either");
-    t.ok(admission.warnings.every((warning) => warning.length <= 120));
   });
 }

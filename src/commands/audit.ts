@@ -1,91 +1,55 @@
-import type { Admission } from "../core/admission.ts";
-import { address } from "../core/target.ts";
-import type { Output } from "./inject.ts";
-import { type ClusterName, connectCluster, inputName, readInput } from "./options.ts";
-import { admitOffline, EMPTY_TABLE } from "./offline.ts";
-import { readStream, type Workload } from "../manifests/stream.ts";
+import type { Config } from "../core/config/config.ts";
+import { coloured, type Output } from "./output.ts";
+import { type Report, type ReportRow, rowOf, tableLines } from "./report.ts";
+import { type Run, type RunOptions, startRun } from "./run.ts";
 
-export type AuditOptions = {
-  readonly file: string;
-  readonly config: string;
-  readonly namespace: string;
-  /** Where the forward table is read; nothing is written there. */
-  readonly cluster?: ClusterName;
-  readonly output: "table" | "json";
-};
-
-type Row = {
-  readonly workload: string;
-  readonly outcome: Admission["outcome"];
-  readonly reason: string;
-  readonly message?: string;
-  readonly gateway?: string;
-  readonly targets: readonly { readonly name: string; readonly target: string; readonly assignment: string }[];
-  readonly env: readonly { readonly container: string; readonly name: string; readonly change: string }[];
-  readonly warnings: readonly string[];
-};
+export type AuditOptions = RunOptions & { readonly output: "table" | "json" };
 
 /**
- * `audit -f`: what the webhook would do to each workload of a stream if the config's mode were enforce. Changes nothing, and never
- * shows an env's value. A pod whose own mode is audit is shown as what it would get (outcome audit), one that is disabled as
- * skipped. Assignments are those of the cluster's forward table, or of an empty one where no cluster is named.
+ * `audit -f`: what the webhook would do to each workload of the manifests if the config's mode were enforce. Changes nothing. A pod
+ * whose own mode is audit is shown as what it would get (outcome audit), one that is disabled as skipped. An env's value is shown
+ * with `diff` only, and never a password.
  *
- * Returns the exit code: 0, or 1 when a workload would be rejected; a pod in audit mode never is. Throws a UsageError (exit
- * code 2) when file or config cannot be read.
+ * Returns the exit code: 0; 1 when a workload would be rejected (a pod in audit mode never is) or has a warning on which to fail; 2
+ * when something cannot be read. Throws a UsageError (exit code 2) as `startRun` does.
  */
-export const audit = async (options: AuditOptions, { out, err }: Output): Promise<0 | 1> => {
-  const { file, config, namespace, cluster, output } = options;
-  const { settings, text } = await readInput(file, config);
-  const stream = readStream(text, inputName(file), namespace);
-  const live = cluster && (await connectCluster(cluster));
-  const { results } = await admitOffline(stream.workloads, { ...settings, mode: "enforce" }, live);
-  if (cluster === undefined && results.some(({ admission }) => admission.assignments.length > 0)) err(EMPTY_TABLE);
-  const rows = results.map(({ workload, admission }) => toRow(workload, admission));
-  out(output === "json" ? `${JSON.stringify(rows, undefined, 2)}\n` : rowsText(rows));
-  return rows.some(({ outcome }) => outcome === "reject" || outcome === "fail") ? 1 : 0;
+export const audit = (options: AuditOptions, output: Output): Promise<0 | 1 | 2> => account(options, output, "enforce");
+
+/** As `audit`, in the config's mode, or in this one. */
+export const account = async (options: AuditOptions, output: Output, mode?: Config["mode"]): Promise<0 | 1 | 2> => {
+  const run = await startRun(options, output, mode);
+  await (options.output === "json" ? printJson : printTable)(run, options, output);
+  return run.end();
 };
 
-const toRow = ({ kind, namespace, name }: Workload, admission: Admission): Row => ({
-  workload: `${kind} ${namespace}/${name}`,
-  outcome: admission.outcome,
-  reason: admission.reason,
-  ...(admission.message !== undefined && { message: admission.message }),
-  ...(admission.gateway !== undefined && { gateway: admission.gateway }),
-  targets: admission.assignments.map(({ target, host, port }) => ({
-    name: target.name,
-    target: address(target.host, target.port),
-    assignment: address(host, port),
-  })),
-  env: admission.changed.map(({ container, env, change }) => ({ container, name: env, change })),
-  // Those of audit mode say in short what the row says in full.
-  warnings: admission.warnings.filter((warning) => !warning.startsWith("audit: ")),
-});
+const COLOURS = { inject: "green", audit: "yellow", skip: "dim", reject: "red", fail: "red" } as const;
 
-const rowsText = (rows: readonly Row[]): string => {
-  const head = aligned([
-    ["WORKLOAD", "OUTCOME", "REASON"],
-    ...rows.map((row) => [row.workload, row.outcome, row.reason]),
-  ]);
-  const [title = "", ...lines] = head;
-  return [title, ...rows.flatMap((row, index) => [lines[index] ?? "", ...details(row)])]
-    .map((line) => `${line}\n`)
-    .join("");
+/** Columns are as wide as the widest cell: the rows are kept until the end. */
+const printTable = async (run: Run, { diff }: AuditOptions, output: Output): Promise<void> => {
+  const rows: ReportRow[] = [];
+  for await (const part of run.parts) {
+    if (part.kind === "unreadable") await run.say(coloured(output, "err", "red", part.message));
+    else rows.push(...part.results.map((result) => rowOf(result, diff)));
+  }
+  if (rows.length === 0) return;
+  const lines = tableLines(rows, (outcome, line) => coloured(output, "out", COLOURS[outcome], line));
+  await output.out(lines.map((line) => `${line}\n`).join(""));
 };
 
-const details = (row: Row): readonly string[] => [
-  ...aligned(row.targets.map(({ name, target, assignment }) => [`  target ${name}`, target, "→", assignment])),
-  ...aligned(row.env.map(({ container, name, change }) => [`  env    ${name}`, change, `(container ${container})`])),
-  ...row.warnings.map((warning) => `  warning: ${warning}`),
-  ...(row.message === undefined ? [] : [`  ${row.message}`]),
-];
-
-/** Columns padded to the widest cell; nothing at the end of a line. */
-export const aligned = (rows: readonly (readonly string[])[]): readonly string[] => {
-  const widths = (rows[0] ?? []).map((_cell, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd(),
-  );
+/** A row is printed when its workload was read. */
+const printJson = async (run: Run, { diff }: AuditOptions, { out }: Output): Promise<void> => {
+  const unreadable: string[] = [];
+  let isFirst = true;
+  const version: Report["version"] = 1;
+  await out(`{\n  "version": ${version},\n  "workloads": [`);
+  for await (const part of run.parts) {
+    if (part.kind === "unreadable") unreadable.push(part.message);
+    for (const result of part.kind === "document" ? part.results : []) {
+      const row = JSON.stringify(rowOf(result, diff), undefined, 2).replaceAll("\n", "\n    ");
+      await out(`${isFirst ? "" : ","}\n    ${row}`);
+      isFirst = false;
+    }
+  }
+  const rest = JSON.stringify({ unreadable, summary: run.tally }, undefined, 2).slice(1);
+  await out(`${isFirst ? "" : "\n  "}],${rest}\n`);
 };

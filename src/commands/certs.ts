@@ -7,7 +7,7 @@ import type { CertificatePolicy } from "../certificates/judgement.ts";
 import type { CertificateStep } from "../certificates/step.ts";
 import { expiryOf, readCertificate } from "../certificates/x509.ts";
 import { BUNDLE_FILE, diskFolder, folderStore, memoryFolder } from "./certs-folder.ts";
-import type { Output } from "./inject.ts";
+import type { Output } from "./output.ts";
 import { lazyIssuer } from "./issuer.ts";
 import { type ClusterName, connectCluster, UsageError } from "./options.ts";
 import { certificatePolicy, type CertificateOptions, namespaceOf } from "./tls-options.ts";

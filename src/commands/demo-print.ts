@@ -3,7 +3,8 @@ import { readTable, serviceOf } from "../core/forwards/table.ts";
 import type { Pod } from "../core/pod.ts";
 import { address } from "../core/target.ts";
 import { annotation } from "../core/names.ts";
-import { aligned } from "./audit.ts";
+import { masked } from "./masked.ts";
+import { aligned } from "./report.ts";
 
 export type DemoAnswer = {
   readonly allowed: boolean;
@@ -32,12 +33,6 @@ const envRows = (before: Pod, after: Pod): string[][] =>
   );
 
 const shown = (value: string | undefined): string => (value === undefined ? "(from elsewhere)" : masked(value));
-
-/** Passwords of URLs and of connection strings as `***`. */
-export const masked = (value: string): string =>
-  value
-    .replace(/(:\/\/[^:@/\s]*:)[^@/\s]*(?=@)/g, "$1***")
-    .replace(/\b(password|passwd|pwd)(\s*=\s*)("[^"]*"|'[^']*'|[^;&\s]*)/gi, "$1$2***");
 
 /** A table's forwards, one row each; a table that cannot be read is one row that says why. */
 export const forwardRows = (json: string): readonly (readonly string[])[] => {

@@ -12,7 +12,7 @@ import { makeServingCertificate } from "../certificates/issue.ts";
 import { run } from "../server/run.ts";
 import { readTls } from "../certificates/tls.ts";
 import { type DemoAnswer, answerLines, forwardLines, forwardRows } from "./demo-print.ts";
-import type { Output } from "./inject.ts";
+import type { Output } from "./output.ts";
 import { parseConfig, UsageError } from "./options.ts";
 import { readStream, type Workload } from "../manifests/stream.ts";
 

@@ -1,59 +1,108 @@
 import { type KubeObject, refOf } from "../cluster/cluster.ts";
 import { isEqual } from "../core/equal.ts";
-import { type ClusterName, connectCluster, inputName, readInput } from "./options.ts";
-import { admitOffline, asWritten, EMPTY_TABLE } from "./offline.ts";
-import { readStream, type Stream } from "../manifests/stream.ts";
+import { joint } from "../manifests/join.ts";
+import { nameOf, type StreamObject } from "../manifests/stream.ts";
+import { objectText, styleOf } from "../manifests/text.ts";
+import { account } from "./audit.ts";
+import { envDiff } from "./masked.ts";
+import { asWritten } from "./offline.ts";
+import { coloured, type Output } from "./output.ts";
+import { type Admitted, type Part, type Run, type RunOptions, startRun } from "./run.ts";
 
-export type InjectOptions = {
-  readonly file: string;
-  readonly config: string;
-  readonly namespace: string;
-  /** Where the forward table is read; nothing is written there. */
-  readonly cluster?: ClusterName;
+export type InjectOptions = RunOptions & {
+  readonly output: "manifests" | "table" | "json";
   /** The gateways' objects are printed too. */
-  readonly gateway?: boolean;
+  readonly gateway: boolean;
 };
-export type Output = { readonly out: (text: string) => void; readonly err: (text: string) => void };
 
 /**
- * `inject`: the stream with its workloads redirected. What is not touched passes through byte for byte, and injecting the output
- * again changes nothing.
+ * `inject`: the manifests with their workloads redirected. What is not touched passes through byte for byte, and injecting the output
+ * again changes nothing. A document that cannot be read, or that has a workload which is rejected, is left out; the others are
+ * printed.
  *
  * The gateways' objects are printed with `gateway` only: applied to a cluster that has the gateway, those of an empty table would
- * overwrite the forwards of running pods. They follow as YAML documents. JSON stays one JSON value: they become items of the List
- * that was read, or of a new one whose first item is what was read. One that the stream holds already passes unchanged.
+ * overwrite the forwards of running pods. One that the manifests hold already passes unchanged.
  *
- * Warnings go to `err`. Returns the exit code: 0, or 1 when a workload is rejected; then `out` gets nothing and `err` the
- * reasons. Throws a UsageError (exit code 2) when file or config cannot be read, or the cluster is not known.
+ * Findings go to `err`, each with file and line. Returns the exit code: 0; 1 when a workload is rejected, or has a warning on which to
+ * fail; 2 when something cannot be read. Throws a UsageError (exit code 2) as `startRun` does.
  */
-export const inject = async (options: InjectOptions, { out, err }: Output): Promise<0 | 1> => {
-  const { file, config, namespace, cluster, gateway = false } = options;
-  const { settings, text } = await readInput(file, config);
-  const stream = readStream(text, inputName(file), namespace);
-  const live = cluster && (await connectCluster(cluster));
-  const { results, manifests } = await admitOffline(stream.workloads, settings, live);
-  if (cluster === undefined && results.some(({ admission }) => admission.assignments.length > 0)) err(EMPTY_TABLE);
-  let isRefused = false;
-  for (const { workload, admission } of results) {
-    const { outcome, reason, message = "", warnings } = admission;
-    const who = `${workload.kind} ${workload.namespace}/${workload.name}`;
-    if (outcome === "reject" || outcome === "fail") {
-      isRefused = true;
-      err(`${who}: ${outcome === "reject" ? "rejected" : "failed"}: ${reason}: ${message}\n`);
+export const inject = async (options: InjectOptions, output: Output): Promise<0 | 1 | 2> => {
+  if (options.output !== "manifests") return account({ ...options, output: options.output }, output);
+  const run = await startRun(options, output);
+  const held = new Map<string, StreamObject>();
+  const printer = createPrinter(output);
+  for await (const part of run.parts) {
+    if (part.kind === "unreadable") await run.say(coloured(output, "err", "red", part.message));
+    else {
+      await sayFindings(part, run, options, output);
+      for (const object of options.gateway ? part.stream.objects : []) held.set(idOf(object), object);
     }
-    for (const warning of warnings) err(`${who}: warning: ${warning}\n`);
+    if (part.kind === "unreadable" || part.results.some(isRefused)) printer.leaveOut();
+    else await printer.print(await patchedText(part, run, output), part.isFirst);
   }
-  if (isRefused) return 1;
-  for (const { workload, admission } of results) workload.patch(admission.operations);
-  if (gateway) for (const manifest of manifests) addManifest(stream, manifest, err);
-  out(stream.text());
-  return 0;
+  for (const manifest of options.gateway ? run.manifests() : []) {
+    const there = held.get(idOf({ ...refOf(manifest), apiVersion: manifest.apiVersion }));
+    if (there === undefined) await printer.add(manifest);
+    else if (!isEqual(asWritten(there.value() as KubeObject), manifest))
+      await warn(run, output, nameOf(there), "the manifests hold another one, which passes unchanged");
+  }
+  return run.end();
 };
 
-const addManifest = (stream: Stream, manifest: KubeObject, err: Output["err"]): void => {
-  const { kind, namespace, name } = refOf(manifest);
-  const held = stream.find({ apiVersion: manifest.apiVersion, kind, namespace, name });
-  if (held === undefined) stream.add(manifest);
-  else if (!isEqual(asWritten(held as KubeObject), manifest))
-    err(`${kind} ${namespace}/${name}: warning: the stream holds another one, which passes unchanged\n`);
+type Document = Extract<Part, { readonly kind: "document" }>;
+
+const isRefused = ({ admission: { outcome } }: Admitted): boolean => outcome === "reject" || outcome === "fail";
+
+const idOf = ({ apiVersion, kind, namespace, name }: Omit<StreamObject, "isWorkload" | "value">): string =>
+  JSON.stringify([apiVersion, kind, namespace, name]);
+
+/** A warning that no admission gives. */
+const warn = async (run: Run, output: Output, about: string, text: string): Promise<void> => {
+  run.tally.warnings += 1;
+  await run.say(`${about}: ${coloured(output, "err", "yellow", "warning")}: ${text}`);
+};
+
+const sayFindings = async ({ results }: Document, run: Run, { diff }: InjectOptions, output: Output): Promise<void> => {
+  for (const { workload, where, admission } of results) {
+    const { reason, message = "", warnings, operations, changed } = admission;
+    const about = `${where}: ${nameOf(workload)}`;
+    if (isRefused({ workload, where, admission })) {
+      const word = coloured(output, "err", "red", admission.outcome === "reject" ? "rejected" : "failed");
+      await run.say(`${about}: ${word}: ${reason}: ${message}`);
+    }
+    for (const warning of warnings)
+      await run.say(`${about}: ${coloured(output, "err", "yellow", "warning")}: ${warning}`);
+    for (const { container, env, before, after } of diff && operations.length > 0
+      ? envDiff(workload.pod, operations, changed)
+      : [])
+      await run.say(`${about}: env ${env} (container ${container}): ${before} → ${after}`);
+  }
+};
+
+const patchedText = async ({ file, stream, results }: Document, run: Run, output: Output): Promise<string> => {
+  for (const { workload, admission } of results)
+    if (admission.operations.length > 0) workload.patch(admission.operations);
+  const { text, rewritten } = stream.text();
+  for (const line of rewritten)
+    await warn(run, output, `${file}:${line}`, "a part of the document is written anew, and comments in it are lost");
+  return text;
+};
+
+/** Prints documents one after another, and keeps those apart that did not follow each other. */
+const createPrinter = ({ out }: Output) => {
+  let last = "";
+  let isNext = true;
+  const print = async (text: string, isFirst: boolean): Promise<void> => {
+    await out((isNext && !isFirst ? "" : joint(last, text)) + text);
+    last = text;
+    isNext = true;
+  };
+  return {
+    print,
+    /** The document that comes next does not follow the last one. */
+    leaveOut: (): void => {
+      isNext = false;
+    },
+    add: (object: KubeObject): Promise<void> => print(objectText(object, styleOf(last)), true),
+  };
 };

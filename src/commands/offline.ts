@@ -8,35 +8,29 @@ import type { Config } from "../core/config/config.ts";
 import { version } from "../files.ts";
 import type { Workload } from "../manifests/stream.ts";
 
-export type Offline = {
-  readonly results: readonly { readonly workload: Workload; readonly admission: Admission }[];
-  /** The gateways' objects as they would be applied. */
-  readonly manifests: readonly KubeObject[];
-};
-
 /** How long the live cluster may take for one workload. */
 const LIVE_MS = 30_000;
 
+/** Admits a workload's pods as the webhook would, and knows the gateways' objects that were applied for it. */
+export type Admitter = {
+  readonly admit: (workload: Workload) => Promise<Admission>;
+  /** As they would be applied. */
+  readonly manifests: () => readonly KubeObject[];
+};
+
 /**
- * Admits the workloads' pods one after another, as the webhook would. Forwards come from the table of the live cluster, or from an
- * empty one where none is given. Nothing is written to the live cluster: each workload sees what the ones before it would have
- * written.
+ * Forwards come from the table of the live cluster, or from an empty one where none is given. Nothing is written to the live
+ * cluster: each workload sees what the ones before it would have written.
  */
-export const admitOffline = async (
-  workloads: readonly Workload[],
-  config: Config,
-  live: Cluster | undefined,
-): Promise<Offline> => {
+export const createAdmitter = (config: Config, live: Cluster | undefined): Admitter => {
   const applied = new Map<string, KubeObject>();
   const provision = createProvisioner(recording(inMemory(live), applied), { scripts: loadScripts() });
-  const results = [];
-  for (const workload of workloads) {
-    const { pod, namespace } = workload;
-    const creation = { pod, namespace, dryRun: false, signal: () => AbortSignal.timeout(LIVE_MS) };
-    const admission = await admit(creation, { config, provision, version });
-    results.push({ workload, admission });
-  }
-  return { results, manifests: [...applied.values()] };
+  const context = { config, provision, version };
+  return {
+    admit: ({ pod, namespace }) =>
+      admit({ pod, namespace, dryRun: false, signal: () => AbortSignal.timeout(LIVE_MS) }, context),
+    manifests: () => [...applied.values()],
+  };
 };
 
 /**
@@ -77,7 +71,3 @@ const recording = (cluster: Cluster, applied: Map<string, KubeObject>): Cluster 
     return result;
   },
 });
-
-/** Said where answers depend on the forward table and no cluster was named. */
-export const EMPTY_TABLE =
-  "no --cluster: the answers are those of an empty forward table; --cluster kubeconfig reads the live one\n";

@@ -10,12 +10,9 @@ export class UsageError extends Error {}
 export const CLUSTERS = ["in-cluster", "kubeconfig", "memory"] as const;
 export type ClusterName = (typeof CLUSTERS)[number];
 
-/** The config in one file and the text of another. Throws a UsageError that names the file and every problem in it. */
-export const readInput = async (file: string, config: string): Promise<{ settings: Config; text: string }> => {
-  if (file === "-" && config === "-") throw new UsageError("--file and --config cannot both be standard input");
-  const settings = parseConfig(await readText(config, "name the config with --config"), inputName(config));
-  return { settings, text: await readText(file, "check the path, or use - for standard input") };
-};
+/** The config in a file. Throws a UsageError that names the file and every problem in it. */
+export const readConfigFile = async (path: string): Promise<Config> =>
+  parseConfig(await readText(path), inputName(path));
 
 /** A file as messages call it. */
 export const inputName = (file: string): string => (file === "-" ? "standard input" : file);
@@ -27,21 +24,13 @@ export const parseConfig = (yaml: string, path: string): Config => {
   return reading.config;
 };
 
-/** The text of a file, `-` being standard input. Strict about UTF-8: what passes through must come out as it went in. */
-const readText = async (path: string, fix: string): Promise<string> => {
-  const bytes = await readBytes(path, fix);
+const readText = async (path: string): Promise<string> => {
   try {
+    const bytes = path === "-" ? await buffer(process.stdin) : await readFile(path);
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-  } catch {
-    throw new UsageError(`cannot read ${inputName(path)}: it is not UTF-8; convert it (iconv -t UTF-8)`);
-  }
-};
-
-const readBytes = async (path: string, fix: string): Promise<Buffer> => {
-  try {
-    return path === "-" ? await buffer(process.stdin) : await readFile(path);
   } catch (error) {
-    throw new UsageError(`cannot read ${inputName(path)}: ${messageOf(error)}; ${fix}`);
+    const why = error instanceof TypeError ? "it is not UTF-8" : messageOf(error);
+    throw new UsageError(`cannot read ${inputName(path)}: ${why}; name the config with --config`);
   }
 };
 

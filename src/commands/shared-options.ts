@@ -16,16 +16,27 @@ export const flag = (flags: string, what: string, env: string): Option => {
 export const config = (): Option =>
   option("--config <file>", "the config, YAML or JSON", "CONFIG").default("config.yaml");
 
-export const file = (): Option =>
-  new Option("-f, --file <file>", "manifests, YAML or JSON; - is standard input").makeOptionMandatory();
+const collected = (value: string, before: readonly string[]): readonly string[] => [...before, value];
+const none: readonly string[] = [];
 
-export const namespace = (): Option =>
-  option("-n, --namespace <name>", "of workloads that name none", "NAMESPACE")
-    .argParser(namespaceOption)
-    .default("default");
+/** The options of the commands on manifests; -f and -k may stand several times. */
+export const manifestOptions = (): readonly Option[] => [
+  new Option("-f, --file <path>", "manifests, YAML or JSON: a file, a folder, or - for standard input")
+    .argParser(collected)
+    .default(none, "none"),
+  new Option("-R, --recursive", "folders with all that is below them").default(false),
+  new Option("-k, --kustomize <folder>", "what kubectl or kustomize builds of a kustomization")
+    .argParser(collected)
+    .default(none, "none"),
+  config(),
+  option("-n, --namespace <name>", "of workloads that name none", "NAMESPACE").argParser(namespaceOption),
+  liveCluster(),
+  new Option("--diff", "show what each changed env becomes, passwords masked").default(false),
+  new Option("--fail-on <what>", "what makes the exit code 1").choices(["reject", "warning"]).default("reject"),
+];
 
 /** Not read from the environment: a pod's own setting of `serve` must not send an offline command to the cluster. */
-export const liveCluster = (): Option =>
+const liveCluster = (): Option =>
   new Option("--cluster <where>", "whose forward table is read (default: none, an empty table)").choices([
     "in-cluster",
     "kubeconfig",

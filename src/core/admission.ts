@@ -18,6 +18,7 @@ export type Admission = {
   readonly message?: string;
   /** To be applied to the pod; empty unless the outcome is inject. */
   readonly operations: readonly PatchOperation[];
+  /** Whole: the API server gets each cut. */
   readonly warnings: readonly string[];
   /** `namespace/name`. */
   readonly gateway?: string;
@@ -29,7 +30,8 @@ export type Admission = {
 
 /** API servers cut or drop longer ones (Kubernetes' admission webhook documentation). */
 const MAX_WARNING = 120;
-const cut = (text: string): string => plain(text, MAX_WARNING);
+/** A warning as an API server hands it on. */
+export const shortWarning = (text: string): string => plain(text, MAX_WARNING);
 /** Of a refusal, which a person reads whole; it stands in the log too. */
 const MAX_MESSAGE = 2000;
 /** Names of env in the audit log. */
@@ -41,7 +43,7 @@ export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Adm
   ...emptyAnswer,
   outcome: "skip",
   reason,
-  warnings: warnings.map(cut),
+  warnings,
 });
 
 /** In audit mode nobody is refused: the pod is let through with a warning that says what enforce would do. */
@@ -50,7 +52,7 @@ export const refused = ({ reason, message }: Rejection, mode: Config["mode"], ga
   outcome: mode === "audit" ? "audit" : "reject",
   reason,
   message: plain(message, MAX_MESSAGE),
-  warnings: mode === "audit" ? [cut(`audit: would be rejected: ${message}`)] : [],
+  warnings: mode === "audit" ? [plain(`audit: would be rejected: ${message}`, MAX_MESSAGE)] : [],
   ...(gateway !== undefined && { gateway }),
 });
 
@@ -73,16 +75,14 @@ type Redirected = {
 
 /** All targets are assigned and redirected: the patch, or in audit mode the account of it. */
 export const redirected = ({ operations, warnings, ...rest }: Redirected, mode: Config["mode"]): Admission => {
-  if (operations.length === 0)
-    return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: warnings.map(cut) };
-  if (mode === "enforce")
-    return { ...rest, outcome: "inject", reason: "injected", operations, warnings: warnings.map(cut) };
+  if (operations.length === 0) return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings };
+  if (mode === "enforce") return { ...rest, outcome: "inject", reason: "injected", operations, warnings };
   return {
     ...rest,
     outcome: "audit",
     reason: "would-inject",
     operations: [],
-    warnings: [...account(rest), ...warnings].map(cut),
+    warnings: [...account(rest), ...warnings],
   };
 };
 

@@ -12,14 +12,17 @@ export type ManifestStream = {
   readonly file: string;
   readonly text: string;
   readonly documents: readonly ManifestDocument[];
-  /** The line, from 1, of an offset in the text. */
+  /** The line of the file, from 1, of an offset in the text. */
   readonly lineOf: (offset: number) => number;
 };
 
-/** Reads a stream's documents. Throws a ManifestError with file, line and reason when it is not YAML. */
-export const parseStream = (text: string, file: string): ManifestStream => {
+/**
+ * Reads a stream's documents; its text begins on this line of the file. Throws a ManifestError with file, line and reason when it
+ * is not YAML.
+ */
+export const parseStream = (text: string, file: string, line = 1): ManifestStream => {
   const lineCounter = new LineCounter();
-  const lineOf = (offset: number): number => lineCounter.linePos(offset).line;
+  const lineOf = (offset: number): number => lineCounter.linePos(offset).line + line - 1;
   const options = { merge: true, prettyErrors: false, logLevel: "silent", lineCounter } as const;
   // Of an empty stream too it is an array.
   const documents = parseAllDocuments(text, options) as readonly ManifestDocument[];

@@ -1,99 +1,84 @@
 import jsonpatch from "fast-json-patch";
 import { isMap, isSeq, type Node } from "yaml";
+import { annotation } from "../core/names.ts";
 import type { PatchOperation } from "../core/patch.ts";
 import { readPod, type Pod } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
-import { changedText, listItems, styleOf, withObjects } from "./text.ts";
+import { changedText } from "./text.ts";
 import { type ManifestDocument, ManifestError, type ManifestStream, parseStream } from "./document.ts";
-import { copyOf, type Fields, isFields, isSame, plainOf, valueOfDocument } from "./value.ts";
-
-type Path = readonly (string | number)[];
+import { type Path, templatePaths } from "./template.ts";
+import { copyOf, type Fields, isFields, plainOf, valueOfDocument } from "./value.ts";
 
 /** A workload found in a stream: what makes pods, or is one. */
 export type Workload = {
   readonly kind: string;
   readonly name: string;
+  /** Empty where neither the manifest nor the caller names one. */
   readonly namespace: string;
+  /** The line of the annotation that asks for targets, or of the object. */
+  readonly line: number;
   /** Its pods, as the API server would see one: the template with the workload's namespace. */
   readonly pod: Pod;
   /** Changes the workload where it stands in the stream. */
   readonly patch: (operations: readonly PatchOperation[]) => void;
 };
 
-export type Identity = {
+/** An object of a stream. */
+export type StreamObject = {
   readonly apiVersion: string;
   readonly kind: string;
   readonly namespace: string;
   readonly name: string;
+  /** It has pods. */
+  readonly isWorkload: boolean;
+  readonly value: () => Fields;
 };
 
-/** A stream of manifests. Its text is the text that was read but for what was changed. */
+/** A stream of manifests. */
 export type Stream = {
   readonly workloads: readonly Workload[];
-  /** The object of this identity, if the stream holds it. */
-  readonly find: (identity: Identity) => Fields | undefined;
-  /** Puts the object behind the others. */
-  readonly add: (object: Fields) => void;
-  readonly text: () => string;
+  readonly objects: readonly StreamObject[];
+  /**
+   * The text that was read but for what was changed. `rewritten`: the lines of documents whose change had no place in their text:
+   * they are written anew, or in part, and lost comments.
+   */
+  readonly text: () => { readonly text: string; readonly rewritten: readonly number[] };
 };
-
-/** Where the pod stands in the kinds that have one. */
-const TEMPLATE: Readonly<Record<string, readonly string[]>> = {
-  Pod: [],
-  PodTemplate: ["template"],
-  Deployment: ["spec", "template"],
-  StatefulSet: ["spec", "template"],
-  DaemonSet: ["spec", "template"],
-  ReplicaSet: ["spec", "template"],
-  ReplicationController: ["spec", "template"],
-  Job: ["spec", "template"],
-  CronJob: ["spec", "jobTemplate", "spec", "template"],
-};
-/** Kubernetes' own; another group's Deployment or Job (`batch.volcano.sh`) is not ours to read. */
-const GROUPS: ReadonlySet<string> = new Set(["", "apps", "batch", "extensions"]);
 
 /** An object in a document: the document itself, or an item of a List. */
-type ObjectEntry = Identity & { readonly part: Part; readonly path: Path };
-type Part = { readonly document: ManifestDocument; readonly before: unknown; readonly after: { value: unknown } };
+type ObjectEntry = Omit<StreamObject, "value" | "isWorkload"> & {
+  readonly part: Part;
+  readonly path: Path;
+  readonly object: Fields;
+};
+/** `after`: a copy of `before` once it is changed. */
+type Part = { readonly document: ManifestDocument; readonly before: unknown; after?: unknown };
 
 /**
- * Reads a stream of YAML documents, or JSON, with Lists in it. Throws a ManifestError with file, line and reason when it is not
- * YAML, or when a workload's template is no pod.
+ * Reads YAML documents, or JSON, with Lists in them. `line`: that of the file on which the text begins. Throws a ManifestError with
+ * file, line and reason when it is not YAML, or when a workload's template is no pod.
  */
-export const readStream = (text: string, file: string, defaultNamespace: string): Stream => {
-  const stream = parseStream(text, file);
-  const style = styleOf(text);
+export const readStream = (text: string, file: string, defaultNamespace: string, line = 1): Stream => {
+  const stream = parseStream(text, file, line);
   const parts = stream.documents
     .filter((document) => isMap(document.contents))
-    .map((document) => partOf(document, stream));
+    .map((document): Part => ({ document, before: valueOfDocument(document, stream) }));
   const entries = parts.flatMap((part) => entriesOf(part, [], part.before, "", defaultNamespace));
-  const more: Fields[] = [];
-  const isOf =
-    (wanted: Identity) =>
-    (entry: ObjectEntry): boolean =>
-      (["apiVersion", "kind", "namespace", "name"] as const).every((field) => entry[field] === wanted[field]);
+  const read = entries.map((entry) => ({ entry, workloads: workloadsOf(entry, stream) }));
   return {
-    workloads: entries.flatMap((entry) => workloadOf(entry, stream)),
-    find: (identity) => {
-      const entry = entries.find(isOf(identity));
-      return entry && (plainOf(valueAt(entry.part.before, entry.path)) as Fields);
-    },
-    add: (object) => void more.push(object),
+    workloads: read.flatMap(({ workloads }) => workloads),
+    objects: read.map(({ entry: { object, ...entry }, workloads }) => ({
+      ...entry,
+      isWorkload: workloads.length > 0,
+      value: () => plainOf(object) as Fields,
+    })),
     text: () => {
-      const items = style.json === undefined ? undefined : listItems(parts[0]?.after.value);
-      items?.push(...more);
-      const changes = parts
-        .filter(({ before, after }) => !isSame(before, after.value))
-        .map(({ document, after }) => ({ document, wanted: after.value }));
-      const changed = changedText(stream, changes, style);
-      return items === undefined ? withObjects(changed, more, style) : changed;
+      const changes = parts.flatMap(({ document, after }) =>
+        after === undefined ? [] : [{ document, wanted: after }],
+      );
+      return changedText(stream, changes);
     },
   };
-};
-
-const partOf = (document: ManifestDocument, stream: ManifestStream): Part => {
-  const before = valueOfDocument(document, stream);
-  return { document, before, after: { value: copyOf(before) } };
 };
 
 const valueAt = (value: unknown, path: Path): unknown =>
@@ -120,31 +105,47 @@ const entriesOf = (
   };
   const name = field("name") ?? field("generateName") ?? "(no name)";
   const apiVersion = typeof value["apiVersion"] === "string" ? value["apiVersion"] : "";
-  return [{ kind, name, namespace: field("namespace") ?? defaultNamespace, apiVersion, part, path }];
+  return [{ apiVersion, kind, name, namespace: field("namespace") ?? defaultNamespace, object: value, part, path }];
 };
 
-const workloadOf = (entry: ObjectEntry, stream: ManifestStream): Workload[] => {
-  const { kind, name, namespace, apiVersion, part, path } = entry;
-  const template = Object.hasOwn(TEMPLATE, kind) ? TEMPLATE[kind] : undefined;
-  const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
-  if (template === undefined || !GROUPS.has(group)) return [];
+const workloadsOf = (entry: ObjectEntry, stream: ManifestStream): readonly Workload[] =>
+  templatePaths(entry.apiVersion, entry.kind, entry.object).flatMap((template) => workloadOf(entry, template, stream));
+
+const workloadOf = (entry: ObjectEntry, template: Path, stream: ManifestStream): readonly Workload[] => {
+  const { kind, name, namespace, part, path } = entry;
   const at = [...path, ...template];
   const raw = plainOf(valueAt(part.before, at));
   if (raw === undefined || raw === null) return [];
-  const read = readPod(isFields(raw) ? { metadata: {}, ...raw } : raw);
+  const lineOf = (within: Path): number => stream.lineOf(offsetOf(part.document, within));
+  const read = readPod(isFields(raw) ? { metadata: {}, ...withNames(raw) } : raw);
   if (read.kind === "invalid") {
     const [issue] = read.error.issues;
-    const line = stream.lineOf(offsetOf(part.document, [...at, ...((issue?.path ?? []) as Path)]));
+    const line = lineOf([...at, ...((issue?.path ?? []) as Path)]);
     const problems = issueTexts(template.join("."), read.error, 3).join("; ");
-    throw new ManifestError(
-      `${stream.file}:${line}: ${kind} ${namespace}/${name} is not a valid workload: ${problems}`,
-    );
+    throw new ManifestError(`${stream.file}:${line}: ${nameOf(entry)} is not a valid workload: ${problems}`);
   }
+  const isAsking = read.pod.metadata.annotations?.[annotation.targets] !== undefined;
+  const line = lineOf(isAsking ? [...at, "metadata", "annotations", annotation.targets] : path);
   const patch: Workload["patch"] = (operations) => {
-    const target = valueAt(part.after.value, at) as Fields;
+    part.after ??= copyOf(part.before);
+    const target = valueAt(part.after, at) as Fields;
     jsonpatch.applyPatch(target, structuredClone(operations) as PatchOperation[], false, true);
   };
-  return [{ kind, name, namespace, pod: read.pod, patch }];
+  return [{ kind, name, namespace, line, pod: read.pod, patch }];
+};
+
+/** An object as messages call it. */
+export const nameOf = ({ kind, namespace, name }: Pick<StreamObject, "kind" | "namespace" | "name">): string =>
+  `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`;
+
+/** A container of Knative need not have a name. */
+const withNames = (template: Fields): Fields => {
+  const { spec } = template;
+  if (!isFields(spec) || !Array.isArray(spec["containers"])) return template;
+  const containers = spec["containers"].map((item: unknown) =>
+    isFields(item) ? { name: "(no name)", ...item } : item,
+  );
+  return { ...template, spec: { ...spec, containers } };
 };
 
 /** Where a path begins in the text, or as much of it as is written in place. */

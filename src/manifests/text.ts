@@ -1,10 +1,10 @@
 /** The text of a stream after some of its documents have changed. */
-import type { Node } from "yaml";
+import { Lexer, type Node } from "yaml";
 import { applyEdits, type Edit } from "../core/edit.ts";
 import { type ManifestDocument, type ManifestStream, parseStream } from "./document.ts";
 import type { Source } from "./edits.ts";
 import { editsOf } from "./splice.ts";
-import { isFields, isSame, valueOfDocument } from "./value.ts";
+import { isSame, valueOfDocument } from "./value.ts";
 import { block, inline, type Style } from "./write.ts";
 
 export type Change = { readonly document: ManifestDocument; /** What it is to say. */ readonly wanted: unknown };
@@ -28,30 +28,56 @@ const isJson = (text: string): boolean => {
 /** A list whose dashes stand below the first letter of its key. */
 const LIST_AT_KEY = /^( *)[^\s#-][^#\n]*:[ \t]*(?:#.*)?\r?\n(?:[ \t]*(?:#.*)?\r?\n)*\1- /m;
 
+export type ChangedText = {
+  readonly text: string;
+  /** The lines of the documents that were written anew, or in part, and lost comments. */
+  readonly rewritten: readonly number[];
+};
+
 /** The stream's text with the changes; all else is as it was, to the last character. */
-export const changedText = ({ text }: ManifestStream, changes: readonly Change[], style: Style): string => {
-  const source: Source = { text, style, isSeqIndented: !LIST_AT_KEY.test(text) };
-  return applyEdits(
-    text,
-    changes.flatMap(({ document, wanted }) => checkedEdits(document, wanted, source)),
-  );
+export const changedText = (stream: ManifestStream, changes: readonly Change[]): ChangedText => {
+  const { text } = stream;
+  if (changes.length === 0) return { text, rewritten: [] };
+  const source: Source = { text, style: styleOf(text), isSeqIndented: !LIST_AT_KEY.test(text) };
+  const checked = changes.map((change) => ({ change, ...checkedEdits(change, source) }));
+  return {
+    text: applyEdits(
+      text,
+      checked.flatMap(({ edits }) => edits),
+    ),
+    rewritten: checked
+      .filter(({ isRewritten }) => isRewritten)
+      .map(({ change }) => stream.lineOf(change.document.contents?.range[0] ?? 0)),
+  };
 };
 
 /**
  * The edits of one document, once they are seen to do what they should. YAML knows more ways to write things than a manifest
  * ever needs (keys that are maps, anchors on list items): where the edits fail, the document is written anew, without comments.
  */
-const checkedEdits = (document: ManifestDocument, wanted: unknown, source: Source): readonly Edit[] => {
+const checkedEdits = (
+  { document, wanted }: Change,
+  source: Source,
+): { readonly edits: readonly Edit[]; readonly isRewritten: boolean } => {
   const contents = document.contents as Node;
   const [start, , end] = document.range;
   const edits = editsOf(contents, wanted, source);
   const within = edits.map((edit) => ({ ...edit, start: edit.start - start, end: edit.end - start }));
-  if (says(applyEdits(source.text.slice(start, end), within), wanted)) return edits;
+  const before = source.text.slice(start, end);
+  const after = applyEdits(before, within);
+  if (says(after, wanted)) return { edits, isRewritten: comments(after) < comments(before) };
   const { style } = source;
   const whole = style.json === undefined ? block(wanted, 0, style) : inline(wanted, style);
   const [from = start, , to = end] = contents.range ?? [];
   const marker = source.text.slice(start, from).includes("---") ? `---${style.eol}` : "";
-  return [{ start, end: to, text: marker + whole + (source.text[to - 1] === "\n" ? style.eol : "") }];
+  const text = marker + whole + (source.text[to - 1] === "\n" ? style.eol : "");
+  return { edits: [{ start, end: to, text }], isRewritten: true };
+};
+
+/** How many comments a text has; a `#` within a value is none. */
+const comments = (text: string): number => {
+  if (!text.includes("#")) return 0;
+  return [...new Lexer().lex(text)].filter((token) => token.startsWith("#")).length;
 };
 
 const says = (text: string, wanted: unknown): boolean => {
@@ -64,24 +90,8 @@ const says = (text: string, wanted: unknown): boolean => {
   }
 };
 
-/**
- * A stream's text with more objects. YAML gets them as documents of their own. JSON has no documents: a List gets them as
- * items, and anything else becomes the first item of a new List.
- */
-export const withObjects = (text: string, objects: readonly unknown[], style: Style): string => {
-  if (objects.length === 0) return text;
-  const { json, eol } = style;
-  if (json === undefined) {
-    const documents = objects.map((object) => `---${eol}${block(object, 0, style)}${eol}`).join("");
-    return text + (text === "" || text.endsWith("\n") ? "" : eol) + documents;
-  }
-  const [, bom = "", own = "", tail = ""] = /^(\s*)([^]*?)(\s*)$/.exec(text) ?? [];
-  const marker = "\u0000";
-  const list = inline({ apiVersion: "v1", kind: "List", items: [marker, ...objects] }, style);
-  const indented = own.replaceAll("\n", `\n${json}${json}`);
-  return bom + list.replace(JSON.stringify(marker), () => indented) + tail;
-};
-
-/** The items of a List of anything, as `kubectl get` prints it. */
-export const listItems = (value: unknown): unknown[] | undefined =>
-  isFields(value) && value["kind"] === "List" && Array.isArray(value["items"]) ? value["items"] : undefined;
+/** An object as a document of its own behind others: YAML, or in JSON a value on lines of its own. */
+export const objectText = (object: unknown, style: Style): string =>
+  style.json === undefined
+    ? `---${style.eol}${block(object, 0, style)}${style.eol}`
+    : `${inline(object, style)}${style.eol}`;

@@ -1,19 +1,18 @@
 import { readFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { audit, type AuditOptions } from "../../src/commands/audit.ts";
-import { EMPTY_TABLE } from "../../src/commands/offline.ts";
 import { files, HOST } from "./injecting.ts";
 
 const EXAMPLES = readFileSync(new URL("../../examples/flowgen-deployments.yaml", import.meta.url), "utf8");
 
-const audited = async (t: Test, text: string, output: AuditOptions["output"], config?: string) => {
-  let out = "";
+const audited = async (t: Test, text: string, output: AuditOptions["output"], config?: string, more = {}) => {
+  let [out, err] = ["", ""];
   const code = await audit(
-    { ...files(t, text, config), namespace: "team-a", output },
-    { out: (more) => (out += more), err: (more) => void t.equal(more, EMPTY_TABLE) },
+    { ...files(t, text, config), output, ...more },
+    { out: (text: string) => void (out += text), err: (text: string) => void (err += text) },
   );
-  t.notMatch(out, /s3cret/, "no password");
-  return { code, out };
+  t.notMatch(out + err, /s3cret/, "no password");
+  return { code, out, err };
 };
 
 const pod = (name: string, targets: string, more = "", env = ""): string =>
@@ -25,8 +24,8 @@ t.test("table", async (t) => {
   const { code, out } = await audited(t, EXAMPLES, "table");
   t.equal(code, 1, "one would be rejected");
   const lines = out.split("\n");
-  t.equal(lines[0], "WORKLOAD                           OUTCOME  REASON");
-  t.equal(lines[1], "Deployment team-a/flowgen          inject   injected");
+  t.equal(lines[0], "WORKLOAD                           OUTCOME  REASON            WHERE");
+  t.match(lines[1], /^Deployment team-a\/flowgen {10}inject {3}injected {10}\/.*stream.yaml:17$/);
   t.equal(lines[2], `  target mssql     10.0.0.5:1433  →  ${HOST}:1433`);
   t.equal(lines[3], `  target postgres  10.0.0.6:5432  →  ${HOST}:5432`);
   t.match(out, /^ {2}env {4}DATABASE_URL +set +\(container flowgen\)$/m);
@@ -37,16 +36,16 @@ t.test("table", async (t) => {
   );
   t.match(
     out,
-    /^Deployment team-b\/flowgen-curious +reject +target-forbidden\n {2}flowgen.io\/private-targets\[0\]: 169/m,
+    /^Deployment team-b\/flowgen-curious +reject +target-forbidden .*:74\n {2}flowgen.io\/private-targets\[0\]: 169/m,
   );
-  t.match(out, /^Deployment team-a\/flowgen-careful +audit +would-inject\n {2}target ftp /m);
+  t.match(out, /^Deployment team-a\/flowgen-careful +audit +would-inject .*\n {2}target ftp /m);
   t.notMatch(out, /audit: /, "the row says it already");
   t.notOk(lines.some((line) => line.endsWith(" ")));
 });
 
 t.test("JSON", async (t) => {
   const { out } = await audited(t, EXAMPLES, "json");
-  const rows = JSON.parse(out) as Record<string, unknown>[];
+  const { workloads: rows } = JSON.parse(out) as { workloads: Record<string, unknown>[] };
   t.strictSame(
     rows.map(({ workload, outcome, reason }) => [workload, outcome, reason]),
     [
@@ -79,7 +78,7 @@ t.test("JSON", async (t) => {
 t.test("servers on one port across workloads keep it, each at a Service of its own", async (t) => {
   const { code, out } = await audited(t, [5, 6, 7].map((n) => pod(`p${n}`, `db=10.0.0.${n}:1433`)).join(""), "json");
   t.equal(code, 0);
-  const rows = JSON.parse(out) as { targets: { assignment: string }[] }[];
+  const { workloads: rows } = JSON.parse(out) as { workloads: { targets: { assignment: string }[] }[] };
   const [first, ...others] = rows.map(({ targets }) => targets[0]?.assignment);
   t.equal(first, `${HOST}:1433`);
   for (const [index, other] of others.entries())
@@ -97,9 +96,9 @@ t.test("modes: a pod's own counts, the config's does not", async (t) => {
     pod("c", "db=10.0.0.5:1433", ", flowgen.io/mode: disabled");
   const { code, out } = await audited(t, text, "table", config.replace("mode: enforce", "mode: audit"));
   t.equal(code, 0, "a pod in audit mode is never rejected");
-  t.match(out, /^Pod team-a\/a +inject +injected$/m);
-  t.match(out, /^Pod team-a\/b +audit +target-forbidden\n {2}flowgen.io\/private-targets\[0\]: 127/m);
-  t.match(out, /^Pod team-a\/c +skip +disabled$/m);
+  t.match(out, /^Pod team-a\/a +inject +injected .*:3$/m);
+  t.match(out, /^Pod team-a\/b +audit +target-forbidden .*\n {2}flowgen.io\/private-targets\[0\]: 127/m);
+  t.match(out, /^Pod team-a\/c +skip +disabled .*$/m);
 });
 
 t.test("passwords stay out of every kind of answer", async (t) => {
@@ -116,6 +115,11 @@ t.test("passwords stay out of every kind of answer", async (t) => {
 t.test("warnings, and a stream without workloads", async (t) => {
   const { out } = await audited(t, pod("a", "db=10.0.0.5:1433", "", "{name: DB_HOST, value: other}"), "table");
   t.match(out, /^ {2}warning: db: DB_HOST has another value/m);
-  t.strictSame(await audited(t, "", "table"), { code: 0, out: "WORKLOAD  OUTCOME  REASON\n" });
-  t.strictSame(await audited(t, "kind: Service\n", "json"), { code: 0, out: "[]\n" });
+  const nothing = "no workload found (0 documents of other kinds)\n";
+  t.strictSame(await audited(t, "", "table"), { code: 0, out: "", err: nothing });
+  t.match(JSON.parse((await audited(t, "kind: Service\n", "json")).out), {
+    version: 1,
+    workloads: { length: 0 },
+    summary: { injected: 0, others: 1 },
+  });
 });

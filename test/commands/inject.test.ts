@@ -1,7 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { inject } from "../../src/commands/inject.ts";
-import { EMPTY_TABLE } from "../../src/commands/offline.ts";
 import {
   CONFIG,
   deployment,
@@ -85,7 +84,7 @@ t.test("--gateway: an object of the gateway that the stream holds is never writt
   t.equal(code, 0);
   t.match(
     err,
-    /^ConfigMap flowgen-gateway\/flowgen-wireguard-gateway-forwards: warning: the stream holds another one/m,
+    /^ConfigMap flowgen-gateway\/flowgen-wireguard-gateway-forwards: warning: the manifests hold another one, which passes unchanged$/m,
   );
   t.notMatch(err, /-scripts/, "the same one is no news");
   const [own] = documentsOf(out).slice(-1);
@@ -106,13 +105,15 @@ t.test("an object of the gateway's name in the stream that is not the gateway's 
   }
 });
 
-t.test("rejected: reasons on stderr, nothing on stdout", async (t) => {
+t.test("rejected: file, line and reason on stderr, and the other documents are printed", async (t) => {
   const bad = deployment.replace("db=10.0.0.5:1433", "db=127.0.0.1:1");
-  t.match(await injected(t, `${deployment}---\n${bad}`), {
-    code: 1,
-    out: "",
-    err: /^Deployment team-a\/x: rejected: target-forbidden: flowgen.io\/private-targets\[0\]: .*\n$/,
-  });
+  const { code, out, err } = await injected(t, `${deployment}---\n${bad}---\n${other}`);
+  t.equal(code, 1);
+  t.match(
+    err,
+    /^stream.yaml:27: Deployment team-a\/x: rejected: target-forbidden: flowgen.io\/private-targets\[0\]: .*\n$/,
+  );
+  t.equal(out, (await injected(t, `${deployment}---\n${other}`)).out);
 });
 
 t.test("modes: audit and disabled change nothing", async (t) => {
@@ -132,13 +133,21 @@ t.test("warnings go to stderr", async (t) => {
   t.match(err, /Deployment team-a\/x: warning: db: /);
 });
 
+t.test("a warning is said whole", async (t) => {
+  const audited = deployment.replace(
+    TARGETS,
+    `${TARGETS.replace("10.0.0.5", "127.0.0.1")}\n        flowgen.io/mode: audit`,
+  );
+  t.match((await injected(t, audited)).err, /warning: audit: would be rejected: .*use the server's own address/);
+});
+
 t.test("an empty table is said, where an answer depends on one", async (t) => {
   const said = async (text: string): Promise<string> => {
     let err = "";
     const output = { out: () => undefined, err: (more: string) => void (err += more) };
-    await inject({ ...files(t, text), namespace: "team-a" }, output);
+    await inject({ ...files(t, text), output: "manifests", gateway: false }, output);
     return err;
   };
-  t.equal(await said(deployment), EMPTY_TABLE);
-  t.equal(await said("kind: Service\n"), "");
+  t.match(await said(deployment), /^no --cluster: .* --cluster kubeconfig reads the live one\n1 injected, [^\n]*\n$/);
+  t.equal(await said("kind: Service\n"), "no workload found (1 document of another kind)\n");
 });

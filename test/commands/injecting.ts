@@ -1,24 +1,33 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import jsonpatch from "fast-json-patch";
 import type { Test } from "tap";
 import { parseAllDocuments } from "yaml";
 import { inject, type InjectOptions } from "../../src/commands/inject.ts";
-import { admitOffline, EMPTY_TABLE } from "../../src/commands/offline.ts";
+import { createAdmitter } from "../../src/commands/offline.ts";
 import { readStream } from "../../src/manifests/stream.ts";
+import type { RunOptions } from "../../src/commands/run.ts";
 import type { PatchOperation } from "../../src/core/patch.ts";
 import { configOf } from "../making.ts";
 
 export const CONFIG = readFileSync(new URL("../../examples/webhook-config.yaml", import.meta.url), "utf8");
 export const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
 
-/** A folder with the stream and the config; returns their paths. */
-export const files = (t: Test, text: string | Buffer, config = CONFIG): { file: string; config: string } => {
+/** A folder with the stream and the config; the options that name them. */
+export const files = (t: Test, text: string | Buffer, config = CONFIG): RunOptions => {
   const folder = t.testdir({ "config.yaml": config });
   const file = join(folder, "stream.yaml");
   writeFileSync(file, text);
-  return { file, config: join(folder, "config.yaml") };
+  const options = { kustomize: [], recursive: false, failOn: "reject", diff: false } as const;
+  return { ...options, file: [file], config: join(folder, "config.yaml"), namespace: "team-a" };
 };
+
+/** What a command says beside its summary and the empty table, with the file's name for its path. */
+export const findings = (err: string, folder: string): string =>
+  err
+    .replace(/^no --cluster: .*\n/m, "")
+    .replace(/^(\d+ injected|no workload found).*\n$/m, "")
+    .replaceAll(`${folder}/`, "");
 
 /** Runs a command on a text and keeps what it prints. */
 export const injected = async (t: Test, text: string | Buffer, config = CONFIG, more: Partial<InjectOptions> = {}) => {
@@ -27,8 +36,9 @@ export const injected = async (t: Test, text: string | Buffer, config = CONFIG, 
     out: (more: string) => void (printed.out += more),
     err: (more: string) => void (printed.err += more),
   };
-  const code = await inject({ ...files(t, text, config), namespace: "team-a", ...more }, output);
-  return { code, out: printed.out, err: printed.err.replace(EMPTY_TABLE, "") };
+  const options = { ...files(t, text, config), output: "manifests", gateway: false } as const;
+  const code = await inject({ ...options, ...more }, output);
+  return { code, out: printed.out, err: findings(printed.err, dirname(options.config)) };
 };
 
 type Value = Record<string, unknown>;
@@ -43,9 +53,9 @@ const PATHS = [["spec", "jobTemplate", "spec", "template"], ["spec", "template"]
 /** What the only workload of a document should be after an injection: the decision's patch, applied to its value. */
 export const expected = async (text: string): Promise<Value> => {
   const { workloads } = readStream(text, "stream.yaml", "team-a");
-  const { results } = await admitOffline(workloads, configOf(CONFIG), undefined);
+  const admission = workloads[0] && (await createAdmitter(configOf(CONFIG), undefined).admit(workloads[0]));
   const [document] = documentsOf(text);
-  const operations = structuredClone(results[0]?.admission.operations ?? []) as PatchOperation[];
+  const operations = structuredClone(admission?.operations ?? []) as PatchOperation[];
   const at = (path: string[]): unknown =>
     path.reduce<unknown>((value, key) => (value as Value | undefined)?.[key], document);
   const template = at(PATHS.find((path) => at(path) !== undefined) ?? []);

@@ -1,15 +1,24 @@
 /** What whoever calls the offline commands may get wrong: the message names file, line, reason and fix, and no password. */
+import { join } from "node:path";
 import t from "tap";
-import { inject } from "../../src/commands/inject.ts";
+import { inject, type InjectOptions } from "../../src/commands/inject.ts";
 import { UsageError } from "../../src/commands/options.ts";
-import { ManifestError } from "../../src/manifests/document.ts";
-import { deployment, files, injected } from "./injecting.ts";
+import { CONFIG, deployment, files, injected, other } from "./injecting.ts";
+
+const OPTIONS = {
+  kustomize: [],
+  recursive: false,
+  failOn: "reject",
+  diff: false,
+  output: "manifests",
+  gateway: false,
+} as const;
 
 const MISTAKES: Readonly<Record<string, readonly [text: string | Buffer, message: RegExp]>> = {
   "not YAML": ["a: 1\nb: [s3cret\nc: 2\n", /stream.yaml:3: not YAML: Flow sequence .*; correct the line/],
   "JSON values without a separator": [
-    '{"a": 1}\n{"a": "s3cret"}\n',
-    /stream.yaml:2: not YAML: .*separate documents by ---/,
+    '{"a": 1} {"a": "s3cret"}\n',
+    /stream.yaml:1: not YAML: .*separate documents by ---/,
   ],
   "a bad escape": ['a: "\\q s3cret"\n', /stream.yaml:1: not YAML: Invalid escape sequence \\q;/],
   "a key twice": ["a: 1\na: 2\n", /stream.yaml:2: not YAML: Map keys must be unique/],
@@ -45,26 +54,56 @@ const MISTAKES: Readonly<Record<string, readonly [text: string | Buffer, message
 };
 for (const [name, [text, message]] of Object.entries(MISTAKES)) {
   t.test(`mistake: ${name}`, async (t) => {
-    const error = await injected(t, text).catch((thrown: unknown) => thrown);
-    if (!(error instanceof UsageError || error instanceof ManifestError)) throw error;
-    t.match(error.message, message);
-    t.notMatch(error.message, /s3cret/);
+    const { code, err } = await injected(t, text);
+    t.equal(code, 2);
+    t.match(err, message);
+    t.notMatch(err, /s3cret/);
   });
 }
+
+t.test("one bad document does not hide the others, nor a bad file another", async (t) => {
+  const bad = "---\na: [\n";
+  const { code, out, err } = await injected(t, `${deployment}${bad}---\n${other}`);
+  t.equal(code, 2);
+  t.match(err, /^stream.yaml:19: not YAML: .*\n$/);
+  t.equal(out, (await injected(t, `${deployment}---\n${other}`)).out);
+  const folder = t.testdir({ "a.yaml": Buffer.from([0xff]), "b.yaml": deployment, "config.yaml": CONFIG });
+  let [printed, said] = ["", ""];
+  const output = { out: (text: string) => void (printed += text), err: (text: string) => void (said += text) };
+  const options = { ...OPTIONS, namespace: "a", config: join(folder, "config.yaml") };
+  const file = [join(folder, "a.yaml"), join(folder, "b.yaml")];
+  t.equal(await inject({ ...options, namespace: "team-a", file }, output), 2);
+  t.match(said, /^cannot read .*a.yaml: it is not UTF-8; convert it/);
+  t.match(printed, "flowgen.io/gateway-status");
+});
+
+t.test("a workload that asks for targets and names no namespace", async (t) => {
+  const nowhere = { namespace: "" };
+  const { code, out, err } = await injected(t, deployment, CONFIG, nowhere);
+  t.strictSame([code, out], [2, ""]);
+  t.match(err, /^stream.yaml:10: Deployment x: the manifest names no namespace, .*: name it with -n\n$/);
+  const silent = deployment.replace(/^.*private-targets.*\n/m, "");
+  t.strictSame(await injected(t, silent, CONFIG, nowhere), { code: 0, out: silent, err: "" });
+});
 
 t.test("mistakes in files", async (t) => {
   await t.rejects(injected(t, "", "mode: enforced\n"), {
     message: /config.yaml is not a valid config:\n {2}mode: "enforced" is none of/,
   });
   const none = { out: () => undefined, err: () => undefined };
-  const { file, config } = files(t, "");
-  await t.rejects(inject({ file: "-", config: "-", namespace: "a" }, none), {
-    message: /cannot both be standard input/,
-  });
-  await t.rejects(inject({ file: "/nowhere.yaml", config, namespace: "a" }, none), {
-    message: /cannot read \/nowhere.yaml: ENOENT.*; check the path, or use -/,
-  });
-  await t.rejects(inject({ file, config: "/nowhere.yaml", namespace: "a" }, none), {
-    message: /cannot read \/nowhere.yaml: ENOENT.*; name the config with --config/,
-  });
+  const options = { ...files(t, ""), ...OPTIONS };
+  const mistakes: readonly (readonly [Partial<InjectOptions>, RegExp])[] = [
+    [{ file: ["-"], config: "-" }, /cannot both be standard input/],
+    [{ file: [] }, /no manifests: name them with -f or -k/],
+    [{ file: ["/nowhere.yaml"] }, /cannot read \/nowhere.yaml: ENOENT.*; check the path, or use -/],
+    [
+      { file: ["/nowhere"], config: "/nowhere.yaml" },
+      /cannot read \/nowhere.yaml: ENOENT.*; name the config with --config/,
+    ],
+  ];
+  for (const [mistake, message] of mistakes) {
+    const error = await inject({ ...options, ...mistake }, none).catch((thrown: unknown) => thrown);
+    t.ok(error instanceof UsageError);
+    t.match(error, { message });
+  }
 });

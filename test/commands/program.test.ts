@@ -34,6 +34,7 @@ t.test("help and version", async (t) => {
 
 const MISTAKES: readonly (readonly [args: readonly string[], err: RegExp, env?: Env])[] = [
   [["injekt"], /unknown command 'injekt'[^]*inject/],
+  [["function", "--help"], /unknown command 'function'/],
   [["inject", "-f", "x", "--bogus"], /unknown option '--bogus'/],
   [["audit", "-f", "x", "-n", "Team A"], /namespace's name/],
   [["serve", "--port", "70000"], /whole number from 0 to 65535/, { FLOWGEN_GATEWAY_PLAIN_HTTP: "true" }],
@@ -83,7 +84,11 @@ t.test("mistakes in the settings of a serverless platform, where no secret is sh
 
 t.test("rejected: exit code 1", async (t) => {
   const file = join(examples, "flowgen-deployments.yaml");
-  t.match(await run(t, ["inject", "-f", file, ...CONFIG]), { code: 1, out: "", err: /flowgen-curious: rejected/ });
+  t.match(await run(t, ["inject", "-f", file, ...CONFIG]), {
+    code: 1,
+    out: /name: flowgen-careful/,
+    err: /flowgen-deployments.yaml:74: Deployment team-b\/flowgen-curious: rejected/,
+  });
 });
 
 t.test("a mistake of ours: a stack, and exit code 70", async (t) => {

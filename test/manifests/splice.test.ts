@@ -15,7 +15,7 @@ const changed = (text: string, change: (value: Record<string, unknown>) => unkno
   const [document] = stream.documents;
   if (document === undefined) throw new Error("no document");
   const wanted = change(copyOf(valueOfDocument(document, stream)) as Record<string, unknown>);
-  return changedText(stream, [{ document, wanted }], styleOf(text));
+  return changedText(stream, [{ document, wanted }]).text;
 };
 
 t.test("single changes", (t) => {

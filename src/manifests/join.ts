@@ -1,0 +1,10 @@
+/** What stands between two parts of streams that did not follow each other, so that they stay two documents. */
+export const joint = (before: string, next: string): string => {
+  if (before.trim() === "" || next === "") return "";
+  const line = before.endsWith("\n") ? "" : "\n";
+  const isEnded = /(^|\n)\.\.\.\s*$/.test(before);
+  const begins = /^\uFEFF?(?:\s*(?:#.*)?\n)*(---(?=\s|$)|%|[{[]|)/.exec(next)?.[1];
+  if (isEnded || begins === "---") return line;
+  if (begins === "%") return `${line}...\n`;
+  return /^\s*[{[]/.test(before) && begins !== "" ? line : `${line}---\n`;
+};

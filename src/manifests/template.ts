@@ -1,0 +1,46 @@
+/** Where pod templates stand in the objects of a manifest. */
+import { type Fields, isFields } from "./value.ts";
+
+export type Path = readonly (string | number)[];
+
+/** Kubernetes' own kinds that make pods, or are one. */
+const TEMPLATE: Readonly<Record<string, readonly string[]>> = {
+  Pod: [],
+  PodTemplate: ["template"],
+  Deployment: ["spec", "template"],
+  StatefulSet: ["spec", "template"],
+  DaemonSet: ["spec", "template"],
+  ReplicaSet: ["spec", "template"],
+  ReplicationController: ["spec", "template"],
+  Job: ["spec", "template"],
+  CronJob: ["spec", "jobTemplate", "spec", "template"],
+};
+/** Their API groups. A template in another of their kinds (a ControllerRevision's) is a record, which makes no pod. */
+const GROUPS: ReadonlySet<string> = new Set(["", "apps", "batch", "extensions"]);
+
+/** Deeper than any known resource has its pod template. */
+const MAX_DEPTH = 8;
+
+/**
+ * The paths of an object's pod templates: by its kind for Kubernetes' own, and for others (an Argo Rollout, a Knative Service)
+ * wherever a key ends in "template" and its value has containers.
+ */
+export const templatePaths = (apiVersion: string, kind: string, object: Fields): readonly Path[] => {
+  const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
+  if (!GROUPS.has(group)) return [...findTemplates(object, [])];
+  const path = Object.hasOwn(TEMPLATE, kind) ? TEMPLATE[kind] : undefined;
+  return path === undefined ? [] : [path];
+};
+
+function* findTemplates(value: unknown, path: Path): Generator<Path> {
+  if (path.length > MAX_DEPTH || typeof value !== "object" || value === null) return;
+  const entries: [string | number, unknown][] = Array.isArray(value) ? [...value.entries()] : Object.entries(value);
+  for (const [key, item] of entries) {
+    const at = [...path, key];
+    if (typeof key === "string" && /template$/i.test(key) && isPodTemplate(item)) yield at;
+    else yield* findTemplates(item, at);
+  }
+}
+
+const isPodTemplate = (value: unknown): boolean =>
+  isFields(value) && isFields(value["spec"]) && Array.isArray(value["spec"]["containers"]);
