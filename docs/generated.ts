@@ -1,9 +1,12 @@
 /** The part of the documentation that is made from the code: what it says of a schema or a reason is what the program does. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { format } from "prettier";
 import { z } from "zod";
 import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
+import { withShapes } from "./shapes.ts";
 
 type Schema = {
   readonly type?: string;
@@ -31,6 +34,11 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
   "schema/private-targets.json": await format(JSON.stringify(targetsSchema), {
     parser: "json",
     printWidth: PRINT_WIDTH,
+  }),
+  "annotations.md": await format(withShapes(readFileSync(join(import.meta.dirname, "annotations.md"), "utf8")), {
+    parser: "markdown",
+    printWidth: PRINT_WIDTH,
+    proseWrap: "always",
   }),
   "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),

@@ -3,6 +3,7 @@ import { perObject } from "./memo.ts";
 import type { PatchOperation } from "./patch.ts";
 import { type FailCode, reasons, type ReasonCode, type Rejection, type SkipCode } from "./reasons.ts";
 import { address, type Assignment } from "./target.ts";
+import { cut, fitted } from "./warnings.ts";
 
 export type Outcome = "skip" | "inject" | "audit" | "reject" | "fail";
 
@@ -24,17 +25,13 @@ export type Admission = {
   readonly changed: readonly EnvChange[];
 };
 
-/** API servers cut or drop longer ones (Kubernetes' admission webhook documentation). */
-const MAX_WARNING = 120;
-const cut = (text: string): string => (text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 1)}…`);
-
 const emptyAnswer = { operations: [], warnings: [], assignments: [], changed: [] } as const;
 
 export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Admission => ({
   ...emptyAnswer,
   outcome: "skip",
   reason,
-  warnings: warnings.map(cut),
+  warnings: fitted(warnings),
 });
 
 /** In audit mode nobody is refused: the pod is let through with a warning that says what enforce would do. */
@@ -66,15 +63,15 @@ type Redirected = {
 /** All targets are assigned and redirected: the patch, or in audit mode the account of it. */
 export const redirected = ({ operations, warnings, ...rest }: Redirected, mode: Config["mode"]): Admission => {
   if (operations.length === 0)
-    return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: warnings.map(cut) };
+    return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: fitted(warnings) };
   if (mode === "enforce")
-    return { ...rest, outcome: "inject", reason: "injected", operations, warnings: warnings.map(cut) };
+    return { ...rest, outcome: "inject", reason: "injected", operations, warnings: fitted(warnings) };
   return {
     ...rest,
     outcome: "audit",
     reason: "would-inject",
     operations: [],
-    warnings: [...account(rest), ...warnings].map(cut),
+    warnings: fitted([...account(rest), ...warnings]),
   };
 };
 
