@@ -8,6 +8,7 @@ import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
 import { report } from "../src/commands/report.ts";
+import { withShapes } from "./shapes.ts";
 
 type Schema = {
   readonly type?: string;
@@ -38,6 +39,11 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
     printWidth: PRINT_WIDTH,
   }),
   "schema/report.json": await format(JSON.stringify(reportSchema), { parser: "json", printWidth: 120 }),
+  "annotations.md": await format(withShapes(readFileSync(join(import.meta.dirname, "annotations.md"), "utf8")), {
+    parser: "markdown",
+    printWidth: PRINT_WIDTH,
+    proseWrap: "always",
+  }),
   "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "vpn-exports.md": await format(vpnExports(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),

@@ -28,10 +28,6 @@ export type Admission = {
   readonly unread: readonly string[];
 };
 
-/** API servers cut or drop longer ones (Kubernetes' admission webhook documentation). */
-const MAX_WARNING = 120;
-/** A warning as an API server hands it on. */
-export const shortWarning = (text: string): string => plain(text, MAX_WARNING);
 /** Of a refusal, which a person reads whole; it stands in the log too. */
 const MAX_MESSAGE = 2000;
 /** Names of env in the audit log. */

@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { type Admission, auditAnnotations, shortWarning } from "../core/admission.ts";
+import { type Admission, auditAnnotations } from "../core/admission.ts";
+import { fitted } from "../core/warnings.ts";
 import { perObject } from "../core/memo.ts";
 import { type Pod, readPod } from "../core/pod.ts";
 import { plain } from "../core/message.ts";
@@ -81,7 +82,7 @@ const answerOf = perObject((admission: Admission): string => {
       patchType: "JSONPatch",
       patch: Buffer.from(JSON.stringify(operations)).toString("base64"),
     }),
-    ...(warnings.length > 0 && { warnings: warnings.map(shortWarning) }),
+    ...(warnings.length > 0 && { warnings: fitted(warnings) }),
     ...(audit !== undefined && { auditAnnotations: audit }),
     ...(admission.outcome === "reject" && { status: rejectionStatus(admission) }),
   };

@@ -1,5 +1,5 @@
 import t from "tap";
-import { auditAnnotations, failed, redirected, refused, shortWarning, skipped } from "../../src/core/admission.ts";
+import { auditAnnotations, failed, redirected, refused, skipped } from "../../src/core/admission.ts";
 import { assignmentOf, targetOf } from "../making.ts";
 import { reject } from "../../src/core/reasons.ts";
 
@@ -43,8 +43,7 @@ t.test("a refusal keeps its whole message; in audit mode it is a warning", (t) =
   t.match(audited, { outcome: "audit", reason: "target-forbidden", message: rejection.message, gateway: "ns/gw" });
   const [warning = ""] = audited.warnings;
   t.equal(warning, `audit: would be rejected: ${rejection.message}`);
-  t.equal(shortWarning(warning).length, 120, "as the API server gets it");
-  t.match(shortWarning(warning), /^audit: would be rejected: private-targets\[0\]: long .*…$/);
+  t.match(warning, /^audit: would be rejected: private-targets\[0\]: long /);
   t.end();
 });
 

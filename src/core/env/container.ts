@@ -99,6 +99,7 @@ const breakJoined = (view: View, env: number): void => {
     const brought = from === undefined ? undefined : view.origins.get(from);
     for (const [start, held] of brought ?? []) {
       if (!charge(view.work, 200)) return;
+      if (view.origins.get(env)?.has(at + start)) continue;
       const span = { start: at + start, end: at + start + held.end - held.start };
       const isBracketed = held.host.includes(":") && text[span.start - 1] === "[" && text[span.start] !== "[";
       if (!isBracketed && isWord(text, span)) continue;

@@ -63,6 +63,8 @@ const ipv6Words = (text: string, ports: KnownHosts["ports"], work: Work): Word[]
     let end = colon + 1;
     while (isAddressChar(text.charCodeAt(end))) end += 1;
     done = end;
+    // `tcp:fd00::5`: a colon of what stands in front.
+    if (text[start] === ":" && text[start + 1] !== ":") start += 1;
     const token = text.slice(start, end);
     const isLikely = token.length <= 39 && token.indexOf(":") !== token.lastIndexOf(":") && !token.includes(":::");
     if (!charge(work, isLikely ? 5000 : 100)) break;

@@ -62,7 +62,7 @@ export const noteOf = ({ how }: Read, ports: ReadonlySet<number>): Note | undefi
     case "port":
       return ports.has(how.port) ? undefined : { kind: "port", port: how.port };
     case "defaults":
-      return how.ports.some((port) => ports.has(port)) ? undefined : { kind: "unread" };
+      return ports.has(how.ports[0] as number) ? undefined : { kind: "unread" };
     case "left":
       return { kind: "left", why: how.why };
     case "unread":

@@ -118,9 +118,11 @@ export const serverPlaces = (text: string, value: Span, without: (host: Span, si
   return parts.flatMap((part) => member(text, part, (host) => without(host, parts.length === 1)));
 };
 
-/** Keys that no driver reads a server from, whatever else a string may be. */
+/** Keys that no driver reads a server from: what is unknown may be one (`AlternateServers`), and is looked at word by word. */
 export const isNoServer = (key: string): boolean =>
-  /^(user(name| id)?|uid|password|pwd|database|dbname|initial catalog|app(lication[ _]name)?)$/.test(key);
+  /^(user(name| id)?|uid|password|pwd|database(name)?|dbname|initial catalog|app(lication)?([ _]?name)?|driver)$/.test(
+    key,
+  );
 
 /** go-mssqldb's port of the failover partner; other drivers write it behind the host. */
 const PARTNER_PORT = new Set(["failoverport"]);
@@ -141,10 +143,10 @@ export const adoPlaces = (text: string): Places => {
       return SERVER_KEYS.has(key) && isSingle ? byDefault(1433, 5432, 3306) : byDefault(5432, 3306);
     }),
   );
-  const isGuarded = ({ key }: KeyValue): boolean => (places.length === 0 ? isNoServer(key) : true);
+  // Where no server is found the string may be another's, and the value of a key ends before the next word.
   const guards = pairs
-    .filter((pair) => !isHost(pair) && isGuarded(pair))
-    .map(({ value }) => ({ ...value, kind: "secret" as const }));
+    .filter(({ key }) => isNoServer(key))
+    .map(({ value }) => ({ ...(places.length === 0 ? upTo(text, value, /\s/) : value), kind: "secret" as const }));
   return { places, guards };
 };
 

@@ -50,7 +50,7 @@ export const libpqPlaces = (text: string): Places | undefined => {
   if (named !== undefined && text.slice(named.start, named.end).includes(";")) return undefined;
   const port = pairs.get("port");
   const guards = [...pairs]
-    .filter(([key, span]) => (named === undefined ? isNoServer(key) : span !== named && span !== port))
+    .filter(([key]) => isNoServer(key))
     .map(([, span]) => ({ ...span, kind: "secret" as const }));
   if (named === undefined) return guards.length === 0 ? undefined : { places: [], guards };
   const places = hostsOfList(text, named, port);

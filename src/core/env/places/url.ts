@@ -1,5 +1,5 @@
 import { defaultPort } from "./default-port.ts";
-import { descriptorPlaces, portSlot, semicolonKeyValues, serverPlaces } from "./keyvalue.ts";
+import { descriptorPlaces, isNoServer, portSlot, semicolonKeyValues, serverPlaces } from "./keyvalue.ts";
 import { hostsOfList } from "./libpq.ts";
 import {
   byDefault,
@@ -118,7 +118,7 @@ const sqlServerPlaces = (text: string, start: number): Places => {
   const port = portSlot(text, pairs) ?? (hasInstance ? instance : byDefault(1433));
   const isServer = ({ key }: { readonly key: string }): boolean =>
     key === "failoverpartner" || (server.start === server.end && (key === "servername" || key === "server"));
-  const guards = pairs.filter((pair) => !isServer(pair)).map(({ value }) => ({ ...value, kind: "secret" as const }));
+  const guards = pairs.filter(({ key }) => isNoServer(key)).map(({ value }) => ({ ...value, kind: "secret" as const }));
   const spans = [...(server.start < server.end ? [server] : []), ...pairs.filter(isServer).map(({ value }) => value)];
   return { places: spans.flatMap((span) => serverPlaces(text, span, () => port)), guards };
 };
