@@ -8,9 +8,9 @@ export const breakGlass = async (kubectl: Kubectl, namespace: string, user = "br
   const role = "--clusterrole=flowgen-gateway-webhook-break-glass";
   const within = `--namespace=${namespace}`;
   await kubectl(["create", "rolebinding", "break-glass", role, `--user=${user}`, within]);
-  // The API server sees a new binding a moment later.
+  // The API server sees a new binding a moment later. Of a resource that does not exist `can-i` asks something else.
   const isHeld = (): Promise<boolean> =>
-    kubectl(["auth", "can-i", "break-glass", "gateways.flowgen.io", `--as=${user}`, within]).then(
+    kubectl(["auth", "can-i", "delete", "services", `--as=${user}`, within]).then(
       () => true,
       () => false,
     );
