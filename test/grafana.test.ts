@@ -1,4 +1,4 @@
-/** The dashboard and the alerts ask in PromQL that parses, for metrics that the webhook exports, and one of kube-state-metrics. */
+/** The dashboard and the alerts ask in PromQL that parses, for metrics that the webhook exports, and some of kube-state-metrics. */
 import { readFileSync } from "node:fs";
 import { parser } from "@prometheus-io/lezer-promql";
 import t from "tap";
@@ -8,7 +8,9 @@ import { root } from "./program.ts";
 
 type Panel = { id: number; title: string; targets: { expr: string }[]; fieldConfig: object };
 type Dashboard = { panels: Panel[] };
-type Alerts = { groups: { rules: { alert: string; expr: string; annotations: { summary: string } }[] }[] };
+type Alerts = {
+  groups: { rules: { alert: string; expr: string; annotations: { summary: string; runbook_url: string } }[] }[];
+};
 
 const dashboard = JSON.parse(readFileSync(`${root}/deploy/grafana/dashboard.json`, "utf8")) as Dashboard;
 const alerts = parse(readFileSync(`${root}/deploy/grafana/alerts.yaml`, "utf8")) as Alerts;
@@ -35,9 +37,9 @@ const named = (expr: string): { metrics: string[]; labels: string[] } | undefine
   return errors.length === 0 ? found : undefined;
 };
 
-/** What is not the webhook's to say: https://github.com/kubernetes/kube-state-metrics/blob/main/docs/metrics/workload/deployment-metrics.md */
-const OTHERS = ["kube_deployment_status_replicas_available"];
-const exported = (await createMetrics().registry.getMetricsAsJSON()).flatMap(({ name, type }) =>
+/** What is not the webhook's to say: https://github.com/kubernetes/kube-state-metrics/tree/main/docs/metrics/workload */
+const OTHERS = ["kube_deployment_status_replicas_available", "kube_deployment_created", "kube_pod_annotations"];
+const exported = (await createMetrics("0").registry.getMetricsAsJSON()).flatMap(({ name, type }) =>
   String(type) === "histogram" ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
 );
 const known = [...exported, ...OTHERS];
@@ -70,7 +72,22 @@ t.test("every metric of the webhook's own is shown", async (t) => {
   const shown = queries
     .flatMap(([, expr]) => named(filled(expr))?.metrics ?? [])
     .map((name) => name.replace(/_bucket$/, ""));
-  for (const { name } of await createMetrics().registry.getMetricsAsJSON())
+  for (const { name } of await createMetrics("0").registry.getMetricsAsJSON())
     if (name.startsWith("flowgen_gateway_")) t.ok(shown.includes(name), name);
   t.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length, "panels have ids of their own");
+});
+
+t.test("the runbook of every alert is a section of the operations page", async (t) => {
+  const page = readFileSync(`${root}/docs/operations.md`, "utf8");
+  const sections = [...page.matchAll(/^#+ (.*)$/gm)].map(([, title = ""]) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^a-z0-9 -]/g, "")
+      .replaceAll(" ", "-"),
+  );
+  for (const { alert, annotations } of alerts.groups.flatMap(({ rules }) => rules)) {
+    const [url, section] = annotations.runbook_url.split("#");
+    t.match(url, /docs\/operations\.md$/, alert);
+    t.ok(sections.includes(section ?? ""), `${alert}: ${section ?? ""}`);
+  }
 });

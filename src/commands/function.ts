@@ -32,7 +32,7 @@ export const createHandler = async (env: Environment, log: Logger = createLog("i
   const pathToken = readToken(env);
   const config = await configFromEnv(env);
   const cluster = await connectCluster(readCluster(env));
-  const metrics = createMetrics();
+  const metrics = createMetrics(version);
   const context = {
     config,
     provision: observedProvisioner({ cluster, scripts: loadScripts(), log }, metrics),

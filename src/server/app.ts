@@ -95,7 +95,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     const admission = await conclude(review, (request.query as { timeout?: unknown }).timeout);
     const ms = performance.now() - started;
     afterwards(() => {
-      metrics.admission(admission, ms / 1000);
+      metrics.admission(admission, review.namespace, ms / 1000);
       log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
     });
     return answer(reply, review, admission);

@@ -1,14 +1,21 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Admission } from "../core/admission.ts";
+import { certificateFailures } from "../certificates/reasons.ts";
+import type { Admission, Outcome } from "../core/admission.ts";
+import type { Config } from "../core/config/config.ts";
+import { type ReasonCode, reasons } from "../core/reasons.ts";
+import { boundedNames } from "./bounded-names.ts";
 
 /** What the webhook counts. One registry a server: nothing is global. */
 export type Metrics = {
   readonly registry: Registry;
-  /** `seconds`: from the request's arrival to its answer. */
-  admission(admission: Pick<Admission, "outcome" | "reason">, seconds: number): void;
+  /** `namespace`: the pod's. `seconds`: from the request's arrival to its answer. */
+  admission(admission: Pick<Admission, "outcome" | "reason">, namespace: string, seconds: number): void;
   apiCall(verb: string, kind: string, code: number): void;
-  forwards(gateway: string, count: number): void;
+  /** `max`: how many the config lets the gateway have. */
+  forwards(gateway: string, count: number, max: number): void;
   conflict(gateway: string): void;
+  /** A config is in force from now on. `now`: milliseconds since 1970. */
+  config(mode: Config["mode"], now: number): void;
   reloadFailure(file: "config" | "tls"): void;
   /** `expiry`: seconds since 1970. */
   certificateExpiry(expiry: number): void;
@@ -17,16 +24,48 @@ export type Metrics = {
   certificateFailure(reason: string): void;
 };
 
-export const createMetrics = (): Metrics => {
+/** More namespaces than that are counted together: each costs a series for each reason. */
+const MAX_NAMESPACES = 100;
+
+/** `version`: the program's. */
+export const createMetrics = (version: string): Metrics => {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
+  const build = new Gauge({
+    name: "flowgen_gateway_build_info",
+    help: "1, with the program's version",
+    labelNames: ["version"],
+    registers,
+  });
+  build.set({ version }, 1);
+  const configInfo = new Gauge({
+    name: "flowgen_gateway_config_info",
+    help: "1, with the mode of the config that is in force",
+    labelNames: ["mode"],
+    registers,
+  });
+  const configSince = new Gauge({
+    name: "flowgen_gateway_config_timestamp_seconds",
+    help: "Since when the config is in force in this replica",
+    registers,
+  });
+  // Absent, not 0, where it is not known: 0 is a date, and long past.
+  configSince.remove();
   const admissions = new Counter({
     name: "flowgen_gateway_admissions_total",
     help: "Admissions by outcome and reason code",
     labelNames: ["outcome", "reason"],
     registers,
   });
+  for (const labels of outcomes()) admissions.inc(labels, 0);
+  const rejections = new Counter({
+    name: "flowgen_gateway_rejections_total",
+    help: `Rejected pods by namespace and reason code; namespaces beyond the first ${MAX_NAMESPACES} are "other"`,
+    labelNames: ["namespace", "reason"],
+    registers,
+  });
+  const namespaceOf = boundedNames(MAX_NAMESPACES);
   const latency = new Histogram({
     name: "flowgen_gateway_admission_duration_seconds",
     help: "Time from a review's arrival to its answer",
@@ -46,6 +85,12 @@ export const createMetrics = (): Metrics => {
     labelNames: ["gateway"],
     registers,
   });
+  const forwardsMax = new Gauge({
+    name: "flowgen_gateway_forwards_max",
+    help: "How many forwards the config lets a gateway have (maxForwards)",
+    labelNames: ["gateway"],
+    registers,
+  });
   const conflicts = new Counter({
     name: "flowgen_gateway_table_conflicts_total",
     help: "Writes that lost against another replica's and were made again",
@@ -58,20 +103,18 @@ export const createMetrics = (): Metrics => {
     labelNames: ["file"],
     registers,
   });
-  // From the start, so that the first failure is an increase.
-  reloadFailures.inc({ file: "config" }, 0);
-  reloadFailures.inc({ file: "tls" }, 0);
+  for (const file of ["config", "tls"]) reloadFailures.inc({ file }, 0);
   const expiry = new Gauge({
     name: "flowgen_gateway_certificate_expiry_timestamp_seconds",
-    help: "When the serving certificate ends",
+    help: "When the serving certificate ends, where the webhook serves one",
     registers,
   });
+  expiry.remove();
   const caExpiry = new Gauge({
     name: "flowgen_gateway_certificate_ca_expiry_timestamp_seconds",
     help: "When the CA of the serving certificate ends, where the webhook makes its certificates itself",
     registers,
   });
-  // Absent, not 0, where it is not known: 0 is a date, and long past.
   caExpiry.remove();
   const steps = new Counter({
     name: "flowgen_gateway_certificate_changes_total",
@@ -85,20 +128,28 @@ export const createMetrics = (): Metrics => {
     labelNames: ["reason"],
     registers,
   });
+  for (const reason of Object.keys(certificateFailures)) failures.inc({ reason }, 0);
   return {
     registry,
-    admission: ({ outcome, reason }, seconds) => {
+    admission: ({ outcome, reason }, namespace, seconds) => {
       admissions.inc({ outcome, reason });
       latency.observe({ outcome }, seconds);
+      if (outcome === "reject") rejections.inc({ namespace: namespaceOf(namespace), reason });
     },
     apiCall: (verb, kind, code) => {
       apiCalls.inc({ verb, kind, code });
     },
-    forwards: (gateway, count) => {
+    forwards: (gateway, count, max) => {
       forwards.set({ gateway }, count);
+      forwardsMax.set({ gateway }, max);
     },
     conflict: (gateway) => {
       conflicts.inc({ gateway });
+    },
+    config: (mode, now) => {
+      configInfo.reset();
+      configInfo.set({ mode }, 1);
+      configSince.set(now / 1000);
     },
     reloadFailure: (file) => {
       reloadFailures.inc({ file });
@@ -117,3 +168,14 @@ export const createMetrics = (): Metrics => {
     },
   };
 };
+
+/**
+ * Every outcome with every reason that it can have. `increase()` sees how much a series grew, not that it came into being: one that
+ * begins at 1 hides the first event.
+ */
+const outcomes = (): readonly { readonly outcome: Outcome; readonly reason: ReasonCode }[] =>
+  (Object.keys(reasons) as ReasonCode[]).flatMap((reason) => {
+    const ends: readonly Outcome[] =
+      reasons[reason].outcome === "reject" ? ["reject", "audit"] : [reasons[reason].outcome];
+    return ends.map((outcome) => ({ outcome, reason }));
+  });

@@ -12,7 +12,7 @@ type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly lo
 export const observedProvisioner = ({ cluster, scripts, log }: Parts, metrics: Metrics): Provisioner => {
   const events: ProvisionEvents = {
     conflict: (gateway) => metrics.conflict(gatewayId(gateway)),
-    table: (gateway, { forwards }) => metrics.forwards(gatewayId(gateway), forwards.length),
+    table: (gateway, { forwards }) => metrics.forwards(gatewayId(gateway), forwards.length, gateway.maxForwards),
     omitted: (gateway, forwards) => log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards left out"),
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };

@@ -50,7 +50,8 @@ export type Running = {
 /** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
 export const run = async (options: RunOptions): Promise<Running> => {
   const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken } = options;
-  const metrics = createMetrics();
+  const metrics = createMetrics(version);
+  metrics.config(options.config.mode, Date.now());
   const provision = observedProvisioner(options, metrics);
   let context: Context = { config: options.config, provision, version };
   let isDraining = false;
@@ -90,6 +91,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     metrics,
     setConfig: (config) => {
       context = { config, provision, version };
+      metrics.config(config.mode, Date.now());
     },
     setTls: (next) => {
       (app.server as unknown as TlsServer).setSecureContext(tlsOptions(next));

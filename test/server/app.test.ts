@@ -19,7 +19,7 @@ const edited = (change: (review: Review) => void): string => {
 
 const setup = (admission: Admission | (() => Promise<Admission>)) => {
   const lines: string[] = [];
-  const metrics = createMetrics();
+  const metrics = createMetrics("0");
   const seen: PodCreation[] = [];
   let isReady = true;
   const app = createApp({

@@ -107,7 +107,7 @@ t.test("an idle connection outlives the API server's 90 s, whether it has carrie
     const app = createApp({
       admit: () => Promise.reject(new Error("none")),
       log,
-      metrics: createMetrics(),
+      metrics: createMetrics("0"),
       isReady: () => true,
       ...each,
     });

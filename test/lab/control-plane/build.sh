@@ -5,7 +5,7 @@
 # whose stamp still fits is left alone, which takes no time and needs no Go. Progress goes to stderr.
 #
 #   build.sh [PROGRAM…]  default: the control plane, etcd kube-apiserver kube-controller-manager kube-scheduler kubectl;
-#                        further ones: helm; a node's, kubelet kube-proxy coredns (some 90 s more)
+#                        further ones: helm; promtool; a node's, kubelet kube-proxy coredns (some 90 s more)
 #
 #   FLOWGEN_TEST_CACHE   the cache folder; the programs go to its bin/ (default ~/.cache/flowgen-gateway-webhook)
 #   KUBEBUILDER_ASSETS   a folder that has the programs already (as `setup-envtest use -p path` prints): nothing is built
@@ -66,10 +66,10 @@ lock() {
   locked=yes
 }
 
-# build PROGRAM FOLDER PACKAGE [LINKER FLAGS]
+# build PROGRAM FOLDER PACKAGE [LINKER FLAGS] [TAGS]
 build() {
-  local program=$1 folder=$2 package=$3 flags="-s -w ${4:-}" stamp started=$SECONDS
-  stamp=$(stamp_of "$folder" "$flags")
+  local program=$1 folder=$2 package=$3 flags="-s -w ${4:-}" tags=${5:-} stamp started=$SECONDS
+  stamp=$(stamp_of "$folder" "$flags$tags")
   is_built "$program" "$stamp" && return
   need_go
   mkdir -p "$bin"
@@ -78,7 +78,7 @@ build() {
   say "building $program …"
   # Without cgo there is one set of compiled packages for all programs, and no C compiler is needed.
   (cd "$here/build/$folder" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off nice -n 10 \
-    go build -mod=readonly -trimpath -buildvcs=false -ldflags "$flags" -o "$bin/.$program.new" "$package")
+    go build -mod=readonly -trimpath -buildvcs=false -tags "$tags" -ldflags "$flags" -o "$bin/.$program.new" "$package")
   mv "$bin/.$program.new" "$bin/$program"
   printf '%s' "$stamp" >"$bin/.$program.stamp"
   say "built $program in $((SECONDS - started)) s"
@@ -91,7 +91,9 @@ build_by_name() {
       build "$1" kubernetes "k8s.io/kubernetes/cmd/$1" "$(kubernetes_version_flags)" ;;
     helm) build helm helm helm.sh/helm/v3/cmd/helm "$(helm_version_flags)" ;;
     coredns) build coredns coredns . ;;
-    *) say "build.sh: $1 is none of: ${all[*]} helm kubelet kube-proxy coredns" && exit 2 ;;
+    # Without the service discovery, whose dependencies (the SDKs of the clouds) are most of it.
+    promtool) build promtool promtool github.com/prometheus/prometheus/cmd/promtool '' remove_all_sd ;;
+    *) say "build.sh: $1 is none of: ${all[*]} helm promtool kubelet kube-proxy coredns" && exit 2 ;;
   esac
 }
 

@@ -13,6 +13,10 @@ export type Component = (typeof components)[number];
 export const findPrograms = (needed: readonly (Component | "helm")[]): Promise<string> =>
   build([...needed, "kubectl"], {});
 
+/** Returns the path of promtool, which no `KUBEBUILDER_ASSETS` has. */
+export const findPromtool = async (): Promise<string> =>
+  join(await build(["promtool"], { KUBEBUILDER_ASSETS: "" }), "promtool");
+
 /** The same for the programs of a node, which no `KUBEBUILDER_ASSETS` has. */
 export const findNodePrograms = (): Promise<string> =>
   build(["kubelet", "kube-proxy", "coredns"], { KUBEBUILDER_ASSETS: "" });
