@@ -5,6 +5,7 @@ import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
 import { report } from "../src/commands/report.ts";
+import { CHART_SCHEMA, chartSchema } from "./chart-schema.ts";
 
 type Schema = {
   readonly type?: string;
@@ -35,6 +36,7 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
     printWidth: PRINT_WIDTH,
   }),
   "schema/report.json": await format(JSON.stringify(reportSchema), { parser: "json", printWidth: 120 }),
+  [CHART_SCHEMA]: await format(JSON.stringify(chartSchema(configSchema), null, 2), { parser: "json", printWidth: 120 }),
   "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
 });
