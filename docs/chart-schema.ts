@@ -22,12 +22,14 @@ const forHelm = (schema: Json): Json => {
   if (Array.isArray(schema)) return (schema as readonly Json[]).map(forHelm);
   if (schema === null || typeof schema !== "object") return schema;
   const rules = Object.entries(schema).filter(
-    ([key, value]) => !NO_RULES.has(key) && !(key === "pattern" && /\(\?[=!<]/.test(String(value))),
+    ([key, value]) => !NO_RULES.has(key) && !(key === "pattern" && isBeyondGo(value)),
   );
   return Object.fromEntries(
     rules.map(([key, value]) => [key, key === "properties" ? eachProperty(value) : forHelm(value)]),
   );
 };
+
+const isBeyondGo = (pattern: Json): boolean => typeof pattern === "string" && /\(\?[=!<]/.test(pattern);
 
 /** The keys of `properties` are the config's own names: `default` or `title` may be one. */
 const eachProperty = (properties: Json): Json =>
