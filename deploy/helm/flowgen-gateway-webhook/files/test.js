@@ -1,6 +1,9 @@
 // Asks the webhook at $WEBHOOK about a pod without annotations, as the API server asks, but without checking the certificate: its CA is known
 // to the API server alone. Exit code 0: the review was answered, and the pod let through.
-const { request } = require("node:https");
+import console from "node:console";
+import { request } from "node:https";
+import process from "node:process";
+
 const uid = "helm-test";
 const resource = { group: "", version: "v1", resource: "pods" };
 const object = { apiVersion: "v1", kind: "Pod", metadata: { name: uid }, spec: { containers: [] } };
