@@ -40,6 +40,7 @@ t.test("every link leads somewhere", async (t) => {
     "certs/README.md",
     "deploy/function/README.md",
     "deploy/knative/README.md",
+    "deploy/helm/flowgen-gateway-webhook/README.md",
     ...pages,
   ]) {
     for (const [, link = ""] of read(page).matchAll(/\]\(([^)\s]+)\)/g)) {

@@ -198,7 +198,8 @@ t.test("what the webhook's ServiceAccount may do, beyond what every account may"
     "flowgen-gateway": [
       "create events of core",
       "get,create,patch configmaps of core",
-      "get,create,patch services,deployments,networkpolicies of core,apps,networking.k8s.io",
+      "get,create,patch deployments,networkpolicies of apps,networking.k8s.io",
+      "get,list,create,patch,delete services of core",
       registration,
       "list,patch pods of core",
     ],

@@ -1,10 +1,13 @@
 // The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { HOST } from "../lab/control-plane/scene.ts";
 import { minimalPod, gateway, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
-import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
+import { CHART, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
 
 const cluster = await startCluster();
@@ -81,10 +84,22 @@ t.test("without a certificate the pods are not ready, and are not restarted howe
   await sleep(7_000);
   t.strictSame(kubelet.crashes, []);
   t.equal(cluster.service.endpoints().length, 0);
+  t.match(await chartTest(), { code: 1 }, "helm test fails");
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], slow);
   t.strictSame(kubelet.crashes, []);
   await helm(["uninstall", RELEASE, "--wait"]);
 });
+
+/** Runs here what the pod of `helm test` runs, which no node runs here: against the address that plays the Service's. */
+const chartTest = async (): Promise<{ readonly code: number | null; readonly stdout: string }> => {
+  const manifest = await helm(["get", "hooks", RELEASE]);
+  const pod = parseManifests(manifest).find(({ kind }) => kind === "Pod") as unknown as TestPod;
+  const [, ...args] = pod.spec.containers[0].command;
+  const child = spawn(process.execPath, args, { env: { WEBHOOK: cluster.webhookUrl } });
+  const [stdout, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
+  return { code, stdout };
+};
+type TestPod = { readonly spec: { readonly containers: readonly [{ readonly command: readonly string[] }] } };
 
 t.test("helm install ends when the webhook works", async (t) => {
   const said = await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], values);
@@ -95,6 +110,7 @@ t.test("helm install ends when the webhook works", async (t) => {
   t.equal(status, 201, String(body["message"]));
   t.equal(hostIn(body), HOST);
   t.equal(cluster.service.endpoints().length, 2, "both replicas serve");
+  t.match(await chartTest(), { code: 0, stdout: /^the webhook answers at/ }, "what helm test runs");
 });
 
 t.test("an upgrade and its rollback refuse nobody", async (t) => {

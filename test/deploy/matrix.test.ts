@@ -165,6 +165,21 @@ const refused: readonly (readonly [what: string, values: object, reason: RegExp]
   ["an unknown value", { replicas: 3 }, /additional properties 'replicas' not allowed/],
   ["an unknown key of a map", { image: { repo: "x" } }, /at '\/image': additional properties 'repo' not allowed/],
   ["an unknown key of the config", { config: { modes: "audit" } }, /at '\/config': additional properties 'modes'/],
+  [
+    "an unknown key of a tunnel",
+    { config: { gateways: [{ tunnels: [{ name: "wg0", secretName: "s", allowedTarget: ["10.0.0.0/8"] }] }] } },
+    /at '\/config\/gateways\/0\/tunnels\/0': additional properties 'allowedTarget' not allowed/,
+  ],
+  [
+    "an unknown key of a gateway",
+    { config: { gateways: [{ ...gateway, sockat: {} }] } },
+    /'\/config\/gateways\/0': .*'sockat'/,
+  ],
+  [
+    "too many forwards",
+    { config: { gateways: [{ ...gateway, maxForwards: 99999 }] } },
+    /at '\/config\/gateways\/0\/maxForwards': maximum/,
+  ],
   ["a mode that is none", { config: { mode: "dry" } }, /at '\/config\/mode'/],
   ["a port that is none", { ports: { webhook: 99999 } }, /at '\/ports\/webhook': maximum/],
   ["plain http", { webhook: { url: "http://webhook.example.com" } }, /at '\/webhook\/url'/],

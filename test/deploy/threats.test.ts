@@ -20,6 +20,10 @@ const values = {
 for (const namespace of ["team-a", "team-b", RELEASE]) await kubectl(["create", "namespace", namespace]);
 await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], values);
 
+/** Someone who may write the gateways' objects past their policy. */
+const [, user = ""] = (await breakGlass(kubectl, "flowgen-gateway")).split("=");
+const breaker = connectTo(cluster.controlPlane, { user });
+t.teardown(breaker.close);
 const MERGE = "application/merge-patch+json";
 const APPLY = "application/apply-patch+yaml";
 type Body = ReturnType<typeof minimalPod>;
@@ -241,6 +245,88 @@ t.test(
   },
 );
 
+t.test("the webhook's token writes and deletes no Service but its gateways'", async (t) => {
+  const token = (await kubectl(["create", "token", RELEASE, `--namespace=${RELEASE}`])).trim();
+  const thief = connectTo(cluster.controlPlane, { token });
+  t.teardown(thief.close);
+  const selector = (gateway: string) => ({
+    "app.kubernetes.io/name": "flowgen",
+    "app.kubernetes.io/instance": gateway,
+    "app.kubernetes.io/component": "wireguard-gateway",
+  });
+  const GATEWAY = "flowgen-wireguard-gateway";
+  const OWN = `${GATEWAY}-erp-0123abcd`;
+  const ports = [{ name: "erp", port: 1433, targetPort: 1500, protocol: "TCP" }];
+  const service = (name: string, spec: object = {}, gateway = GATEWAY) => ({
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: {
+      name,
+      namespace: "flowgen-gateway",
+      labels: { "app.kubernetes.io/managed-by": RELEASE, "flowgen.io/gateway": gateway },
+    },
+    spec: { type: "ClusterIP", selector: selector(gateway), ports, ...spec },
+  });
+  const applied = (object: ReturnType<typeof service>) =>
+    thief.ask("PATCH", `${path(`services/${object.metadata.name}`)}?fieldManager=x&force=true`, object, APPLY);
+  const deleted = (name: string) => thief.ask("DELETE", path(`services/${name}`));
+
+  t.match(await applied(service(OWN)), { status: 201 }, "a host's own Service is made");
+  t.match(await applied(service(OWN, { ports: [...ports, { name: "b", port: 1434, protocol: "TCP" }] })), {
+    status: 200,
+  });
+  const listed = await thief.read<{ items: object[] }>(path(`services?labelSelector=flowgen.io/gateway=${GATEWAY}`));
+  t.equal(listed?.items.length, 2, "and listed with the gateway's");
+
+  await kubectl(["create", "service", "clusterip", "theirs", "--tcp=80", "--namespace=flowgen-gateway"]);
+  const theirs = { metadata: { labels: service("").metadata.labels } };
+  const refused: readonly (readonly [what: string, asked: Promise<Answer>, reason: RegExp])[] = [
+    ["another name", applied(service("kubernetes")), /named after a gateway/],
+    ["a name that only begins like it", applied(service(`${GATEWAY}s`)), /named after a gateway/],
+    ["a gateway that the config has not", applied(service("other", {}, "other")), /named after a gateway/],
+    ["no gateway", applied(service("-x", {}, "")), /named after a gateway|invalid/i],
+    ["other pods", applied(service(`${OWN}1`, { selector: { app: "theirs" } })), /select their gateway's pods/],
+    ["no selector", applied(service(`${OWN}1`, { selector: null })), /select their gateway's pods/],
+    ["other pods, later", applied(service(OWN, { selector: { app: "theirs" } })), /select their gateway's pods/],
+    ["a port of every node", applied(service(`${OWN}1`, { type: "NodePort" })), /type ClusterIP/],
+    ["a load balancer, later", applied(service(OWN, { type: "LoadBalancer" })), /type ClusterIP/],
+    ["an outside name", applied(service(`${OWN}1`, { type: "ExternalName", externalName: "a.b" })), /type ClusterIP/],
+    [
+      "others' addresses",
+      applied(service(`${OWN}1`, { externalIPs: ["203.0.113.7"] })),
+      /addresses or names from outside/,
+    ],
+    [
+      "others' addresses, later",
+      applied(service(OWN, { externalIPs: ["203.0.113.7"] })),
+      /addresses or names from out/,
+    ],
+    ["others' Service", thief.ask("PATCH", path("services/theirs"), theirs, MERGE), /only objects with the label/],
+    ["others' Service deleted", deleted("theirs"), /only objects with the label/],
+    ["the gateway's own deleted", deleted(GATEWAY), /never a gateway's own/],
+    ["all of them deleted", thief.ask("DELETE", path("services")), /cannot deletecollection/],
+    [
+      "a Service elsewhere",
+      thief.ask("POST", "/api/v1/namespaces/team-a/services", service(OWN)),
+      /cannot create|namespace/,
+    ],
+  ];
+  for (const [what, asked, reason] of refused) {
+    const { status, body } = await asked;
+    t.ok([400, 403, 422].includes(status), `${what}: ${status}`);
+    t.match((body as { message?: string }).message, reason, what);
+  }
+  const names = (await api.list(path("services"))).map(({ metadata }) => metadata.name);
+  t.strictSame(names.sort(), [GATEWAY, OWN, "theirs"], "after all of it there is none more");
+
+  await t.test("what others set on a Service is no reason to leave it as it is", async (t) => {
+    const outside = { spec: { externalIPs: ["203.0.113.7"] } };
+    t.match(await breaker.ask("PATCH", path(`services/${OWN}`), outside), { status: 200 });
+    t.match(await applied(service(OWN)), { status: 200, body: outside });
+  });
+  t.match(await deleted(OWN), { status: 200 }, "a host's own Service is deleted");
+});
+
 // socat takes what follows `!!` for an address of its own, and EXEC runs a program; a shell runs what stands in $( ).
 const HOSTILE = [
   "10.0.0.5:5432!!EXEC:touch /tmp/owned",
@@ -271,9 +357,6 @@ t.test("a hostile table, edited by hand, is refused with table-invalid and never
     { status: 403, body: { message: /break-glass/ } },
     "an admin's hand needs break-glass",
   );
-  const [, user = ""] = (await breakGlass(kubectl, "flowgen-gateway")).split("=");
-  const breaker = connectTo(cluster.controlPlane, { user });
-  t.teardown(breaker.close);
   const edit = async (text: string): Promise<void> => {
     const { status, body } = await breaker.ask("PATCH", url, { data: { "table.json": text } });
     t.equal(status, 200, JSON.stringify(body));

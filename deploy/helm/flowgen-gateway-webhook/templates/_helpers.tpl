@@ -78,6 +78,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- $namespaces | uniq | sortAlpha | toJson }}
 {{- end }}
 
+{{- /* The config's gateways as a CEL list's items, 'namespace/name'; `*` where a gateway may be in any namespace. */}}
+{{- define "fgw.gatewayPlaces" -}}
+{{- $places := list }}
+{{- range .Values.config.gateways }}
+{{- $places = append $places (printf "'%s/%s'" (default "*" .namespace) (default "flowgen-wireguard-gateway" .name)) }}
+{{- end }}
+{{- join ", " $places }}
+{{- end }}
+
 {{- /* The DNS names and addresses of the serving certificate, as a JSON list. */}}
 {{- define "fgw.tlsNames" -}}
 {{- $names := list (printf "%s.%s.svc" (include "fgw.fullname" .) .Release.Namespace) }}

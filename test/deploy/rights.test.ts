@@ -1,0 +1,49 @@
+// What the chart's README says of rights is what the chart gives: each feature's rules, gone when it is switched off.
+import { readFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { CHART, findHelm, type Manifest, template } from "../lab/control-plane/helm.ts";
+
+const home = await mkdtemp(join(tmpdir(), "flowgen-rights-"));
+t.teardown(() => rm(home, { recursive: true, force: true }));
+const helm = await findHelm(home);
+const page = readFileSync(join(CHART, "README.md"), "utf8");
+
+type Rule = { readonly verbs: readonly string[]; readonly resources: readonly string[] };
+const linesOf = ({ kind, metadata, rules }: Manifest): readonly string[] =>
+  ["Role", "ClusterRole"].includes(kind)
+    ? (rules as readonly Rule[]).map(
+        ({ verbs, resources }) => `${metadata.namespace ?? "cluster"}: ${verbs.join()} ${resources.join()}`,
+      )
+    : [];
+const rulesWith = async (values: object): Promise<readonly string[]> => (await template(helm, values)).flatMap(linesOf);
+
+/** `a.b=c` as the values that it sets. */
+const valuesOf = (set: string): object => {
+  const [path = "", value = ""] = set.split("=");
+  const last: unknown = ["true", "false"].includes(value) ? value === "true" : value;
+  return path.split(".").reduceRight((inner, key) => ({ [key]: inner }), last) as object;
+};
+const quoted = (text: string): readonly string[] => [...text.matchAll(/`([^`]+)`/g)].map(([, each = ""]) => each);
+
+const all = await rulesWith({});
+const rows = [...page.matchAll(/^\| ([^|]+) \| `([\w.]+=\w+)` +\| (.+) \|$/gm)];
+/** The rules of the gateways, listed below the table. */
+const always = [...page.matchAll(/^- `([^`]+)`/gm)].map(([, rule = ""]) => `flowgen-gateway: ${rule}`);
+
+for (const [, feature = "", off = "", rules = ""] of rows) {
+  t.test(`${feature.trim()}: off by ${off}`, async (t) => {
+    const left = await rulesWith(valuesOf(off));
+    const gone = all.filter((rule) => !left.includes(rule));
+    t.strictSame(gone.toSorted(), (off === "rbac.create=false" ? all : quoted(rules)).toSorted());
+    t.ok(gone.length > 0);
+  });
+}
+
+t.test("no rule is left out of the page", async (t) => {
+  t.equal(rows.length, 4);
+  const listed = [...rows.flatMap(([, , , rules = ""]) => quoted(rules)), ...always];
+  t.strictSame([...new Set(listed)].toSorted(), [...new Set(all)].toSorted());
+});
