@@ -9,7 +9,7 @@ import { deployment, experience, linesOf } from "../lab/node/clients.ts";
 import type { Client, Line } from "../lab/node/clients.ts";
 import { seconds } from "./figures.ts";
 import type { Figures } from "./figures.ts";
-import { execIn, isReady, runningPod, podsOf, restartsOf } from "../lab/node/gateway.ts";
+import { execIn, podsOf, replacePod, restartsOf, runningPod } from "../lab/node/gateway.ts";
 import type { Where } from "../lab/node/gateway.ts";
 import { eventually } from "../wait.ts";
 
@@ -89,20 +89,9 @@ const watchEndpoints = (vpn: Vpn): (() => readonly string[]) => {
 
 export const podDeleted = async (t: Test, scene: Scene): Promise<void> => {
   const { controlPlane, gateway, vpn, measured, first } = scene;
-  const before = await runningPod(controlPlane, gateway);
   const endpoints = watchEndpoints(vpn);
   const begun = Date.now();
-  await kubectl(controlPlane, [
-    "delete",
-    "pod",
-    before.metadata.name,
-    `--namespace=${gateway.namespace}`,
-    "--wait=false",
-  ]);
-  const next = await eventually("another pod is ready", 30_000, async () => {
-    const pod = (await podsOf(controlPlane, gateway)).find(({ metadata }) => metadata.uid !== before.metadata.uid);
-    return pod !== undefined && isReady(pod) ? pod : undefined;
-  });
+  const next = await replacePod(controlPlane, gateway);
   const readyAt = Date.now();
   await firstRows(controlPlane, first, readyAt + 500, 3);
   const gone = await eventually("the old pod is gone", 30_000, async () =>

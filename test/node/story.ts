@@ -10,7 +10,7 @@ import type { Vpn } from "../lab/vpn/vpn.ts";
 import { deployment, experience, linesOf } from "../lab/node/clients.ts";
 import type { Client } from "../lab/node/clients.ts";
 import { figures, seconds } from "./figures.ts";
-import { execIn, GATEWAY, isReady, runningPod, readyCondition, restartsOf } from "../lab/node/gateway.ts";
+import { execIn, GATEWAY, isReady, readyCondition, restartsOf, runningPod, tunnelSecret } from "../lab/node/gateway.ts";
 import type { PodFacts, Where } from "../lab/node/gateway.ts";
 import { install } from "../lab/node/installation.ts";
 import { testUninstall, testUpgrade } from "./lifecycle.ts";
@@ -73,13 +73,6 @@ const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"
 const gatewayPod = (): Promise<PodFacts> => runningPod(controlPlane, GATEWAY);
 const inGateway = async (container: string, script: string) =>
   execIn(controlPlane, await gatewayPod(), GATEWAY, container, script);
-const secret = (name: string, config: string): string =>
-  JSON.stringify({
-    apiVersion: "v1",
-    kind: "Secret",
-    metadata: { name, namespace: "flowgen-gateway" },
-    stringData: { "wg0.conf": config },
-  });
 const secretOf = (vpn: Vpn, changes: Parameters<typeof documentedSecret>[1] = {}): string =>
   documentedSecret(vpn, { endpoint: "vpn.example.com:51820", ...changes });
 
@@ -90,7 +83,7 @@ const life = { controlPlane, installation, client: first, targets: "flowgen=10.0
 let quietDiedAt = 0;
 
 t.test("three replicas query the on-prem PostgreSQL through Service, gateway and tunnel", async (t) => {
-  await apply(secret("wireguard-client-a", secretOf(vpn)));
+  await apply(tunnelSecret("wireguard-client-a", secretOf(vpn)));
   const begun = Date.now();
   await apply(deployment({ ...first, target: "10.0.0.5", replicas: 3 }));
   const rows = await firstRows(controlPlane, first, begun, 3);
@@ -132,7 +125,7 @@ t.test("the gateway's pod runs with what the manifests leave it", async (t) => {
 });
 
 t.test("another gateway, whose VPN server dies now: seen at the end", async (t) => {
-  await apply(secret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
+  await apply(tunnelSecret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
   await apply(deployment({ ...quiet, target: "10.0.1.5", annotations: { "flowgen.io/gateway": QUIET.name } }));
   await firstRows(controlPlane, quiet, 0, 1);
   t.ok(await eventually("ready", 10_000, async () => isReady(await runningPod(controlPlane, QUIET)) || undefined));
@@ -182,7 +175,7 @@ t.test("the gateway's pod is deleted", async (t) => podDeleted(t, scene));
 t.test("the interface is set down under load", async (t) => interfaceDown(t, scene));
 
 t.test("a gateway whose kernel forwards", async (t) => {
-  await apply(secret("wireguard-client-c", secretOf(fastVpn, { endpoint: fastVpn.endpoint })));
+  await apply(tunnelSecret("wireguard-client-c", secretOf(fastVpn, { endpoint: fastVpn.endpoint })));
   const begun = Date.now();
   await apply(
     deployment({ ...fast, target: "10.0.3.5", replicas: 3, annotations: { "flowgen.io/gateway": FAST.name } }),
@@ -212,7 +205,7 @@ t.test("the key is rotated in the Secret and on the server", async (t) => {
   const before = await gatewayPod();
   const keys = keyPair();
   const begun = Date.now();
-  await apply(secret("wireguard-client-a", secretOf(vpn, { privateKey: keys.privateKey })));
+  await apply(tunnelSecret("wireguard-client-a", secretOf(vpn, { privateKey: keys.privateKey })));
   vpn.setClient(keys.publicKey);
   const takenOver = await eventually("the new key is taken over", 150_000, async () => {
     const { stdout } = await controlPlane.kubectl([

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Builds the programs of a Kubernetes cluster, and Helm, from the Go modules pinned in build/, and prints their folder.
+# Builds the programs of a Kubernetes cluster, Helm and private servers from the Go modules pinned in build/, and prints their folder.
 #
 # The first build takes some 6 minutes on 2 cores (300 MB of downloads, 5 GB in Go's own caches); after that a program
 # whose stamp still fits is left alone, which takes no time and needs no Go. Progress goes to stderr.
 #
 #   build.sh [PROGRAM…]  default: the control plane, etcd kube-apiserver kube-controller-manager kube-scheduler kubectl;
-#                        further ones: helm; a node's, kubelet kube-proxy coredns (some 90 s more)
+#                        further ones: helm; a node's, kubelet kube-proxy coredns (some 90 s more);
+#                        servers to dial, ferretdb nats-server (some 90 s more)
 #
 #   FLOWGEN_TEST_CACHE   the cache folder; the programs go to its bin/ (default ~/.cache/flowgen-gateway-webhook)
 #   KUBEBUILDER_ASSETS   a folder that has the programs already (as `setup-envtest use -p path` prints): nothing is built
@@ -91,7 +92,9 @@ build_by_name() {
       build "$1" kubernetes "k8s.io/kubernetes/cmd/$1" "$(kubernetes_version_flags)" ;;
     helm) build helm helm helm.sh/helm/v3/cmd/helm "$(helm_version_flags)" ;;
     coredns) build coredns coredns . ;;
-    *) say "build.sh: $1 is none of: ${all[*]} helm kubelet kube-proxy coredns" && exit 2 ;;
+    ferretdb) build ferretdb ferretdb . ;;
+    nats-server) build nats-server nats-server github.com/nats-io/nats-server/v2 ;;
+    *) say "build.sh: $1 is none of: ${all[*]} helm kubelet kube-proxy coredns ferretdb nats-server" && exit 2 ;;
   esac
 }
 

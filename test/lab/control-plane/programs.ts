@@ -17,6 +17,9 @@ export const findPrograms = (needed: readonly (Component | "helm")[]): Promise<s
 export const findNodePrograms = (): Promise<string> =>
   build(["kubelet", "kube-proxy", "coredns"], { KUBEBUILDER_ASSETS: "" });
 
+/** The same for servers of other projects, which the tests dial. */
+export const findServers = (): Promise<string> => build(["ferretdb", "nats-server"], { KUBEBUILDER_ASSETS: "" });
+
 async function build(programs: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
   const script = join(import.meta.dirname, "build.sh");
   // What it says on stderr (progress, or what is missing) is for whoever waits for it.

@@ -64,11 +64,25 @@ export const deployment = ({ namespace, name, target, replicas = 1, annotations 
 
 export type Line = { readonly at: number; readonly pod: string; readonly kind: string; readonly text: string };
 
-/** What the pods of a deployment have logged since `from`, in order. `at`: milliseconds since the epoch. */
-export const linesOf = async ({ namespace, name }: Client, from = 0): Promise<readonly Line[]> => {
+/** What the pods of a deployment have logged since `from`, in order. */
+export const linesOf = async (client: Client, from = 0): Promise<readonly Line[]> =>
+  (await containerLog(client, "flowgen", from)).flatMap(({ at, pod, line }) => {
+    const [, kind = "", text = ""] = /^(\S+) (.*)$/.exec(line) ?? [];
+    return kind === "" ? [] : [{ at, pod, kind, text }];
+  });
+
+/** `at`: milliseconds since the epoch. */
+export type LogLine = { readonly at: number; readonly pod: string; readonly line: string };
+
+/** What a container of the pods of a deployment has logged since `from`, in order. */
+export const containerLog = async (
+  { namespace, name }: Client,
+  container: string,
+  from: number,
+): Promise<readonly LogLine[]> => {
   const root = "/var/log/pods";
   const pods = (await readdir(root)).filter((pod) => pod.startsWith(`${namespace}_${name}-`));
-  const lines = await Promise.all(pods.map(async (pod) => parse(pod, await logOf(join(root, pod, "flowgen")))));
+  const lines = await Promise.all(pods.map(async (pod) => parse(pod, await logOf(join(root, pod, container)))));
   return lines
     .flat()
     .filter(({ at }) => at >= from)
@@ -81,10 +95,10 @@ const logOf = async (folder: string): Promise<string> => {
 };
 
 /** A line of a container's log: `2026-01-01T00:00:00.123456789Z stdout F text`. */
-const parse = (pod: string, log: string): readonly Line[] =>
-  log.split("\n").flatMap((line) => {
-    const [, time = "", kind = "", text = ""] = /^(\S+) \S+ \S (\S+) (.*)$/.exec(line) ?? [];
-    return kind === "" ? [] : [{ at: Date.parse(time), pod, kind, text }];
+const parse = (pod: string, log: string): readonly LogLine[] =>
+  log.split("\n").flatMap((text) => {
+    const [, time = "", line = ""] = /^(\S+) \S+ \S (.*)$/.exec(text) ?? [];
+    return time === "" ? [] : [{ at: Date.parse(time), pod, line }];
   });
 
 export type Experience = {

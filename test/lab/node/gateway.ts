@@ -1,6 +1,7 @@
 // The gateway's pod as the API server and the containers show it.
 import type { ControlPlane } from "../control-plane/control-plane.ts";
 import { kubectl } from "../control-plane/webhook.ts";
+import { eventually } from "../../wait.ts";
 
 export type PodFacts = {
   readonly metadata: { readonly name: string; readonly uid: string; readonly deletionTimestamp?: string };
@@ -43,6 +44,31 @@ export const isReady = (pod: PodFacts): boolean => readyCondition(pod)?.status =
 export const readyCondition = ({ status }: PodFacts) => status.conditions?.find(({ type }) => type === "Ready");
 export const restartsOf = ({ status }: PodFacts): number =>
   (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
+
+/** Deletes its pod; returns the next one once that is ready. The one before has given its tunnels up by then. */
+export const replacePod = async (controlPlane: ControlPlane, where: Where): Promise<PodFacts> => {
+  const before = await runningPod(controlPlane, where);
+  await kubectl(controlPlane, [
+    "delete",
+    "pod",
+    before.metadata.name,
+    `--namespace=${where.namespace}`,
+    "--wait=false",
+  ]);
+  return eventually("another pod is ready", 60_000, async () => {
+    const pod = (await podsOf(controlPlane, where)).find(({ metadata }) => metadata.uid !== before.metadata.uid);
+    return pod !== undefined && isReady(pod) ? pod : undefined;
+  });
+};
+
+/** The Secret of a tunnel wg0, to apply. */
+export const tunnelSecret = (name: string, config: string): string =>
+  JSON.stringify({
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: { name, namespace: GATEWAY.namespace },
+    stringData: { "wg0.conf": config },
+  });
 
 /** Runs a command in a container of its pod. */
 export const execIn = (controlPlane: ControlPlane, pod: PodFacts, where: Where, container: string, script: string) =>

@@ -3,7 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { layerOf, writeArchive } from "./images.ts";
+import { type Layer, layerOf, writeArchive } from "./images.ts";
 import { makeNextVersion, WEBHOOK_IMAGE } from "./webhook-image.ts";
 
 /** Does nothing, for the kubelet: holds a pod's namespaces. */
@@ -11,14 +11,16 @@ export const PAUSE = "docker.io/flowgen-test/pause:1";
 /** A flowgen that knows psql. */
 export const FLOWGEN = "docker.io/flowgen-test/flowgen:1";
 
-/** Makes the archives of all images and returns their paths: the tools' once (a minute), the webhook's next version each time. */
+/** The root file system of all images, made once (a minute). */
+export const debianLayer = (): Promise<Layer> => {
+  const script = join(import.meta.dirname, "rootfs.sh");
+  return layerOf(execFileSync(script, { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim());
+};
+
+/** Makes the archives of all images and returns their paths: the tools' once, the webhook's next version each time. */
 export const makeImages = async (): Promise<readonly string[]> => {
-  const rootfs = execFileSync(join(import.meta.dirname, "rootfs.sh"), {
-    encoding: "utf8",
-    stdio: ["ignore", "pipe", "inherit"],
-  }).trim();
-  const debian = await layerOf(rootfs);
-  const tools = rootfs.replace(/rootfs\.tar$/, `tools-${debian.digest.slice(-12)}.tar`);
+  const debian = await debianLayer();
+  const tools = debian.file.replace(/rootfs\.tar$/, `tools-${debian.digest.slice(-12)}.tar`);
   if (!existsSync(tools)) {
     await writeArchive(tools, [
       { name: PAUSE, layers: [debian], entrypoint: ["sleep", "infinity"] },

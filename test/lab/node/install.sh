@@ -3,5 +3,5 @@
 set -eu
 apt-get update -qq
 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-  containerd containernetworking-plugins debootstrap iproute2 iptables postgresql procps runc util-linux \
+  containerd containernetworking-plugins debootstrap dnsmasq-base iproute2 iptables postgresql procps runc util-linux \
   wireguard-go wireguard-tools >/dev/null

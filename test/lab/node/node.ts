@@ -8,7 +8,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { startControlPlane } from "../control-plane/control-plane.ts";
-import type { ControlPlane } from "../control-plane/control-plane.ts";
+import type { ControlPlane, Options } from "../control-plane/control-plane.ts";
 import { keepProcesses } from "../control-plane/processes.ts";
 import { findNodePrograms } from "../control-plane/programs.ts";
 import { waitUntil } from "../control-plane/readiness.ts";
@@ -25,8 +25,14 @@ export type Node = {
 
 const run = promisify(execFile);
 
-/** Starts a control plane and a node, with the test's images, and returns when the node is ready for pods. */
-export const startNode = async (hosts: Readonly<Record<string, string>>): Promise<Node> => {
+/**
+ * Starts a control plane and a node, with the test's images, and returns when the node is ready for pods. `hosts`: addresses by
+ * public name; `flags`: of the control plane's programs, besides the usual ones.
+ */
+export const startNode = async (
+  hosts: Readonly<Record<string, string>>,
+  flags: NonNullable<Options["flags"]> = {},
+): Promise<Node> => {
   const { FLOWGEN_NODE_FOLDER: machine, FLOWGEN_NODE_IMAGES: images } = process.env;
   if (machine === undefined || images === undefined)
     throw new Error("a node needs a machine of its own: npm run test:node");
@@ -47,7 +53,11 @@ export const startNode = async (hosts: Readonly<Record<string, string>>): Promis
     images.split(":").map((archive) => run("ctr", ["-n", "k8s.io", "images", "import", archive])),
   );
 
-  const controlPlane = await startControlPlane({ scheduler: true, node: { address: configuration.NODE_ADDRESS } });
+  const controlPlane = await startControlPlane({
+    scheduler: true,
+    node: { address: configuration.NODE_ADDRESS },
+    flags,
+  });
   const paths: configuration.Paths = {
     authority: join(folder, "ca.crt"),
     coreDns: await controlPlane.signIn("coredns", { name: "coredns", group: "system:masters" }),

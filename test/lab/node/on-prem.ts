@@ -10,15 +10,18 @@ import type { Vpn } from "../vpn/vpn.ts";
 
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 
-/** A VPN server at this address of the LAN, and a PostgreSQL that speaks TLS only at each of the private addresses. */
-export const startOnPrem = async (t: Test, lanAddress: string, privateAddresses: readonly string[]): Promise<Vpn> => {
-  const name = `onprem${lanAddress.split(".").at(-1)}`;
-  const vpn = await startVpn(
+/** A VPN server at this address of the LAN, whose host has the private addresses. */
+export const startVpnOnLan = (t: Test, lanAddress: string, privateAddresses: readonly string[]): Promise<Vpn> =>
+  startVpn(
     { addHost: (name, address) => hostOnLan(t, name, address) },
-    name,
+    `onprem${lanAddress.split(".").at(-1)}`,
     lanAddress,
     privateAddresses,
   );
+
+/** The same, and a PostgreSQL that speaks TLS only at each of the private addresses. */
+export const startOnPrem = async (t: Test, lanAddress: string, privateAddresses: readonly string[]): Promise<Vpn> => {
+  const vpn = await startVpnOnLan(t, lanAddress, privateAddresses);
   const { cert, key } = await makeServingCertificate(["db.corp.example.com"], 1, new Date());
   await startPostgres(t, vpn.host, privateAddresses.join(","), { cert, key });
   return vpn;

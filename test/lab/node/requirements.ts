@@ -7,6 +7,7 @@ const packageOf = {
   containerd: "containerd",
   ctr: "containerd",
   debootstrap: "debootstrap",
+  dnsmasq: "dnsmasq-base",
   ip: "iproute2",
   iptables: "iptables",
   pg_ctlcluster: "postgresql",
