@@ -9,7 +9,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { deployment } from "../lab/node/clients.ts";
+import { type Client, deployment, linesOf } from "../lab/node/clients.ts";
 import { GATEWAY, replacePod, tunnelSecret } from "../lab/node/gateway.ts";
 import { install } from "../lab/node/installation.ts";
 import { launch } from "../lab/node/launch.ts";
@@ -17,10 +17,13 @@ import { startNode, type Node } from "../lab/node/node.ts";
 import { startOnPrem } from "../lab/node/on-prem.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
+import { eventually } from "../wait.ts";
 
 const COUNTS = (process.env["COUNTS"] ?? "10,50,100,200").split(",").map(Number);
 const ROUNDS = Number(process.env["ROUNDS"] ?? 3);
 const GOAL_SECONDS = 10;
+/** Its admission makes the gateway. */
+const CLIENT: Client = { namespace: "team-a", name: "flowgen" };
 const SERVER = { address: "10.0.0.5", port: 5432 };
 /** What a PostgreSQL answers by one letter: will it speak TLS? */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
@@ -149,9 +152,20 @@ const inNode = async (): Promise<void> => {
     const apply = (manifest: string): Promise<string> => run(node.controlPlane, ["apply", "-f", "-"], manifest);
     const secret = documentedSecret(vpn, { endpoint: "vpn.example.com:51820" });
     await apply(tunnelSecret("wireguard-client-a", secret));
-    await apply(deployment({ namespace: "default", name: "flowgen", target: SERVER.address }));
-    await run(node.controlPlane, ["rollout", "status", "deployment/flowgen", "--timeout=120s"]);
-    await run(node.controlPlane, ["scale", "deployment/flowgen", "--replicas=0"]);
+    await run(node.controlPlane, ["create", "namespace", CLIENT.namespace]);
+    await apply(deployment({ ...CLIENT, target: SERVER.address }));
+    await eventually(
+      "a row",
+      120_000,
+      async () => (await linesOf(CLIENT)).find(({ kind }) => kind === "row"),
+      () => run(node.controlPlane, ["get", "events,pods", "--all-namespaces"]),
+    );
+    await run(node.controlPlane, [
+      "scale",
+      `deployment/${CLIENT.name}`,
+      `--namespace=${CLIENT.namespace}`,
+      "--replicas=0",
+    ]);
     await measure(node);
   } finally {
     for (const end of ends.toReversed()) await end();
