@@ -39,7 +39,7 @@ const config = {
   ],
 };
 
-t.setTimeout(240_000);
+t.setTimeout(400_000);
 const { vpn, ca } = await startPrivateServers(t, "172.30.0.10");
 const node = await startNode({ "vpn.example.com": "172.30.0.10" });
 t.teardown(node.stop);
