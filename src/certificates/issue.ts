@@ -23,7 +23,7 @@ export type ServingCertificate = { readonly ca: string; readonly cert: string; r
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 const crypto = webcrypto;
 
-/** Valid from an hour ago: clocks differ (client-go makes its own certificates so). */
+/** `notBefore` is an hour before `now`, because clocks differ (client-go does the same for its own certificates). */
 const BACKDATED_MS = 3_600_000;
 
 /** A new CA and its key, which signs serving certificates and nothing else. `lifetimeMs` counts from `now`. */
@@ -84,7 +84,7 @@ export const makeLeaf = async (
   return { cert: pem(leaf.rawData, "CERTIFICATE"), key: await keyPem(keys.privateKey) };
 };
 
-/** A new CA and a serving certificate, both for `days`. The CA's key is thrown away: nothing else can ever be signed by it. */
+/** A new CA and a serving certificate, both valid for `days`. The CA's key is not returned, so the CA signs nothing else. */
 export const makeServingCertificate = async (
   names: readonly string[],
   days: number,
@@ -111,7 +111,7 @@ const signerOf = (key: string) => {
   return { algorithm, key: object.toCryptoKey(algorithm, false, ["sign"]) };
 };
 
-/** With a line's end at the end, so that such files can be joined to a chain. */
+/** Ends with a newline, so that such files can be joined to a chain. */
 const pem = (der: ArrayBuffer, tag: string): string => `${PemConverter.encode(der, tag)}\n`;
 const keyPem = async (key: webcrypto.CryptoKey): Promise<string> =>
   pem(await crypto.subtle.exportKey("pkcs8", key), "PRIVATE KEY");

@@ -1,30 +1,30 @@
-/** Whether the certificates that there are will do. */
+/** Whether the stored certificates can be used, and whether they are due for renewal. */
 import type { CertificateReason } from "./reasons.ts";
 import type { Certificates, KeyPair } from "./secret.ts";
-import { endOf, fits, isFor, isIssuedBy, readCertificate } from "./x509.ts";
+import { expiryOf, fits, isFor, isIssuedBy, readCertificate } from "./x509.ts";
 
-/** What certificates are to be like. Times in milliseconds. */
+/** The names and lifetimes that certificates must have. Times in milliseconds. */
 export type CertificatePolicy = {
-  /** DNS names and IP addresses. */
+  /** The subject alternative names: DNS names and IP addresses. */
   readonly names: readonly string[];
   readonly leafMs: number;
-  /** At least twice `leafMs`, so that a CA that was just made is not due again. */
+  /** At least twice `leafMs`: a shorter CA would be due for renewal as soon as it is made. */
   readonly caMs: number;
-  /** How long a CA is in `caBundle` before a certificate of its own is served: every API server has it by then. */
+  /** How long a CA stays in `caBundle` before a certificate that it signed is served: the time until every API server has read it. */
   readonly settleMs: number;
 };
 
-/** `isLost`: it cannot be used. Otherwise it can, and `reason` says why it is due. */
+/** `isLost`: the certificate cannot be used. Otherwise it can; a `reason` then says why it is due for renewal. */
 export type Judgement =
   | { readonly isLost: true; readonly reason: CertificateReason }
   | { readonly isLost: false; readonly reason: CertificateReason | undefined };
 const lost = (reason: CertificateReason): Judgement => ({ isLost: true, reason });
 const usable = (reason?: CertificateReason): Judgement => ({ isLost: false, reason });
 
-/** Clocks of replicas differ; nothing is due because of a minute. */
+/** The clocks of replicas may differ by this much, in milliseconds, before a certificate counts as due. */
 const SKEW_MS = 60_000;
 
-/** Whether a CA can sign, and whether another is due. */
+/** Whether a CA can sign, and whether it is due for renewal. */
 export const judgeCa = (
   { cert, key }: KeyPair,
   { leafMs, caMs, settleMs }: CertificatePolicy,
@@ -34,29 +34,29 @@ export const judgeCa = (
   if (ca === undefined) return lost("unreadable");
   if (!ca.ca) return lost("not-a-ca");
   if (!fits(ca, key)) return lost("key-mismatch");
-  if (endOf(ca) <= now) return lost("expired");
-  // Not lost: it may be this clock that is wrong.
+  if (expiryOf(ca) <= now) return lost("expired");
+  // Not lost: perhaps the clock of this process is wrong.
   if (ca.validFromDate.getTime() > now + SKEW_MS) return usable("not-yet-valid");
-  // A certificate made now could not have its whole lifetime.
-  if (endOf(ca) - now < leafMs + settleMs) return usable("near-expiry");
-  return usable(endOf(ca) - now > caMs + SKEW_MS ? "too-long" : undefined);
+  // A certificate signed now would end before its full lifetime.
+  if (expiryOf(ca) - now < leafMs + settleMs) return usable("near-expiry");
+  return usable(expiryOf(ca) - now > caMs + SKEW_MS ? "too-long" : undefined);
 };
 
-/** Whether a certificate can be served, and whether another is due. */
+/** Whether a certificate can be served, and whether it is due for renewal. */
 export const judgeLeaf = ({ leaf, ca }: Certificates, { names, leafMs }: CertificatePolicy, now: number): Judgement => {
   const own = readCertificate(leaf.cert);
   const issuer = readCertificate(ca.cert);
   if (own === undefined) return lost("unreadable");
   if (!fits(own, leaf.key)) return lost("key-mismatch");
-  if (endOf(own) <= now) return lost("expired");
+  if (expiryOf(own) <= now) return lost("expired");
   if (own.validFromDate.getTime() > now + SKEW_MS) return lost("not-yet-valid");
   if (issuer !== undefined && !isIssuedBy(own, issuer)) return lost("not-issued");
   if (!isFor(own, names)) return usable("names-differ");
-  const caEnd = issuer === undefined ? Infinity : endOf(issuer);
-  if (endOf(own) > caEnd) return usable("outlives-ca");
-  const left = endOf(own) - now;
+  const caEnd = issuer === undefined ? Infinity : expiryOf(issuer);
+  if (expiryOf(own) > caEnd) return usable("outlives-ca");
+  const left = expiryOf(own) - now;
   if (left > leafMs + SKEW_MS) return usable("too-long");
-  const life = Math.min(endOf(own) - own.validFromDate.getTime(), leafMs);
-  const isLonger = Math.min(now + leafMs, caEnd) > endOf(own);
+  const life = Math.min(expiryOf(own) - own.validFromDate.getTime(), leafMs);
+  const isLonger = Math.min(now + leafMs, caEnd) > expiryOf(own);
   return usable(left < life / 3 && isLonger ? "near-expiry" : undefined);
 };

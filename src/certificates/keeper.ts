@@ -9,7 +9,7 @@ import { delayMs, sleepUnless } from "../cluster/waiting.ts";
 /** Makes keys and certificates. */
 export type Issuer = {
   readonly makeCa: (lifetimeMs: number, now: number) => Promise<KeyPair>;
-  /** Ends with its CA at the latest. */
+  /** The certificate ends no later than its CA. */
   readonly makeLeaf: (ca: KeyPair, names: readonly string[], lifetimeMs: number, now: number) => Promise<KeyPair>;
 };
 
@@ -17,7 +17,7 @@ export type KeeperOptions = {
   readonly store: CertificateStore;
   readonly issuer: Issuer;
   readonly policy: CertificatePolicy;
-  /** Told of every write that was made, once it is made. */
+  /** Called after each write. */
   readonly onStep?: (step: CertificateStep) => void;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
@@ -27,7 +27,7 @@ export type KeeperOptions = {
   readonly pause?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 };
 
-/** How it is, after everything was done that could be. */
+/** The state after every possible step was made. */
 export type Look =
   | {
       readonly kind: "kept";
@@ -40,23 +40,24 @@ export type Look =
   | { readonly kind: "refused"; readonly failure: CertificateFailure };
 
 export type KeeperWish = {
-  /** Another CA, due or not. */
+  /** Make another CA, even if none is due. */
   readonly isAsked?: boolean;
-  /** The caller knows that every API server has `caBundle` as it is. */
+  /** The caller knows that every API server has read the present `caBundle`: `settleMs` need not pass. */
   readonly isSettled?: boolean;
 };
 
 export type Keeper = {
-  /** Looks, and does what is due. Failed I/O is a ClusterError. */
+  /** Reads the certificates and makes every step that is due. Rejects with a ClusterError when I/O fails. */
   readonly look: (signal: AbortSignal, wish?: KeeperWish) => Promise<Look>;
 };
 
-/** A look takes one to five writes; more, and replicas are at odds (their clocks or options differ). */
-const MAX_ATTEMPTS = 20;
+/** One to five writes are normal. More mean that replicas undo each other's writes: their clocks or options differ. */
+const MAX_WRITES = 20;
 
 /**
- * Keeps the certificates of any number of replicas in order: each looks now and then, decides by `nextStep`, and writes if it is
- * the first. Who loses reads what the winner wrote. A crash between two writes leaves a state that the next look goes on from.
+ * Keeps one set of certificates for any number of replicas. Each replica reads it at intervals, decides by `nextStep` and writes
+ * with the `resourceVersion` that it read. A 409 means that another replica was first: read again. After a crash between two
+ * writes, the next look continues from the state that was stored.
  */
 export const createKeeper = (options: KeeperOptions): Keeper => {
   const { store, policy, now = Date.now, clock = () => performance.now() } = options;
@@ -64,7 +65,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
   let held: Certificates | undefined;
   let seen: { readonly cert: string; readonly since: number } | undefined;
 
-  /** How long the next CA has been in every `caBundle`, as far as this process has seen. */
+  /** How long this process has seen the next CA in every `caBundle`, in milliseconds; `undefined`: it is missing from one. */
   const trustedForMs = ({ stored, bundles }: CertificateReading): number | undefined => {
     const cert = stored?.next?.cert;
     if (cert === undefined || bundles?.every((bundle) => trusts(bundle, cert)) !== true) seen = undefined;
@@ -102,7 +103,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
       await perform(step, reading, signal);
       return step;
     }
-    const certificates = (held = stored as Certificates); // without any there is a step
+    const certificates = (held = stored as Certificates); // `undefined` always has a next step, so it does not get here
     return {
       kind: "kept",
       certificates,
@@ -114,15 +115,16 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
 
   const look: Keeper["look"] = async (signal, wish = {}) => {
     let open = wish;
-    for (let attempts = 1; ; attempts += 1) {
+    for (let writes = 1; ; writes += 1) {
       try {
         const result = await attempt(open, signal);
         if (result.kind === "kept" || result.kind === "refused") return result;
         if (result.kind !== "trust" && result.makes.some((each) => each !== "leaf")) open = { ...wish, isAsked: false };
-        if (attempts >= MAX_ATTEMPTS) throw new Error(`${store.name} does not come to rest: ${result.reason} again`);
+        if (writes >= MAX_WRITES)
+          throw new Error(`${store.name} still changes after ${MAX_WRITES} writes: ${result.reason} again`);
       } catch (error) {
-        if (attempts >= MAX_ATTEMPTS || !(isConflict(error) || isTransient(error))) throw error;
-        await pause(delayMs(error, attempts, random()), signal);
+        if (writes >= MAX_WRITES || !(isConflict(error) || isTransient(error))) throw error;
+        await pause(delayMs(error, writes, random()), signal);
       }
     }
   };

@@ -4,7 +4,7 @@ import { certificateFailures, type CertificateFailure, isRepair, stepText } from
 import type { Certificates } from "./secret.ts";
 import type { CertificateStep } from "./step.ts";
 import { messageOf } from "../core/message.ts";
-import { endOf, readCertificate } from "./x509.ts";
+import { expiryOf, readCertificate } from "./x509.ts";
 import { readTls, type Tls } from "./tls.ts";
 
 /** Counts and gauges that follow the certificates. */
@@ -16,12 +16,12 @@ export type RotationMetrics = {
 };
 
 export type RotationOptions = {
-  /** Where the certificates are, as messages call it. */
+  /** The Secret or folder of the certificates, for messages. */
   readonly name: string;
   readonly makeKeeper: (onStep: (step: CertificateStep) => void) => Keeper;
-  /** Used from the next connection on. */
+  /** Makes the server use a certificate from the next connection on. */
   readonly take: (tls: Tls) => void;
-  /** About this long between two looks. */
+  /** The mean time between two looks. */
   readonly everyMs: number;
   readonly log: FastifyBaseLogger;
   readonly metrics: RotationMetrics;
@@ -29,19 +29,22 @@ export type RotationOptions = {
 };
 
 export type Rotation = {
-  /** Looks now, not at the next tick. */
+  /** Looks now instead of at the next tick. */
   readonly check: () => Promise<void>;
-  /** What the webhook still waits for before it can be called; `undefined` from the first time on that it is trusted. */
+  /** Why the API servers cannot call the webhook yet; `undefined` once they have trusted its certificate for the first time. */
   readonly waitsFor: () => string | undefined;
   readonly stop: () => void;
 };
 
-const LOOK_MS = 15_000;
+/** The longest that one look may take. */
+const LOOK_TIMEOUT_MS = 15_000;
+/** The pause after the first look while the certificate is not trusted yet; it doubles. */
 const FIRST_WAIT_MS = 250;
 
 /**
- * Keeps the webhook's own certificate: looks at once, then soon again until the API servers trust it, then every `everyMs`, give or
- * take a fifth (replicas that start together do not stay together). What fails is said once and counted each time.
+ * Keeps the webhook's own certificate. The first look is at once; further ones follow at short intervals until the API servers
+ * trust the certificate, then every `everyMs` ± 20 % (so that replicas that started together spread). A failure is logged once
+ * and counted each time.
  */
 export const startRotation = (options: RotationOptions): Rotation => {
   const { name, take, everyMs, log, metrics, random = Math.random } = options;
@@ -72,7 +75,7 @@ export const startRotation = (options: RotationOptions): Rotation => {
     take(tls);
     served = pem;
     const authority = readCertificate(ca.cert);
-    if (authority) metrics.caExpiry(endOf(authority) / 1000);
+    if (authority) metrics.caExpiry(expiryOf(authority) / 1000);
     log.info(
       { certificates: name, certificateExpires: new Date(tls.expiry * 1000).toISOString() },
       "certificate taken",
@@ -96,7 +99,7 @@ export const startRotation = (options: RotationOptions): Rotation => {
   let checking: Promise<void> | undefined;
   const look = async (): Promise<void> => {
     try {
-      learn(await keeper.look(AbortSignal.any([stopped.signal, AbortSignal.timeout(LOOK_MS)])));
+      learn(await keeper.look(AbortSignal.any([stopped.signal, AbortSignal.timeout(LOOK_TIMEOUT_MS)])));
     } catch (error) {
       if (!stopped.signal.aborted) failed("api-error", messageOf(error));
     }

@@ -4,18 +4,18 @@ import { parseJson } from "../core/schema.ts";
 /** A certificate and its private key, PEM texts; `""` where one is missing. */
 export type KeyPair = { readonly cert: string; readonly key: string };
 
-/** A CA that signs no more and is still trusted: the certificate (PEM), and until when (RFC 3339). */
+/** A CA that no longer signs but is still trusted: its certificate (PEM) and the end of that trust (RFC 3339). */
 export type FormerCa = { readonly cert: string; readonly until: string };
 
-/** Everything that the replicas share about the serving certificate. It is one Secret, so that one write is one step. */
+/** The serving certificate and all that the replicas share about it. One Secret holds it, so each step is one write. */
 export type Certificates = {
   readonly leaf: KeyPair;
-  /** The CA that signed it. Its key is here too: any replica can renew the certificate. */
+  /** The CA that signed the certificate. Its key is stored too, so that any replica can renew the certificate. */
   readonly ca: KeyPair;
-  /** A CA that is to sign as soon as the API servers can be expected to trust it. */
+  /** The CA that will sign once every API server can be expected to trust it. */
   readonly next?: KeyPair;
   readonly former: readonly FormerCa[];
-  /** The present CA was given up (its key may be known to others): its trust ends soon after the next one signs. */
+  /** The present CA is being revoked (its key may be known to others): its trust ends soon after the next CA signs. */
   readonly isRevoking: boolean;
 };
 
@@ -38,7 +38,7 @@ const rotationState = z.object({
 /** File name → text. A folder of such files and a Secret's decoded data are the same. */
 export type CertificateFiles = Readonly<Record<string, string>>;
 
-/** What the files hold; `undefined` when none of ours is there. What cannot be read is `""`, and found out by `nextStep`. */
+/** The certificates in the files; `undefined` when none of `FILE_NAMES` is there. Unreadable parts are `""`; `nextStep` judges them. */
 export const fromFiles = (files: CertificateFiles): Certificates | undefined => {
   const text = (name: string): string => files[name] ?? "";
   if (Object.values(KEY).every((name) => text(name) === "")) return undefined;
@@ -65,7 +65,7 @@ export const toFiles = ({ leaf, ca, next, former, isRevoking }: Certificates): C
 /** The names of all files that `toFiles` may write. */
 export const FILE_NAMES: readonly string[] = Object.values(KEY);
 /** Whether files were written by `toFiles`. */
-export const isOurs = (files: CertificateFiles): boolean => KEY.state in files;
+export const hasOwnFiles = (files: CertificateFiles): boolean => KEY.state in files;
 
 /** A Secret's `data` as files. */
 export const decodeData = (data: CertificateFiles): CertificateFiles =>

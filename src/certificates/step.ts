@@ -1,53 +1,54 @@
 import { type CertificatePolicy, judgeCa, judgeLeaf } from "./judgement.ts";
 import type { CertificateReason, StepKind } from "./reasons.ts";
 import type { Certificates, FormerCa, KeyPair } from "./secret.ts";
-import { endOf, pemBlocks, readCertificate } from "./x509.ts";
+import { expiryOf, pemBlocks, readCertificate } from "./x509.ts";
 
-/** All that the next step depends on, besides the clock. */
+/** All that decides the next step, except the clock. */
 export type Situation = {
-  /** What the Secret holds; `undefined`: it is missing or empty. */
+  /** The content of the Secret; `undefined`: the Secret is missing or empty. */
   readonly stored: Certificates | undefined;
-  /** What this process has read last that was in order. It can be put back when the Secret is lost. */
+  /** The last valid certificates that this process read. They are stored again when the Secret is lost. */
   readonly held: Certificates | undefined;
   /** `caBundle` of each webhook, PEM; `undefined`: there is no webhook configuration. */
   readonly bundles: readonly string[] | undefined;
-  /** How long the next CA has been seen in all of them, without a break; `undefined`: it is not there. */
+  /** How long the next CA has been in all bundles without a break, in milliseconds; `undefined`: it is missing from one. */
   readonly trustedForMs: number | undefined;
-  /** Somebody wants another CA, whether one is due or not. */
+  /** An admin asked for another CA, even if none is due. */
   readonly isAsked: boolean;
 };
 
 /**
- * One write, and why. After it the situation is read again.
- * - `make`: a CA and a certificate from noCertificates.
- * - `restore`: what this process serves is put back, beside a next CA: whoever deleted the Secret may have meant it.
- * - `issue`: a certificate by the CA that there is.
- * - `introduce`: a next CA, which signs noCertificates yet.
- * - `promote`: the next CA becomes the CA, and signs a certificate.
- * - `forget`: former CAs that are trusted no more leave the Secret.
- * - `trust`: `caBundle` of every webhook.
+ * One write and its reason. The situation is read again after it.
+ * - `make`: writes a new CA and a certificate that it signed.
+ * - `restore`: writes the served certificate again, with a next CA: the Secret may have been deleted to get rid of the CA.
+ * - `issue`: writes a certificate that the present CA signed.
+ * - `introduce`: writes a next CA, which signs nothing yet.
+ * - `promote`: makes the next CA the present one, and writes a certificate that it signed.
+ * - `forget`: removes from the Secret the former CAs that are no longer trusted.
+ * - `trust`: writes `caBundle` of every webhook.
  */
 export type CertificateStep =
   | {
       readonly kind: Exclude<StepKind, "trust">;
       readonly reason: CertificateReason;
-      /** What is written, but for what is to be made. */
+      /** The certificates to write, without the parts named in `makes`. */
       readonly from: Certificates;
       readonly makes: readonly ("ca" | "leaf" | "next")[];
     }
   | { readonly kind: "trust"; readonly reason: CertificateReason; readonly bundle: string };
 
-/** Nothing to do now. `forMs`: until there is, where a rotation is under way and time is all that it waits for. */
+/** No step is due. `forMs`: the time until the next one, when a rotation waits for nothing but time. */
 export type Rest = { readonly kind: "rest"; readonly isUnderWay: boolean; readonly forMs?: number };
 
-/** CAs that others put into `caBundle` stay for a day when we take it over: pods that serve theirs may still run. */
+/** CAs that others wrote into `caBundle` stay for a day: pods with a certificate of theirs may still serve. */
 const ADOPTED_MS = 86_400_000;
 
 /**
- * What must be done next for the webhook to have a certificate that the API servers trust, now and after it is renewed. A new CA
- * goes into `caBundle` beside the present one, first; when it has been there for `settleMs` it signs the certificate that all
- * replicas serve; the former one stays in `caBundle` until its own end (no certificate outlives its CA, so none of it can be
- * served then) or, when it was given up, for `settleMs`.
+ * The next step after which the webhook has a certificate that the API servers trust, now and after its renewal.
+ *
+ * A new CA first goes into `caBundle`, beside the present one. After `settleMs` there it signs the certificate that all replicas
+ * serve. The former CA stays in `caBundle` until it expires: no certificate outlives its CA, so none of it is served after that.
+ * A revoked CA stays for `settleMs` only.
  */
 export const nextStep = (situation: Situation, policy: CertificatePolicy, now: number): CertificateStep | Rest => {
   const { stored, bundles, trustedForMs } = situation;
@@ -120,30 +121,30 @@ const promote = (
   former: readonly FormerCa[],
 ): CertificateStep => ({ kind: "promote", reason, from: { leaf, ca, former, isRevoking: false }, makes: ["leaf"] });
 
-/** The former CAs, and whatever else is in `caBundle` now. */
+/** The former CAs, and all other valid CAs that are in `caBundle` now. */
 const adopted = ({ stored, bundles = [] }: Situation, now: number): readonly FormerCa[] => {
   const former = [...(stored?.former ?? [])];
   const known = new Set(former.flatMap(({ cert }) => [...fingerprints(cert)]));
   for (const cert of bundles.flatMap(pemBlocks)) {
     const ca = readCertificate(cert);
-    if (ca === undefined || endOf(ca) <= now || known.has(ca.fingerprint256)) continue;
+    if (ca === undefined || expiryOf(ca) <= now || known.has(ca.fingerprint256)) continue;
     known.add(ca.fingerprint256);
-    former.push({ cert, until: new Date(Math.min(endOf(ca), now + ADOPTED_MS)).toISOString() });
+    former.push({ cert, until: new Date(Math.min(expiryOf(ca), now + ADOPTED_MS)).toISOString() });
   }
   return former;
 };
 
-/** The former CAs once the present one is among them. */
+/** The former CAs, the present one added. */
 const givenUp = (stored: Certificates, { settleMs }: CertificatePolicy, now: number): readonly FormerCa[] => {
   const ca = readCertificate(stored.ca.cert);
   if (ca === undefined) return stored.former;
-  const until = stored.isRevoking ? Math.min(endOf(ca), now + settleMs) : endOf(ca);
+  const until = stored.isRevoking ? Math.min(expiryOf(ca), now + settleMs) : expiryOf(ca);
   return [...stored.former, { cert: stored.ca.cert, until: new Date(until).toISOString() }];
 };
 
 const isTrusted = ({ until }: FormerCa, now: number): boolean => Date.parse(until) > now;
 
-/** The CAs that are to be trusted, the present one first. */
+/** The trusted CAs as `caBundle` lists them, the present one first. */
 const bundleOf = ({ ca, next, former }: Certificates, now: number): string =>
   [ca.cert, next?.cert ?? "", ...former.filter((each) => isTrusted(each, now)).map(({ cert }) => cert)]
     .flatMap(pemBlocks)
@@ -153,7 +154,7 @@ const bundleOf = ({ ca, next, former }: Certificates, now: number): string =>
 const fingerprints = (bundle: string): ReadonlySet<string> =>
   new Set(pemBlocks(bundle).map((block) => readCertificate(block)?.fingerprint256 ?? block));
 
-/** Whether two bundles hold the same certificates, in whatever order. */
+/** Whether two bundles hold the same certificates, in any order. */
 const isSamePem = (a: string, b: string): boolean => {
   const [one, other] = [fingerprints(a), fingerprints(b)];
   return one.size === other.size && [...one].every((fingerprint) => other.has(fingerprint));

@@ -5,7 +5,7 @@ import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/clust
 import { eventAbout, type Note } from "../cluster/event.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
-/** Where certificates are kept, as it was read. What is written takes effect only if nobody wrote since: 409 otherwise. */
+/** The certificates as they were read. `write` and `trust` fail with a 409 if another writer changed the object since. */
 export type CertificateReading = {
   readonly kind: "read";
   readonly stored: Certificates | undefined;
@@ -17,10 +17,10 @@ export type CertificateReading = {
 export type CertificateRefusal = { readonly kind: "refused"; readonly failure: CertificateFailure };
 
 export type CertificateStore = {
-  /** What messages call it. */
+  /** The name for messages. */
   readonly name: string;
   readonly read: (signal: AbortSignal) => Promise<CertificateReading | CertificateRefusal>;
-  /** Tells people of a step; never fails. */
+  /** Writes an Event about a step; never rejects. */
   readonly note: (note: Note, signal: AbortSignal) => Promise<void>;
 };
 
@@ -58,7 +58,7 @@ export const clusterStore = (
   };
 };
 
-/** `caBundle` of the webhooks of a MutatingWebhookConfiguration, and how to write it. */
+/** `caBundle` of the webhooks of a MutatingWebhookConfiguration, and a function that writes it. */
 export const readBundles = async (
   cluster: Cluster,
   configuration: string,
@@ -74,7 +74,7 @@ export const readBundles = async (
   };
 };
 
-/** An empty one may be made for us beforehand, so that we need not be allowed to make Secrets. */
+/** An empty Secret counts as own: an admin may create it, so that the webhook needs no right to create Secrets. */
 const isOwnSecret = (secret: KubeObject): boolean =>
   secret.metadata.labels?.[MANAGED_BY] === MANAGER || Object.keys(dataOf(secret)).length === 0;
 
@@ -93,11 +93,11 @@ const secretManifest = (ref: Ref, certificates: Certificates, read: KubeObject |
     labels: { [MANAGED_BY]: MANAGER },
     resourceVersion: read?.metadata.resourceVersion ?? NEVER,
   },
-  type: read?.["type"] ?? "kubernetes.io/tls", // it never changes
+  type: read?.["type"] ?? "kubernetes.io/tls", // immutable
   data: encodeData(toFiles(certificates)),
 });
 
-/** Nothing but `caBundle`: all else is the installer's. Locked, so that a webhook that was removed is not half made anew. */
+/** Applies `caBundle` alone: the installer owns all other fields. The `resourceVersion` keeps a removed webhook from being created again without them. */
 const bundleManifest = (webhooks: KubeObject, bundle: string): KubeObject => {
   const { apiVersion, kind, metadata } = webhooks;
   const { name = "", namespace, resourceVersion = NEVER } = metadata;

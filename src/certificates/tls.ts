@@ -1,17 +1,17 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 
-/** A serving certificate (PEM, the leaf first) and its key, which were found to belong together. */
+/** A serving certificate (PEM, the leaf first) and its private key, checked to belong together. */
 export type Tls = { readonly cert: string; readonly key: string; /** Seconds since 1970. */ readonly expiry: number };
 
-/** What a server is made with, or takes for its next connections. */
+/** The options of a TLS server, also for `setSecureContext`. */
 export const tlsOptions = ({ cert, key }: Pick<Tls, "cert" | "key">): SecureContextOptions => ({
   cert,
   key,
   minVersion: "TLSv1.2",
 });
 
-/** Checks a certificate and a key. Throws with a sentence that names what is wrong; never with a part of the key. */
+/** Checks a certificate and a key. Throws with a sentence that names the fault and never holds a part of the key. */
 export const readTls = (cert: string, key: string): Tls => {
   const leaf = parse("the certificate is not PEM", () => new X509Certificate(cert));
   const privateKey = parse("the private key is not PEM, or it is encrypted", () => createPrivateKey(key));

@@ -1,10 +1,10 @@
-/** What an API server's answer means. */
+/** Reads the answers of an API server. */
 import { z } from "zod";
 import { ClusterError, type Failure, type Ref, type Verb } from "./cluster.ts";
 
 export type Answer = { readonly code: number; readonly retryAfter: string | undefined; readonly text: string };
 
-/** The API server's words for a failure; anything may be missing, and a proxy in between answers in its own way. */
+/** The meta/v1 Status of a failure. Each field may be missing: a proxy in between answers in its own form. */
 const ApiStatus = z.object({
   kind: z.literal("Status"),
   reason: z.string().min(1).optional(),
@@ -15,12 +15,12 @@ const ApiStatus = z.object({
 const SHOWN = 200;
 
 /**
- * An object that the API server cannot read (a field that it does not know, a text for a number, an entry twice) is a 500 of its
- * server-side apply, where a POST has a 400 or 422. It is the sender's mistake, and a retry mends nothing.
+ * Server-side apply answers with a 500 when it cannot read the object (an unknown field, a text for a number, a repeated entry),
+ * where a POST answers with a 400 or 422. The fault is the sender's, so a retry does not help.
  */
 const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
 
-/** The object or list that was asked for. Throws a ClusterError for any other answer. */
+/** The object or list in the answer. Throws a ClusterError for any other answer. */
 export const readAnswer = (
   { verb, ref }: { readonly verb: Verb; readonly ref: Ref },
   { code, retryAfter, text }: Answer,

@@ -85,9 +85,9 @@ export type Failure = {
   readonly ref: Ref;
   /** HTTP status; 0 when there was no answer. */
   readonly code: number;
-  /** The API server's own word (`Conflict`, `Forbidden` …); without an answer `DeadlineExceeded` or `Unreachable`. */
+  /** The reason of the API server's Status (`Conflict`, `Forbidden` …); without an answer `DeadlineExceeded` or `Unreachable`. */
   readonly reason: string;
-  /** The API server's own sentence; a denial by RBAC names verb and resource. */
+  /** The message of the API server's Status; a denial by RBAC names verb and resource. */
   readonly says: string;
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
@@ -99,7 +99,7 @@ export class ClusterError extends Error {
   readonly ref: Ref;
   readonly code: number;
   readonly reason: string;
-  /** How long the API server asks to be left alone, in milliseconds. */
+  /** The API server's Retry-After, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
   constructor({ verb, ref, code, reason, says, retryAfterMs, cause }: Failure) {
@@ -116,16 +116,16 @@ export class ClusterError extends Error {
   }
 }
 
-/** Somebody else was faster: the object is no longer what was read, or exists already. */
+/** 409: another client changed the object after it was read, or created it first. */
 export const isConflict = (error: unknown): boolean => error instanceof ClusterError && error.code === 409;
-/** The deadline came, or the caller gave up. */
+/** The deadline passed, or the caller aborted. */
 export const isDeadline = (error: unknown): boolean =>
   error instanceof ClusterError && error.reason === "DeadlineExceeded";
-/** The same call may succeed later: no answer, a busy API server, or one in trouble. */
+/** The same call may succeed later: no answer, 429 or 5xx. */
 export const isTransient = (error: unknown): boolean =>
   error instanceof ClusterError && !isDeadline(error) && (error.code === 0 || error.code === 429 || error.code >= 500);
 
-/** The error of a call that `signal` ended; `trouble`: what had gone wrong before, so that a person learns of it. */
+/** The error of a call that `signal` ended; `trouble`: an earlier failure of the same call, added to the message. */
 export const deadlineExceeded = (verb: Verb, ref: Ref, signal: AbortSignal, trouble?: unknown): ClusterError => {
   const before = trouble instanceof Error ? `; before that: ${trouble.message}` : "";
   return new ClusterError({

@@ -1,11 +1,11 @@
 import { type Cluster, ClusterError, type Kind } from "./cluster.ts";
 
-/** `code`: 200 for an answer, else the error's. */
+/** `code`: 200 for an answer, else the code of the error. */
 export type OnCall = (verb: keyof Cluster, kind: Kind, code: number) => void;
 
-/** The same cluster, with every call told to `onCall` when it has ended. */
+/** The same cluster; `onCall` is called at the end of each call. */
 export const counted = (cluster: Cluster, onCall: OnCall): Cluster => {
-  const told = async <T>(verb: keyof Cluster, kind: Kind, call: Promise<T>): Promise<T> => {
+  const observed = async <T>(verb: keyof Cluster, kind: Kind, call: Promise<T>): Promise<T> => {
     try {
       const result = await call;
       onCall(verb, kind, 200);
@@ -16,9 +16,10 @@ export const counted = (cluster: Cluster, onCall: OnCall): Cluster => {
     }
   };
   return {
-    get: (ref, signal) => told("get", ref.kind, cluster.get(ref, signal)),
-    list: (kind, namespace, selector, signal) => told("list", kind, cluster.list(kind, namespace, selector, signal)),
-    create: (object, signal) => told("create", object.kind, cluster.create(object, signal)),
-    apply: (object, signal) => told("apply", object.kind, cluster.apply(object, signal)),
+    get: (ref, signal) => observed("get", ref.kind, cluster.get(ref, signal)),
+    list: (kind, namespace, selector, signal) =>
+      observed("list", kind, cluster.list(kind, namespace, selector, signal)),
+    create: (object, signal) => observed("create", object.kind, cluster.create(object, signal)),
+    apply: (object, signal) => observed("apply", object.kind, cluster.apply(object, signal)),
   };
 };

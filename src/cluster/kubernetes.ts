@@ -1,7 +1,7 @@
 /**
- * The cluster behind a real API server. Credentials, TLS and kubeconfig are client-node's; the requests are our own, over
- * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
- * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
+ * The cluster port on a real API server. client-node reads credentials, TLS and kubeconfig; this file sends the requests, over
+ * one keep-alive agent. The reasons: client-node's API classes open a connection for each request, and its generic client
+ * (KubernetesObjectApi) asks for the API's resource lists first, drops fields that its models do not know, and takes no
  * AbortSignal. Four verbs on eight kinds need no more than a path and a body.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
@@ -24,17 +24,17 @@ import {
 import { type Answer, readAnswer } from "./answers.ts";
 
 export type ConnectOptions = {
-  /** Default: what kubectl would take (`KUBECONFIG`, `~/.kube/config`). */
+  /** Default: as kubectl chooses it (`KUBECONFIG`, `~/.kube/config`). */
   readonly kubeconfigPath?: string;
-  /** Stands before `/var/run/secrets/kubernetes.io/serviceaccount`; default: nothing. */
+  /** The folder above `/var/run/secrets/kubernetes.io/serviceaccount`; default: `/`. */
   readonly root?: string;
-  /** Told after every call: the HTTP status (0: no answer) and how long it took, in milliseconds. */
+  /** Called after each call with the HTTP status (0: no answer) and the duration in milliseconds. */
   readonly onCall?: (verb: Verb, kind: Kind, code: number, ms: number) => void;
 };
 
 /**
  * The cluster of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no such
- * configuration; the API server is first asked by the first call.
+ * configuration. No request is sent before the first call.
  */
 export const connect = async (source: "in-cluster" | "kubeconfig", options: ConnectOptions = {}): Promise<Cluster> => {
   const config = new KubeConfig();
@@ -59,7 +59,7 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
       const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);
       const path = `${pathOf(ref)}?${String(new URLSearchParams({ labelSelector: labels.join(",") }))}`;
       const { items } = (await ask({ verb: "list", ref, method: "GET", path }, signal)) as { items: KubeObject[] };
-      // the items of a list come without these two
+      // the API server leaves these two fields out of the items of a list
       return items.map((item) => inNamespace({ ...item, apiVersion: resources[kind].apiVersion, kind }));
     },
     create: async (body, signal) => {
@@ -87,7 +87,7 @@ const pathOf = ({ kind, namespace, name }: Ref): string => {
   return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}`}`;
 };
 
-/** The port's rule for what lives in no namespace, about which the API server says nothing: its namespace is `""`. */
+/** The port's rule for cluster-scoped objects: their namespace is `""`. The API server leaves the field out. */
 const inNamespace = (answer: unknown): KubeObject => {
   const object = answer as KubeObject;
   const { namespace = "" } = object.metadata as { readonly namespace?: string };
@@ -101,7 +101,7 @@ type Question = {
   readonly path: string;
   readonly body?: KubeObject;
 };
-/** Idle sockets are closed before the API server would do it (Go's default is 90 s): no request meets a closing one. */
+/** Idle sockets are closed before the API server closes them (Go's default: 90 s), so no request goes out on a closing socket. */
 const agentOptions = { keepAlive: true, timeout: 60_000 };
 
 const caller = (config: KubeConfig, server: string, onCall: NonNullable<ConnectOptions["onCall"]>) => {
@@ -113,8 +113,8 @@ const caller = (config: KubeConfig, server: string, onCall: NonNullable<ConnectO
     let code = 0;
     try {
       const options: RequestOptions = { method: question.method, signal };
-      // each time anew: service-account tokens expire and their file is read again (every minute), certificates rotate;
-      // the agent keeps a socket only for the very TLS options that it was opened with
+      // for each request: tokens expire and client-node reads their file every minute, certificates rotate;
+      // the agent reuses a socket only for the TLS options that it was opened with
       await orDeadline(config.applyToHTTPSOptions(options), verb, ref, signal);
       if (config.getCurrentCluster()?.proxyUrl === undefined) options.agent = agent;
       const answer = await send(new URL(server.replace(/\/$/, "") + question.path), options, question.body);
@@ -137,7 +137,7 @@ const caller = (config: KubeConfig, server: string, onCall: NonNullable<ConnectO
   };
 };
 
-/** `signal.aborted` read anew: it changes while a call waits, which the type checker does not know. */
+/** Reads `signal.aborted` again: it changes during an await, which the type checker does not know. */
 const isAborted = (signal: AbortSignal): boolean => signal.aborted;
 
 /** A connection refused by several addresses is an AggregateError with no message of its own. */

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterError } from "./cluster.ts";
 
-/** Exponential with full jitter (10 ms doubling to 1 s), or what the API server asks for. */
+/** The pause before the next attempt, in milliseconds: exponential with full jitter (10 ms doubling to 1 s), or the API server's Retry-After. */
 export const delayMs = (error: unknown, attempts: number, random: number): number =>
   (error instanceof ClusterError ? error.retryAfterMs : undefined) ?? random * Math.min(1000, 10 * 2 ** attempts);
 
 /** Sleeps; rejects when `signal` aborts. */
 export const sleepUnless = (ms: number, signal: AbortSignal): Promise<unknown> => sleep(ms, undefined, { signal });
 
-/** Aborts when the last of them has: a shared write goes on while anybody still waits for it. */
+/** Aborts when all of them have aborted: a shared write goes on while one admission still waits for it. */
 export const whenAllAbort = (signals: readonly AbortSignal[]): AbortSignal => {
   const controller = new AbortController();
   let waiting = signals.length;
@@ -23,7 +23,7 @@ export const whenAllAbort = (signals: readonly AbortSignal[]): AbortSignal => {
   return controller.signal;
 };
 
-/** What helps but is not owed may take a second and may fail; nothing else does for it. */
+/** Work that is useful but not required: it gets one second, and its failure is ignored. */
 export const bestEffort = async (signal: AbortSignal, work: (soon: AbortSignal) => Promise<unknown>): Promise<void> => {
   const timer = new AbortController();
   const timeout = setTimeout(() => timer.abort(), 1000);

@@ -1,7 +1,7 @@
 import { chmod, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { CertificateReading, CertificateStore } from "../certificates/store.ts";
-import { type CertificateFiles, FILE_NAMES, fromFiles, isOurs, toFiles } from "../certificates/secret.ts";
+import { type CertificateFiles, FILE_NAMES, fromFiles, hasOwnFiles, toFiles } from "../certificates/secret.ts";
 import { messageOf } from "../core/message.ts";
 import { UsageError } from "./options.ts";
 
@@ -45,7 +45,7 @@ export const folderStore = (
   name,
   read: async (signal) => {
     const { [BUNDLE_FILE]: bundle = "", ...files } = await folder.read();
-    if (Object.keys(files).length > 0 && !isOurs(files)) return { kind: "refused", failure: "not-ours" };
+    if (Object.keys(files).length > 0 && !hasOwnFiles(files)) return { kind: "refused", failure: "not-ours" };
     return {
       kind: "read",
       stored: fromFiles(files),

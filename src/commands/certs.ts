@@ -5,7 +5,7 @@ import { type Cluster, ClusterError, type KubeObject } from "../cluster/cluster.
 import { certificateFailures, stepText } from "../certificates/reasons.ts";
 import type { CertificatePolicy } from "../certificates/judgement.ts";
 import type { CertificateStep } from "../certificates/step.ts";
-import { endOf, readCertificate } from "../certificates/x509.ts";
+import { expiryOf, readCertificate } from "../certificates/x509.ts";
 import { BUNDLE_FILE, diskFolder, folderStore, memoryFolder } from "./certs-folder.ts";
 import type { Output } from "./output.ts";
 import { lazyIssuer } from "./issuer.ts";
@@ -88,7 +88,7 @@ const tell = (result: Look, { store, options, out, err }: Telling): 0 | 1 => {
   const [leaf, ca] = [result.certificates.leaf, result.certificates.ca].map(({ cert }) => readCertificate(cert));
   const until = (end: number | undefined): string => new Date(end ?? 0).toISOString().slice(0, 10);
   if (!options.dryRun)
-    out(`${store.name}: certificate until ${until(leaf && endOf(leaf))}, CA until ${until(ca && endOf(ca))}\n`);
+    out(`${store.name}: certificate until ${until(leaf && expiryOf(leaf))}, CA until ${until(ca && expiryOf(ca))}\n`);
   if (options.out !== undefined && options.webhookConfiguration === undefined && !options.dryRun)
     out(`${todo(result, `${options.out}/${BUNDLE_FILE}`)}\n`);
   if (result.failure === undefined) return 0;

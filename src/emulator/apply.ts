@@ -1,7 +1,7 @@
 /**
- * Server-side apply on plain data: who owns which field, and what an object becomes when somebody applies or updates it.
- * As structured-merge-diff does it in the API server: merge, drop what the applier gave up and nobody else owns, then take
- * from the others every field whose value changed (force).
+ * Server-side apply on plain data: the ownership of fields, and an object's content after an apply or an update.
+ * The steps are those of structured-merge-diff in the API server: merge; drop each field that the manager no longer applies and
+ * no other manager owns; take the ownership of each field whose value changed (force).
  */
 import { isEqual } from "../core/equal.ts";
 import {
@@ -18,13 +18,13 @@ import {
 } from "./fields.ts";
 import { compare } from "./changes.ts";
 
-/** Owner → the paths of its fields. An owner is a manager and its operation: applying and updating are owned apart. */
+/** Owner → the paths of its fields. An owner is a manager with its operation: Apply and Update have separate ownership. */
 export type Owners = ReadonlyMap<string, ReadonlySet<string>>;
 export type Owned = { readonly content: Fields; readonly owners: Owners };
-const unowned: Owned = { content: Object.freeze({}), owners: new Map() };
+const nothingOwned: Owned = { content: Object.freeze({}), owners: new Map() };
 
-/** The live object with `config` applied, unchanged parts shared; or the paths that `config` gives more than once. */
-export const applied = (live: Owned = unowned, config: Fields, owner: string): Owned | { repeated: string[] } => {
+/** The live object with `config` applied, unchanged parts shared; or the paths that `config` holds more than once. */
+export const applied = (live: Owned = nothingOwned, config: Fields, owner: string): Owned | { repeated: string[] } => {
   const fields = new Set<string>();
   const repeated: string[] = [];
   addFields(config, ROOT, fields, repeated);
@@ -40,8 +40,8 @@ export const applied = (live: Owned = unowned, config: Fields, owner: string): O
   return { content, owners: taken(live, content, owner, () => mine) };
 };
 
-/** The live object after `owner` replaced it by `next` (a PUT): the owner has what it changed, nobody what it removed. */
-export const updated = (live: Owned = unowned, next: Fields, owner: string): Owned => {
+/** The live object after `owner` replaced it by `next` (a PUT). The owner owns the fields that it changed; removed fields have no owner. */
+export const updated = (live: Owned = nothingOwned, next: Fields, owner: string): Owned => {
   if (isEqual(live.content, next)) return live;
   return { content: next, owners: taken(live, next, owner, (had, changed) => new Set([...had, ...changed])) };
 };
@@ -67,7 +67,7 @@ const taken = (
   return same ? live.owners : owners;
 };
 
-/** `live` with the fields of `config` put in; `live` itself when that changes unowned. */
+/** `live` with the fields of `config` put in; `live` itself when that changes nothing. */
 const merge = (live: unknown, config: unknown, place: FieldPlace): unknown => {
   const keys = listKeys(config, place.parent, place.field);
   if (keys !== undefined && Array.isArray(live)) return mergeItems(itemsOf(live), itemsOf(config), keys, place);
@@ -81,8 +81,8 @@ const merge = (live: unknown, config: unknown, place: FieldPlace): unknown => {
 };
 
 /**
- * The items of both lists by key, in the API server's order: that of `config`, with the items that only `live` has behind
- * the neighbours that they had.
+ * The items of both lists by key, in the API server's order: the order of `config`; an item that only `live` has stays behind
+ * the item that it followed.
  */
 const mergeItems = (
   live: readonly Fields[],
@@ -115,8 +115,8 @@ const mergeItems = (
 };
 
 /**
- * `value` without the fields of `gone`; what becomes empty goes (`undefined`). A map that encloses a kept field stays. An
- * item of a list stays by its own path alone: whoever changed a field in it does not own the item.
+ * `value` without the fields of `gone`; `undefined` when nothing is left. A map that encloses a kept field stays. A list item
+ * stays only if its own path is kept: to own a field in an item is not to own the item.
  */
 const prune = (
   value: unknown,

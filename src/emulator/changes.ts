@@ -11,7 +11,7 @@ import {
   type FieldPlace,
 } from "./fields.ts";
 
-/** Adds to `changed` the paths whose value is new or another one, and to `removed` those that `after` no longer has. */
+/** Adds the paths of new and changed values to `changed`, and those that `after` lacks to `removed`. */
 export const compare = (
   before: unknown,
   after: unknown,

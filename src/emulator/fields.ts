@@ -1,11 +1,11 @@
 import { isEqual, isObject } from "../core/equal.ts";
 
 /**
- * The fields of an object as server-side apply sees them: what is merged by key, what is taken whole, and a path for each
- * (in the notation of `managedFields`: `f:spec/f:ports/k:{"port":80,"protocol":"TCP"}/f:name`).
+ * The fields of an object as server-side apply sees them: lists that are merged by key, values that are atomic, and a path for
+ * each (in the notation of `managedFields`: `f:spec/f:ports/k:{"port":80,"protocol":"TCP"}/f:name`).
  *
  * Source of the tables: `x-kubernetes-list-map-keys`, `x-kubernetes-list-type` and `x-kubernetes-map-type` in the OpenAPI
- * document of Kubernetes 1.35. What is not in them is, as there, an atomic list or a granular map.
+ * document of Kubernetes 1.35. A list that is not in them is atomic, and a map is granular, as the document says.
  */
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -46,10 +46,10 @@ const atomicMaps: ReadonlySet<string> = new Set([
   "involvedObject",
 ]);
 
-/** A map whose entries have owners of their own. `field` is the name it stands under. */
+/** Whether a value is a map whose entries have separate owners. `field`: the name of the field that holds it. */
 export const isGranular = (value: unknown, field: string): value is Fields => isObject(value) && !atomicMaps.has(field);
 
-/** The keys that tell the items of a list apart, or `undefined` when the list is one value. */
+/** The keys that identify the items of a list; `undefined`: the list is atomic. */
 export const listKeys = (value: unknown, parent: string, field: string): readonly string[] | undefined =>
   Array.isArray(value) ? keysOfLists[`${parent}.${field}`] : undefined;
 /** The items of a list that has keys. */
@@ -59,10 +59,10 @@ export const fieldPath = (path: string, field: string): string => (path === "" ?
 export const itemPath = (path: string, item: Fields, keys: readonly string[]): string =>
   `${path}/k:{${keys.map((key) => `"${key}":${JSON.stringify(item[key] ?? keyDefaults[key])}`).join(",")}}`;
 
-/** Where a walk is: the path, and the last two field names, which the tables are read by. */
+/** A place in an object: its path, and the last two field names, which are the keys of the tables. */
 export type FieldPlace = { readonly path: string; readonly parent: string; readonly field: string };
 export const ROOT: FieldPlace = { path: "", parent: "", field: "" };
-/** The place of a map's entry. The items of a list stand at their list's name: `containers.env`, not `containers.0.env`. */
+/** The place of a map's entry. List items add no name to it: `containers.env`, not `containers.0.env`. */
 export const entryOf = (place: FieldPlace, field: string): FieldPlace => ({
   path: fieldPath(place.path, field),
   parent: place.field,
@@ -73,7 +73,7 @@ export const itemOf = (place: FieldPlace, item: Fields, keys: readonly string[])
   path: itemPath(place.path, item, keys),
 });
 
-/** Adds the path of every field of `value` to `into`; `repeated` takes the paths of items whose keys were seen before. */
+/** Adds the path of every field of `value` to `into`, and the paths of items with repeated keys to `repeated`. */
 export const addFields = (value: unknown, place: FieldPlace, into: Set<string>, repeated: string[]): void => {
   const keys = listKeys(value, place.parent, place.field);
   if (keys !== undefined) {
@@ -90,7 +90,7 @@ export const addFields = (value: unknown, place: FieldPlace, into: Set<string>, 
   for (const field of fields) addFields((value as Fields)[field], entryOf(place, field), into, repeated);
 };
 
-/** The value with what it lacks; itself when it lacks nothing. */
+/** The value with the missing fields added; the value itself when none is missing. */
 export const filled = (value: Fields, missing: Fields): Fields =>
   Object.keys(missing).every((field) => field in value) ? value : Object.freeze({ ...missing, ...value });
 
@@ -107,7 +107,7 @@ const omittedMaps: ReadonlySet<string> = new Set([
   "requests",
 ]);
 
-/** The value as the API server stores it, without empty lists and maps; itself when there are none. */
+/** The value as the API server stores it: without empty lists and maps. The value itself when it has none. */
 export const withoutEmpty = (value: unknown): unknown => {
   if (Array.isArray(value)) {
     const items = value.map(withoutEmpty);

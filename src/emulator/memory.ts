@@ -1,8 +1,8 @@
 /**
- * A cluster in memory, for the demo, the tests and whoever wants to see the webhook without a cluster. It answers as a real
- * API server does (test/cluster-port/contract.ts runs on both), without schemas, namespaces to be made first, controllers,
- * and `fieldsV1` in managedFields. What it returns is frozen and shared, never copied. uids, generated names and cluster
- * IPs are counted, so that runs repeat.
+ * A cluster in memory, for the demo, the tests and a first look without a cluster. It answers as a real API server does
+ * (test/cluster-port/contract.ts runs on both). It has no schemas, no controllers and no `fieldsV1` in managedFields, and a
+ * namespace need not be created. Objects that it returns are frozen and shared, never copied. uids, generated names and
+ * cluster IPs are counters, so that runs repeat.
  */
 import {
   type Cluster,
@@ -17,8 +17,8 @@ import type { State } from "./metadata.ts";
 import { apply, create, edit, refKey, type MemoryCall, remove } from "./store.ts";
 
 /**
- * A hook may wait (latency, an interleaving) or throw (`fault`): `before` and the call had no effect, `after` and it had
- * one whose answer is lost.
+ * Hooks run around each call and may wait (latency, an interleaving) or throw (`fault`). When `before` throws, the call had no
+ * effect; when `after` throws, the call took effect and its answer is lost.
  */
 export type MemoryOptions = {
   readonly before?: (call: MemoryCall) => undefined | Promise<void>;
@@ -27,13 +27,13 @@ export type MemoryOptions = {
   readonly now?: () => number;
 };
 
-/** What a cluster in memory can do beyond the port: see everything, and be somebody else. None of it calls the hooks. */
+/** The cluster port, and three functions for tests: list all objects, write as another manager, delete. They call no hooks. */
 export type MemoryCluster = Cluster & {
   /** Every object, by kind, namespace and name. */
   all(): readonly KubeObject[];
   /** Replaces an object as another field manager, as `kubectl edit` does; status included, as a controller does. */
   edit(manager: string, ref: Ref, change: (object: KubeObject) => KubeObject): KubeObject;
-  /** Deletes an object, or marks it where a finalizer holds it; `false`: there was none. */
+  /** Deletes an object, or marks it as deleted where it has a finalizer; `false`: there was none. */
   remove(ref: Ref): boolean;
 };
 

@@ -1,4 +1,4 @@
-/** What the API server writes into an object's metadata itself. */
+/** The metadata that the API server writes. */
 import { isEqual } from "../core/equal.ts";
 import type { Owned, Owners } from "./apply.ts";
 import { type Kind, type KubeObject, type Ref, resources } from "../cluster/cluster.ts";
@@ -6,14 +6,14 @@ import { type Fields } from "./fields.ts";
 
 export type Stored = Owned & {
   readonly object: KubeObject;
-  /** What MANAGER applied last, while nobody wrote since: to apply it again changes nothing. */
+  /** The object that MANAGER applied last, if no other write followed: applying it again changes nothing. */
   lastApplied: Fields | undefined;
 };
 export type State = {
   readonly stored: Map<string, Stored>;
-  /** The last resourceVersion given. One count for all objects, as in etcd. */
+  /** The last resourceVersion. One counter for all objects, as in etcd. */
   revision: number;
-  /** How many uids, names and addresses were given. */
+  /** The counter for uids, names and addresses. */
   count: number;
   /** Milliseconds since the epoch. */
   readonly now: () => number;
@@ -29,7 +29,7 @@ const withGeneration: ReadonlySet<Kind> = new Set([
 /** The time as objects hold it: in seconds, UTC. */
 export const timeOf = (state: State): string => `${new Date(state.now()).toISOString().slice(0, 19)}Z`;
 
-/** Who an object is: what it was made as, and which version of it this is. */
+/** The identity and version of an object: name, uid, creationTimestamp, resourceVersion, generation. */
 export const identity = (
   state: State,
   { kind, name }: Ref,
@@ -57,7 +57,7 @@ const deletionOf = ({ deletionGracePeriodSeconds, deletionTimestamp }: KubeObjec
   deletionTimestamp,
 });
 
-/** What `metadata.generation` counts the changes of: the spec (or what stands for one), and a Deployment's annotations too. */
+/** The fields whose changes `metadata.generation` counts: the spec (or the webhooks of a configuration), and a Deployment's annotations. */
 const generationFields = (kind: Kind, content: Fields | undefined): unknown =>
   content && [
     content["spec"],
@@ -65,7 +65,7 @@ const generationFields = (kind: Kind, content: Fields | undefined): unknown =>
     kind === "Deployment" && (content["metadata"] as Fields | undefined)?.["annotations"],
   ];
 
-/** Who wrote which of an object's fields, and when; without the fields themselves. */
+/** `metadata.managedFields`: manager, operation and time, without `fieldsV1`. */
 export const managedFields = (kind: Kind, live: Stored | undefined, owners: Owners, time: string): readonly Fields[] =>
   Object.freeze(
     [...owners].map(([owner, paths]) => {
@@ -84,18 +84,18 @@ export const managedFields = (kind: Kind, live: Stored | undefined, owners: Owne
     }),
   );
 
-/** Gives Services their ClusterIPs. */
+/** A function that returns the next free ClusterIP. */
 export const nextAddress = (state: State) => (): string => {
   const count = ++state.count;
   return `10.96.${(count >> 8) & 255}.${count & 255}`;
 };
 
-/** The API server's alphabet for generated names: no vowels and nothing that looks like one, so no words. */
+/** The API server's alphabet for generated names: no vowels and no look-alikes of vowels, so that no words come out. */
 const ALPHABET = "bcdfghjklmnpqrstvwxz2456789";
 const GENERATED_LENGTH = 5;
 const LONGEST_BASE = 63 - GENERATED_LENGTH;
 
-/** The name that `generateName` asks for; `""`: none was asked for. */
+/** A name with the prefix `generateName`; `""`: there is no `generateName`. */
 export const generatedName = (state: State, { generateName = "" }: { readonly generateName?: string }): string => {
   if (generateName === "") return "";
   let rest = ++state.count;

@@ -1,7 +1,6 @@
 /**
- * What the API server adds to and refuses in an object, as far as this project's objects can meet it: names, labels, sizes,
- * Service ports, Secrets, defaults; webhooks in memory-webhooks.ts. The wording follows the API server; nothing reads it but
- * people.
+ * The API server's validation and defaults, as far as this project's objects meet them: names, labels, sizes, Service ports,
+ * Secrets. Webhooks are in webhooks.ts. The messages follow the API server's wording; no code reads them.
  */
 import { isEqual } from "../core/equal.ts";
 import type { Kind } from "../cluster/cluster.ts";
@@ -28,18 +27,18 @@ const BODY_BYTES = 3 * MiB;
 
 const isBase64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-/** Whether the data alone is more than the API server takes in one request; other fields are not counted. */
-export const isTooLarge = ({ data = {} }: Fields): boolean => bytesOf(data as Fields) > BODY_BYTES;
+/** Whether `data` alone exceeds the API server's limit for a request; other fields are not counted. */
+export const isTooLarge = ({ data = {} }: Fields): boolean => dataBytes(data as Fields) > BODY_BYTES;
 
-const bytesOf = (data: Fields): number =>
+const dataBytes = (data: Fields): number =>
   Object.values(data).reduce<number>((sum, value) => sum + Buffer.byteLength(value as string), 0);
 
-/** What is wrong with an object, one sentence each, as in the API server's 422; none: it is valid. */
+/** The causes of the API server's 422, one sentence each; empty: the object is valid. */
 export const problems = (kind: Kind, namespace: string, name: string, content: Fields): readonly string[] => [
   ...nameProblems(kind, name),
   ...(kind === "Event" ? eventProblems(namespace, (content["involvedObject"] ?? {}) as Fields) : []),
   ...metadataProblems((content["metadata"] ?? {}) as Fields),
-  ...(kind === "ConfigMap" ? dataProblems((content["data"] ?? {}) as Fields, bytesOf) : []),
+  ...(kind === "ConfigMap" ? dataProblems((content["data"] ?? {}) as Fields, dataBytes) : []),
   ...(kind === "Secret" ? secretProblems(content) : []),
   ...(kind === "MutatingWebhookConfiguration" ? webhookProblems(content) : []),
   ...(kind === "Deployment" ? strategyProblems((content["spec"] ?? {}) as Fields) : []),
@@ -83,7 +82,7 @@ const secretProblems = ({ type, data = {} }: Fields): readonly string[] => {
   const held = data as Fields;
   const required = type === "kubernetes.io/tls" ? ["tls.crt", "tls.key"] : [];
   return [
-    ...dataProblems(held, (secret) => bytesOf(secret) * (3 / 4)),
+    ...dataProblems(held, (secret) => dataBytes(secret) * (3 / 4)),
     ...Object.keys(held)
       .filter((key) => !isBase64.test(held[key] as string))
       .map((key) => `data[${key}]: illegal base64 data`),
@@ -139,8 +138,8 @@ const immutable: Readonly<Partial<Record<Kind, (content: Fields) => Fields>>> = 
   Secret: ({ type }) => ({ type }),
 };
 
-/** The fields that never change once they are set, and would: a 422. */
-export const changedForEver = (kind: Kind, before: Fields, after: Fields): readonly string[] => {
+/** The immutable fields that an update would change: a 422. */
+export const changedImmutable = (kind: Kind, before: Fields, after: Fields): readonly string[] => {
   const fieldsOf = immutable[kind];
   if (fieldsOf === undefined) return [];
   const [old, next] = [fieldsOf(before), fieldsOf(after)];
@@ -149,18 +148,18 @@ export const changedForEver = (kind: Kind, before: Fields, after: Fields): reado
     .map((field) => `${field}: Invalid value: field is immutable`);
 };
 
-/** The content with the defaults that a reader may see; itself when nothing is missing. `ip` gives a free cluster IP. */
-export const withDefaults = (kind: Kind, content: Fields, ip: () => string): Fields => {
+/** The content with the API server's defaults; the content itself when none is missing. `ip` returns a free cluster IP. */
+export const objectWithDefaults = (kind: Kind, content: Fields, ip: () => string): Fields => {
   if (kind === "Pod") return filled(content, { status: pending });
   if (kind === "Secret") return filled(content, { type: "Opaque" });
   if (kind === "MutatingWebhookConfiguration") return webhookDefaults(content);
   const spec = content["spec"] as Fields | undefined;
   if (spec === undefined) return content;
-  const full = kind === "Service" ? serviceDefaults(spec, ip) : filled(spec, defaults[kind] ?? {});
+  const full = kind === "Service" ? serviceDefaults(spec, ip) : filled(spec, objectDefaults[kind] ?? {});
   return full === spec ? content : Object.freeze({ ...content, spec: full });
 };
 
-const defaults: Readonly<Partial<Record<Kind, Fields>>> = {
+const objectDefaults: Readonly<Partial<Record<Kind, Fields>>> = {
   Deployment: Object.freeze({ replicas: 1, revisionHistoryLimit: 10, progressDeadlineSeconds: 600 }),
   NetworkPolicy: Object.freeze({ policyTypes: Object.freeze(["Ingress"]) }),
 };

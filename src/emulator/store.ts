@@ -1,13 +1,13 @@
-/** The objects of a cluster in memory, and what each write makes of them. */
+/** The objects of a cluster in memory, and the effect of each write. */
 import { isEqual } from "../core/equal.ts";
 import { MANAGER } from "../core/names.ts";
 import { applied, type Owned, updated } from "./apply.ts";
 import { type Cluster, ClusterError, type KubeObject, type Ref, resources } from "../cluster/cluster.ts";
 import { type Fields, frozen, withoutEmpty } from "./fields.ts";
 import { generatedName, identity, managedFields, nextAddress, type State, type Stored, timeOf } from "./metadata.ts";
-import { changedForEver, isTooLarge, problems, withDefaults } from "./rules.ts";
+import { changedImmutable, isTooLarge, problems, objectWithDefaults } from "./rules.ts";
 
-/** One call as the hooks see it. The name is `""` for a list, and for an object whose name is to be generated. */
+/** One call, as a hook receives it. The name is `""` for a list, and for an object with `generateName`. */
 export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; readonly object?: KubeObject };
 
 /** The error of a call that the API server refuses. */
@@ -27,7 +27,7 @@ export const create = (state: State, call: MemoryCall, object: KubeObject): Kube
   if (state.stored.has(refKey(ref))) {
     throw fault(call, 409, "AlreadyExists", `${resources[ref.kind].plural} "${name}" already exists`);
   }
-  const content = withDefaults(ref.kind, withoutEmpty(frozen(contentOf(object))) as Fields, nextAddress(state));
+  const content = objectWithDefaults(ref.kind, withoutEmpty(frozen(contentOf(object))) as Fields, nextAddress(state));
   const owned = updated(undefined, content, CREATOR);
   return store(state, { ...call, ref }, undefined, owned, undefined, generateName);
 };
@@ -40,7 +40,7 @@ export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeO
     throw conflict(call, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`);
   }
   if (uid !== undefined && uid !== live?.object.metadata.uid) {
-    throw invalid(call, [`metadata.uid: Invalid value: "${uid}": field is immutable`]);
+    throw unprocessable(call, [`metadata.uid: Invalid value: "${uid}": field is immutable`]);
   }
   if (live !== undefined && isStale(resourceVersion, live.object)) {
     throw conflict(call, "the object has been modified; please apply your changes to the latest version and try again");
@@ -50,7 +50,7 @@ export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeO
   const copy = frozen(config) as Fields;
   const owned = applied(live, copy, APPLIER);
   if ("repeated" in owned) {
-    throw invalid(call, [`duplicate entries: ${owned.repeated.join(", ")}`]);
+    throw unprocessable(call, [`duplicate entries: ${owned.repeated.join(", ")}`]);
   }
   return store(state, call, live, owned, copy);
 };
@@ -68,7 +68,7 @@ export const edit = (
   const content = withoutEmpty(
     frozen({ ...contentOf(next), ...("status" in next && { status: next["status"] }) }),
   ) as Fields;
-  const owned = updated(live, withDefaults(ref.kind, content, nextAddress(state)), `${manager} Update`);
+  const owned = updated(live, objectWithDefaults(ref.kind, content, nextAddress(state)), `${manager} Update`);
   return store(state, call, live, owned);
 };
 
@@ -82,7 +82,7 @@ export const remove = (state: State, ref: Ref): boolean => {
   return true;
 };
 
-/** Whether a finalizer keeps an object that is deleted. */
+/** Whether a finalizer delays the deletion of an object. */
 const isHeld = ({ metadata = {} }: Fields): boolean => "finalizers" in (metadata as Fields);
 
 const conflict = (call: MemoryCall, says: string): ClusterError =>
@@ -93,18 +93,18 @@ const conflict = (call: MemoryCall, says: string): ClusterError =>
     `Operation cannot be fulfilled on ${resources[call.ref.kind].plural} "${call.ref.name}": ${says}`,
   );
 
-const invalid = ({ verb, ref }: MemoryCall, wrong: readonly string[]): ClusterError =>
+const unprocessable = ({ verb, ref }: MemoryCall, wrong: readonly string[]): ClusterError =>
   fault({ verb, ref }, 422, "Invalid", `${ref.kind} "${ref.name}" is invalid: ${wrong.join(", ")}`);
 
-/** A version of `""` or `"0"` is none: the write is unconditional. */
+/** Whether another write came first: 409. A version of `""` or `"0"` makes the write unconditional. */
 const isStale = (given: string | undefined, live: KubeObject): boolean =>
   given !== undefined && given !== "" && given !== "0" && given !== live.metadata.resourceVersion;
 
-/** The part of an object that has owners: not its identity, not what the API server keeps itself, not its status. */
+/** The part of an object that has owners: all but its identity, the API server's own metadata and its status. */
 const contentOf = (object: KubeObject): Fields => {
   const content: Record<string, unknown> = {};
   for (const field of Object.keys(object)) {
-    if (!unowned.has(field)) content[field] = object[field];
+    if (!unownedFields.has(field)) content[field] = object[field];
   }
   const metadata: Record<string, unknown> = {};
   for (const field of ownedMetadata) {
@@ -114,10 +114,10 @@ const contentOf = (object: KubeObject): Fields => {
   if (Object.keys(metadata).length > 0) content["metadata"] = metadata;
   return content;
 };
-const unowned: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
+const unownedFields: ReadonlySet<string> = new Set(["apiVersion", "kind", "metadata", "status"]);
 const ownedMetadata = ["labels", "annotations", "ownerReferences", "finalizers"];
 
-/** Gives the object its place, a new version and its defaults; the live object itself when nothing changed. */
+/** Stores the object with a new version and its defaults. Returns the live object itself when nothing changed. */
 const store = (
   state: State,
   call: MemoryCall,
@@ -127,7 +127,7 @@ const store = (
   generateName?: string,
 ): KubeObject => {
   const { kind, namespace, name } = call.ref;
-  const full = withDefaults(kind, withoutEmpty(asked) as Fields, nextAddress(state));
+  const full = objectWithDefaults(kind, withoutEmpty(asked) as Fields, nextAddress(state));
   const content = live !== undefined && isEqual(full, live.content) ? live.content : full;
   if (live !== undefined && content === live.content && owners === live.owners) {
     live.lastApplied = lastApplied ?? live.lastApplied;
@@ -137,9 +137,9 @@ const store = (
     throw fault(call, 413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728");
   const wrong = [
     ...problems(kind, namespace, name, content),
-    ...(live === undefined ? [] : changedForEver(kind, live.content, content)),
+    ...(live === undefined ? [] : changedImmutable(kind, live.content, content)),
   ];
-  if (wrong.length > 0) throw invalid(call, wrong);
+  if (wrong.length > 0) throw unprocessable(call, wrong);
   const time = timeOf(state);
   const { metadata, ...rest } = content;
   const object = Object.freeze({

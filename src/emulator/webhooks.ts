@@ -1,10 +1,10 @@
-/** What the API server adds to and refuses in a MutatingWebhookConfiguration (admissionregistration.k8s.io/v1). */
+/** The API server's validation and defaults of a MutatingWebhookConfiguration (admissionregistration.k8s.io/v1). */
 import { type Fields, filled } from "./fields.ts";
 
 const webhooksOf = (content: Fields): readonly Fields[] => (content["webhooks"] ?? []) as readonly Fields[];
 const clientOf = (webhook: Fields): Fields => (webhook["clientConfig"] ?? {}) as Fields;
 
-/** What is missing in its webhooks, in the API server's words. */
+/** The causes of a 422 in its webhooks, in the API server's words. */
 export const webhookProblems = (content: Fields): readonly string[] =>
   webhooksOf(content).flatMap((webhook, index) => {
     const at = `webhooks[${index}]`;
@@ -20,7 +20,7 @@ export const webhookProblems = (content: Fields): readonly string[] =>
     ];
   });
 
-const defaults: Fields = Object.freeze({
+const hookDefaults: Fields = Object.freeze({
   failurePolicy: "Fail",
   matchPolicy: "Equivalent",
   namespaceSelector: Object.freeze({}),
@@ -29,19 +29,19 @@ const defaults: Fields = Object.freeze({
   timeoutSeconds: 10,
 });
 
-/** The content with the defaults of its webhooks; itself when nothing is missing. */
+/** The content with the defaults of its webhooks; the content itself when none is missing. */
 export const webhookDefaults = (content: Fields): Fields => {
   const webhooks = webhooksOf(content);
-  const full = webhooks.map(withDefaults);
+  const full = webhooks.map(hookWithDefaults);
   return full.every((webhook, index) => webhook === webhooks[index])
     ? content
     : Object.freeze({ ...content, webhooks: Object.freeze(full) });
 };
 
-const withDefaults = (webhook: Fields): Fields => {
+const hookWithDefaults = (webhook: Fields): Fields => {
   const client = clientOf(webhook);
   const service = client["service"] as Fields | undefined;
   const full = service && filled(service, { port: 443 });
   const placed = full === service ? webhook : Object.freeze({ ...webhook, clientConfig: { ...client, service: full } });
-  return filled(placed, defaults);
+  return filled(placed, hookDefaults);
 };

@@ -1,11 +1,11 @@
 const UNIT_MS = { ms: 1, s: 1000, m: 60_000 } as const;
 
-/** What the API server waits when it does not say (admissionregistration.k8s.io/v1 `timeoutSeconds`). */
+/** The default of `timeoutSeconds` (admissionregistration.k8s.io/v1), in milliseconds. */
 const DEFAULT_MS = 10_000;
-/** The longest that it ever waits. */
+/** The maximum of `timeoutSeconds`, in milliseconds. */
 const MAX_MS = 30_000;
 
-/** The end of a request's I/O, which most requests have none of: the time counts once `signal` is asked for, until `lift`. */
+/** The deadline of a request's I/O. Its timer starts at the first use of `signal` (most requests have no I/O) and ends with `lift`. */
 export const createDeadline = (timeout: unknown): { readonly signal: () => AbortSignal; readonly lift: () => void } => {
   let controller: AbortController | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -23,8 +23,8 @@ export const createDeadline = (timeout: unknown): { readonly signal: () => Abort
 };
 
 /**
- * Milliseconds that an admission may take: the request's `?timeout=` (a Go duration such as `10s` or `1m30s`) less a margin for
- * the answer to travel: a fifth, at most one second. What cannot be read counts as the default.
+ * Milliseconds that an admission may take: the request's `?timeout=` (a Go duration such as `10s` or `1m30s`) less a fifth, at
+ * most one second, for the way of the answer. A timeout that cannot be read counts as the default.
  */
 export const deadlineMs = (timeout: unknown): number => {
   const total = typeof timeout === "string" ? durationMs(timeout) : undefined;

@@ -1,4 +1,4 @@
-/** Listens on `host`, and on all of IPv4 instead of all of IPv6 (which takes both) where the machine has no IPv6, as Go does. */
+/** Listens on `host`. `::` takes IPv4 and IPv6; on a machine without IPv6 it becomes `0.0.0.0`, as in Go. */
 export const listenOn = async <T>(host: string, listen: (host: string) => Promise<T>): Promise<T> => {
   try {
     return await listen(host);

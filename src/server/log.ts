@@ -1,9 +1,9 @@
 import { destination as fileDestination, type DestinationStream, type Logger, pino } from "pino";
 
 /**
- * The program's log: JSON lines on standard output, written once a turn of the event loop. Admissions that are answered in the
- * same turn share one write, which costs as much as an admission does. Lines that wait when the process exits, or when a
- * fatal one is logged, are written at once.
+ * The program's log: JSON lines on standard output, written once per turn of the event loop. Admissions answered in the same turn
+ * share one write, because a write costs as much as an admission. When the process exits or a fatal line is logged, the
+ * waiting lines are written at once.
  */
 export const createLog = (level: string): Logger => {
   const stream = perTurn(fileDestination({ fd: 1, sync: true }));

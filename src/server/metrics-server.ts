@@ -1,12 +1,12 @@
 import { createServer, type Server, type ServerResponse } from "node:http";
 import type { Registry } from "prom-client";
 
-/** `settle` counts what is not counted yet. */
+/** `settle` runs the counting that is still waiting. */
 type Counted = { readonly registry: Registry; readonly settle: () => void };
 
 /**
- * `GET /metrics` and `GET /healthz`, listening. On a port of its own: who may call the webhook need not see it, and the other way round. And the
- * process is alive before it has a certificate, which it may wait for as long as the API server is out of reach.
+ * Serves `GET /metrics` and `GET /healthz`, on a port of their own: network policies can separate callers of the webhook from
+ * readers of metrics. `/healthz` answers before the process has a certificate, which it cannot get while the API server is down.
  */
 export const serveMetrics = ({ registry, settle }: Counted, host: string, port: number): Promise<Server> => {
   const server = createServer((request, response) => {

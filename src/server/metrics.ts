@@ -1,7 +1,7 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Admission } from "../core/admission.ts";
 
-/** What the webhook counts. One registry a server: nothing is global. */
+/** The webhook's metrics. Each server has a registry of its own: nothing is global. */
 export type Metrics = {
   readonly registry: Registry;
   /** `seconds`: from the request's arrival to its answer. */
@@ -58,7 +58,7 @@ export const createMetrics = (): Metrics => {
     labelNames: ["file"],
     registers,
   });
-  // From the start, so that the first failure is an increase.
+  // Present at 0 from the start, so that `increase()` sees the first failure.
   reloadFailures.inc({ file: "config" }, 0);
   reloadFailures.inc({ file: "tls" }, 0);
   const expiry = new Gauge({
@@ -71,7 +71,7 @@ export const createMetrics = (): Metrics => {
     help: "When the CA of the serving certificate ends, where the webhook makes its certificates itself",
     registers,
   });
-  // Absent, not 0, where it is not known: 0 is a date, and long past.
+  // Absent when unknown: 0 would be a date in 1970.
   caExpiry.remove();
   const steps = new Counter({
     name: "flowgen_gateway_certificate_changes_total",

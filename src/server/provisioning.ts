@@ -8,7 +8,7 @@ import type { Metrics } from "./metrics.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };
 
-/** The provisioner, with everything that it does counted or logged. */
+/** The provisioner, with metrics and log lines for its calls and writes. */
 export const observedProvisioner = ({ cluster, scripts, log }: Parts, metrics: Metrics): Provisioner => {
   const events: ProvisionEvents = {
     conflict: (gateway) => metrics.conflict(gatewayId(gateway)),

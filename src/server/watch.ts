@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 
-/** Says which file, and the system's reason: not every error of Node's does. */
+/** Names the file and the system's reason, which not every error of Node does. */
 export class UnreadableFile extends Error {
   readonly path: string;
 
@@ -15,15 +15,15 @@ export class UnreadableFile extends Error {
 export type Contents = readonly string[];
 
 export type Watch = {
-  /** Looks now, not at the next tick. */
+  /** Looks now instead of at the next tick. */
   readonly check: () => Promise<void>;
   readonly stop: () => void;
 };
 
 /**
- * Calls `onChange` when the contents of the files differ from what they were, `onError` when they cannot be read or `onChange`
- * throws; once for each new content and each new error. Contents are compared, at an interval, because the kubelet swaps a
- * symbolic link above a mounted file and no event of the file tells.
+ * Calls `onChange` when the contents of the files changed, and `onError` when they cannot be read or `onChange` throws; once for
+ * each new content and each new error. The contents are compared at an interval: the kubelet swaps a symbolic link above a
+ * mounted file, which causes no event of the file.
  */
 export const watchFiles = (
   paths: readonly string[],
@@ -47,7 +47,7 @@ export const watchFiles = (
       lastError = String(error);
     }
   };
-  /** One at a time: an old reading never comes after a new one. */
+  /** One look at a time, so that an older reading never arrives after a newer one. */
   const check = (): Promise<void> => (checking ??= look().finally(() => (checking = undefined)));
   const timer = setInterval(() => void check(), everyMs);
   timer.unref();
@@ -61,7 +61,7 @@ export const watchFiles = (
 
 const MAX_READINGS = 5;
 
-/** The files, read until two readings agree: a certificate from before a swap never meets a key from after it. */
+/** The contents, read until two readings are equal, so that a certificate and a key come from the same swap. */
 export const readFiles = async (paths: readonly string[]): Promise<Contents> => {
   let contents = await readAll(paths);
   for (let readings = 2; readings <= MAX_READINGS; readings += 1) {
@@ -72,7 +72,7 @@ export const readFiles = async (paths: readonly string[]): Promise<Contents> => 
   return contents;
 };
 
-/** One after another: of several that cannot be read the first is named, each time. */
+/** Reads one file after another, so that of several unreadable files the first one is named each time. */
 const readAll = async (paths: readonly string[]): Promise<Contents> => {
   const contents: string[] = [];
   for (const path of paths) contents.push(await read(path));

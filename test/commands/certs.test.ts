@@ -49,7 +49,7 @@ t.test("to files: made once, with safe modes, and fit to serve", async (t) => {
   const out = join(t.testdir({}), "new");
   const read = (name: string): string => readFileSync(join(out, name), "utf8");
   const first = await run({ out, tlsNames: ["localhost", "127.0.0.1"] });
-  t.match(first, { code: 0, err: "", out: /^a CA and a certificate of it are made: there is nothing yet/ });
+  t.match(first, { code: 0, err: "", out: /^a CA and a certificate signed by it are made: there is nothing yet/ });
   t.match(first.out, `put ${out}/ca-bundle.crt, base64, into the webhook's caBundle\n`);
   const leaf = new X509Certificate(readTls(read("tls.crt"), read("tls.key")).cert);
   t.ok(leaf.checkIssued(new X509Certificate(read("ca-bundle.crt"))));
@@ -68,7 +68,7 @@ t.test("to files: made once, with safe modes, and fit to serve", async (t) => {
   t.equal(read("tls.crt"), before);
   t.match(await run({ out, tlsNames: ["localhost"] }), {
     code: 0,
-    out: /^a certificate is made: it is not for the names/,
+    out: /^a certificate is made: its names are not/,
   });
 });
 
@@ -80,7 +80,7 @@ t.test("to files: a CA is rotated in the order in which nothing fails", async (t
   const dry = await run({ out, rotate: true, dryRun: true });
   t.match(dry, {
     code: 0,
-    out: /^would do: the next CA is made, .*somebody asked[^]*would do: the CAs are put into caBundle[^]*would do: the next CA signs/,
+    out: /^would do: the next CA is made; .*it was asked for[^]*would do: the CAs are put into caBundle[^]*would do: the next CA replaces/,
   });
   t.equal(read("ca-bundle.crt"), oldCa, "a dry run changes nothing");
 
@@ -113,12 +113,15 @@ t.test("to the cluster: made, and rotated with the wait between", async (t) => {
   const [old] = bundle();
   t.match(objects(), [{}, { kind: "Secret", metadata: { namespace: "n", name: "tls" } }]);
   const before = objects();
-  t.match(await run({ tlsSecret: "tls", rotate: true, dryRun: true }), { code: 0, out: /would do: the next CA signs/ });
+  t.match(await run({ tlsSecret: "tls", rotate: true, dryRun: true }), {
+    code: 0,
+    out: /would do: the next CA replaces/,
+  });
   t.strictSame(objects(), before);
   const rotated = await run({ tlsSecret: "tls", rotate: true, tlsSettleSeconds: 0.5 });
   t.match(rotated, {
     code: 0,
-    out: /waiting 1 s \(safe to stop[^]*the next CA signs[^]*former CAs are removed/,
+    out: /waiting 1 s \(safe to stop[^]*the next CA replaces[^]*former CAs are removed/,
   });
   t.equal(bundle().length, 1);
   t.not(bundle()[0], old);
@@ -133,7 +136,7 @@ t.test("to files, with caBundle in the cluster", async (t) => {
   t.match(await run(options), { code: 0, err: "" });
   t.strictSame(bundle(), [readFileSync(join(out, "ca.crt"), "utf8")]);
   t.notOk(readdirSync(out).includes("ca-bundle.crt"));
-  t.match(await run({ ...options, rotate: true }), { code: 0, out: /the next CA signs/ });
+  t.match(await run({ ...options, rotate: true }), { code: 0, out: /the next CA replaces/ });
   t.strictSame(bundle(), [readFileSync(join(out, "ca.crt"), "utf8")]);
 });
 
