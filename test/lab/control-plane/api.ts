@@ -85,7 +85,7 @@ export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = 
     const status = new Promise<number>((resolve, reject) => {
       stream.on("response", (head) => resolve(Number(head[":status"])));
       stream.on("error", reject);
-      stream.on("close", () => reject(new Error(`${method} ${path}: no answer`)));
+      stream.on("close", () => reject(new Error(`${method} ${path}: no answer, HTTP/2 error code ${stream.rstCode}`)));
     });
     stream.end(body === undefined ? undefined : JSON.stringify(body));
     const [code, answer] = await Promise.all([status, text(stream)]);
