@@ -4,14 +4,14 @@
  */
 import { readdirSync, readFileSync } from "node:fs";
 import { relative } from "node:path";
+import { root } from "./program.ts";
 
 type Part = { readonly pct: number };
 type Summary = Readonly<Record<string, { readonly lines: Part; readonly branches: Part }>>;
 
-const root = new URL("../", import.meta.url).pathname;
-const summary = JSON.parse(readFileSync(`${root}.tap/report/coverage-summary.json`, "utf8")) as Summary;
+const summary = JSON.parse(readFileSync(`${root}/.tap/report/coverage-summary.json`, "utf8")) as Summary;
 const reports = new Map(Object.entries(summary).map(([path, report]) => [relative(root, path), report]));
-const sources = readdirSync(`${root}src`, { recursive: true, encoding: "utf8" })
+const sources = readdirSync(`${root}/src`, { recursive: true, encoding: "utf8" })
   .filter((path) => path.endsWith(".ts"))
   .map((path) => `src/${path}`);
 
@@ -29,7 +29,7 @@ const short = sources.flatMap((path) => {
 
 /** Nothing is left of such a file when it runs, so nothing can be covered. */
 function holdsTypesOnly(path: string): boolean {
-  return !/^export (const|function|class)|^(const|let) /m.test(readFileSync(root + path, "utf8"));
+  return !/^export (const|function|class)|^(const|let) /m.test(readFileSync(`${root}/${path}`, "utf8"));
 }
 
 if (short.length > 0) {

@@ -2,9 +2,7 @@
 import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { unhooked } from "./program.ts";
-
-const root = join(import.meta.dirname, "..");
+import { root, unhooked } from "./program.ts";
 
 /** A fenced block: its language, its text, and the page's line where the text begins. */
 export type Block = { readonly language: string; readonly text: string; readonly line: number };

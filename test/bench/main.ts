@@ -16,6 +16,7 @@ import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import type { Setup } from "./bare.ts";
 import type { Account, Order } from "./load.ts";
 import { sharesOf } from "./profile.ts";
+import { root } from "../program.ts";
 
 const CONNECTIONS = 64;
 const ROUNDS = 9;
@@ -24,8 +25,7 @@ const ROUND_MS = 900;
 const PROFILE_MS = 5000;
 const GOAL = 1.4;
 
-const root = new URL("../../", import.meta.url).pathname;
-const recorded = readFileSync(`${root}test/fixtures/reviews/review-pod-create.json`, "utf8");
+const recorded = readFileSync(`${root}/test/fixtures/reviews/review-pod-create.json`, "utf8");
 /**
  * Reviews of `pods` pods of `workloads` workloads, each like the recorded one, as an API server writes them: without white space.
  * The pods of a workload differ in what an API server makes up: the request's uid, and the name of the token's volume.
@@ -119,7 +119,7 @@ const serving = (child: ChildProcess): Promise<{ url: string; metrics: string }>
   });
 
 const startBare = async (setup: Setup): Promise<Server> => {
-  const child = pin(fork(`${root}test/bench/bare.ts`), 0);
+  const child = pin(fork(`${root}/test/bench/bare.ts`), 0);
   const ask = async (message: object): Promise<number> => {
     const reply = once(child, "message");
     child.send(message);
@@ -156,7 +156,7 @@ const bench = async (): Promise<0 | 1> => {
   const webhook = await startWebhook(certificate);
   const answer = await ask(webhook.port, certificate.ca);
   const bare = await startBare({ ...certificate, answer });
-  const client = pin(fork(`${root}test/bench/load.ts`), 1);
+  const client = pin(fork(`${root}/test/bench/load.ts`), 1);
   const load = async (port: number, ms: number, bodies = alike): Promise<number> => {
     const reply = once(client, "message");
     client.send({ port, ca: certificate.ca, bodies, connections: CONNECTIONS, ms } satisfies Order);

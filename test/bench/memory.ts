@@ -14,13 +14,13 @@ import { freePorts } from "../lab/control-plane/ports.ts";
 import { flowgenPod, GATEWAY, targets } from "../lab/control-plane/scene.ts";
 import { install } from "../lab/control-plane/webhook.ts";
 import { send } from "../server/client.ts";
+import { root } from "../program.ts";
 
 const FORWARDS = 3000;
 const TARGETS_OF_A_POD = 10;
 const ADMISSIONS = 50_000;
 const AT_ONCE = 1000;
 
-const root = new URL("../../", import.meta.url).pathname;
 const values = parse(readFileSync(join(root, "deploy/helm/flowgen-gateway-webhook/values.yaml"), "utf8")) as {
   readonly resources: { readonly limits: { readonly memory: string } };
 };

@@ -7,9 +7,9 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { root } from "../program.ts";
 
 const ROUNDS = 7;
-const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "flowgen-gateway-start-"));
 const cache = { NODE_COMPILE_CACHE: join(folder, "cache") };
 const body = readFileSync(join(root, "test/fixtures/reviews/review-pod-create.json"), "utf8");

@@ -191,7 +191,9 @@ t.test("a Secret of somebody else's: not ready, and what to do", async (t) => {
   await cluster.create({ apiVersion: "v1", kind: "Secret", metadata, data: { "tls.crt": "eA==" } }, signal);
   const replica = await start(t, cluster);
   await replica.rotation.check();
-  t.match(replica.lines, [{ level: 50, reason: "not-ours", detail: /choose another place, delete it, or hand/ }]);
+  t.match(replica.lines, [
+    { level: 50, reason: "not-ours", detail: /choose another Secret or folder, delete the data, or label/ },
+  ]);
   t.match(replica.rotation.waitsFor(), /its certificate/);
 });
 

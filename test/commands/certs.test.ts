@@ -148,11 +148,11 @@ t.test("what cannot be done: exit code 1 and the reason", async (t) => {
   await memory.create({ apiVersion: "v1", kind: "Secret", metadata, data: { "tls.key": "eA==" } }, signal);
   t.match(await run({ tlsSecret: "theirs" }), {
     code: 1,
-    err: /^Secret n\/theirs: there is data that .* did not write/,
+    err: /^Secret n\/theirs: it holds data that .* did not write/,
   });
   const out = t.testdirName;
   writeFileSync(join(out, "tls.crt"), "theirs");
-  t.match(await run({ out }), { code: 1, err: /did not write: choose another place/ });
+  t.match(await run({ out }), { code: 1, err: /did not write: choose another Secret or folder/ });
   t.equal(readFileSync(join(out, "tls.crt"), "utf8"), "theirs");
   const nobody = kubeconfig(t, { server: "http://127.0.0.1:1", "insecure-skip-tls-verify": true });
   setEnv(t, { ...process.env, KUBECONFIG: nobody });

@@ -5,8 +5,7 @@ import * as prettier from "prettier";
 import { Document, isMap, parseDocument } from "yaml";
 import { CHART, type Helm, templateText } from "../lab/control-plane/helm.ts";
 import { KUSTOMIZE } from "./sums.ts";
-
-const root = new URL("../../", import.meta.url).pathname;
+import { root } from "../program.ts";
 
 /** A config that somebody writes beside the chart may name other gateways: the base does not list them in its roles. */
 const BASE_VALUES = { rbac: { byName: false } };
@@ -33,7 +32,7 @@ const withoutHelm = (document: Document.Parsed): Document.Parsed => {
 export const renderFiles = (): ReadonlyMap<string, string> =>
   new Map(
     ["alerts.yaml", "dashboard.json"].map((name) => [
-      join(CHART, "files", name).slice(root.length),
+      join(CHART, "files", name).slice(root.length + 1),
       readFileSync(join(root, "deploy/grafana", name), "utf8"),
     ]),
   );

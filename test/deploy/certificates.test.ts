@@ -2,7 +2,8 @@
 // chart's objects, of minimal definitions (crds.ts), ask of it.
 import t from "tap";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
-import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { HOST } from "../lab/control-plane/scene.ts";
+import { minimalPod, gateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { applyCrds } from "../lab/kubelet/crds.ts";
 import { CHART, type Manifest, RELEASE } from "../lab/control-plane/helm.ts";
@@ -32,7 +33,7 @@ const makeSecret = (name: string, { cert, key }: { readonly cert: string; readon
 /** What becomes of an annotated pod, as soon as one may be made. */
 const redirected = (): Promise<string | undefined> =>
   eventually("a pod is admitted", 20_000, async () => {
-    const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
+    const pod = minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
     const { status, body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);
     return status === 201 ? hostIn(body) : undefined;
   });

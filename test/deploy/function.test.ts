@@ -15,12 +15,12 @@ import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
 import { example, GATEWAY, HOST } from "../lab/control-plane/scene.ts";
 import { kubeconfigOf, kubectl as run } from "../lab/control-plane/webhook.ts";
-import { flowgenPod, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { minimalPod, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { connectTo } from "../lab/control-plane/api.ts";
 import { RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
+import { root } from "../program.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
 const controlPlane = await startControlPlane();
 t.teardown(controlPlane.stop);
 const api = connectTo(controlPlane);
@@ -71,7 +71,7 @@ await once(platform.listen(port, "127.0.0.1"), "listening");
 t.teardown(() => platform.close().closeAllConnections());
 
 t.test("a pod is redirected and the gateway is made, with the account's rights alone", async (t) => {
-  const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
+  const pod = minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
   const { body } = await eventually("a pod is admitted", 20_000, async () => {
     const answer = await api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
     return answer.status === 201 ? answer : undefined;

@@ -3,7 +3,8 @@
 import { isDeepStrictEqual } from "node:util";
 import t from "tap";
 import type { Answer } from "../lab/control-plane/api.ts";
-import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { HOST } from "../lab/control-plane/scene.ts";
+import { minimalPod, gateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, type Manifest, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
@@ -24,7 +25,7 @@ const made = parseManifests(await helm(["get", "manifest", RELEASE]));
 const ofKind = (kind: string): Manifest => made.find((each) => each.kind === kind) as Manifest;
 const [webhook] = ofKind("MutatingWebhookConfiguration")["webhooks"] as [Webhook];
 
-type Body = ReturnType<typeof flowgenPod>;
+type Body = ReturnType<typeof minimalPod>;
 type Sent = { readonly metadata: Body["metadata"]; readonly spec: object };
 const create = (pod: Sent, namespace = "team-a", query = "?dryRun=All"): Promise<Answer> =>
   api.ask("POST", `/api/v1/namespaces/${namespace}/pods${query}`, {
@@ -35,9 +36,9 @@ const create = (pod: Sent, namespace = "team-a", query = "?dryRun=All"): Promise
 const again = ({ body }: Answer): Body => {
   const { metadata, spec } = body as unknown as Body;
   const { labels, annotations } = metadata;
-  return { ...flowgenPod(annotations), metadata: { ...flowgenPod(annotations).metadata, labels }, spec };
+  return { ...minimalPod(annotations), metadata: { ...minimalPod(annotations).metadata, labels }, spec };
 };
-const mssql = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
+const mssql = minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
 const redirected = await create(mssql, "team-a", "");
 t.equal(hostIn(redirected.body), HOST);
 
@@ -96,7 +97,7 @@ t.test("3. several replicas behind a Service, and one may die", async (t) => {
 t.test("4. a small timeout", async (t) => {
   t.ok(Number(webhook["timeoutSeconds"]) <= 10);
   const started = performance.now();
-  await create(flowgenPod({ [TARGETS]: "slow=10.0.0.99:1433" }));
+  await create(minimalPod({ [TARGETS]: "slow=10.0.0.99:1433" }));
   t.ok(performance.now() - started < 10_000, "the first of a target, too");
 });
 
@@ -107,7 +108,7 @@ t.test("5. narrow rules, without wildcards", async (t) => {
 });
 
 t.test("6. match conditions: pods without a mark are not asked about", async (t) => {
-  t.equal(await growth(admissions(), () => create(flowgenPod({}))), 0);
+  t.equal(await growth(admissions(), () => create(minimalPod({}))), 0);
   t.equal(await growth(admissions(), () => create(mssql)), 1);
 });
 
@@ -141,7 +142,7 @@ t.test("10. no side effects in a dry run", async (t) => {
       ["configmaps", "services", "events"].map((kind) => api.list(`/api/v1/namespaces/flowgen-gateway/${kind}`)),
     );
   const before = await objects();
-  const { body } = await create(flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433, new=10.0.0.77:1433" }));
+  const { body } = await create(minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433, new=10.0.0.77:1433" }));
   t.equal(hostIn(body), HOST);
   t.strictSame(await objects(), before);
 });
@@ -186,15 +187,15 @@ t.test("13. fails closed; opened by the admin, a policy on the final state catch
   });
   t.match(body["message"], /the pod asks for private targets .* did not answer; try again when it does/);
   const free: Readonly<Record<string, Sent>> = {
-    "without targets": flowgenPod({}),
-    "in audit mode": flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/mode": "audit" }),
-    disabled: flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/mode": "disabled" }),
+    "without targets": minimalPod({}),
+    "in audit mode": minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/mode": "audit" }),
+    disabled: minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/mode": "disabled" }),
     "of another program": { ...mssql, metadata: { ...mssql.metadata, labels: {} } },
     "redirected before": again(redirected),
   };
   for (const [what, pod] of Object.entries(free)) t.match(await create(pod), { status: 201 }, what);
   const forged = {
-    ...flowgenPod({}),
+    ...minimalPod({}),
     metadata: { ...mssql.metadata, annotations: {}, labels: { "target.flowgen.io/mssql": "true" } },
   };
   t.match(await create(forged), { status: 422, body: { message: /written by flowgen-gateway-webhook; remove them/ } });

@@ -1,7 +1,8 @@
 // The life of an installation by Helm on a real control plane, with flowgen pods coming all the time.
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { flowgenPod, gateway, HOST, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
+import { HOST } from "../lab/control-plane/scene.ts";
+import { minimalPod, gateway, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
@@ -10,7 +11,7 @@ const cluster = await startCluster();
 t.teardown(cluster.stop);
 const { api, helm, kubectl, kubelet } = cluster;
 const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
-const pod = flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
+const pod = minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
 const create = () => api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
 
 /** Waits for an answer by the config that is in force now: pods that end may still have a say. */
@@ -107,7 +108,7 @@ t.test("an upgrade and its rollback refuse nobody", async (t) => {
   const before = new Set(kubelet.logs.keys());
   const ca = await bundle();
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], next);
-  const allowed = flowgenPod({ [TARGETS]: "new=192.168.0.1:1433" });
+  const allowed = minimalPod({ [TARGETS]: "new=192.168.0.1:1433" });
   await answered(allowed, 201);
   t.equal(await bundle(), ca, "the CA that the webhook put in stays");
   await helm(["rollback", RELEASE, "1", "--wait", "--timeout=240s"]);
@@ -184,7 +185,7 @@ t.test("it can be installed again, and gateways live in the namespaces that are 
     api.ask(
       "POST",
       `/api/v1/namespaces/${namespace}/pods`,
-      flowgenPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/gateway": "own" }, namespace),
+      minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/gateway": "own" }, namespace),
     );
   t.equal(hostIn((await asking("team-b")).body), "own.team-b.svc");
   t.match(

@@ -13,7 +13,7 @@ import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
 import { GATEWAY, HOST } from "../lab/control-plane/scene.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
-import { flowgenPod, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { minimalPod, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { connectTo } from "../lab/control-plane/api.ts";
 import { type Container, startContainer } from "../lab/kubelet/container.ts";
 import { applyCrds } from "../lab/kubelet/crds.ts";
@@ -161,7 +161,7 @@ await once(activator.listen(port, "127.0.0.1"), "listening");
 t.teardown(() => activator.close().closeAllConnections());
 
 const create = (targets: string) => {
-  const pod = flowgenPod({ [TARGETS]: targets });
+  const pod = minimalPod({ [TARGETS]: targets });
   return controlPlane.kubectl(["create", "-o", "json", "-f", "-"], { input: JSON.stringify(pod) });
 };
 const whereTo = ({ stdout }: { readonly stdout: string }): string | undefined => hostIn(JSON.parse(stdout) as object);

@@ -7,8 +7,8 @@ import { kubectlWith } from "../lab/control-plane/kubectl.ts";
 import { findPrograms } from "../lab/control-plane/programs.ts";
 import { renderFiles, renderKustomize } from "./base.ts";
 import { CHART, findHelm, type Manifest, parseManifests, RELEASE, template } from "../lab/control-plane/helm.ts";
+import { root } from "../program.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
 const home = await mkdtemp(join(tmpdir(), "flowgen-kustomize-"));
 t.teardown(() => rm(home, { recursive: true, force: true }));
 const helm = await findHelm(home);

@@ -5,8 +5,8 @@ import { join } from "node:path";
 import { renderFiles, renderKustomize } from "./base.ts";
 import { findHelm } from "../lab/control-plane/helm.ts";
 import { sums, SUMS } from "./sums.ts";
+import { root } from "../program.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
 const home = await mkdtemp(join(tmpdir(), "flowgen-render-"));
 try {
   for (const [path, content] of renderFiles()) await writeFile(join(root, path), content);

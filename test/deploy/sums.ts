@@ -2,8 +2,8 @@
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { root } from "../program.ts";
 
-const root = new URL("../../", import.meta.url).pathname;
 export const KUSTOMIZE = "deploy/kustomize";
 /** Names every file that goes in or comes out with its hash, as sha256sum writes and checks it. */
 export const SUMS = join(KUSTOMIZE, "rendered.sha256");
@@ -13,7 +13,7 @@ export const sums = (): string => {
   const paths = ["deploy/grafana", "deploy/helm", KUSTOMIZE].flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
-      .map((entry) => join(entry.parentPath, entry.name).slice(root.length)),
+      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1)),
   );
   return paths
     .filter((path) => path !== SUMS)

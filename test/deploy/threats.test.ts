@@ -4,7 +4,8 @@
 import t from "tap";
 import { type Answer, connectTo } from "../lab/control-plane/api.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
-import { flowgenPod, gateway, HOST, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { HOST } from "../lab/control-plane/scene.ts";
+import { minimalPod, gateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
@@ -21,11 +22,11 @@ await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], values);
 
 const MERGE = "application/merge-patch+json";
 const APPLY = "application/apply-patch+yaml";
-type Body = ReturnType<typeof flowgenPod>;
+type Body = ReturnType<typeof minimalPod>;
 const create = (pod: Body): Promise<Answer> =>
   api.ask("POST", `/api/v1/namespaces/${pod.metadata.namespace}/pods`, pod);
 const asking = (targets: string, more: Readonly<Record<string, string>> = {}, namespace = "team-a"): Body =>
-  flowgenPod({ [TARGETS]: targets, ...more }, namespace);
+  minimalPod({ [TARGETS]: targets, ...more }, namespace);
 const labelled = (pod: Body, labels: Readonly<Record<string, string>>): Body => ({
   ...pod,
   metadata: { ...pod.metadata, labels: { ...pod.metadata.labels, ...labels } },
@@ -73,11 +74,11 @@ t.test("a pod gets no forward that the config does not grant", async (t) => {
 t.test("nobody forges a label or a status", async (t) => {
   const label = { "target.flowgen.io/warehouse": "true" };
   const atCreation: Readonly<Record<string, Body>> = {
-    "a label, without targets": labelled(flowgenPod({}), label),
-    "a status, without targets": flowgenPod({ "flowgen.io/gateway-status": "{}" }),
+    "a label, without targets": labelled(minimalPod({}), label),
+    "a status, without targets": minimalPod({ "flowgen.io/gateway-status": "{}" }),
     "a label, in audit mode": labelled(asking("mssql=10.0.0.5:1433", { "flowgen.io/mode": "audit" }), label),
     "a label, disabled": labelled(asking("mssql=10.0.0.5:1433", { "flowgen.io/mode": "disabled" }), label),
-    "where the webhook is not asked": labelled(flowgenPod({}, "flowgen-gateway"), label),
+    "where the webhook is not asked": labelled(minimalPod({}, "flowgen-gateway"), label),
   };
   for (const [what, pod] of Object.entries(atCreation)) {
     const { status } = await create(pod);
@@ -86,7 +87,7 @@ t.test("nobody forges a label or a status", async (t) => {
   const { body } = await create(labelled(asking("mssql=10.0.0.5:1433"), label));
   t.notMatch(Object.keys(body.metadata.labels ?? {}), "target.flowgen.io/warehouse", "a label beside targets goes");
 
-  const plain = (await create(flowgenPod({}))).body.metadata;
+  const plain = (await create(minimalPod({}))).body.metadata;
   const pod = `/api/v1/namespaces/team-a/pods/${plain.name}`;
   const marks = [
     { labels: label },
@@ -186,7 +187,7 @@ t.test(
         MERGE,
       ],
       ["a Deployment elsewhere", "POST", "/apis/apps/v1/namespaces/team-a/deployments", {}],
-      ["a pod", "POST", path("pods"), flowgenPod({}, "flowgen-gateway")],
+      ["a pod", "POST", path("pods"), minimalPod({}, "flowgen-gateway")],
       ["a gateway's object deleted", "DELETE", path(`configmaps/${table}`)],
       ["all of them deleted", "DELETE", path("configmaps")],
       ["its own config", "PATCH", `${own}/configmaps/${RELEASE}-config`, { data: { "config.yaml": "" } }, MERGE],

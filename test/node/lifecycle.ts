@@ -5,7 +5,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Test } from "tap";
 import { version } from "../../src/files.ts";
 import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
-import { flowgenPod, HOST, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
+import { HOST } from "../lab/control-plane/scene.ts";
+import { hostIn, minimalPod, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
 import { type Api, connectTo } from "../lab/control-plane/api.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 import { type Client, experience, linesOf } from "../lab/node/clients.ts";
@@ -35,7 +36,7 @@ const nextChart = async (folder: string): Promise<string> => {
 
 /** Asks for a pod like the client's, in a dry run: where its env leads, and which version said so. */
 const ask = async (api: Api, targets: string): Promise<{ readonly host?: string; readonly version?: string }> => {
-  const pod = flowgenPod({ [TARGETS]: targets });
+  const pod = minimalPod({ [TARGETS]: targets });
   const { body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);
   const { metadata } = body as { metadata?: { annotations?: Record<string, string> } };
   const status = metadata?.annotations?.["flowgen.io/gateway-status"];

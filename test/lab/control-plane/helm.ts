@@ -6,8 +6,8 @@ import { text } from "node:stream/consumers";
 import { parseAllDocuments } from "yaml";
 import { findPrograms } from "./programs.ts";
 import type { Result } from "./kubectl.ts";
+import { root } from "../../program.ts";
 
-const root = new URL("../../../", import.meta.url).pathname;
 export const CHART = join(root, "deploy/helm/flowgen-gateway-webhook");
 /** The release and its namespace in all documentation. */
 export const RELEASE = "flowgen-gateway-webhook";

@@ -1,5 +1,6 @@
 // `npm run cluster`: a control plane with the webhook registered in it and serving from source, to work with by hand, until Ctrl-C.
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { startControlPlane } from "./control-plane.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { freePorts } from "./ports.ts";
@@ -7,17 +8,17 @@ import { findPrograms } from "./programs.ts";
 import { serveFromSource } from "./serve-from-source.ts";
 import type { FromSource } from "./serve-from-source.ts";
 import { install, kubectl } from "./webhook.ts";
+import { root } from "../../program.ts";
 
-const root = new URL("../../../", import.meta.url);
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Registers the webhook with the config in examples/ and serves it. */
 async function serve(cluster: ControlPlane): Promise<FromSource> {
   const [port = 0] = await freePorts(1);
-  const config = await readFile(new URL("examples/webhook-config.yaml", root), "utf8");
+  const config = await readFile(join(root, "examples/webhook-config.yaml"), "utf8");
   const installed = await install(cluster, config, port);
   for (const namespace of ["team-a", "team-b"]) await kubectl(cluster, ["create", "namespace", namespace]);
-  return serveFromSource(() => installed.start({ onLine: say }), new URL("src", root).pathname, say);
+  return serveFromSource(() => installed.start({ onLine: say }), join(root, "src"), say);
 }
 
 async function explain({ url, folder, kubeconfig }: ControlPlane): Promise<void> {

@@ -7,11 +7,11 @@ import type { RequestOptions } from "node:https";
 import { text } from "node:stream/consumers";
 import type { Credentials } from "./credentials.ts";
 
-export type Answer = { readonly status: number | undefined; readonly body: string };
+export type TextAnswer = { readonly status: number | undefined; readonly body: string };
 
 const answerWithin = 2_000;
 
-async function send(request: typeof requestHttps, options: RequestOptions, body?: object): Promise<Answer> {
+async function send(request: typeof requestHttps, options: RequestOptions, body?: object): Promise<TextAnswer> {
   const signal = AbortSignal.timeout(answerWithin);
   const headers = { "content-type": "application/json" };
   const sent = request({ host: "127.0.0.1", agent: false, headers, signal, ...options });
@@ -23,16 +23,16 @@ async function send(request: typeof requestHttps, options: RequestOptions, body?
 }
 
 /** Asks etcd, which has no certificate. */
-export function getFromEtcd(port: number, path: string): Promise<Answer> {
+export function getFromEtcd(port: number, path: string): Promise<TextAnswer> {
   return send(requestHttp, { port, path });
 }
 
 /** Asks a component that signs its certificate itself; nothing is sent that it should not know. */
-export function getFromComponent(port: number, path: string): Promise<Answer> {
+export function getFromComponent(port: number, path: string): Promise<TextAnswer> {
   return send(requestHttps, { port, path, rejectUnauthorized: false });
 }
 
-export type ApiServer = (method: "GET" | "POST", path: string, body?: object) => Promise<Answer>;
+export type ApiServer = (method: "GET" | "POST", path: string, body?: object) => Promise<TextAnswer>;
 
 /** Returns a function that sends requests to the API server as admin. */
 export function apiServerAt(port: number, { ca, admin }: Credentials): ApiServer {

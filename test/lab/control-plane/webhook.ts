@@ -4,11 +4,10 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
 import { makeServingCertificate } from "../../../src/certificates/issue.ts";
-import { MAIN, plainEnv, startCommand } from "../../program.ts";
+import { MAIN, plainEnv, root, startCommand } from "../../program.ts";
 import type { ControlPlane } from "./control-plane.ts";
 import { tied } from "./daemon.ts";
 
-const root = new URL("../../../", import.meta.url);
 const NAMESPACE = "flowgen-gateway-webhook";
 
 export type Webhook = {
@@ -72,7 +71,7 @@ export const install = async (controlPlane: ControlPlane, config: string, port: 
   const file = (name: string): string => join(controlPlane.folder, name);
   const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
   const clientConfig = { url: `https://127.0.0.1:${port}/mutate`, caBundle: Buffer.from(ca).toString("base64") };
-  const base = await kubectl(controlPlane, ["kustomize", new URL("deploy/kustomize/base", root).pathname]);
+  const base = await kubectl(controlPlane, ["kustomize", join(root, "deploy/kustomize/base")]);
   const items = parseAllDocuments(base)
     .map((document) => document.toJS() as { readonly kind: string; readonly webhooks?: readonly object[] })
     .filter(({ kind }) => kind !== "Deployment")

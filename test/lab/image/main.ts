@@ -10,10 +10,10 @@ import { version } from "../../../src/files.ts";
 import { writeArchive } from "./archive.ts";
 import { readDockerfile } from "./dockerfile.ts";
 import { buildImage } from "./rootfs.ts";
+import { root } from "../../program.ts";
 
 /** As the chart's values have it. */
 const NAME = `ghcr.io/connve/flowgen-gateway-webhook:${version}`;
-const root = resolve(import.meta.dirname, "../../..");
 
 const build = (out: string, work: string): void => {
   const image = buildImage(readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8")), root, work);

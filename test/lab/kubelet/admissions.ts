@@ -1,18 +1,18 @@
 // A stream of annotated pods: each is asked for in a dry run, which takes the same way through the API server and the webhook as a real one.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Api } from "../control-plane/api.ts";
+import { GATEWAY, HOST } from "../control-plane/scene.ts";
 
 export const TARGETS = "flowgen.io/private-targets";
 
-export const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
 /** The documented gateway, with one tunnel to 10.0.0.0/8. */
 export const gateway = (extra: object = {}) => ({
-  name: "flowgen-wireguard-gateway",
-  namespace: "flowgen-gateway",
+  ...GATEWAY,
   tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"], ...extra }],
 });
 
-export const flowgenPod = (annotations: Readonly<Record<string, string>>, namespace = "team-a") => ({
+/** A flowgen pod with one env, MSSQL_HOST, that holds 10.0.0.5. */
+export const minimalPod = (annotations: Readonly<Record<string, string>>, namespace = "team-a") => ({
   apiVersion: "v1",
   kind: "Pod",
   metadata: {
@@ -26,7 +26,7 @@ export const flowgenPod = (annotations: Readonly<Record<string, string>>, namesp
 
 /** The value of the pod's one env, as an answer to its creation has it. */
 export const hostIn = (body: object): string | undefined =>
-  (body as Partial<ReturnType<typeof flowgenPod>>).spec?.containers[0]?.env[0]?.value;
+  (body as Partial<ReturnType<typeof minimalPod>>).spec?.containers[0]?.env[0]?.value;
 
 type Streamed = {
   readonly redirected: number;
@@ -45,7 +45,7 @@ export const streamAdmissions = (api: Api, workers = 4, targets = "mssql=10.0.0.
   let isStopped = false;
   const work = async (): Promise<void> => {
     while (!isStopped) {
-      const pod = flowgenPod({ [TARGETS]: targets });
+      const pod = minimalPod({ [TARGETS]: targets });
       const { status, body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);
       if (status !== 201) refused.push(`${status} ${String(body["message"])}`);
       else if (hostIn(body) === HOST) redirected += 1;

@@ -3,8 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { createInterface } from "node:readline";
-
-const root = new URL("../../../", import.meta.url).pathname.replace(/\/$/, "");
+import { root } from "../../program.ts";
 
 /** The parts of a pod's spec that the chart sets and this container keeps. */
 export type ContainerSpec = {
