@@ -4,6 +4,8 @@ import { join } from "node:path";
 import t from "tap";
 import { parse } from "yaml";
 import { readConfig } from "../src/core/config/config.ts";
+import { planPod } from "../src/core/plan.ts";
+import { configOf, podOf } from "./making.ts";
 import { blocks, commandsOf, readPage, runCommand } from "./readme-blocks.ts";
 import { plainEnv, root } from "./program.ts";
 
@@ -48,8 +50,15 @@ t.test("what is shown as YAML is valid", async (t) => {
   const configs = shown.filter((each) => "gateways" in each);
   t.equal(configs.length, 1);
   for (const each of configs) t.match(readConfig(JSON.stringify(each)), { kind: "config" });
-  const annotations = shown.filter((each) => "flowgen.io/private-targets" in each);
+  const annotations = shown.filter((each) => "flowgen.io/private-targets" in each) as Readonly<
+    Record<string, string>
+  >[];
   t.equal(annotations.length + configs.length, shown.length);
+  const config = configOf(JSON.stringify(configs[0]));
+  for (const each of annotations) {
+    const plan = planPod(podOf(undefined, {}, each), "team-a", config);
+    t.match(plan, { kind: "plan", wants: [{ redirect: "hostAlias" }, { redirect: "hostAlias" }] });
+  }
 });
 
 t.test("a command that no test runs is an error, and an exit code is read from the comment", async (t) => {
