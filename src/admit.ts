@@ -39,7 +39,8 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const { dryRun, signal } = creation;
   const { config, provision } = context;
 
-  const plan = planOf(creation, context);
+  const key = JSON.stringify([creation.namespace, creation.pod]);
+  const plan = planOf(key, creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject") return refused(plan, plan.mode);
   if (plan.kind === "fail") return failed(plan.reason, plan.detail, plan.gateway);
@@ -49,37 +50,63 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
     const provisioned = await provision({ config, gateway, wants, write: mode === "enforce" && !dryRun, signal });
     if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
     if (provisioned.kind === "fail") return failed(provisioned.reason, provisioned.detail, gatewayId(gateway));
-    return redirectBy(context)(provisioned.assignments)(plan);
+    return answerOf(key, plan, provisioned.assignments, context);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     return failed(isDeadline(error) ? "deadline" : "api-error", error.message, gatewayId(gateway));
   }
 };
 
-/** As many as the running workloads of a large cluster have different pods. */
-const KEPT_PLANS = 1000;
-const plansBy = perObject((_context: Context) => perText<Plan>(KEPT_PLANS));
+/**
+ * Room for the plans and the answers of some thousand different pods, as the running workloads of a large cluster have. A plan takes up to twelve
+ * times its text (objects of small fields), an answer up to eight times its patch (that, its operations, and the JSON of both).
+ */
+const PLANS_BYTES = 32 * 1024 * 1024;
+const PLAN_FACTOR = 12;
+const ANSWERS_BYTES = 16 * 1024 * 1024;
+const ANSWER_FACTOR = 8;
+const ASSIGNMENT_BYTES = 500;
+
+const plansBy = perObject((_context: Context) =>
+  perText<Plan>(PLANS_BYTES, (_plan, text) => PLAN_FACTOR * text.length),
+);
 
 /** One plan for all pods that say the same, as those of a ReplicaSet do: it is made once, and so is all that follows from it. */
-const planOf = ({ pod, namespace }: PodCreation, context: Context): Plan => {
-  const key = JSON.stringify([namespace, pod]);
-  return plansBy(context)(key, () => planPod(pod, namespace, context.config));
-};
+const planOf = (key: string, { pod, namespace }: PodCreation, context: Context): Plan =>
+  plansBy(context)(key, () => planPod(pod, namespace, context.config));
 
-const redirectBy = perObject(({ version }: Context) =>
-  perObject((assignments: readonly Assignment[]) =>
-    perObject(({ pod, gateway, mode, warnings }: Planned): Admission => {
-      const redirect = redirectEnv(pod, assignments);
-      if (redirect.kind === "reject") return refused(redirect, mode, gatewayId(gateway));
-      const status = statusOf(gateway, assignments, redirect.env, version);
-      const account = {
-        gateway: gatewayId(gateway),
-        assignments,
-        operations: [...redirect.operations, ...markPod(pod, gateway.name, assignments, status)],
-        changed: redirect.changed,
-        warnings: [...warnings, ...redirect.warnings],
-      };
-      return redirected(account, mode);
-    }),
+type Answer = { readonly assignments: readonly Assignment[]; readonly admission: Admission };
+
+const answersBy = perObject((_context: Context) =>
+  perText<Answer>(
+    ANSWERS_BYTES,
+    ({ assignments, admission: { operations, message = "" } }) =>
+      ANSWER_FACTOR * JSON.stringify(operations).length + ASSIGNMENT_BYTES * assignments.length + 2 * message.length,
   ),
 );
+
+/** The answer for a plan, for as long as its assignments hold. */
+const answerOf = (key: string, plan: Planned, assignments: readonly Assignment[], context: Context): Admission =>
+  answersBy(context)(
+    key,
+    () => ({ assignments, admission: redirectTo(plan, assignments, context.version) }),
+    (answer) => answer.assignments === assignments,
+  ).admission;
+
+const redirectTo = (
+  { pod, gateway, mode, warnings }: Planned,
+  assignments: readonly Assignment[],
+  version: string,
+): Admission => {
+  const redirection = redirectEnv(pod, assignments);
+  if (redirection.kind === "reject") return refused(redirection, mode, gatewayId(gateway));
+  const status = statusOf(gateway, assignments, redirection.env, version);
+  const account = {
+    gateway: gatewayId(gateway),
+    assignments,
+    operations: [...redirection.operations, ...markPod(pod, gateway.name, assignments, status)],
+    changed: redirection.changed,
+    warnings: [...warnings, ...redirection.warnings],
+  };
+  return redirected(account, mode);
+};

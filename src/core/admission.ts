@@ -1,5 +1,6 @@
 import type { Config } from "./config/config.ts";
 import { perObject } from "./memo.ts";
+import { listed, plain } from "./message.ts";
 import type { PatchOperation } from "./patch.ts";
 import { type FailCode, reasons, type ReasonCode, type Rejection, type SkipCode } from "./reasons.ts";
 import { address, type Assignment } from "./target.ts";
@@ -26,7 +27,11 @@ export type Admission = {
 
 /** API servers cut or drop longer ones (Kubernetes' admission webhook documentation). */
 const MAX_WARNING = 120;
-const cut = (text: string): string => (text.length <= MAX_WARNING ? text : `${text.slice(0, MAX_WARNING - 1)}…`);
+const cut = (text: string): string => plain(text, MAX_WARNING);
+/** Of a refusal, which a person reads whole; it stands in the log too. */
+const MAX_MESSAGE = 2000;
+/** Names of env in the audit log. */
+const MAX_NAMES = 50;
 
 const emptyAnswer = { operations: [], warnings: [], assignments: [], changed: [] } as const;
 
@@ -42,7 +47,7 @@ export const refused = ({ reason, message }: Rejection, mode: Config["mode"], ga
   ...emptyAnswer,
   outcome: mode === "audit" ? "audit" : "reject",
   reason,
-  message,
+  message: plain(message, MAX_MESSAGE),
   warnings: mode === "audit" ? [cut(`audit: would be rejected: ${message}`)] : [],
   ...(gateway !== undefined && { gateway }),
 });
@@ -51,7 +56,7 @@ export const failed = (reason: FailCode, detail: string, gateway: string): Admis
   ...emptyAnswer,
   outcome: "fail",
   reason,
-  message: `${reasons[reason].says}: ${detail}`,
+  message: plain(`${reasons[reason].says}: ${detail}`, MAX_MESSAGE),
   gateway,
 });
 
@@ -83,7 +88,7 @@ const account = ({ assignments, changed }: Pick<Redirected, "assignments" | "cha
     ({ target, host, port }) =>
       `audit: ${address(target.host, target.port)} would be reached at ${address(host, port)}`,
   ),
-  ...(changed.length > 0 ? [`audit: env that would change: ${changed.map((item) => item.env).join(", ")}`] : []),
+  ...(changed.length > 0 ? [`audit: env that would change: ${listed(changed.map((item) => item.env))}`] : []),
 ];
 
 const targetsText = perObject((assignments: readonly Assignment[]) =>
@@ -101,6 +106,11 @@ export const auditAnnotations = (admission: Admission): Readonly<Record<string, 
     ...(assignments.length > 0 && {
       targets: targetsText(assignments),
     }),
-    ...(changed.length > 0 && { env: changed.map((item) => `${item.container}/${item.env}`).join(",") }),
+    ...(changed.length > 0 && {
+      env: listed(
+        changed.map((item) => `${item.container}/${item.env}`),
+        MAX_NAMES,
+      ),
+    }),
   };
 };

@@ -140,7 +140,9 @@ const firstItem = (text: string): string => text.replace(/[,\n].*/s, "").trim();
  */
 const invalid = (details: readonly string[], text = ""): Rejection => {
   const message = details.join("; ");
-  const hidden = /@|:\/\/|passw|pwd|secret|token/i.test(text) ? message.replace(/"[^"]*"?/g, "(hidden)") : message;
+  const hidden = /@|:\/\/|passw|pwd|secret|token/i.test(text)
+    ? message.replace(/"[^"]*"?/g, "(hidden)").replace(/; did you mean [^;]*\?/g, "")
+    : message;
   return { kind: "reject", reason: "annotation-invalid", message: hidden };
 };
 

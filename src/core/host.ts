@@ -1,4 +1,5 @@
 import ipaddr from "ipaddr.js";
+import { didYouMean } from "./message.ts";
 
 /** A host in its one canonical spelling, or why the text is none and, where one is near, the valid form. */
 export type HostReading =
@@ -9,9 +10,10 @@ const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 const DOTTED_QUAD = /^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/;
 const NUMBER = /^(\d+|0x[0-9a-f]*)$/;
 
-const invalid = (why: string, nearest?: string): HostReading => ({
+/** `of`: what a hint is made from. */
+const invalid = (why: string, of = "", nearest?: string): HostReading => ({
   kind: "invalid",
-  why: nearest === undefined ? why : `${why}; did you mean ${nearest}?`,
+  why: `${why}${didYouMean(of, nearest)}`,
 });
 
 /** What a browser would make of it (WHATWG URL host parser): folds full-width digits, punycodes, reads octal and short IPv4. */
@@ -21,17 +23,19 @@ const asUrlHost = (text: string): string | undefined => {
 };
 
 const readIPv6 = (text: string): HostReading => {
-  if (text.includes("%")) return invalid("a zone id names an interface of one machine only", text.replace(/%.*/, ""));
+  if (text.includes("%"))
+    return invalid("a zone id names an interface of one machine only", text, text.replace(/%.*/, ""));
   if (!ipaddr.IPv6.isValid(text)) return invalid("not an IPv6 address");
   const parsed = ipaddr.IPv6.parse(text);
-  if (parsed.isIPv4MappedAddress()) return invalid("an IPv4-mapped IPv6 address", parsed.toIPv4Address().toString());
+  if (parsed.isIPv4MappedAddress())
+    return invalid("an IPv4-mapped IPv6 address", text, parsed.toIPv4Address().toString());
   return { kind: "ipv6", host: parsed.toString() };
 };
 
 const readName = (text: string): HostReading => {
   const name = text.toLowerCase().replace(/\.$/, "");
   if (NUMBER.test(name.replace(/^.*\./, ""))) {
-    return invalid("not an IPv4 address of four decimal numbers without leading zeros", asUrlHost(name));
+    return invalid("not an IPv4 address of four decimal numbers without leading zeros", text, asUrlHost(name));
   }
   if (name.length > 253) return invalid("longer than the 253 characters of a DNS name");
   const bad = name.split(".").find((label) => !LABEL.test(label));
@@ -39,6 +43,7 @@ const readName = (text: string): HostReading => {
   const ascii = /[^\x20-\x7e]/.test(text) ? asUrlHost(text) : undefined;
   return invalid(
     "not an IP address and not a DNS name (letters, digits and - in labels of 1-63, separated by dots)",
+    text,
     ascii,
   );
 };

@@ -15,22 +15,41 @@ export const perObject = <Key extends object, Value>(make: (key: Key) => Value):
   };
 };
 
-/** Longer texts are rare, and would make the bound on their number a weak one. */
-const LONGEST_KEY = 8192;
+/** A result of more than this part of all the room is not kept: a few would push out all others. */
+const LARGEST_SHARE = 1 / 32;
+/** What an entry takes beside its text and its result. */
+const ENTRY_BYTES = 128;
 
-/** Results by text, the newest `most` of them: whoever sends ever new texts fills no memory. */
-export const perText = <Value>(most: number): ((text: string, make: () => Value) => Value) => {
-  const kept = new Map<string, Value>();
-  return (text, make) => {
+type Entry<Value> = { readonly value: Value; readonly bytes: number };
+
+/**
+ * Results by text, the newest that fit into `mostBytes` together, question and answer: whoever sends ever new texts fills no memory.
+ *
+ * @param sizeOf - bytes that a result takes, with what is made from it and kept as long, but without the text
+ */
+export const perText = <Value>(mostBytes: number, sizeOf: (value: Value, text: string) => number) => {
+  const kept = new Map<string, Entry<Value>>();
+  let held = 0;
+  const forget = (text: string, bytes: number): void => {
+    kept.delete(text);
+    held -= bytes;
+  };
+  /** `isStill`: whether a kept result holds; it is made again where it does not. */
+  return (text: string, make: () => Value, isStill: (value: Value) => boolean = () => true): Value => {
     const known = kept.get(text);
-    if (known !== undefined) return known;
-    const value = make();
-    if (text.length > LONGEST_KEY) return value;
-    for (const oldest of kept.keys()) {
-      if (kept.size < most) break;
-      kept.delete(oldest);
+    if (known !== undefined) {
+      if (isStill(known.value)) return known.value;
+      forget(text, known.bytes);
     }
-    kept.set(text, value);
+    const value = make();
+    const bytes = ENTRY_BYTES + 2 * text.length + sizeOf(value, text);
+    if (bytes > mostBytes * LARGEST_SHARE) return value;
+    held += bytes;
+    kept.set(text, { value, bytes });
+    for (const [oldest, entry] of kept) {
+      if (held <= mostBytes) break;
+      forget(oldest, entry.bytes);
+    }
     return value;
   };
 };

@@ -2,6 +2,7 @@ import { readTargets } from "./annotation.ts";
 import { findGateway, findTunnel } from "./config/choose.ts";
 import type { Config, Mode, PlacedGateway } from "./config/config.ts";
 import { perObject, perText } from "./memo.ts";
+import { listed } from "./message.ts";
 import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { redirectEnv } from "./env/redirect.ts";
@@ -77,7 +78,7 @@ export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
   const isUntouched = skipped !== undefined || mode === "disabled" || !isFlowgen || mode !== config.mode;
   if (targetsText === undefined || isUntouched) {
     const marks = reservedMarks(annotations, labels);
-    if (marks.length > 0) return { ...reject("reserved", marks.join(", ")), mode: config.mode };
+    if (marks.length > 0) return { ...reject("reserved", listed(marks)), mode: config.mode };
     if (skipped !== undefined) return skip(skipped);
     if (targetsText === undefined) return skip("not-annotated");
     if (mode === "disabled") return skip("disabled");
@@ -127,9 +128,14 @@ type PodWish = {
 };
 type Grant = { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly wants: readonly Want[] } | Rejection;
 
-/** As many different wishes as the running workloads of a large cluster have. */
-const KEPT_WISHES = 1000;
-const grantsOf = perObject((_config: Config) => perText<Grant>(KEPT_WISHES));
+/** Room for some thousand different wishes. A target takes up to 1,200 bytes with its assignment, which is kept as long. */
+const GRANTS_BYTES = 8 * 1024 * 1024;
+const WANT_BYTES = 1200;
+const grantsOf = perObject((_config: Config) =>
+  perText<Grant>(GRANTS_BYTES, (granted, text) =>
+    granted.kind === "grant" ? WANT_BYTES * granted.wants.length + 8 * text.length : 2 * granted.message.length,
+  ),
+);
 
 /** The gateway, and a tunnel for each target, as far as the config allows them. */
 const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWish, config: Config): Grant => {

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { listOf, textMap } from "./schema.ts";
 
 const envVarSchema = z.object({
   name: z.string(),
@@ -21,7 +22,7 @@ const handlerSchema = z
 
 const rawContainerSchema = z.object({
   name: z.string(),
-  env: z.array(envVarSchema).nullish(),
+  env: listOf(envVarSchema).nullish(),
   envFrom: z.array(z.unknown()).nullish(),
   command: textsSchema,
   args: textsSchema,
@@ -76,12 +77,12 @@ const containerSchema = rawContainerSchema.transform((container) => {
  */
 const podSchema = z.object({
   metadata: z.object({
-    labels: z.record(z.string(), z.string()).nullish(),
-    annotations: z.record(z.string(), z.string()).nullish(),
+    labels: textMap.nullish(),
+    annotations: textMap.nullish(),
   }),
   spec: z.object({
-    containers: z.array(containerSchema),
-    initContainers: z.array(containerSchema).nullish(),
+    containers: listOf(containerSchema),
+    initContainers: listOf(containerSchema).nullish(),
     dnsPolicy: z.unknown().optional(),
     hostNetwork: z.unknown().optional(),
     hostAliases: z

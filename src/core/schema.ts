@@ -1,5 +1,9 @@
 import { closest } from "fastest-levenshtein";
 import { z } from "zod";
+import { didYouMean, mayHoldPassword, plain } from "./message.ts";
+
+/** Problems of one list or map that a message names. */
+const MOST_PROBLEMS = 3;
 
 /**
  * An object whose unknown keys are errors that name the nearest known key. `hints` says more about a key that people try
@@ -9,14 +13,45 @@ export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonl
   z.strictObject(shape, {
     error: (issue) => {
       if (issue.code !== "unrecognized_keys") return "not a map of keys and values";
-      return issue.keys
-        .map(
-          (key) =>
-            `unknown key ${quote(key)}; ${Object.hasOwn(hints, key) ? hints[key] : `did you mean ${closest(key, Object.keys(shape))}?`}`,
-        )
-        .join("; ");
+      const texts = issue.keys.slice(0, MOST_PROBLEMS).map((key) => {
+        const hint = Object.hasOwn(hints, key) ? `; ${hints[key]}` : didYouMean(key, closest(key, Object.keys(shape)));
+        return `unknown key ${quote(key)}${hint}`;
+      });
+      const more = issue.keys.length - texts.length;
+      return [...texts, ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
     },
   });
+
+/**
+ * A list. zod's own makes a problem of each bad item, half a kilobyte for one of ten bytes; this one ends with the first few.
+ */
+export const listOf = <Item extends z.ZodType>(item: Item) =>
+  z.array(z.unknown(), { error: "not a list" }).transform((values, context): z.output<Item>[] => {
+    let bad = 0;
+    const read: z.output<Item>[] = [];
+    for (const [index, value] of values.entries()) {
+      const { data, error } = item.safeParse(value);
+      if (error === undefined) read.push(data);
+      else {
+        bad += 1;
+        for (const { path, message } of error.issues)
+          context.addIssue({ code: "custom", path: [index, ...path], message });
+      }
+      if (bad === MOST_PROBLEMS) break;
+    }
+    return read;
+  });
+
+/** A map of texts, as labels and annotations are; as `listOf` it ends with the first few problems. */
+export const textMap = z.custom<Readonly<Record<string, string>>>().superRefine((map: unknown, context) => {
+  if (typeof map !== "object" || map === null || Array.isArray(map)) {
+    context.addIssue("not a map of texts");
+    return;
+  }
+  const bad = Object.keys(map).filter((key) => typeof (map as Record<string, unknown>)[key] !== "string");
+  for (const key of bad.slice(0, MOST_PROBLEMS))
+    context.addIssue({ code: "custom", path: [key], message: "not a text" });
+});
 
 /** A port as a number, or as digits (Helm and annotations quote numbers). */
 export const port = z
@@ -45,7 +80,7 @@ export const dnsLabel = z.string({ error: "not a name" }).superRefine((value, co
     .replace(/^[^a-z]+/, "")
     .slice(0, 63)
     .replace(/-+$/, "");
-  const hint = nearest === "" ? "" : `; did you mean ${nearest}?`;
+  const hint = didYouMean(value, nearest === "" ? undefined : nearest);
   context.addIssue(
     `${quote(value)} is not a name: a letter, then letters, digits and -, at most 63, all lower case${hint}`,
   );
@@ -72,13 +107,13 @@ export const oneOf = <const Words extends readonly [string, ...string[]]>(...wor
  */
 export function quote(value: unknown): string {
   const text = JSON.stringify(value ?? null);
-  if (/@|passw|pwd/i.test(text)) return "(hidden: it may hold a password)";
+  if (mayHoldPassword(text)) return "(hidden: it may hold a password)";
   const printable = text.replace(/[^\x20-\x7e]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
   return printable.length <= 60 ? printable : `${printable.slice(0, 56)}…"`;
 }
 
 const pathText = (path: readonly PropertyKey[]): string =>
-  path.map((part) => (typeof part === "number" ? `[${part}]` : `.${String(part)}`)).join("");
+  path.map((part) => (typeof part === "number" ? `[${part}]` : `.${plain(String(part), 60)}`)).join("");
 
 /** Each issue as `<root><path>: <what is wrong>`, at most `most` of them. */
 export const issueTexts = (root: string, error: z.ZodError, most = 10): readonly string[] => {

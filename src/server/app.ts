@@ -8,23 +8,13 @@ import Fastify, {
 } from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
+import { type Body, createBodies } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
+import { type Limits, LIMITS } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
-import { tokenMatcher } from "./path-token.ts";
+import { LONGEST_TOKEN, tokenMatcher } from "./path-token.ts";
 import { readReview, type Review, writeFailure, writeReview } from "./review.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
-
-/**
- * The API server takes request bodies up to 3 MiB (kube-apiserver `MaxRequestBodyBytes`); a review holds an object, an old
- * object and a little more: 7 MiB, as controller-runtime has it.
- */
-const BODY_LIMIT = 7 * 1024 * 1024;
-/**
- * Longer than the 90 s that the API server's pool keeps an idle connection (Go net/http): the server never closes first. It
- * holds for a connection that has carried no request yet, too: Go keeps spare ones, and Node counts their silence as the
- * time that a request's headers take.
- */
-const KEEP_ALIVE_MS = 120_000;
 
 export type AppOptions = {
   readonly admit: (creation: PodCreation) => Promise<Admission>;
@@ -38,6 +28,8 @@ export type AppOptions = {
   readonly waitsFor?: () => string | undefined;
   /** The webhook is `/mutate/<token>` then, and `/mutate` does not exist: for a URL that anybody can reach. */
   readonly pathToken?: string;
+  /** Default: LIMITS. */
+  readonly limits?: Limits;
   /** PEM; `later`: no handshake succeeds before a certificate is set; absent: plain HTTP. */
   readonly tls?: Pick<Tls, "cert" | "key"> | "later";
 };
@@ -48,18 +40,24 @@ const atOnce = (work: () => void): void => {
 
 /** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
 export const createApp = (options: AppOptions): FastifyInstance => {
-  const { admit, log, metrics, afterwards = atOnce, isReady, waitsFor, pathToken, tls } = options;
+  const { admit, log, metrics, afterwards = atOnce, isReady, waitsFor, pathToken, tls, limits = LIMITS } = options;
+  const { idleMs } = limits;
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
-    bodyLimit: BODY_LIMIT,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    requestTimeout: KEEP_ALIVE_MS,
+    keepAliveTimeout: idleMs,
+    requestTimeout: idleMs,
     return503OnClosing: false,
     childLoggerFactory: (logger) => logger,
-    ...(tls && { https: tls === "later" ? {} : tlsOptions(tls) }),
+    routerOptions: { maxParamLength: LONGEST_TOKEN },
+    // Fastify's own answers would repeat the path, and with it a token.
+    frameworkErrors: (_error, _request, reply) => {
+      notFound(reply);
+    },
+    ...(tls && { https: { handshakeTimeout: limits.arrivalMs, ...(tls === "later" ? {} : tlsOptions(tls)) } }),
   }) as unknown as FastifyInstance;
-  app.server.headersTimeout = KEEP_ALIVE_MS;
+  // Node counts the silence of a connection that has carried no request as the time that a head takes.
+  app.server.headersTimeout = idleMs;
 
   // While the server drains every answer is the last of its connection: the client knows before it could ask again. Set with
   // the answer, because an admission may have come before the end did.
@@ -70,13 +68,8 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 
   // JSON and nothing else (415 otherwise). Not Fastify's own parser: it refuses bodies with a key __proto__, which an annotation may have.
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
-    try {
-      done(null, JSON.parse(body as string));
-    } catch {
-      done(Object.assign(new Error("the body is not JSON"), { statusCode: 400 }));
-    }
-  });
+  const bodies = createBodies(limits);
+  app.addContentTypeParser("application/json", bodies.parse);
 
   app.get("/healthz", () => "ok\n");
   app.get("/readyz", (_request, reply) => {
@@ -90,9 +83,9 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 
   app.post(route.path, route, async (request, reply) => {
     const started = performance.now();
-    const review = readReview(request.body);
-    if (typeof review === "string") return failure(reply, 400, review);
-    const admission = await conclude(review, (request.query as { timeout?: unknown }).timeout);
+    const concluded = await conclude(request);
+    if (typeof concluded === "string") return failure(reply, 400, concluded);
+    const { review, admission } = concluded;
     const ms = performance.now() - started;
     afterwards(() => {
       metrics.admission(admission, ms / 1000);
@@ -101,7 +94,19 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     return answer(reply, review, admission);
   });
 
-  const conclude = async ({ pod, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
+  /** How the admission in a request ends, or why there is none in it. */
+  const conclude = async (request: FastifyRequest): Promise<Concluded | string> => {
+    const { bytes } = request.body as Body;
+    try {
+      const review = takeReview(request);
+      if (typeof review === "string") return review;
+      return { review, admission: await decide(review, (request.query as { timeout?: unknown }).timeout) };
+    } finally {
+      bodies.release(bytes);
+    }
+  };
+
+  const decide = async ({ pod, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
     if (pod === undefined) return skipped("not-pod-create");
     const deadline = createDeadline(timeout);
     try {
@@ -111,14 +116,29 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     }
   };
 
-  // Fastify's own would put the path, and with it a token, into answer and log.
-  app.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: "not found" }));
+  app.setNotFoundHandler((_request, reply) => notFound(reply));
   app.setErrorHandler((error: Error & { statusCode?: number }, _request: FastifyRequest, reply: FastifyReply) => {
-    const code = error.statusCode ?? 500;
-    if (code >= 500) log.error({ err: error }, "request failed");
-    return failure(reply, code, code >= 500 ? "internal error" : error.message);
+    const code = error.statusCode ?? (isTooDeep(error) ? 400 : 500);
+    if (code === 500) log.error({ err: error }, "request failed");
+    return failure(reply, code, code === 500 ? "internal error" : error.message);
   });
   return app;
+};
+
+/** The rest of a body that nobody reads is cut off. Fastify's own answer would hold the path, and with it a token. */
+const notFound = (reply: FastifyReply): FastifyReply =>
+  reply.code(404).header("connection", "close").send({ error: "not found" });
+
+/** Lists in lists, thousands of levels deep: what is made of them ends with the stack. */
+const isTooDeep = (error: Error): boolean => error instanceof RangeError && error.message.includes("call stack");
+
+type Concluded = { readonly review: Review; readonly admission: Admission };
+
+/** What is not read of a body is not kept until the answer. */
+const takeReview = (request: FastifyRequest): Review | string => {
+  const review = readReview((request.body as Body).json);
+  request.body = undefined;
+  return review;
 };
 
 const guard = (pathToken: string): onRequestHookHandler => {

@@ -2,8 +2,14 @@ import { z } from "zod";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
 import { perObject } from "../core/memo.ts";
 import { type Pod, readPod } from "../core/pod.ts";
-import { issueTexts } from "../core/schema.ts";
+import { plain } from "../core/message.ts";
+import { issueTexts, quote } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
+
+/** The API server's are UUIDs, of 36 characters. */
+const LONGEST_UID = 128;
+/** Of a pod, which is a DNS name (RFC 1123). The API server asks before it has checked that. */
+const LONGEST_NAME = 253;
 
 const API_VERSION = "admission.k8s.io/v1";
 
@@ -12,7 +18,7 @@ const reviewSchema = z.object({
   apiVersion: z.string(),
   kind: z.literal("AdmissionReview"),
   request: z.object({
-    uid: z.string().min(1),
+    uid: z.string().min(1).max(LONGEST_UID),
     resource: z.object({ group: z.string(), version: z.string(), resource: z.string() }),
     subResource: z.string().optional(),
     // A label of DNS (RFC 1123), as the API server has checked: what is kept by namespace stays small, whoever calls.
@@ -40,11 +46,11 @@ export type Review = {
 export const readReview = (body: unknown): Review | string => {
   const version = (body as { apiVersion?: unknown } | null)?.apiVersion;
   if (typeof version === "string" && version.startsWith("admission.k8s.io/") && version !== API_VERSION) {
-    return `apiVersion: ${version} is not spoken, only ${API_VERSION}: list it in the webhook's admissionReviewVersions`;
+    return `apiVersion: ${quote(version)} is not spoken, only ${API_VERSION}: list it in the webhook's admissionReviewVersions`;
   }
   const parsed = reviewSchema.safeParse(body);
   if (!parsed.success) return `not an AdmissionReview: ${issueTexts("", parsed.error, 3).join("; ")}`;
-  if (version !== API_VERSION) return `apiVersion: ${JSON.stringify(version)} is not ${API_VERSION}`;
+  if (version !== API_VERSION) return `apiVersion: ${quote(version)} is not ${API_VERSION}`;
   const { uid, namespace, dryRun, operation, resource, subResource, object } = parsed.data.request;
   const review = { uid, namespace, dryRun: dryRun === true };
   const isPod = resource.group === "" && resource.version === "v1" && resource.resource === "pods";
@@ -56,8 +62,10 @@ export const readReview = (body: unknown): Review | string => {
 };
 
 type Names = { readonly name?: unknown; readonly generateName?: unknown };
-const podName = ({ metadata: { name, generateName } }: { readonly metadata: Names }): string | undefined =>
-  [name, generateName].find((text) => typeof text === "string");
+const podName = ({ metadata: { name, generateName } }: { readonly metadata: Names }): string | undefined => {
+  const given = [name, generateName].find((text) => typeof text === "string");
+  return given === undefined ? undefined : plain(given, LONGEST_NAME);
+};
 
 /** The AdmissionReview that answers request `uid`, as JSON. An admission that failed has none: the HTTP status tells the API server. */
 export const writeReview = (uid: string, admission: Admission): string =>

@@ -9,6 +9,7 @@ import type { Scripts } from "../core/gateway/manifests.ts";
 import { createAfterwards } from "./afterwards.ts";
 import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
+import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import { serveMetrics } from "./metrics-server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
@@ -31,6 +32,8 @@ export type RunOptions = {
   readonly waitsFor?: () => string | undefined;
   /** The last part of the webhook's path. */
   readonly pathToken?: string;
+  /** Default: LIMITS. */
+  readonly limits?: Limits;
   /** Seconds between "not ready" and closing, for the cluster to take the endpoint out of rotation. */
   readonly drainSeconds: number;
 };
@@ -49,7 +52,7 @@ export type Running = {
 
 /** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
 export const run = async (options: RunOptions): Promise<Running> => {
-  const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken } = options;
+  const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken, limits = LIMITS } = options;
   const metrics = createMetrics();
   const provision = observedProvisioner(options, metrics);
   let context: Context = { config: options.config, provision, version };
@@ -59,6 +62,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     admit: (creation) => admit(creation, context),
     log,
     metrics,
+    limits,
     afterwards,
     isReady: () => !isDraining,
     ...(waitsFor && { waitsFor }),
@@ -70,10 +74,13 @@ export const run = async (options: RunOptions): Promise<Running> => {
     serveMetrics({ registry: metrics.registry, settle }, each, metricsPort),
   );
   process.prependListener("exit", settle); // before the log writes its last lines
-  const endConnections = [app.server, metricsServer].map(watchConnections);
+  const watched = [
+    watchConnections(app.server, limits),
+    watchConnections(metricsServer, { ...limits, ...METRICS_LIMITS }),
+  ];
   const close = async (): Promise<void> => {
     const closed = [app.close(), new Promise((resolve) => metricsServer.close(resolve))];
-    endConnections.forEach((end) => end());
+    watched.forEach(({ end }) => end());
     await Promise.all(closed);
     settle();
     process.off("exit", settle);

@@ -41,7 +41,7 @@ const MISTAKES: Readonly<Record<string, readonly [text: string | Buffer, message
   "not UTF-8": [Buffer.from([0x61, 0x3a, 0x20, 0xff]), /stream.yaml: it is not UTF-8; convert it/],
   "not a pod": [
     `kind: Service\n---\n${deployment.replace(/containers:[^]*/, "containers: s3cret\n")}`,
-    /stream.yaml:14: Deployment team-a\/x is not a valid workload: spec.template.spec.containers: .*array/,
+    /stream.yaml:14: Deployment team-a\/x is not a valid workload: spec.template.spec.containers: not a list/,
   ],
   "not even a map": [
     "kind: Pod\nspec: {}\n---\nkind: Deployment\nspec: {template: 1}\n",

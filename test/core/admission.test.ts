@@ -67,3 +67,21 @@ t.test("audit annotations name the gateway, the targets and the env; none for a 
   });
   t.end();
 });
+
+t.test("what a pod is named by never steers a terminal, and is listed to an end", (t) => {
+  const env = Array.from({ length: 80 }, (_, index) => ({
+    container: "a\u001b[2J",
+    env: `E${index}`,
+    change: "set" as const,
+  }));
+  const admission = redirected({ ...account, changed: env, warnings: ["E\r\n: x"] }, "audit");
+  t.strictSame(admission.warnings.slice(-1), ["E\\u000d\\u000a: x"]);
+  t.match(admission.warnings[1], /^audit: env that would change: E0, .*, E9 and 70 more$/);
+  t.match(auditAnnotations(admission)?.["env"], /^a\\u001b\[2J\/E0,.* and 30 more$/);
+  const rejection = { kind: "reject", reason: "reserved", message: `\u001b${"x".repeat(5000)}` } as const;
+  for (const { message = "" } of [refused(rejection, "enforce"), failed("api-error", rejection.message, "g/gw")]) {
+    t.match(message, "\\u001b");
+    t.ok(message.length < 2010);
+  }
+  t.end();
+});

@@ -92,6 +92,7 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
     "---\n- {targetHost: 10.0.0.5, targetPort: 1}\n---\n- {targetHost: 10.0.0.6, targetPort: 1}":
       /targets: more than one YAML document$/,
     "- {targetHost: 10.5, targetPort: 1}": /\[0\]\.targetHost: 10\.5 is not a text: put it in quotes/,
+    "S3cret=10.5:1433 # token": /\[0\]\.targetHost: \(hidden\): not an IPv4 address[^?]*$/,
     "db=postgres://app:s3cret,x@10.0.0.6:5432/prod": /\[0\]: \(hidden\) is not name=host:port/,
   };
   for (const [text, message] of Object.entries(refusals)) {

@@ -12,17 +12,62 @@ t.test("a result is made once for an object", async (t) => {
   t.equal(made, 2);
 });
 
-t.test("of results by text the newest are kept; those of long texts are not", async (t) => {
+/** A memo of 100 kB whose results take 2,000 bytes each, unless they say more. */
+const setup = () => {
   const made: string[] = [];
-  const memo = perText<number>(2);
-  const ask = (text: string): number =>
-    memo(text, () => {
-      made.push(text.slice(0, 1));
-      return text.length;
-    });
-  t.strictSame(["a", "b", "a", "c", "b", "a"].map(ask), [1, 1, 1, 1, 1, 1]);
-  t.strictSame(made, ["a", "b", "c", "a"]);
-  const long = "x".repeat(10_000);
-  t.strictSame([ask(long), ask(long)], [10_000, 10_000]);
-  t.strictSame(made.slice(4), ["x", "x"]);
+  const memo = perText<{ readonly of: string; readonly bytes: number }>(100_000, ({ bytes }) => bytes);
+  const ask = (of: string, bytes = 2000, isStill = true): string =>
+    memo(
+      of,
+      () => {
+        made.push(of);
+        return { of, bytes };
+      },
+      () => isStill,
+    ).of;
+  return { made, ask };
+};
+
+t.test("of results by text the newest are kept, as many as have room by their bytes", async (t) => {
+  const { made, ask } = setup();
+  const texts = Array.from({ length: 60 }, (_, index) => `text ${index}`);
+  t.strictSame(
+    texts.map((text) => ask(text)),
+    texts,
+  );
+  t.equal(made.length, 60);
+  const newest = texts.slice(-46);
+  t.strictSame(
+    newest.map((text) => ask(text)),
+    newest,
+  );
+  t.equal(made.length, 60, "46 of 2,142 bytes are kept");
+  ask("text 13");
+  t.equal(made.length, 61, "the 47th is not");
+});
+
+t.test("a long question and a large answer are not kept: they would push out all others", async (t) => {
+  const { made, ask } = setup();
+  ask("small");
+  const long = "x".repeat(2000);
+  for (const [text, bytes] of [
+    ["large", 4000],
+    [long, 0],
+  ] as const) {
+    ask(text, bytes);
+    ask(text, bytes);
+  }
+  t.strictSame(made, ["small", "large", "large", long, long]);
+  ask("small");
+  t.equal(made.length, 5);
+});
+
+t.test("a result that does not hold any more is made again, and takes its room once", async (t) => {
+  const { made, ask } = setup();
+  ask("other");
+  for (let time = 0; time < 100; time += 1) ask("text", 2000, false);
+  t.equal(made.length, 101);
+  ask("other");
+  ask("text");
+  t.equal(made.length, 101);
 });

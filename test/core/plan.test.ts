@@ -71,6 +71,8 @@ t.test("a pod may be stricter than the config, never laxer", async (t) => {
 });
 
 t.test("reserved marks on a pod that is not redirected", async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 100 }, (_, k) => [`target.flowgen.io/${k}\u001b`, "true"]));
+  t.match(plan(podWith({}, many)), { message: /\[target\.flowgen\.io\/0\\u001b\], .* and 90 more: the pod carries/ });
   const forged = { "target.flowgen.io/mssql": "true" };
   t.match(plan(podWith({}, forged)), { reason: "reserved", message: /metadata\.labels\[target\.flowgen\.io\/mssql\]/ });
   t.match(plan(podWith({ "flowgen.io/gateway-status": "{}" })), {

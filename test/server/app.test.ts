@@ -3,7 +3,7 @@ import { pino } from "pino";
 import t from "tap";
 import { type Admission, failed, redirected, refused, skipped } from "../../src/core/admission.ts";
 import { reject } from "../../src/core/reasons.ts";
-import { createApp } from "../../src/server/app.ts";
+import { type AppOptions, createApp } from "../../src/server/app.ts";
 import type { PodCreation } from "../../src/admit.ts";
 import { deadlineMs } from "../../src/server/deadline.ts";
 import { createMetrics } from "../../src/server/metrics.ts";
@@ -17,7 +17,10 @@ const edited = (change: (review: Review) => void): string => {
   return JSON.stringify(copy);
 };
 
-const setup = (admission: Admission | (() => Promise<Admission>)) => {
+const setup = (
+  admission: Admission | ((creation: PodCreation) => Promise<Admission>),
+  more: Partial<AppOptions> = {},
+) => {
   const lines: string[] = [];
   const metrics = createMetrics();
   const seen: PodCreation[] = [];
@@ -25,11 +28,12 @@ const setup = (admission: Admission | (() => Promise<Admission>)) => {
   const app = createApp({
     admit: (creation) => {
       seen.push(creation);
-      return typeof admission === "function" ? admission() : Promise.resolve(admission);
+      return typeof admission === "function" ? admission(creation) : Promise.resolve(admission);
     },
     log: pino({ base: null }, { write: (line: string) => void lines.push(line) }),
     metrics,
     isReady: () => isReady,
+    ...more,
   });
   const post = (payload: string, headers: Record<string, string> = {}, url = "/mutate?timeout=10s") =>
     app.inject({ method: "POST", url, payload, headers: { "content-type": "application/json", ...headers } });
@@ -155,11 +159,13 @@ t.test("a body that is not a review of this version: 400 with the reason", async
     ["{}", /not an AdmissionReview: apiVersion/],
     [
       edited((copy) => (copy.apiVersion = "admission.k8s.io/v1beta1")),
-      /v1beta1 is not spoken, only admission\.k8s\.io\/v1: list it in the webhook's admissionReviewVersions/,
+      /v1beta1" is not spoken, only admission\.k8s\.io\/v1: list it in the webhook's admissionReviewVersions/,
     ],
     [edited((copy) => (copy.apiVersion = "v1")), /apiVersion: "v1" is not admission\.k8s\.io\/v1/],
     [edited((copy) => (copy.kind = "Pod")), /not an AdmissionReview: kind/],
     [edited((copy) => delete copy.request["uid"]), /request\.uid/],
+    [edited((copy) => (copy.request["uid"] = "u".repeat(129))), /request\.uid/],
+    [edited((copy) => (copy.apiVersion = `admission.k8s.io/${"v".repeat(9999)}`)), /^.{1,200}$/],
     [
       edited((copy) => (copy.request["object"] = { metadata: {}, spec: {} })),
       /not a pod: request\.object\.spec\.containers/,
@@ -226,4 +232,85 @@ t.test("the deadline is the request's timeout less a margin", async (t) => {
       }),
   );
   t.equal((await post(review, {}, "/mutate?timeout=20ms")).statusCode, 504);
+});
+
+t.test("JSON that would fill the memory is refused before it is parsed", async (t) => {
+  const { post } = setup(inject);
+  const megabytes = (text: string, count: number): string => text.repeat((count * 1_000_000) / text.length);
+  const inReview = (object: string): string => review.replace(/"object": \{/, `"other": ${object}, "object": {`);
+  const hostile: [body: string, problem: RegExp][] = [
+    [megabytes("[", 4.4), /more than 200 levels/],
+    [`[${megabytes("{},", 6.9)}{}]`, /more than 100000 values/],
+    [inReview(`[${megabytes('{"name":1},', 6)}0]`), /more than 100000 values/],
+    [inReview(`{"a":${'{"a":'.repeat(20_000)}0${"}".repeat(20_001)}`), /more than 200 levels/],
+  ];
+  for (const [body, problem] of hostile) {
+    const before = process.cpuUsage();
+    const response = await post(body);
+    const { user, system } = process.cpuUsage(before);
+    t.equal(response.statusCode, 413);
+    t.match(response.json(), { kind: "Status", message: problem });
+    t.ok(user + system < 250_000, `${body.length} bytes: ${user + system} µs`);
+  }
+  const long = '[{"\\'.repeat(300_000);
+  const harmless = inReview(JSON.stringify(long));
+  t.equal((await post(harmless)).statusCode, 200, "brackets in a text are text");
+  t.equal((await post(harmless.slice(0, -9))).statusCode, 400);
+});
+
+t.test("lists in lists that no part of the program may follow", async (t) => {
+  const { post, lines } = setup((creation) => Promise.resolve(JSON.stringify(creation.pod) ? inject : inject));
+  const deep = `${"[".repeat(10_000)}${"]".repeat(10_000)}`;
+  const response = await post(review.replace('"dnsPolicy": "ClusterFirst"', `"dnsPolicy": ${deep}`));
+  t.equal(response.statusCode, 400);
+  t.strictSame(lines, []);
+});
+
+t.test("a pod with thousands of faults: the first are named, and the rest is not looked at", async (t) => {
+  const { post } = setup(inject);
+  const faulty: [object: object, message: RegExp][] = [
+    [
+      { metadata: {}, spec: { containers: Array(30_000).fill({ name: 1 }) } },
+      /containers\[0\]\.name: .*; request\.object\.spec\.containers\[2\]\.name: /,
+    ],
+    [
+      { metadata: { labels: Object.fromEntries(Array.from({ length: 30_000 }, (_, k) => [`k${k}`, 1])) } },
+      /labels\.k0: not a text/,
+    ],
+  ];
+  for (const [object, message] of faulty) {
+    const body = edited((copy) => (copy.request["object"] = object));
+    const before = process.cpuUsage();
+    const response = await post(body);
+    const { user, system } = process.cpuUsage(before);
+    t.match(response.json(), { code: 400, message });
+    t.ok(response.body.length < 1000);
+    t.ok(user + system < 250_000, `${user + system} µs`);
+  }
+});
+
+t.test("what is logged of a review is short, and steers no terminal", async (t) => {
+  const { post, lines } = setup(refused(reject("annotation-invalid", "x\u001b[2J".repeat(10_000)), "enforce", "g/gw"));
+  const body = edited((copy) => {
+    (copy.request["object"] as { metadata: object }).metadata = { name: `a\u001b[31m${"n".repeat(1_000_000)}` };
+  });
+  const { message } = (await post(body)).json<{ response: { status: { message: string } } }>().response.status;
+  t.equal(lines.length, 1);
+  t.ok((lines[0] ?? "").length < 25_000);
+  const line = JSON.parse(lines[0] ?? "") as { pod: string; detail: string };
+  for (const text of [line.pod, line.detail, message]) t.notMatch(text, /[\0-\x1f]/);
+  t.match(line.pod, /^a\\u001b\[31mnnn/);
+});
+
+t.test("a path token of any length that is one; no path is ever repeated", async (t) => {
+  for (const length of [32, 100, 101, 256]) {
+    const token = "t".repeat(length);
+    const { post, lines } = setup(inject, { pathToken: token });
+    t.equal((await post(review, {}, `/mutate/${token}?timeout=10s`)).statusCode, 200, `${length}`);
+    for (const path of [`${token}t`, `${token}%`, `${token}%ff`, `${token}/x`, "t".repeat(5000)]) {
+      const response = await post(review, {}, `/mutate/${path}`);
+      t.match(response, { statusCode: 404, body: '{"error":"not found"}' });
+    }
+    t.notMatch(lines.join(), "tttt");
+  }
 });
