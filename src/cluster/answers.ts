@@ -20,13 +20,18 @@ const SHOWN = 200;
  */
 const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
 
+/** Every object has `metadata`, and a list `items`: what has neither is not the API server's, whatever its code. */
+const ApiObject = z.looseObject({ metadata: z.looseObject({}) });
+const ApiList = z.looseObject({ items: z.array(ApiObject) });
+
 /** The object or list that was asked for. Throws a ClusterError for any other answer. */
 export const readAnswer = (
   { verb, ref }: { readonly verb: Verb; readonly ref: Ref },
   { code, retryAfter, text }: Answer,
 ): unknown => {
   const json = parsed(text);
-  if (code >= 200 && code < 300 && json !== undefined) return json;
+  const isAnswer = code >= 200 && code < 300 && (verb === "list" ? ApiList : ApiObject).safeParse(json).success;
+  if (isAnswer) return json;
   const { data: status } = ApiStatus.safeParse(json);
   const isUnreadable = code === 500 && UNREADABLE.test(status?.message ?? "");
   const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);

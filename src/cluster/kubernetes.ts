@@ -22,12 +22,15 @@ import {
   type Verb,
 } from "./cluster.ts";
 import { type Answer, readAnswer } from "./answers.ts";
+import { atMost } from "./waiting.ts";
 
 export type ConnectOptions = {
   /** Default: what kubectl would take (`KUBECONFIG`, `~/.kube/config`). */
   readonly kubeconfigPath?: string;
   /** Stands before `/var/run/secrets/kubernetes.io/serviceaccount`; default: nothing. */
   readonly root?: string;
+  /** Default: TRY_MS. */
+  readonly tryMs?: TryLimits;
   /** Told after every call: the HTTP status (0: no answer) and how long it took, in milliseconds. */
   readonly onCall?: (verb: Verb, kind: Kind, code: number, ms: number) => void;
 };
@@ -44,7 +47,7 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
   const server = config.getCurrentCluster()?.server;
   if (server === undefined) throw new Error("the kubeconfig has no current context, or one without a cluster");
   await config.applyToHTTPSOptions({}); // a missing CA, key or token file is an error now, not at the first admission
-  const ask = caller(config, server, options.onCall ?? (() => undefined));
+  const ask = caller(config, server, options);
   return {
     get: async (ref, signal) => {
       try {
@@ -101,18 +104,28 @@ type Question = {
   readonly path: string;
   readonly body?: KubeObject;
 };
+/** How long one try may take, in milliseconds: on a connection that is kept, and on a new one. */
+type TryLimits = { readonly kept: number; readonly fresh: number };
+/**
+ * A kept connection may lead nowhere: where a firewall or a load balancer has forgotten it, or its API server is gone without a word, nothing ever
+ * comes back. So the first try is short. The next one has a connection of its own, and time for an API server that is slow.
+ */
+const TRY_MS: TryLimits = { kept: 2000, fresh: 5000 };
+
 /** Idle sockets are closed before the API server would do it (Go's default is 90 s): no request meets a closing one. */
 const agentOptions = { keepAlive: true, timeout: 60_000 };
 
-const caller = (config: KubeConfig, server: string, onCall: NonNullable<ConnectOptions["onCall"]>) => {
+const caller = (config: KubeConfig, server: string, { onCall, tryMs = TRY_MS }: ConnectOptions) => {
   const agent = server.startsWith("https:") ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
   return async (question: Question, signal: AbortSignal): Promise<unknown> => {
     const { verb, ref } = question;
     if (signal.aborted) throw deadlineExceeded(verb, ref, signal);
     const start = performance.now();
     let code = 0;
+    const limit = Object.keys(agent.freeSockets).length > 0 ? tryMs.kept : tryMs.fresh;
+    const thisTry = atMost(limit, signal);
     try {
-      const options: RequestOptions = { method: question.method, signal };
+      const options: RequestOptions = { method: question.method, signal: thisTry.signal };
       // each time anew: service-account tokens expire and their file is read again (every minute), certificates rotate;
       // the agent keeps a socket only for the very TLS options that it was opened with
       await orDeadline(config.applyToHTTPSOptions(options), verb, ref, signal);
@@ -123,16 +136,14 @@ const caller = (config: KubeConfig, server: string, onCall: NonNullable<ConnectO
     } catch (error) {
       if (error instanceof ClusterError) throw error;
       if (isAborted(signal)) throw deadlineExceeded(verb, ref, signal);
-      throw new ClusterError({
-        verb,
-        ref,
-        code: 0,
-        reason: "Unreachable",
-        says: `${server}: ${saying(error)}`,
-        cause: error,
-      });
+      const isOver = isAborted(thisTry.signal);
+      // The others were opened to the same place, and as long ago.
+      if (isOver) Object.values(agent.freeSockets).forEach((sockets) => sockets?.forEach((socket) => socket.destroy()));
+      const why = isOver ? `no answer within ${limit} ms` : saying(error);
+      throw new ClusterError({ verb, ref, code: 0, reason: "Unreachable", says: `${server}: ${why}`, cause: error });
     } finally {
-      onCall(verb, ref.kind, code, performance.now() - start);
+      thisTry.lift();
+      onCall?.(verb, ref.kind, code, performance.now() - start);
     }
   };
 };

@@ -23,10 +23,26 @@ export const whenAllAbort = (signals: readonly AbortSignal[]): AbortSignal => {
   return controller.signal;
 };
 
+/** Ends when `signal` does, and after `ms` by itself; `lift` when the work is done. */
+export const atMost = (
+  ms: number,
+  signal: AbortSignal,
+): { readonly signal: AbortSignal; readonly lift: () => void } => {
+  const timer = new AbortController();
+  const timeout = setTimeout(() => {
+    timer.abort();
+  }, ms);
+  return {
+    signal: AbortSignal.any([signal, timer.signal]),
+    lift: () => {
+      clearTimeout(timeout);
+    },
+  };
+};
+
 /** What helps but is not owed may take a second and may fail; nothing else does for it. */
 export const bestEffort = async (signal: AbortSignal, work: (soon: AbortSignal) => Promise<unknown>): Promise<void> => {
-  const timer = new AbortController();
-  const timeout = setTimeout(() => timer.abort(), 1000);
-  await work(AbortSignal.any([signal, timer.signal])).catch(() => undefined);
-  clearTimeout(timeout);
+  const soon = atMost(1000, signal);
+  await work(soon.signal).catch(() => undefined);
+  soon.lift();
 };

@@ -127,6 +127,51 @@ void t.test("no answer is code 0 Unreachable", async (t) => {
   t.match(refused.message, `${cut.server.url}: connect ECONNREFUSED`);
 });
 
+void t.test(
+  "a kept connection that is forgotten without a word costs one short try, however many are kept",
+  async (t) => {
+    const silent = new Set<unknown>();
+    const seen = new Set<unknown>();
+    const { cluster, calls } = await start(
+      t,
+      ({ socket }, response) => {
+        seen.add(socket);
+        if (!silent.has(socket)) setTimeout(() => reply(response, 200, object), 20);
+      },
+      { tryMs: { kept: 100, fresh: 3000 } },
+    );
+    await Promise.all(Array.from({ length: 5 }, () => cluster.get(ref, soon())));
+    t.equal(seen.size, 5);
+    seen.forEach((socket) => silent.add(socket));
+    const error = await fails(t, cluster.get(ref, soon()), 0, "Unreachable");
+    t.match(error.message, /no answer within 100 ms/);
+    t.ok(isTransient(error) && !isDeadline(error));
+    t.match(await cluster.get(ref, soon()), { data: { k: "v" } });
+    t.equal(calls.length, 7);
+    t.equal(seen.size, 6);
+  },
+);
+
+void t.test("a new connection that is not answered has its limit too", async (t) => {
+  const { cluster } = await start(t, () => undefined, { tryMs: { kept: 3000, fresh: 100 } });
+  t.match((await fails(t, cluster.apply(object, soon()), 0, "Unreachable")).message, /no answer within 100 ms/);
+});
+
+void t.test("an answer that is no object of an API server", async (t) => {
+  let body: unknown;
+  const { cluster } = await start(t, (_, response) => {
+    reply(response, 200, body);
+  });
+  for (body of ["null", "5", '"x"', "[]", "{}", '{"metadata":null}', '{"items":[]}']) {
+    await fails(t, cluster.get(ref, soon()), 200, "Unknown");
+    await fails(t, cluster.apply(object, soon()), 200, "Unknown");
+  }
+  for (body of ["null", "[]", "{}", '{"metadata":{}}', '{"items":null}', '{"items":[null]}', '{"items":[{}]}'])
+    await fails(t, cluster.list("Pod", "", {}, soon()), 200, "Unknown");
+  body = { items: [] };
+  t.strictSame(await cluster.list("Pod", "", {}, soon()), []);
+});
+
 void t.test("TLS: CA, client certificate and a path before the API; another CA is refused", async (t) => {
   const { ca, issue } = await authority();
   const serving = await issue("127.0.0.1");
