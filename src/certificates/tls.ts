@@ -4,12 +4,33 @@ import { createSecureContext, type SecureContextOptions } from "node:tls";
 /** A serving certificate (PEM, the leaf first) and its key, which were found to belong together. */
 export type Tls = { readonly cert: string; readonly key: string; /** Seconds since 1970. */ readonly expiry: number };
 
-/** What a server is made with, or takes for its next connections. */
-export const tlsOptions = ({ cert, key }: Pick<Tls, "cert" | "key">): SecureContextOptions => ({
+/**
+ * What a server is made with, or takes for its next connections. `clientCa` (PEM): what client certificates are checked against; absent: the
+ * CAs that Node knows, and the result means nothing.
+ */
+export const tlsOptions = ({ cert, key }: Pick<Tls, "cert" | "key">, clientCa?: string): SecureContextOptions => ({
   cert,
   key,
+  ...(clientCa !== undefined && { ca: pemBlocks(clientCa) }),
   minVersion: "TLSv1.2",
 });
+
+/** The certificates in a PEM text, one by one: OpenSSL stops at the first that does not begin on a line of its own. */
+const pemBlocks = (pem: string): string[] =>
+  pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+
+/** Certificates of CAs, PEM. Throws with a sentence that names what is wrong. */
+export const readClientCa = (pem: string): string => {
+  const blocks = pemBlocks(pem);
+  if (blocks.length === 0) throw new Error("it holds no PEM certificate");
+  const certificates = blocks.map((block) =>
+    parse("a certificate in it cannot be read", () => new X509Certificate(block)),
+  );
+  const leaf = certificates.find(({ ca }) => !ca);
+  if (leaf !== undefined)
+    throw new Error(`the certificate of ${leaf.subject.replaceAll("\n", ", ")} is no CA's, so it signed no client's`);
+  return pem;
+};
 
 /** Checks a certificate and a key. Throws with a sentence that names what is wrong; never with a part of the key. */
 export const readTls = (cert: string, key: string): Tls => {

@@ -32,3 +32,10 @@ export const serverNames = (text: string): readonly string[] => {
   if (wrong === undefined) return names;
   throw new InvalidArgumentError(`${JSON.stringify(wrong)} is neither a DNS name nor an IP address.`);
 };
+
+/** Names with commas between them. */
+export const names = (text: string): readonly string[] => {
+  const all = text.split(",").map((name) => name.trim());
+  if (!all.includes("")) return all;
+  throw new InvalidArgumentError("It must be one name, or some with commas between them.");
+};

@@ -7,7 +7,7 @@ import type { AuditOptions } from "./audit.ts";
 import type { CertsOptions } from "./certs.ts";
 import type { InjectOptions } from "./inject.ts";
 import type { Output } from "./output.ts";
-import { namespaceOption, number } from "./option-values.ts";
+import { namespaceOption, names, number } from "./option-values.ts";
 import { ManifestError } from "../manifests/document.ts";
 import { CLUSTERS, UsageError } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
@@ -52,6 +52,12 @@ const addServe = (program: Command): void => {
     .addOption(option("--tls-key <file>", "PEM, read again when it changes", "TLS_KEY"))
     .addOption(
       option("--tls-secret <name>", "the webhook makes and renews its certificate in this Secret", "TLS_SECRET"),
+    )
+    .addOption(
+      option("--client-ca <file>", "reviews from client certificates of this CA only, PEM, read again", "CLIENT_CA"),
+    )
+    .addOption(
+      option("--client-name <names>", "… and of these common names only, with commas", "CLIENT_NAME").argParser(names),
     )
     .addOption(flag("--plain-http", "no TLS, behind a platform that ends it", "PLAIN_HTTP"))
     .addOption(

@@ -1,5 +1,6 @@
+import type { CallerRule } from "../server/callers.ts";
 import { pathTokenProblem } from "../server/path-token.ts";
-import { readTls, type Tls } from "../certificates/tls.ts";
+import { readClientCa, readTls, type Tls } from "../certificates/tls.ts";
 import { type Contents, readFiles, type UnreadableFile } from "../server/watch.ts";
 import { messageOf } from "../core/message.ts";
 import { UsageError } from "./options.ts";
@@ -10,6 +11,9 @@ type Inputs = {
   readonly pathTokenFile?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
+  readonly plainHttp?: boolean;
+  readonly clientCa?: string;
+  readonly clientName?: readonly string[];
 };
 
 /** The config, the certificate and the key, the last two as far as they are given. */
@@ -29,6 +33,31 @@ export const readPathToken = async ({ pathTokenFile: file }: Inputs): Promise<st
   const problem = pathTokenProblem(token);
   if (problem === undefined) return token;
   throw new UsageError(`--path-token-file: ${file} holds no token: ${problem}; make one with: openssl rand -hex 32`);
+};
+
+/** Whose reviews are taken; undefined: anybody's. */
+export const readCallers = async ({ plainHttp, clientCa, clientName }: Inputs): Promise<CallerRule | undefined> => {
+  if (clientCa === undefined) {
+    if (clientName === undefined) return undefined;
+    throw new UsageError("--client-name says whose certificate of a CA is taken: give --client-ca too");
+  }
+  if (plainHttp === true)
+    throw new UsageError(
+      "--client-ca needs TLS, and --plain-http leaves it to a platform: let that check certificates",
+    );
+  const ca = parseClientCa(await readGiven({ "--client-ca": clientCa }), clientCa);
+  return { ca, ...(clientName && { names: clientName }) };
+};
+
+/** Throws a UsageError that names the file. */
+export const parseClientCa = ([pem = ""]: Contents, path: string): string => {
+  try {
+    return readClientCa(pem);
+  } catch (error) {
+    throw new UsageError(
+      `--client-ca: ${path}: ${messageOf(error)}; give the CA that signed the API server's client certificate`,
+    );
+  }
 };
 
 const readGiven = async (inputs: Readonly<Record<string, string | undefined>>): Promise<Contents> => {

@@ -9,12 +9,14 @@ import { messageOf } from "../core/message.ts";
 import { version } from "../files.ts";
 import { createLog } from "../server/log.ts";
 import { type Rotation, startRotation } from "../certificates/rotation.ts";
+import type { ReloadedFile } from "../server/metrics.ts";
+import type { CallerRule } from "../server/callers.ts";
 import { run, type Running, type RunOptions } from "../server/run.ts";
 import type { Tls } from "../certificates/tls.ts";
 import { type Contents, watchFiles } from "../server/watch.ts";
 import { lazyIssuer } from "./issuer.ts";
 import { type ClusterName, connectCluster, parseConfig, UsageError } from "./options.ts";
-import { parseTls, readInputs, readPathToken } from "./serve-inputs.ts";
+import { parseClientCa, parseTls, readCallers, readInputs, readPathToken } from "./serve-inputs.ts";
 import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.ts";
 
 export type ServeOptions = ServeTlsOptions & {
@@ -23,6 +25,9 @@ export type ServeOptions = ServeTlsOptions & {
   readonly configYaml?: string;
   /** Holds the last part of the webhook's path. */
   readonly pathTokenFile?: string;
+  /** The CA of the API server's client certificate, and the common names that are taken. */
+  readonly clientCa?: string;
+  readonly clientName?: readonly string[];
   readonly cluster: ClusterName;
   readonly host: string;
   readonly port: number;
@@ -47,6 +52,7 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   const [configText = "", ...tlsTexts] = await readInputs(options);
   const config = parseConfig(configYaml ?? configText, configYaml === undefined ? options.config : "--config-yaml");
   const pathToken = await readPathToken(options);
+  const callers = await readCallers(options);
   const files = source.kind === "files" ? parseTls(tlsTexts, source.paths) : undefined;
   const cluster = await connectCluster(options.cluster);
   const log = createLog(options.logLevel);
@@ -57,31 +63,62 @@ export const serve = async (options: ServeOptions): Promise<void> => {
     ...{ cluster, config, scripts: loadScripts(), version, log },
     ...(tls && { tls }),
     ...(pathToken !== undefined && { pathToken }),
+    ...(callers && { callers }),
     waitsFor: () => rotation?.waitsFor(),
   });
   if (source.kind === "secret") rotation = rotate(source, { cluster, server, log, options });
   const { url, metricsUrl } = server;
   log.info({ url, metrics: metricsUrl, mode: config.mode, version, ...expires(files) }, "serving");
 
-  const { watch } = reloader(server, log, options.reloadSeconds * 1000);
-  const watches: { readonly stop: () => void }[] = [];
-  if (configYaml === undefined) {
-    const take = ([text = ""]: Contents): object => {
-      server.setConfig(parseConfig(text, options.config));
-      return {};
-    };
-    watches.push(watch("config", [options.config], [configText], take));
-  }
-  if (source.kind === "files") {
-    const take = (texts: Contents): object => {
-      const next = parseTls(texts, source.paths);
+  const watches: { readonly stop: () => void }[] = watchInputs(
+    { server, log, options, source, callers },
+    configText,
+    tlsTexts,
+  );
+  if (rotation) watches.push(rotation);
+  stopOnSignal(server, watches, log, options.drainSeconds);
+};
+
+type Watching = {
+  readonly server: Running;
+  readonly log: Logger;
+  readonly options: ServeOptions;
+  readonly source: TlsSource;
+  readonly callers: CallerRule | undefined;
+};
+
+/** Takes over what changes in the files that were given; `configText` and `tlsTexts` are what was read of them. */
+const watchInputs = (
+  { server, log, options, source, callers }: Watching,
+  configText: string,
+  tlsTexts: Contents,
+): { readonly stop: () => void }[] => {
+  const { config, configYaml, clientCa, reloadSeconds } = options;
+  const { watch } = reloader(server, log, reloadSeconds * 1000);
+  const takeConfig = ([text = ""]: Contents): object => {
+    server.setConfig(parseConfig(text, config));
+    return {};
+  };
+  const takeTls =
+    (paths: readonly string[]) =>
+    (texts: Contents): object => {
+      const next = parseTls(texts, paths);
       server.setTls(next);
       return expires(next);
     };
-    watches.push(watch("tls", source.paths, tlsTexts, take));
-  }
-  if (rotation) watches.push(rotation);
-  stopOnSignal(server, watches, log, options.drainSeconds);
+  const takeClientCa =
+    (path: string) =>
+    (texts: Contents): object => {
+      server.setClientCa(parseClientCa(texts, path));
+      return {};
+    };
+  return [
+    ...(configYaml === undefined ? [watch("config", [config], [configText], takeConfig)] : []),
+    ...(source.kind === "files" ? [watch("tls", source.paths, tlsTexts, takeTls(source.paths))] : []),
+    ...(callers && clientCa !== undefined
+      ? [watch("client-ca", [clientCa], [callers.ca], takeClientCa(clientCa))]
+      : []),
+  ];
 };
 
 type Rotating = {
@@ -114,7 +151,7 @@ const expires = (tls: Tls | undefined): object =>
 
 /** Watches files; a new version is taken, or refused, logged and counted. `take` returns what is worth a word in the log. */
 const reloader = (server: Running, log: Logger, everyMs: number) => ({
-  watch: (file: "config" | "tls", paths: readonly string[], initial: Contents, take: (texts: Contents) => object) =>
+  watch: (file: ReloadedFile, paths: readonly string[], initial: Contents, take: (texts: Contents) => object) =>
     watchFiles(
       paths,
       initial,

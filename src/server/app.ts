@@ -8,6 +8,7 @@ import Fastify, {
 } from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
+import { callerGuard, type CallerRule } from "./callers.ts";
 import { type Body, createBodies } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
 import { type Limits, LIMITS } from "./limits.ts";
@@ -30,6 +31,8 @@ export type AppOptions = {
   readonly pathToken?: string;
   /** Default: LIMITS. */
   readonly limits?: Limits;
+  /** Whose reviews are taken, where there is TLS; default: anybody's. */
+  readonly callers?: CallerRule;
   /** PEM; `later`: no handshake succeeds before a certificate is set; absent: plain HTTP. */
   readonly tls?: Pick<Tls, "cert" | "key"> | "later";
 };
@@ -40,7 +43,18 @@ const atOnce = (work: () => void): void => {
 
 /** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
 export const createApp = (options: AppOptions): FastifyInstance => {
-  const { admit, log, metrics, afterwards = atOnce, isReady, waitsFor, pathToken, tls, limits = LIMITS } = options;
+  const {
+    admit,
+    log,
+    metrics,
+    afterwards = atOnce,
+    isReady,
+    waitsFor,
+    pathToken,
+    callers,
+    tls,
+    limits = LIMITS,
+  } = options;
   const { idleMs } = limits;
   const app = Fastify({
     loggerInstance: log,
@@ -54,7 +68,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     frameworkErrors: (_error, _request, reply) => {
       notFound(reply);
     },
-    ...(tls && { https: { handshakeTimeout: limits.arrivalMs, ...(tls === "later" ? {} : tlsOptions(tls)) } }),
+    ...(tls && { https: { ...tlsServerOptions(limits), ...(tls === "later" ? {} : tlsOptions(tls, callers?.ca)) } }),
   }) as unknown as FastifyInstance;
   // Node counts the silence of a connection that has carried no request as the time that a head takes.
   app.server.headersTimeout = idleMs;
@@ -78,10 +92,12 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     return reply.code(why === undefined ? 200 : 503).send(`${why ?? "ok"}\n`);
   });
 
-  // Before the body is read. The answer is that of any path which does not exist.
-  const route = pathToken === undefined ? { path: "/mutate" } : { path: "/mutate/:token", onRequest: guard(pathToken) };
-
-  app.post(route.path, route, async (request, reply) => {
+  // Before the body is read.
+  const onRequest = [
+    ...(pathToken === undefined ? [] : [tokenHook(pathToken)]),
+    ...(tls ? [callerHook(callerGuard(callers, metrics, log))] : []),
+  ];
+  app.post(pathToken === undefined ? "/mutate" : "/mutate/:token", { onRequest }, async (request, reply) => {
     const started = performance.now();
     const concluded = await conclude(request);
     if (typeof concluded === "string") return failure(reply, 400, concluded);
@@ -141,13 +157,29 @@ const takeReview = (request: FastifyRequest): Review | string => {
   return review;
 };
 
-const guard = (pathToken: string): onRequestHookHandler => {
+/** Every client is asked for a certificate, and served without: kubelets have none, and ask for `/readyz`. */
+const tlsServerOptions = ({ arrivalMs }: Limits): object => ({
+  handshakeTimeout: arrivalMs,
+  requestCert: true,
+  rejectUnauthorized: false,
+});
+
+/** The answer is that of any path which does not exist. */
+const tokenHook = (pathToken: string): onRequestHookHandler => {
   const isToken = tokenMatcher(pathToken);
   return (request, reply, done) => {
     if (isToken((request.params as { token: string }).token)) done();
     else reply.callNotFound();
   };
 };
+
+const callerHook =
+  (problemOf: (socket: object) => string | undefined): onRequestHookHandler =>
+  (request, reply, done) => {
+    const problem = problemOf(request.raw.socket);
+    if (problem === undefined) done();
+    else failure(reply.header("connection", "close"), 403, problem);
+  };
 
 const LEVEL = { skip: "info", inject: "info", audit: "info", reject: "warn", fail: "error" } as const;
 

@@ -1,15 +1,22 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Admission } from "../core/admission.ts";
+import { type Caller, CALLERS } from "./callers.ts";
+
+/** Files that are read again when they change. */
+const RELOADED = ["config", "tls", "client-ca"] as const;
+export type ReloadedFile = (typeof RELOADED)[number];
 
 /** What the webhook counts. One registry a server: nothing is global. */
 export type Metrics = {
   readonly registry: Registry;
   /** `seconds`: from the request's arrival to its answer. */
   admission(admission: Pick<Admission, "outcome" | "reason">, seconds: number): void;
+  /** A review came from such a caller. */
+  caller(kind: Caller["kind"]): void;
   apiCall(verb: string, kind: string, code: number): void;
   forwards(gateway: string, count: number): void;
   conflict(gateway: string): void;
-  reloadFailure(file: "config" | "tls"): void;
+  reloadFailure(file: ReloadedFile): void;
   /** `expiry`: seconds since 1970. */
   certificateExpiry(expiry: number): void;
   caExpiry(expiry: number): void;
@@ -34,6 +41,13 @@ export const createMetrics = (): Metrics => {
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   });
+  const callers = new Counter({
+    name: "flowgen_gateway_callers_total",
+    help: "Requests to the webhook's path by the client certificate of their connection",
+    labelNames: ["caller"],
+    registers,
+  });
+  CALLERS.forEach((caller) => callers.inc({ caller }, 0));
   const apiCalls = new Counter({
     name: "flowgen_gateway_api_calls_total",
     help: "Calls to the Kubernetes API server by verb, kind and HTTP status (0: no answer)",
@@ -59,8 +73,7 @@ export const createMetrics = (): Metrics => {
     registers,
   });
   // From the start, so that the first failure is an increase.
-  reloadFailures.inc({ file: "config" }, 0);
-  reloadFailures.inc({ file: "tls" }, 0);
+  RELOADED.forEach((file) => reloadFailures.inc({ file }, 0));
   const expiry = new Gauge({
     name: "flowgen_gateway_certificate_expiry_timestamp_seconds",
     help: "When the serving certificate ends",
@@ -90,6 +103,9 @@ export const createMetrics = (): Metrics => {
     admission: ({ outcome, reason }, seconds) => {
       admissions.inc({ outcome, reason });
       latency.observe({ outcome }, seconds);
+    },
+    caller: (caller) => {
+      callers.inc({ caller });
     },
     apiCall: (verb, kind, code) => {
       apiCalls.inc({ verb, kind, code });

@@ -7,6 +7,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import type { Config } from "../core/config/config.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { createAfterwards } from "./afterwards.ts";
+import type { CallerRule } from "./callers.ts";
 import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
 import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
@@ -32,6 +33,8 @@ export type RunOptions = {
   readonly waitsFor?: () => string | undefined;
   /** The last part of the webhook's path. */
   readonly pathToken?: string;
+  /** Whose reviews are taken, where there is TLS; default: anybody's. */
+  readonly callers?: CallerRule;
   /** Default: LIMITS. */
   readonly limits?: Limits;
   /** Seconds between "not ready" and closing, for the cluster to take the endpoint out of rotation. */
@@ -46,13 +49,27 @@ export type Running = {
   readonly setConfig: (config: Config) => void;
   /** Used from the next connection on. */
   readonly setTls: (tls: Tls) => void;
+  /** PEM; used from the next connection on. */
+  readonly setClientCa: (ca: string) => void;
   /** Not ready, wait, answer what is under way, close. */
   readonly stop: () => Promise<void>;
 };
 
 /** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
 export const run = async (options: RunOptions): Promise<Running> => {
-  const { log, version, host, port, metricsPort, drainSeconds, tls, waitsFor, pathToken, limits = LIMITS } = options;
+  const {
+    log,
+    version,
+    host,
+    port,
+    metricsPort,
+    drainSeconds,
+    tls,
+    waitsFor,
+    pathToken,
+    callers,
+    limits = LIMITS,
+  } = options;
   const metrics = createMetrics();
   const provision = observedProvisioner(options, metrics);
   let context: Context = { config: options.config, provision, version };
@@ -67,8 +84,14 @@ export const run = async (options: RunOptions): Promise<Running> => {
     isReady: () => !isDraining,
     ...(waitsFor && { waitsFor }),
     ...(pathToken !== undefined && { pathToken }),
+    ...(callers && { callers }),
     ...(tls && { tls }),
   });
+  let serving = tls === "later" ? undefined : tls;
+  let clientCa = callers?.ca;
+  const takeTls = (): void => {
+    if (serving) (app.server as unknown as TlsServer).setSecureContext(tlsOptions(serving, clientCa));
+  };
   if (tls && tls !== "later") metrics.certificateExpiry(tls.expiry);
   const metricsServer = await listenOn(host, (each) =>
     serveMetrics({ registry: metrics.registry, settle }, each, metricsPort),
@@ -99,8 +122,13 @@ export const run = async (options: RunOptions): Promise<Running> => {
       context = { config, provision, version };
     },
     setTls: (next) => {
-      (app.server as unknown as TlsServer).setSecureContext(tlsOptions(next));
+      serving = next;
+      takeTls();
       metrics.certificateExpiry(next.expiry);
+    },
+    setClientCa: (ca) => {
+      clientCa = ca;
+      takeTls();
     },
     stop: async () => {
       isDraining = true;

@@ -188,6 +188,11 @@ t.test("serve", { jobs: 4 }, (t) => {
         { ...tls, tlsKey: file("other.key") },
         /other\.key: the private key is not that of the certificate.*; give a PEM/,
       ],
+      [{ ...tls, clientName: ["a"] }, /^--client-name says whose certificate of a CA is taken: give --client-ca too/],
+      [{ ...plain, clientCa: tlsCert }, /^--client-ca needs TLS, and --plain-http leaves it to a platform/],
+      [{ ...tls, clientCa: file("none") }, /^--client-ca: cannot read .*none: ENOENT/],
+      [{ ...tls, clientCa: file("bad.yaml") }, /^--client-ca: .*bad\.yaml: it holds no PEM certificate; give the CA/],
+      [{ ...tls, clientCa: tlsCert }, /^--client-ca: .*tls\.crt: the certificate of CN=.* is no CA's, .*; give the CA/],
       [{ ...plain, config: file("none") }, /^--config: cannot read .*none: ENOENT/],
       [{ ...plain, config: file("bad.yaml") }, /bad\.yaml is not a valid config:\n.*gateways/],
       [
