@@ -2,6 +2,12 @@ import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom
 import type { Admission } from "../core/admission.ts";
 import { type Caller, CALLERS } from "./callers.ts";
 
+/**
+ * Gateways that have metrics of their own. Where each namespace has a gateway, namespaces come and go: those that were not heard of for the
+ * longest time are dropped.
+ */
+const MOST_GATEWAYS = 1000;
+
 /** Files that are read again when they change. */
 const RELOADED = ["config", "tls", "client-ca"] as const;
 export type ReloadedFile = (typeof RELOADED)[number];
@@ -98,6 +104,17 @@ export const createMetrics = (): Metrics => {
     labelNames: ["reason"],
     registers,
   });
+  /** By the last time that a gateway was heard of, the longest ago first. */
+  const gateways = new Set<string>();
+  const heardOf = (gateway: string): void => {
+    gateways.delete(gateway);
+    gateways.add(gateway);
+    const [oldest] = gateways;
+    if (gateways.size <= MOST_GATEWAYS || oldest === undefined) return;
+    gateways.delete(oldest);
+    forwards.remove({ gateway: oldest });
+    conflicts.remove({ gateway: oldest });
+  };
   return {
     registry,
     admission: ({ outcome, reason }, seconds) => {
@@ -111,9 +128,11 @@ export const createMetrics = (): Metrics => {
       apiCalls.inc({ verb, kind, code });
     },
     forwards: (gateway, count) => {
+      heardOf(gateway);
       forwards.set({ gateway }, count);
     },
     conflict: (gateway) => {
+      heardOf(gateway);
       conflicts.inc({ gateway });
     },
     reloadFailure: (file) => {
