@@ -110,6 +110,7 @@ export const auditAnnotations = (admission: Admission): Readonly<Record<string, 
       env: listed(
         changed.map((item) => `${item.container}/${item.env}`),
         MAX_NAMES,
+        ",",
       ),
     }),
   };

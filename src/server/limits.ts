@@ -1,6 +1,5 @@
 /**
- * How much of this process anybody may hold who reaches the port, the API server too. The chart's 256 MiB hold all of it at once. `npm run
- * bench:hostile` measures it.
+ * How much of this process anybody may hold who reaches the port, the API server too. The chart's 256 MiB are to hold all of it at once.
  */
 export type Limits = {
   /** Bytes of one body. */
