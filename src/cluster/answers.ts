@@ -24,13 +24,22 @@ const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
 const ApiObject = z.looseObject({ metadata: z.looseObject({}) });
 const ApiList = z.looseObject({ items: z.array(ApiObject) });
 
+/** A deletion is answered by a meta/v1 Status, or by the object that a finalizer holds. */
+const wanted: Readonly<Record<Verb, z.ZodType>> = {
+  get: ApiObject,
+  list: ApiList,
+  create: ApiObject,
+  apply: ApiObject,
+  delete: z.looseObject({}),
+};
+
 /** The object or list that was asked for. Throws a ClusterError for any other answer. */
 export const readAnswer = (
   { verb, ref }: { readonly verb: Verb; readonly ref: Ref },
   { code, retryAfter, text }: Answer,
 ): unknown => {
   const json = parsed(text);
-  const isAnswer = code >= 200 && code < 300 && (verb === "list" ? ApiList : ApiObject).safeParse(json).success;
+  const isAnswer = code >= 200 && code < 300 && wanted[verb].safeParse(json).success;
   if (isAnswer) return json;
   const { data: status } = ApiStatus.safeParse(json);
   const isUnreadable = code === 500 && UNREADABLE.test(status?.message ?? "");

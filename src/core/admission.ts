@@ -33,13 +33,16 @@ const MAX_MESSAGE = 2000;
 /** Names of env in the audit log. */
 const MAX_NAMES = 50;
 
+/** A warning in full, as a log or a terminal may show it. The answer to the API server shortens it. */
+const shown = (warning: string): string => plain(warning, MAX_MESSAGE);
+
 const emptyAnswer = { operations: [], warnings: [], assignments: [], changed: [], unread: [] } as const;
 
 export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Admission => ({
   ...emptyAnswer,
   outcome: "skip",
   reason,
-  warnings,
+  warnings: warnings.map(shown),
 });
 
 /** In audit mode nobody is refused: the pod is let through with a warning that says what enforce would do. */
@@ -71,14 +74,16 @@ type Redirected = {
 
 /** All targets are assigned and redirected: the patch, or in audit mode the account of it. */
 export const redirected = ({ operations, warnings, ...rest }: Redirected, mode: Config["mode"]): Admission => {
-  if (operations.length === 0) return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings };
-  if (mode === "enforce") return { ...rest, outcome: "inject", reason: "injected", operations, warnings };
+  if (operations.length === 0)
+    return { ...rest, outcome: "skip", reason: "unchanged", operations, warnings: warnings.map(shown) };
+  if (mode === "enforce")
+    return { ...rest, outcome: "inject", reason: "injected", operations, warnings: warnings.map(shown) };
   return {
     ...rest,
     outcome: "audit",
     reason: "would-inject",
     operations: [],
-    warnings: [...account(rest), ...warnings],
+    warnings: [...account(rest), ...warnings].map(shown),
   };
 };
 

@@ -172,9 +172,6 @@ export const createMetrics = (version: string): Metrics => {
     caller: (caller) => {
       callers.inc({ caller });
     },
-    caller: (caller) => {
-      callers.inc({ caller });
-    },
     apiCall: (verb, kind, code) => {
       apiCalls.inc({ verb, kind, code });
     },

@@ -64,8 +64,8 @@ t.test("inject --gateway: the forwards of running pods stay", async (t) => {
   const { admitted, memory } = await liveCluster(t);
   const { out } = await run(t, { gateway: true });
   const forwards = (objects: readonly unknown[]): unknown =>
-    (objects as { kind: string; data?: { forwards?: string } }[]).find(({ data }) => data?.forwards !== undefined)
-      ?.data;
+    (objects as { kind: string; data?: { forwards?: string } }[]).find(({ data }) => data?.forwards !== undefined)?.data
+      ?.forwards;
   await admitted(other);
   t.strictSame(forwards(documentsOf(out)), forwards(memory.all()), "the table that the webhook makes");
 });

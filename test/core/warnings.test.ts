@@ -5,7 +5,7 @@ t.test("a warning is short and plain", (t) => {
   t.strictSame(fitted(["x".repeat(120), "y".repeat(121), "a\u001b[31mb\n"]), [
     "x".repeat(120),
     `${"y".repeat(119)}…`,
-    "a?[31mb?",
+    "a\\u001b[31mb\\u000a",
   ]);
   t.end();
 });
