@@ -111,7 +111,7 @@ t.test("rejected: file, line and reason on stderr, and the other documents are p
   t.equal(code, 1);
   t.match(
     err,
-    /^stream.yaml:27: Deployment team-a\/x: rejected: target-forbidden: flowgen.io\/private-targets\[0\]: .*\n$/,
+    /^stream.yaml:29: Deployment team-a\/x: rejected: target-forbidden: flowgen.io\/private-targets\[0\]: .*\n$/,
   );
   t.equal(out, (await injected(t, `${deployment}---\n${other}`)).out);
 });

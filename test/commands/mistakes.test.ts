@@ -65,7 +65,7 @@ t.test("one bad document does not hide the others, nor a bad file another", asyn
   const bad = "---\na: [\n";
   const { code, out, err } = await injected(t, `${deployment}${bad}---\n${other}`);
   t.equal(code, 2);
-  t.match(err, /^stream.yaml:19: not YAML: .*\n$/);
+  t.match(err, /^stream.yaml:21: not YAML: .*\n$/);
   t.equal(out, (await injected(t, `${deployment}---\n${other}`)).out);
   const folder = t.testdir({ "a.yaml": Buffer.from([0xff]), "b.yaml": deployment, "config.yaml": CONFIG });
   let [printed, said] = ["", ""];

@@ -58,7 +58,7 @@ t.test("-o json is what the schema says, whatever was read", async (t) => {
       unreadable: [/stream.yaml:\d+: not YAML/],
       summary: { injected: 2, rejected: 1, unchanged: 0, others: 1, unreadable: 1 },
     });
-    t.match(read.workloads[1], { outcome: "reject", where: /stream.yaml:27$/, message: /loopback/ });
+    t.match(read.workloads[1], { outcome: "reject", where: /stream.yaml:29$/, message: /loopback/ });
   }
 });
 
