@@ -84,7 +84,10 @@ export const createLane = (parts: LaneParts): Lane => {
   const serve = async (jobs: readonly Job[], { objects, readAt }: Reading): Promise<void> => {
     const [{ config, gateway }] = jobs as [Job];
     const attempted = attempt(objects, gateway, jobs);
-    if (attempted.kind !== "attempt") return jobs.forEach(({ settle }) => settle(attempted));
+    if (attempted.kind !== "attempt") {
+      jobs.forEach(({ settle }) => settle(attempted));
+      return;
+    }
     const { results } = attempted;
     const refused = results.every(({ kind }) => kind === "reject");
     const table = refused

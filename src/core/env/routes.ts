@@ -31,7 +31,7 @@ export const routesOf = (assignments: readonly Assignment[]): Routes => {
     lead(each.host, each.port, true, each);
   }
   for (const each of assignments) {
-    for (const text of each.addresses ?? []) {
+    for (const text of each.addresses) {
       const { host, port } = readAddress(text);
       lead(host, port, true, each);
     }
