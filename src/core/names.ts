@@ -29,7 +29,7 @@ const LONGEST_LABEL = 63;
 /** FNV-1a (32 bits) as eight hexadecimal digits: tells names apart that are cut or spelled alike, and protects nothing. */
 const fnv1a = (text: string): string => {
   let hash = 0x811c9dc5;
-  for (const character of text) hash = Math.imul(hash ^ (character.codePointAt(0) ?? 0), 0x01000193);
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   return (hash >>> 0).toString(16).padStart(8, "0");
 };
 

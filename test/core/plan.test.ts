@@ -213,3 +213,44 @@ t.test("aliases must be granted, and one name leads to one host", async (t) => {
     message: /a\.corp\.example\.com would lead to wg0 10\.0\.0\.5 and to wg0 10\.0\.0\.6/,
   });
 });
+
+t.test("one address through two tunnels: refused, unless env or names tell which is meant", async (t) => {
+  const config = configOf(
+    `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8], allowedAliases: ["*.corp.example.com"]}, {name: wg1, secretName: b, allowedTargets: [10.0.0.0/8]}]}]`,
+  );
+  const plan = (first: string, second: string) =>
+    planPod(
+      podWith(
+        targets(
+          `- {name: london, targetHost: 10.0.0.5, targetPort: 1, tunnel: wg0${first}}\n- {name: paris, targetHost: 10.0.0.5, targetPort: 1, tunnel: wg1${second}}\n`,
+        ),
+      ),
+      "team-a",
+      config,
+    );
+  t.match(plan("", ""), { reason: "host-twice", message: /paris: 10\.0\.0\.5 through wg0 and through wg1/ });
+  t.match(plan("", ", hostEnv: PARIS"), { kind: "plan" });
+  t.match(plan(", aliases: [london.corp.example.com], redirect: hostAlias", ""), { kind: "plan" });
+});
+
+t.test(
+  "a Service of its own: for a host whose port is not read, and for one that an admission gave such a Service",
+  async (t) => {
+    const config = configOf(
+      "gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8]}]}]",
+    );
+    const needs = (env: Readonly<Record<string, string>>, status: object = {}) => {
+      const pod = podOf("a=10.0.0.5:1433, b=10.0.0.6:1433", env, {
+        "flowgen.io/gateway-status": JSON.stringify(status),
+      });
+      const plan = planPod(pod, "team-a", config);
+      if (plan.kind !== "plan") throw new Error(JSON.stringify(plan));
+      return plan.wants.map(({ needsService }) => needsService);
+    };
+    t.strictSame(needs({ A_URL: "mssql://10.0.0.5:1433" }), [false, false]);
+    t.strictSame(needs({ A: '{"host": "10.0.0.5"}' }), [true, false]);
+    const given = (address: string) => ({ format: 2, targets: { b: { target: "10.0.0.6:1433", address } } });
+    t.strictSame(needs({}, given("flowgen-wireguard-gateway-10-0-0-6-a4b5a3ce.g.svc:1433")), [false, true]);
+    t.strictSame(needs({}, given("other.g.svc:1433")), [false, false]);
+  },
+);

@@ -180,3 +180,24 @@ t.test("static forwards that cannot all be had", async (t) => {
     /portForwards\[1\]\.targetHost: "wg0 10\.0\.0\.5 1433"/,
   );
 });
+
+t.test(
+  "allowedAliases are names and patterns without a port; a gateway's name leaves room for its hosts' Services",
+  async (t) => {
+    const withTunnel = (more: string, gateway = ""): string =>
+      `gateways: [{${gateway}tunnels: [{name: wg0, secretName: a, ${more}}]}]`;
+    t.match(readConfig(withTunnel('allowedAliases: [erp.corp.example.com, "*.corp.example.com"]')), { kind: "config" });
+    for (const alias of ["10.0.0.0/8", "10.0.0.5", "erp.corp.example.com:443", "a b"])
+      t.match(readConfig(withTunnel(`allowedAliases: ["${alias}"]`)), {
+        kind: "invalid",
+        problems: [
+          new RegExp(`^gateways\\[0\\]\\.tunnels\\[0\\]\\.allowedAliases\\[0\\]: "${alias.replace(/[.*/]/g, "\\$&")}"`),
+        ],
+      });
+    t.match(readConfig(withTunnel("", `name: ${"g".repeat(55)}, `)), {
+      problems: [/^gateways\[0\]\.name: longer than 54 characters: the names of hosts' Services begin with it$/],
+    });
+    t.match(readConfig(withTunnel("", "name: only, ")), { config: { defaultGateway: "only" } });
+    t.match(readConfig(withTunnel("allowedTargets: [10.0.0.0/8/9]")), { problems: [/allowedTargets\[0\]/] });
+  },
+);
