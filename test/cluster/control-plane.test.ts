@@ -141,7 +141,9 @@ async function kubeconfigPrinted({ stdout }: ChildProcess): Promise<string> {
 
 async function redirects(kubeconfig: string): Promise<void> {
   const kubectl = kubectlWith(join(await findPrograms([]), "kubectl"), kubeconfig, dirname(kubeconfig));
-  const pod = JSON.stringify(flowgenPod("team-a", "p", targets("mssql=10.0.0.5:1433"), { MSSQL_HOST: "10.0.0.5" }));
+  const pod = JSON.stringify(
+    flowgenPod("team-a", "p", targets("mssql=10.0.0.5:1433"), { MSSQL_HOST: "10.0.0.5", MSSQL_PORT: "1433" }),
+  );
   const create = () => kubectl(["create", "--dry-run=server", "-o", "json", "-f", "-"], { input: pod });
   // Its namespace is as new as the cluster: it takes pods when it has its ServiceAccount.
   await until("a pod is redirected", async () => (await create()).stdout.includes(`"value": "${HOST}"`));

@@ -73,13 +73,14 @@ const passing: readonly (readonly [what: string, fault: Fault])[] = [
   ["the table's write takes effect, its answer is cut", writes(1, { kind: "cut" })],
   ["four writes take effect, their answers are cut", writes(4, { kind: "cut" })],
   ["connections are reset", requests(8, { kind: "reset" })],
+  ["the table's write takes effect and stalls for 5 s", writes(1, { kind: "stall", ms: 5000 })],
 ];
 /** Longer than a request may wait: it is told why. */
 const lasting: readonly (readonly [what: string, fault: Fault, said: RegExp])[] = [
   ["a storm of 409", writes(Infinity, answer(409)), /cannot apply configmaps .*409 Conflict/],
   ["429 with Retry-After: 30", requests(Infinity, answer(429, { "retry-after": "30" })), /429 TooManyRequests/],
   ["500 for all", requests(Infinity, answer(500)), /500 InternalError/],
-  ["the table's write takes effect and stalls for 5 s", writes(1, { kind: "stall", ms: 5000 }), /before the deadline/],
+  ["every write takes effect and stalls for 5 s", writes(Infinity, { kind: "stall", ms: 5000 }), /before the deadline/],
   ["every connection is reset", requests(Infinity, { kind: "reset" }), /Unreachable/],
 ];
 

@@ -17,7 +17,7 @@ const { controlPlane, installed, kubectl, get, list, create, made, apply, podsOf
 const webhook = await installed.start();
 t.teardown(webhook.stop);
 
-const MSSQL = { asks: targets("mssql=10.0.0.5:1433"), env: { MSSQL_HOST: "10.0.0.5" } };
+const MSSQL = { asks: targets("mssql=10.0.0.5:1433"), env: { MSSQL_HOST: "10.0.0.5", MSSQL_PORT: "1433" } };
 const STATUS = "flowgen.io/gateway-status";
 const redirected = (pod: Pod | undefined): object => ({
   env: pod?.spec.containers[0]?.env,
@@ -25,9 +25,12 @@ const redirected = (pod: Pod | undefined): object => ({
   targets: (JSON.parse(pod?.metadata.annotations?.[STATUS] ?? "{}") as { targets?: object }).targets,
 });
 const asPromised = {
-  env: [{ name: "MSSQL_HOST", value: HOST }],
+  env: [
+    { name: "MSSQL_HOST", value: HOST },
+    { name: "MSSQL_PORT", value: "1433" },
+  ],
   mark: "true",
-  targets: { "10.0.0.5:1433": `${HOST}:1433` },
+  targets: { mssql: { target: "10.0.0.5:1433", tunnel: "wg0", address: `${HOST}:1433`, redirect: "env" } },
 };
 const inTeam = (name: string): readonly string[] => [name, "--namespace=team-a"];
 

@@ -244,7 +244,7 @@ t.test(
   async (t) => {
     t.equal(webhook["reinvocationPolicy"], "IfNeeded");
     const before = again(redirected);
-    const late = { name: "late", image: "z", env: [{ name: "DB", value: "10.0.0.5" }] };
+    const late = { name: "late", image: "z", env: [{ name: "DB", value: "10.0.0.5:1433" }] };
     const { body } = await create({
       ...before,
       spec: { ...before.spec, containers: [...before.spec.containers, late] },

@@ -21,7 +21,18 @@ export const minimalPod = (annotations: Readonly<Record<string, string>>, namesp
     labels: { "app.kubernetes.io/name": "flowgen" } as Record<string, string>,
     annotations,
   },
-  spec: { containers: [{ name: "flowgen", image: "x", env: [{ name: "MSSQL_HOST", value: "10.0.0.5" }] }] },
+  spec: {
+    containers: [
+      {
+        name: "flowgen",
+        image: "x",
+        env: [
+          { name: "MSSQL_HOST", value: "10.0.0.5" },
+          { name: "MSSQL_PORT", value: "1433" },
+        ],
+      },
+    ],
+  },
 });
 
 /** The value of the pod's one env, as an answer to its creation has it. */
