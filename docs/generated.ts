@@ -8,6 +8,7 @@ import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
 import { report } from "../src/commands/report.ts";
+import { CHART_SCHEMA, chartSchema } from "./chart-schema.ts";
 import { withShapes } from "./shapes.ts";
 
 type Schema = {
@@ -39,6 +40,7 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
     printWidth: PRINT_WIDTH,
   }),
   "schema/report.json": await format(JSON.stringify(reportSchema), { parser: "json", printWidth: 120 }),
+  [CHART_SCHEMA]: await format(JSON.stringify(chartSchema(configSchema), null, 2), { parser: "json", printWidth: 120 }),
   "annotations.md": await format(withShapes(readFileSync(join(import.meta.dirname, "annotations.md"), "utf8")), {
     parser: "markdown",
     printWidth: PRINT_WIDTH,

@@ -139,7 +139,7 @@ export const reasons = {
     outcome: "reject",
     code: 409,
     says: "the gateway's forward table cannot be read, and is never overwritten blindly",
-    fix: "restore the ConfigMap's table.json, or delete the gateway's Service and ConfigMap to start with an empty table, and restart the pods that use it; either as a user with the verb break-glass",
+    fix: "restore the ConfigMap's table.json, or delete the gateway's Services and ConfigMap to start with an empty table, and restart the pods that use it; either as a user with the verb break-glass",
   },
 
   // fail: HTTP 5xx and no review, so that failurePolicy decides

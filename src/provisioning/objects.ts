@@ -91,7 +91,7 @@ export const tableIn = (
   if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
     return reject("selector-other", objectName(objects.deployment));
   }
-  const [holder = service] = hostServices;
+  const holder = service ?? hostServices[0];
   if (table === undefined && holder !== undefined) {
     return reject(
       "table-invalid",

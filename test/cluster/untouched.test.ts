@@ -49,15 +49,15 @@ const applied = async (object: object, ...flags: readonly string[]): Promise<Pod
 t.test("a server-side dry run: the real answer, and nothing written anywhere", async (t) => {
   const webhook = await installed.start();
   t.teardown(webhook.stop);
-  const check = async (name: string, target: string, port: number): Promise<void> => {
+  const check = async (name: string, target: string, host: string): Promise<void> => {
     const before = await atRest();
     const dry = await applied(asks(name, target), "--dry-run=server");
-    t.match(seen(dry), { env: [{ value: `http://user:s3cret@${HOST}:${port}/api` }] });
+    t.match(seen(dry), { env: [{ value: `http://user:s3cret@${host}:8080/api` }] });
     t.strictSame(await snapshot(), before);
     t.strictSame(seen(await applied(asks(name, target))), seen(dry), "as the real one then is");
   };
-  await check("first", "10.0.0.8:8080", 8080); // no gateway yet
-  await check("second", "10.0.0.9:8080", 8081); // one more forward
+  await check("first", "10.0.0.8:8080", HOST); // no gateway yet
+  await check("second", "10.0.0.9:8080", "flowgen-wireguard-gateway-10-0-0-9-9fb59bef.flowgen-gateway.svc"); // one more
   const before = await atRest();
   const refused = await create(asks("refused", "169.254.169.254:80"), "--dry-run=server");
   t.match(refused, { code: 1, stderr: /target-forbidden/ });
@@ -117,6 +117,9 @@ t.test("pods without the annotation: no call", async (t) => {
   );
 });
 
+/** The Service of its own that a third host on the port would have. */
+const AUDITED = "flowgen-wireguard-gateway-10-0-0-99-40e451e2.flowgen-gateway.svc:8080";
+
 t.test("audit mode: said to kubectl and in the API server's audit log, and nothing written but the pod", async (t) => {
   const config = join(folder, "audit.yaml");
   await writeFile(config, example("webhook-config.yaml").replace("mode: enforce", "mode: audit"));
@@ -125,7 +128,7 @@ t.test("audit mode: said to kubectl and in the API server's audit log, and nothi
   const before = await atRest();
   const { code, stderr } = await create(asks("audited", "10.0.0.99:8080"));
   t.equal(code, 0);
-  t.match(stderr, `Warning: audit: 10.0.0.99:8080 would be reached at ${HOST}:8082\n`);
+  t.match(stderr, `Warning: audit: 10.0.0.99:8080 would be reached at ${AUDITED}\n`);
   t.match(stderr, "Warning: audit: env that would change: ERP_URL\n");
   const after = await snapshot();
   t.match(
@@ -155,7 +158,7 @@ t.test("audit mode: said to kubectl and in the API server's audit log, and nothi
     "pods.flowgen.io/outcome": "audit",
     "pods.flowgen.io/reason": "would-inject",
     "pods.flowgen.io/gateway": "flowgen-gateway/flowgen-wireguard-gateway",
-    "pods.flowgen.io/targets": `10.0.0.99:8080=${HOST}:8082`,
+    "pods.flowgen.io/targets": `10.0.0.99:8080=${AUDITED}`,
     "pods.flowgen.io/env": "flowgen/ERP_URL",
   });
   t.match((await entryOf("forbidden")).annotations, {
