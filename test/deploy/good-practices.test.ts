@@ -130,7 +130,12 @@ t.test("9. arrays are added to, never replaced", async (t) => {
   ];
   const { body } = await create({ ...mssql, spec: { containers, tolerations } });
   t.match(body, {
-    spec: { containers: [{ env: [{ name: "FIRST" }, { value: HOST }, { name: "LAST" }] }, { name: "sidecar" }] },
+    spec: {
+      containers: [
+        { env: [{ name: "FIRST" }, { value: HOST }, { value: "1433" }, { name: "LAST" }] },
+        { name: "sidecar" },
+      ],
+    },
   });
   t.match((body["spec"] as { tolerations: unknown[] }).tolerations[0], tolerations[0]);
 });

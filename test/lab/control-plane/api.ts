@@ -84,13 +84,15 @@ export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = 
       ":path": path,
       "content-type": type ?? (method === "PATCH" ? "application/merge-patch+json" : "application/json"),
     };
-    const stream = sessionAt(index).request(headers, { signal: AbortSignal.timeout(ANSWER_WITHIN_MS) });
+    // Else Node ends the stream of a DELETE at once, which may have a body (DeleteOptions).
+    const options = { signal: AbortSignal.timeout(ANSWER_WITHIN_MS), endStream: body === undefined };
+    const stream = sessionAt(index).request(headers, options);
     const status = new Promise<number>((resolve, reject) => {
       stream.on("response", (head) => resolve(Number(head[":status"])));
       stream.on("error", reject);
       stream.on("close", () => reject(new Error(`${method} ${path}: no answer, HTTP/2 error code ${stream.rstCode}`)));
     });
-    stream.end(body === undefined ? undefined : JSON.stringify(body));
+    if (body !== undefined) stream.end(JSON.stringify(body));
     const [code, answer] = await Promise.all([status, text(stream)]);
     return { status: code, body: parsed(answer) as never };
   };

@@ -35,9 +35,10 @@ export const minimalPod = (annotations: Readonly<Record<string, string>>, namesp
   },
 });
 
-/** The value of the pod's one env, as an answer to its creation has it. */
+/** The value of the pod's MSSQL_HOST, as an answer to its creation has it. */
 export const hostIn = (body: object): string | undefined =>
-  (body as Partial<ReturnType<typeof minimalPod>>).spec?.containers[0]?.env[0]?.value;
+  (body as Partial<ReturnType<typeof minimalPod>>).spec?.containers[0]?.env.find(({ name }) => name === "MSSQL_HOST")
+    ?.value;
 
 type Streamed = {
   readonly redirected: number;
