@@ -24,7 +24,11 @@ export const removeForward = async (controlPlane: ControlPlane, yaml: string, na
   const objects = await readGateway(cluster, gateway, signal);
   const read = tableIn(objects, gateway);
   if (read.kind !== "table") throw new Error(JSON.stringify(read));
-  const table = { ...read.table, forwards: read.table.forwards.filter((forward) => forward.name !== name) };
+  const forwards = read.table.forwards.filter((forward) => forward.name !== name);
+  const services = read.table.services.filter(({ tunnel, host }) =>
+    forwards.some((forward) => forward.tunnel === tunnel && forward.targetHost === host),
+  );
+  const table = { ...read.table, forwards, services };
   const written = await writeTableObject(cluster, gateway, table, objects.table, signal);
   await converge(cluster, { gateway, table, scripts: loadScripts(), podSelector }, objects, new Map(), signal);
   await wakeKubelet(cluster, gateway, written, signal);
