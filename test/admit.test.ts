@@ -449,3 +449,17 @@ t.test("a forward that only its host's Service offers is served from a table of 
     assignments: [{ host: "flowgen-wireguard-gateway-a-0.flowgen-gateway.svc", port: 1433 }],
   });
 });
+
+t.test("a Service in the table whose host has no forward any more keeps no pod from its targets", async (t) => {
+  const webhook = setup();
+  const forward = { name: "a", tunnel: "wg0", targetHost: "10.0.0.5", targetPort: 1433, listenPort: 1433 };
+  const bare = { name: "flowgen-wireguard-gateway-b-0", tunnel: "wg0", host: "10.0.0.6", clusterIPs: ["10.96.0.99"] };
+  const own = { ...bare, name: "flowgen-wireguard-gateway-a-0", host: "10.0.0.5", clusterIPs: [] };
+  await withTable(webhook, { version: 2, forwards: [forward], services: [own, bare] });
+  t.match(await webhook.admit(podOf("c=10.0.0.7:80")), { outcome: "inject" });
+  const table = webhook.cluster.all().find(({ metadata }) => metadata.name === "flowgen-wireguard-gateway-forwards");
+  const { services } = JSON.parse((table?.["data"] as Record<string, string>)["table.json"] ?? "") as {
+    services: object[];
+  };
+  t.match(services, [{ clusterIPs: [/^10\./] }, { clusterIPs: ["10.96.0.99"] }]);
+});

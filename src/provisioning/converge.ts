@@ -74,7 +74,8 @@ export const converge = async (
   if (claim !== undefined) await cluster.apply(claim, signal);
   await bring(objects.scripts, scriptsManifest(gateway, scripts));
   const [addresses] = await Promise.all([
-    Promise.all(table.services.map(serveHost)),
+    // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
+    Promise.all(table.services.filter((service) => hasForwards(table, service)).map(serveHost)),
     // Not locked: its status changes all the time, and nothing in it depends on the table.
     bring(objects.deployment, deployment, { isLocked: false }),
     follow(objects.service, (from) => serviceManifest(gateway, from)),
@@ -82,6 +83,9 @@ export const converge = async (
   ]);
   return new Map(addresses);
 };
+
+const hasForwards = ({ forwards }: Table, { tunnel, host }: HostService): boolean =>
+  forwards.some((forward) => forward.tunnel === tunnel && forward.targetHost === host);
 
 const clusterIPsOf = (service: KubeObject): readonly string[] => {
   const { clusterIPs = [] } = service["spec"] as { readonly clusterIPs?: readonly string[] };

@@ -188,7 +188,7 @@ const perform = async (
 
 const withAddresses = (table: Table, addresses: Addresses): Table => {
   const services = table.services.map((service) => {
-    const clusterIPs = addresses.get(service.name) ?? [];
+    const clusterIPs = addresses.get(service.name) ?? service.clusterIPs;
     return clusterIPs.join() === service.clusterIPs.join() ? service : { ...service, clusterIPs: [...clusterIPs] };
   });
   return services.every((service, index) => service === table.services[index]) ? table : { ...table, services };
