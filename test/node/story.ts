@@ -270,7 +270,7 @@ t.test("audit mode changes nothing; switched to enforce, a restart brings the po
   await kubectl(["rollout", "restart", "deployment/careful", "--namespace=team-b"]);
   const [row] = await firstRows(controlPlane, careful, begun, 1);
   t.match(row, { text: "10.0.0.7" });
-  t.match(await envOf(), `${GATEWAY.name}.flowgen-gateway.svc`);
+  t.match(await envOf(), `${GATEWAY.name}-10-0-0-7-`, "another target has the port at the gateway's own Service");
 });
 
 t.test("a namespace that does not admit the gateway's pod says so", async (t) => {

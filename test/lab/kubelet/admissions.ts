@@ -11,6 +11,10 @@ export const gateway = (extra: object = {}) => ({
   tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"], ...extra }],
 });
 
+/** The port of 10.0.0.5 in the annotation: an env beside the host says it, too. */
+const portIn = (annotations: Readonly<Record<string, string>>): string =>
+  /10\.0\.0\.5:(\d+)/.exec(annotations[TARGETS] ?? "")?.[1] ?? "1433";
+
 /** A flowgen pod with one env, MSSQL_HOST, that holds 10.0.0.5. */
 export const minimalPod = (annotations: Readonly<Record<string, string>>, namespace = "team-a") => ({
   apiVersion: "v1",
@@ -28,7 +32,7 @@ export const minimalPod = (annotations: Readonly<Record<string, string>>, namesp
         image: "x",
         env: [
           { name: "MSSQL_HOST", value: "10.0.0.5" },
-          { name: "MSSQL_PORT", value: "1433" },
+          { name: "MSSQL_PORT", value: portIn(annotations) },
         ],
       },
     ],
