@@ -55,7 +55,7 @@ const keep = async (
     out(`${options.dryRun ? "would do: " : ""}${stepText(step)}\n`);
   };
   const keeper = createKeeper({ store, issuer: lazyIssuer, policy, onStep });
-  // A dry run writes to a copy, where nobody has to be waited for.
+  // A dry run writes to a copy: no replica has to load the certificate before the next step.
   const isSettled = options.dryRun || options.trusted;
   const look = (isAsked: boolean) => keeper.look(AbortSignal.timeout(LOOK_MS), { isAsked, isSettled });
 

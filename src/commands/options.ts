@@ -4,7 +4,7 @@ import type { Cluster } from "../cluster/cluster.ts";
 import { readConfig, type Config } from "../core/config/config.ts";
 import { messageOf } from "../core/message.ts";
 
-/** A mistake of whoever called the program: shown without a stack, exit code 2. */
+/** A mistake in the program's input or options: shown without a stack, exit code 2. */
 export class UsageError extends Error {}
 
 export const CLUSTERS = ["in-cluster", "kubeconfig", "memory"] as const;

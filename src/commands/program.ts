@@ -166,7 +166,7 @@ const addDemo = (program: Command, output: Output, end: End): void => {
     });
 };
 
-/** 2 for a mistake of the caller's, shown without a stack; 70 (EX_SOFTWARE) for one of ours. */
+/** 2 for a mistake in the input or the options, shown without a stack; 70 (EX_SOFTWARE) for a fault of the program. */
 const exitCodeOf = (error: unknown, output: Output): number => {
   if (error instanceof UsageError || error instanceof ManifestError) {
     output.err(`flowgen-gateway: ${error.message}\n`);

@@ -45,7 +45,7 @@ export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Adm
   warnings: warnings.map(shown),
 });
 
-/** In audit mode nobody is refused: the pod is let through with a warning that says what enforce would do. */
+/** In audit mode no pod is refused: it is let through with a warning that says what enforce would do. */
 export const refused = ({ reason, message }: Rejection, mode: Config["mode"], gateway?: string): Admission => ({
   ...emptyAnswer,
   outcome: mode === "audit" ? "audit" : "reject",

@@ -1,16 +1,12 @@
-import { readTargets } from "./annotation.ts";
-import { findGateway, findTunnel } from "./config/choose.ts";
 import type { Config, Mode, PlacedGateway } from "./config/config.ts";
 import { readPodHosts } from "./env/reading.ts";
-import { hostKey } from "./forwards/table.ts";
-import { readHost } from "./host.ts";
-import { perObject, perText } from "./memo.ts";
+import { grantOf } from "./grant.ts";
 import { listed } from "./message.ts";
 import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { quote } from "./schema.ts";
 import { readStatus, type StatusTarget } from "./status.ts";
-import { address, type Redirect, type Target, type Want } from "./target.ts";
+import { address, type Want } from "./target.ts";
 import { annotation, dnsName, gatewayId, hostServiceName, TARGET_LABEL_PREFIX } from "./names.ts";
 
 export type Planned = {
@@ -108,7 +104,7 @@ const planTargets = (
   mode: Config["mode"],
 ): Plan => {
   const wish = { namespace, targets, gateway: annotations[annotation.gateway], tunnel: annotations[annotation.tunnel] };
-  const granted = grantsOf(config)(JSON.stringify(wish), () => grant(wish, config));
+  const granted = grantOf(wish, config);
   if (granted.kind === "reject") return { ...granted, mode };
   const { gateway, wants } = granted;
   const status = readStatus(pod);
@@ -116,39 +112,6 @@ const planTargets = (
   const led = withServices(pod, wants, status.targets, gateway);
   if (led.kind === "reject") return { ...led, mode };
   return { kind: "plan", pod, before: status.targets, mode, gateway, wants: led.wants, warnings: dnsWarnings(pod) };
-};
-
-/** What a pod's annotations ask for, and where it lives. */
-type PodWish = {
-  readonly namespace: string;
-  readonly targets: string;
-  readonly gateway: string | undefined;
-  readonly tunnel: string | undefined;
-};
-type Grant = { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly wants: readonly Want[] } | Rejection;
-
-/** Room for some thousand different wishes. A target takes up to 1,200 bytes with its assignment, which is kept as long. */
-const GRANTS_BYTES = 8 * 1024 * 1024;
-const WANT_BYTES = 1200;
-const grantsOf = perObject((_config: Config) =>
-  perText<Grant>(GRANTS_BYTES, (granted, text) =>
-    granted.kind === "grant" ? WANT_BYTES * granted.wants.length + 8 * text.length : 2 * granted.message.length,
-  ),
-);
-
-/** `auto`: the name of a host keeps its meaning, unless the annotation names an env for it; an address is found in env. */
-const redirectOf = ({ host, hostEnv, aliases, redirect }: Target, config: Config): Redirect => {
-  const wished = redirect ?? config.redirect;
-  if (wished !== "auto") return wished;
-  const hasName = aliases.length > 0 || readHost(host).kind === "name";
-  return hasName && hostEnv.length === 0 ? "hostAlias" : "env";
-};
-
-const wantOf = (target: Target, tunnel: string, config: Config): Want => {
-  const redirect = redirectOf(target, config);
-  const isLed = redirect === "hostAlias" && readHost(target.host).kind === "name";
-  const names = [...new Set([...(isLed ? [target.host] : []), ...target.aliases])];
-  return { target, tunnel, redirect, names, needsService: names.length > 0 };
 };
 
 /**
@@ -177,50 +140,6 @@ const withServices = (
     kind: "wants",
     wants: isSame ? wants : wants.map((want) => (needs(want) ? { ...want, needsService: true } : want)),
   };
-};
-
-/** A host that env hold, and that two tunnels have: none of these env could tell which is meant. */
-const twoTunnels = (wants: readonly Want[]): Rejection | undefined => {
-  const tunnels = new Map<string, string>();
-  for (const { target, tunnel, redirect } of wants) {
-    if (redirect !== "env" || target.hostEnv.length > 0) continue;
-    const other = tunnels.get(target.host) ?? tunnel;
-    if (other !== tunnel)
-      return reject("host-twice", `${target.name}: ${target.host} through ${other} and through ${tunnel}`);
-    tunnels.set(target.host, tunnel);
-  }
-  return undefined;
-};
-
-/** A name that two hosts of the pod claim. */
-const twiceLed = (wants: readonly Want[]): Rejection | undefined => {
-  const hosts = new Map<string, string>();
-  for (const { target, tunnel, names } of wants) {
-    for (const name of names) {
-      const host = hostKey(tunnel, target.host);
-      const other = hosts.get(name);
-      if (other !== undefined && other !== host)
-        return reject("alias-conflict", `${target.name}: ${name} would lead to ${other} and to ${host}`);
-      hosts.set(name, host);
-    }
-  }
-  return undefined;
-};
-
-/** The gateway, and a tunnel for each target, as far as the config allows them. */
-const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWish, config: Config): Grant => {
-  const read = readTargets(targets);
-  if (read.kind === "reject") return read;
-  const found = findGateway(config, namespace, wished);
-  if (found.kind === "reject") return found;
-  const { gateway } = found;
-  const wants: Want[] = [];
-  for (const [index, target] of read.targets.entries()) {
-    const found = findTunnel(gateway, namespace, target, podTunnel, `${annotation.targets}[${index}]`);
-    if (found.kind === "reject") return found;
-    wants.push(wantOf(target, found.tunnel.name, config));
-  }
-  return twiceLed(wants) ?? twoTunnels(wants) ?? { kind: "grant", gateway, wants };
 };
 
 /** A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service. */

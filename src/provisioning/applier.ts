@@ -11,8 +11,8 @@ const CONTENT_ANNOTATION = "flowgen.io/content";
 
 /**
  * What this process applied last, by object: the version that it got and what was in it. An object that still has that
- * version needs no second apply, and one that anybody touched gets one, which repairs drift. Losing it costs an apply that
- * changes nothing.
+ * version needs no second apply. An object with another version gets one, which repairs drift. Losing this map costs an apply
+ * that changes nothing.
  */
 export type Applied = Map<string, string>;
 
@@ -26,8 +26,7 @@ export type Bringing = {
 const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
   more === undefined ? manifest : { ...manifest, spec: { ...(manifest["spec"] as object), ...more } };
 
-const withContentHash = (manifest: Manifest): Manifest =>
-  withAnnotation(manifest, CONTENT_ANNOTATION, hashOf(JSON.stringify(manifest["spec"])));
+const withContentHash = (manifest: Manifest): Manifest => withSpecHash(manifest, CONTENT_ANNOTATION);
 
 export type Applier = {
   /** Applies the manifest, unless this process did and the object has not changed since. `read`: the object before. */
@@ -83,10 +82,9 @@ export const applierOf = ({ cluster, gateway, table, applied, signal }: Parts): 
   return { bring, follow };
 };
 
-/** A short hash of a text, for annotations. */
-export const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
-
-export const withAnnotation = (manifest: Manifest, name: string, value: string): Manifest => ({
-  ...manifest,
-  metadata: { ...manifest.metadata, annotations: { ...manifest.metadata.annotations, [name]: value } },
-});
+/** The manifest with a short hash of its spec in an annotation. */
+export const withSpecHash = (manifest: Manifest, annotation: string): Manifest => {
+  const hash = createHash("sha256").update(JSON.stringify(manifest["spec"])).digest("hex").slice(0, 16);
+  const { metadata } = manifest;
+  return { ...manifest, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotation]: hash } } };
+};

@@ -1,5 +1,5 @@
 import type { Config, PlacedGateway } from "../core/config/config.ts";
-import type { HostService, Table } from "../core/forwards/table.ts";
+import { forwardsOf, type HostService, type Table } from "../core/forwards/table.ts";
 import {
   hostServiceManifest,
   type Manifest,
@@ -12,13 +12,14 @@ import {
 import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout } from "../cluster/event.ts";
-import { type Applied, applierOf, hashOf, withAnnotation } from "./applier.ts";
+import { type Applied, applierOf, withSpecHash } from "./applier.ts";
 import { type GatewayObjects, identified } from "./objects.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
 const TEMPLATE_ANNOTATION = "flowgen.io/template";
 /** On the gateway's pods: the version of the table. A change makes the kubelet refresh their volumes. */
 const TABLE_ANNOTATION = "flowgen.io/table";
+
 export type ConvergeEvents = {
   readonly restart?: (gateway: PlacedGateway, why: string) => void;
   /** A Service that was deleted could not have its cluster IPs again: another Service has one of them. */
@@ -64,7 +65,7 @@ export const converge = async (
     });
     return [name, clusterIPsOf(made)];
   };
-  const deployment = withTemplateHash(deploymentManifest(gateway, scripts));
+  const deployment = withSpecHash(deploymentManifest(gateway, scripts), TEMPLATE_ANNOTATION);
   if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
     events.restart?.(gateway, RESTART);
     const { deployment: read } = objects;
@@ -75,7 +76,7 @@ export const converge = async (
   await bring(objects.scripts, scriptsManifest(gateway, scripts));
   const [addresses] = await Promise.all([
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
-    Promise.all(table.services.filter((service) => hasForwards(table, service)).map(serveHost)),
+    Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
     // Not locked: its status changes all the time, and nothing in it depends on the table.
     bring(objects.deployment, deployment, { isLocked: false }),
     follow(objects.service, (from) => serviceManifest(gateway, from)),
@@ -84,24 +85,17 @@ export const converge = async (
   return new Map(addresses);
 };
 
-const hasForwards = ({ forwards }: Table, { tunnel, host }: HostService): boolean =>
-  forwards.some((forward) => forward.tunnel === tunnel && forward.targetHost === host);
-
 const clusterIPsOf = (service: KubeObject): readonly string[] => {
   const { clusterIPs = [] } = service["spec"] as { readonly clusterIPs?: readonly string[] };
   return clusterIPs;
-};
-
-const withTemplateHash = (manifest: Manifest): Manifest => {
-  return withAnnotation(manifest, TEMPLATE_ANNOTATION, hashOf(JSON.stringify(manifest["spec"])));
 };
 
 const isRestart = (read: KubeObject, next: Manifest): boolean =>
   read.metadata.annotations?.[TEMPLATE_ANNOTATION] !== next.metadata.annotations?.[TEMPLATE_ANNOTATION];
 
 /**
- * What makes somebody's RollingUpdate ours. Recreate is refused beside the `rollingUpdate` that comes with it and is theirs; applied
- * with other values it is ours, and goes with the next apply.
+ * An apply that takes over the ownership of `rollingUpdate`, where another field manager set it; undefined: there is none. The API
+ * server refuses Recreate beside it. Applied with other values it belongs to the webhook, and the next apply, without it, removes it.
  */
 const strategyClaim = (read: KubeObject, manifest: Manifest): KubeObject | undefined => {
   type Strategy = { readonly rollingUpdate?: { readonly maxSurge?: unknown; readonly maxUnavailable?: unknown } };

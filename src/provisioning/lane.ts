@@ -93,17 +93,16 @@ export const createLane = (parts: LaneParts): Lane => {
     const table = refused
       ? attempted.table
       : await perform(parts, applied, attempted, { config, gateway, objects, jobs });
+    // The pods of a Deployment share their wants: found once for all that wait, and for those that the cache answers.
+    const known: Cache["assignedBy"] = perObject((wants) => ({ found: assignedBy(table, gateway, wants) }));
     if (!refused) {
-      cache = { config, readAt, assignedBy: perObject((wants) => ({ found: assignedBy(table, gateway, wants) })) };
+      cache = { config, readAt, assignedBy: known };
       events.table?.(gateway, table);
     }
     jobs.forEach(({ wants, settle }, at) => {
       const result = results[at] as (typeof results)[number];
       if (result.kind === "reject") settle(result);
-      else
-        settle(
-          assignedBy(table, gateway, wants) ?? { kind: "assigned", assignments: assignmentsOf(gateway, result.given) },
-        );
+      else settle(known(wants).found ?? { kind: "assigned", assignments: assignmentsOf(gateway, result.given) });
     });
   };
 

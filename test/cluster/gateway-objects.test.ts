@@ -191,12 +191,10 @@ t.test("what has lost its owner is collected", async (t) => {
   const owned = { metadata: { ownerReferences: [{ apiVersion: "v1", kind: "ConfigMap", name: "owner", uid }] } };
   t.match(await patch(`configmap/${name}-scripts`, owned, as), { code: 0 });
   await kubectl(["delete", "configmap", "owner", `--namespace=${namespace}`]);
-  await ends(1, () => ask(["get", `configmap/${name}-scripts`]));
-  t.pass();
+  await t.resolves(ends(1, () => ask(["get", `configmap/${name}-scripts`])));
 });
 
 t.test("a namespace goes with the gateways in it", async (t) => {
   await kubectl(["delete", "namespace", namespace, "--wait=false"]);
-  await ends(1, () => controlPlane.kubectl(["get", "namespace", namespace]));
-  t.pass();
+  await t.resolves(ends(1, () => controlPlane.kubectl(["get", "namespace", namespace])));
 });

@@ -6,6 +6,7 @@ import { readGateway, tableIn, writeTableObject } from "../../src/provisioning/o
 import { connect } from "../../src/cluster/kubernetes.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
 import { readConfig } from "../../src/core/config/config.ts";
+import { forwardsOf } from "../../src/core/forwards/table.ts";
 import { MANAGER } from "../../src/core/names.ts";
 import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
 import { kubeconfigOf, kubectl } from "../lab/control-plane/webhook.ts";
@@ -25,9 +26,7 @@ export const removeForward = async (controlPlane: ControlPlane, yaml: string, na
   const read = tableIn(objects, gateway);
   if (read.kind !== "table") throw new Error(JSON.stringify(read));
   const forwards = read.table.forwards.filter((forward) => forward.name !== name);
-  const services = read.table.services.filter(({ tunnel, host }) =>
-    forwards.some((forward) => forward.tunnel === tunnel && forward.targetHost === host),
-  );
+  const services = read.table.services.filter((service) => forwardsOf({ forwards }, service).length > 0);
   const table = { ...read.table, forwards, services };
   const written = await writeTableObject(cluster, gateway, table, objects.table, signal);
   await converge(cluster, { gateway, table, scripts: loadScripts(), podSelector }, objects, new Map(), signal);

@@ -1,5 +1,5 @@
 // The log says what is wrong, each finding once, and never a key.
-import t from "tap";
+import t, { type Test } from "tap";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,11 +12,11 @@ import { podAddress, startNetwork } from "../lab/vpn/network.ts";
 import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { documentedSecret, keyPair, startVpn } from "../lab/vpn/vpn.ts";
 
-type Passing = { readonly pass: (message: string) => unknown };
+type Asserting = Pick<Test, "resolves">;
 const count = async (gateway: Gateway, text: string): Promise<number> => (await gateway.log()).split(text).length - 1;
-const saidOnce = async (t: Passing, gateway: Gateway, finding: string, text: string): Promise<void> => {
-  await until(finding, async () => (await count(gateway, text)) > 0, 25_000);
-  t.pass(`${finding}: ${text}`);
+const saidOnce = async (t: Asserting, gateway: Gateway, finding: string, text: string): Promise<void> => {
+  const isSaid = async (): Promise<boolean> => (await count(gateway, text)) > 0;
+  await t.resolves(until(finding, isSaid, 25_000), `${finding}: ${text}`);
 };
 
 void t.test("Secrets, peers, targets", async (t) => {
@@ -80,8 +80,7 @@ void t.test("Secrets, peers, targets", async (t) => {
   vpn.setClient(stranger.publicKey);
   gateway.setSecret("wg0", documentedSecret(vpn, { privateKey: stranger.privateKey }));
   gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.5 7000 wg0");
-  await untilHeard(network, 7001, "five");
-  t.pass("what was wrong is mended: its port serves");
+  await t.resolves(untilHeard(network, 7001, "five"), "what was wrong is mended: its port serves");
 });
 
 void t.test("what the node or the image lacks", async (t) => {

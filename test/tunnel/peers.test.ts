@@ -98,8 +98,7 @@ void t.test("several peers", async (t) => {
   await startTarget(other.host, "10.0.0.5", 7000, "five of c");
   gateway.setSecret("wg1", documentedSecret(other).replace("[Peer]", "ListenPort = 51820\n[Peer]"));
   gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.9.0.5 7000 wg0", "7002 10.0.0.5 7000 wg1");
-  await untilHeard(network, 7002, "five of c");
-  t.pass("two Secrets with ListenPort 51820: both tunnels are up");
+  await t.resolves(untilHeard(network, 7002, "five of c"), "two Secrets with ListenPort 51820: both tunnels are up");
 });
 
 void t.test("a keepalive of 300 s is 120 s, and eth0 with jumbo frames leaves 1420", async (t) => {

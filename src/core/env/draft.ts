@@ -31,7 +31,7 @@ export type Setup = {
   readonly keeps: ReadonlySet<string>;
 };
 
-/** Env that hold a password, or name whom to trust or to admit, or who issued a token: nobody dials what they hold. */
+/** Env that hold a password, or name whom to trust or to admit, or who issued a token: no program dials their value. */
 const UNDIALLED = /TRUSTED_?(PROX|HOST|IP)|(^|_)ALLOWED_|CORS|ISSUER|(^|_)(PASSWORD|PASSWD|PASSPHRASE|PWD)(_|$)/i;
 
 /** Which env are never looked at, and which are set. */

@@ -1,7 +1,8 @@
 import { findPlaces } from "./places/find.ts";
 import type { ContainerDraft, Reached } from "./draft.ts";
-import { andMore } from "./note.ts";
+import { MOST_NAMES } from "./note.ts";
 import { charge, type Work } from "./work.ts";
+import { listed } from "../message.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Assignment } from "../target.ts";
 
@@ -96,5 +97,6 @@ export const unseenWarning = (
 ): readonly string[] => {
   const unseen = unmatched.length === 0 ? [] : [...new Set(drafts.flatMap((draft) => unseenIn(draft, work)))];
   if (unseen.length === 0) return [];
-  return [`${andMore(unmatched.map(({ target }) => target.name))}: may be in what is not seen: ${andMore(unseen)}`];
+  const targets = unmatched.map(({ target }) => target.name);
+  return [`${listed(targets, MOST_NAMES)}: may be in what is not seen: ${listed(unseen, MOST_NAMES)}`];
 };

@@ -1,9 +1,9 @@
 import type { Note } from "./verdict.ts";
 import type { LeftReason } from "./sighting.ts";
+import { listed } from "../message.ts";
 
-/** At most three names, and how many more there are. */
-export const andMore = (names: readonly string[]): string =>
-  names.length <= 3 ? names.join(", ") : `${names.slice(0, 3).join(", ")} and ${names.length - 3} more`;
+/** A note stays short: more names than these are counted. */
+export const MOST_NAMES = 3;
 
 const LEFT: Readonly<Record<LeftReason, (hosts: string) => string>> = {
   path: (hosts) => `holds ${hosts} in a path or a query: left alone`,
@@ -21,15 +21,15 @@ const LEFT: Readonly<Record<LeftReason, (hosts: string) => string>> = {
 
 /** A note in words, of one env (`name`) and the hosts that it is about; never a piece of the env's value. */
 export const noteText = (name: string, note: Note, hosts: readonly string[], ports: readonly number[]): string => {
-  const listed = andMore([...new Set(hosts)]);
+  const those = listed([...new Set(hosts)], MOST_NAMES);
   switch (note.kind) {
     case "left":
-      return `${name}: ${LEFT[note.why](listed)}`;
+      return `${name}: ${LEFT[note.why](those)}`;
     case "port":
-      return `${name} is ${listed} with port ${note.port}, the annotation says ${andMore(ports.map(String))}`;
+      return `${name} is ${those} with port ${note.port}, the annotation says ${listed(ports.map(String), MOST_NAMES)}`;
     case "unread":
-      return `${name}: holds ${listed} in a form that is not read`;
+      return `${name}: holds ${those} in a form that is not read`;
     case "instance":
-      return `${name}: names an instance of ${listed}, which is asked for over UDP 1434: write the port`;
+      return `${name}: names an instance of ${those}, which is asked for over UDP 1434: write the port`;
   }
 };

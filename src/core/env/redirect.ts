@@ -3,12 +3,13 @@ import { adviceFor } from "./advice.ts";
 import { type ContainerDraft, containerDrafts, patchOf, rulesOf, type Setup, settingsOf } from "./draft.ts";
 import { heldElsewhere } from "./elsewhere.ts";
 import { additionOf, unseenWarning } from "./fallback.ts";
-import { andMore, noteText } from "./note.ts";
+import { MOST_NAMES, noteText } from "./note.ts";
 import { keptEnv, srvRejection, tooMuch } from "./reading.ts";
 import { routesOf, withAliases } from "./routes.ts";
 import { type Remark, type Routes, settle, type Settled } from "./settle.ts";
 import { isSpent, MOST_NAMES_TEXT, MOST_OPERATIONS, MOST_PATCH_TEXT, type Work, workOf } from "./work.ts";
 import { perObject } from "../memo.ts";
+import { listed } from "../message.ts";
 import type { PatchOperation } from "../patch.ts";
 import type { Pod } from "../pod.ts";
 import type { Rejection } from "../reasons.ts";
@@ -194,7 +195,7 @@ export const redirectEnv = (pod: Pod, assignments: readonly Assignment[]): Redir
       ...containers.flatMap((each) => replacedWarnings(each, setup)),
       ...warnings,
       ...containers.flatMap((each) => remarkTexts(each, routes)),
-      ...elsewhere.map(({ where, hosts }) => `${where} holds ${andMore(unique(hosts))}: left alone`),
+      ...elsewhere.map(({ where, hosts }) => `${where} holds ${listed(unique(hosts), MOST_NAMES)}: left alone`),
       ...containers.flatMap(adviceOf),
     ]),
   };

@@ -134,6 +134,10 @@ const sharedField = <Item>(items: readonly Item[], unique: Unique<Item>): string
 export const serviceOf = ({ services }: Table, tunnel: string, host: string): HostService | undefined =>
   services.find((item) => item.tunnel === tunnel && item.host === host);
 
+/** The forwards to the host of a Service. */
+export const forwardsOf = ({ forwards }: Pick<Table, "forwards">, { tunnel, host }: HostService): readonly Forward[] =>
+  forwards.filter((item) => item.tunnel === tunnel && item.targetHost === host);
+
 /** What a schema of one item cannot see; `undefined`: nothing is wrong. */
 const inconsistency = (version: number, table: Table): string | undefined => {
   const unserved = table.forwards.findIndex(

@@ -1,9 +1,9 @@
 import { carries, isStatic } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
-import { type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
+import { forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
 import { annotation, GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
 
-/** A Kubernetes object as it is applied: only the fields that are ours. */
+/** A Kubernetes object as it is applied: only the fields that the webhook owns. */
 export type Manifest = {
   readonly apiVersion: string;
   readonly kind: "ConfigMap" | "Deployment" | "NetworkPolicy" | "Service";
@@ -106,7 +106,6 @@ const HOST_ANNOTATION = "flowgen.io/target-host";
 export const hostServiceManifest = (gateway: PlacedGateway, table: Table, service: HostService): Manifest => {
   const { name, tunnel, host } = service;
   const common = metadata(gateway, name);
-  const forwards = table.forwards.filter((item) => item.tunnel === tunnel && item.targetHost === host);
   return {
     apiVersion: "v1",
     kind: "Service",
@@ -118,7 +117,7 @@ export const hostServiceManifest = (gateway: PlacedGateway, table: Table, servic
       type: "ClusterIP",
       ipFamilyPolicy: "PreferDualStack",
       selector: podLabels(gateway),
-      ports: forwards.map((item) => ({
+      ports: forwardsOf(table, service).map((item) => ({
         name: item.name,
         port: item.targetPort,
         targetPort: item.listenPort,
