@@ -20,6 +20,18 @@ const SHOWN = 200;
  */
 const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
 
+/** The object of that uid was deleted, and another has its name: a race that was lost, as a `resourceVersion` that is not the last. */
+const OTHER_OBJECT = /metadata\.uid: Invalid value/;
+
+const statusOf = (
+  code: number,
+  { reason = "Unknown", message = "" }: Partial<z.infer<typeof ApiStatus>>,
+): Pick<Failure, "code" | "reason"> => {
+  if (code === 500 && UNREADABLE.test(message)) return { code: 422, reason: "Invalid" };
+  if (code === 422 && OTHER_OBJECT.test(message)) return { code: 409, reason: "Conflict" };
+  return { code, reason };
+};
+
 /** Every object has `metadata`, and a list `items`: what has neither is not the API server's, whatever its code. */
 const ApiObject = z.looseObject({ metadata: z.looseObject({}) });
 const ApiList = z.looseObject({ items: z.array(ApiObject) });
@@ -42,13 +54,11 @@ export const readAnswer = (
   const isAnswer = code >= 200 && code < 300 && wanted[verb].safeParse(json).success;
   if (isAnswer) return json;
   const { data: status } = ApiStatus.safeParse(json);
-  const isUnreadable = code === 500 && UNREADABLE.test(status?.message ?? "");
   const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
   const failure: Failure = {
     verb,
     ref,
-    code: isUnreadable ? 422 : code,
-    reason: isUnreadable ? "Invalid" : (status?.reason ?? "Unknown"),
+    ...statusOf(code, { ...status }),
     says: status?.message ?? `no answer of an API server: ${JSON.stringify(text.slice(0, SHOWN))}`,
     ...(Number.isFinite(seconds) && { retryAfterMs: seconds * 1000 }),
   };

@@ -69,7 +69,8 @@ export type Cluster = {
    * Server-side apply, with force, as MANAGER: makes or changes the object so that it holds these fields, drops what
    * MANAGER applied before and no longer does, leaves what others added. 409 `Conflict` when `metadata.resourceVersion`
    * is given and is not the object's; where there is no object it is ignored, and the object is made. So NEVER makes
-   * only, and the version that was read changes only what was read. Do not apply what `create` made: its fields then
+   * only, and the version that was read changes only what was read. 409 also when `metadata.uid` is given and the object is
+   * gone, or another has its name. Do not apply what `create` made: its fields then
    * have two owners and are never dropped.
    */
   apply(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;

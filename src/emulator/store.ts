@@ -44,9 +44,8 @@ export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeO
   if (uid !== undefined && live === undefined) {
     throw conflict(call, `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`);
   }
-  if (uid !== undefined && uid !== live?.object.metadata.uid) {
-    throw unprocessable(call, [`metadata.uid: Invalid value: "${uid}": field is immutable`]);
-  }
+  if (uid !== undefined && uid !== live?.object.metadata.uid)
+    throw conflict(call, `${uid} is the uid of another object`);
   if (live !== undefined && isStale(resourceVersion, live.object)) {
     throw conflict(call, "the object has been modified; please apply your changes to the latest version and try again");
   }

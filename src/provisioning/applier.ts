@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { type Cluster, isConflict, type KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
+import { isEqual } from "../core/equal.ts";
 import { readTable, type Table } from "../core/forwards/table.ts";
 import type { Manifest } from "../core/gateway/manifests.ts";
 import { identified, locked, readTableObject, tableText } from "./objects.ts";
@@ -62,7 +63,8 @@ export const applierOf = ({ cluster, gateway, table, applied, signal }: Parts): 
   };
   /**
    * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the last. The
-   * replica that wrote the last one may have made the object from the table as it is now, which holds all of this table.
+   * replica that wrote the last one may have made the object from the table as it is now, which holds all of this table. One that
+   * was made with other fields than `atCreation`, as by a replica whose table had no address yet, is not the wanted object.
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
     const manifest = withContentHash(render(table));
@@ -73,7 +75,7 @@ export const applierOf = ({ cluster, gateway, table, applied, signal }: Parts): 
       const { kind, metadata } = manifest;
       const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
       const last = readTable(tableText(await readTableObject(cluster, gateway, signal)), "");
-      if (now === undefined || last.kind !== "table") throw error;
+      if (now === undefined || last.kind !== "table" || !hasFields(now["spec"], atCreation)) throw error;
       const wanted = withContentHash(render(last.table)).metadata.annotations;
       if (now.metadata.annotations?.[CONTENT_ANNOTATION] !== wanted?.[CONTENT_ANNOTATION]) throw error;
       return now;
@@ -81,6 +83,9 @@ export const applierOf = ({ cluster, gateway, table, applied, signal }: Parts): 
   };
   return { bring, follow };
 };
+
+const hasFields = (spec: unknown, fields: object = {}): boolean =>
+  Object.entries(fields).every(([name, value]) => isEqual((spec as Readonly<Record<string, unknown>>)[name], value));
 
 /** The manifest with a short hash of its spec in an annotation. */
 export const withSpecHash = (manifest: Manifest, annotation: string): Manifest => {

@@ -58,10 +58,12 @@ export const converge = async (
     const read = isMadeOtherwise ? undefined : found;
     const render = (from: Table): Manifest => hostServiceManifest(gateway, from, service);
     const addresses = clusterIPs.length > 0 ? { clusterIP: clusterIPs[0], clusterIPs } : undefined;
-    const made = await follow(read, render, addresses).catch((error: unknown) => {
+    const made = await follow(read, render, addresses).catch(async (error: unknown) => {
       if (addresses === undefined || read !== undefined || !isInvalid(error)) throw error;
-      events.addressLost?.(gateway, service);
-      return follow(read, render);
+      const other = await follow(read, render);
+      // The address may be held by the Service itself, which another replica made a moment ago.
+      if (clusterIPsOf(other)[0] !== clusterIPs[0]) events.addressLost?.(gateway, service);
+      return other;
     });
     return [name, clusterIPsOf(made)];
   };

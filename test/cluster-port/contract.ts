@@ -307,7 +307,7 @@ const locking: Readonly<Record<string, Rule>> = {
     const gone = configMap(namespace, "a", {}, { uid: made.metadata.uid });
     await fails(t, cluster.apply(gone, soon()), 409, "Conflict");
     await cluster.apply(configMap(namespace, "a", {}), soon());
-    await fails(t, cluster.apply(gone, soon()), 422, "Invalid");
+    await fails(t, cluster.apply(gone, soon()), 409, "Conflict");
   },
 };
 

@@ -7,7 +7,7 @@ import { type Cluster, ClusterError, type KubeObject } from "../../src/cluster/c
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
 import type { Provisioned } from "../../src/provisioning/attempt.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
-import { readTable, type Table } from "../../src/core/forwards/table.ts";
+import { type HostService, readTable, type Table } from "../../src/core/forwards/table.ts";
 import type { Want } from "../../src/core/target.ts";
 import { address } from "../../src/core/target.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
@@ -123,9 +123,10 @@ const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
 
 /**
  * Invariants 1 (readTable), 2, 3 and 5: the table has each address that a pod has, and the Service leads from there to the
- * target's forward. A Service that was deleted by hand is away until the next write, which gives it its addresses again.
+ * target's forward. A Service that was deleted by hand is not there, or is what a replica with an older table made of it, until the
+ * next write gives it its ports and addresses again.
  */
-const check = (cluster: MemoryCluster, handed: Handed, isDisturbed: boolean): void => {
+const check = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
   if (handed.size === 0) return;
   const table = tableIn(cluster);
   const services = new Map(servicesIn(cluster).map((service) => [service.metadata.name, service]));
@@ -135,25 +136,28 @@ const check = (cluster: MemoryCluster, handed: Handed, isDisturbed: boolean): vo
     if (forward === undefined) throw new Error(`invariant 3: ${target} was handed out and is not in the table`);
     const own = table?.services.find((service) => service.name === name);
     if (ips !== "" && own?.clusterIPs.join() !== ips) throw new Error(`invariant 3: the table lost ${ips} of ${name}`);
+    if (disturbed.has(name)) continue;
     const service = services.get(name);
-    if (service === undefined && isDisturbed && ips !== "") continue;
     if (service?.spec.ports.find((item) => item.port === Number(port))?.targetPort !== forward.listenPort)
       throw new Error(`invariant 5: ${target} was handed out at ${key}, which the Service does not have`);
-    if (ips !== "" && !isDisturbed && service.spec.clusterIPs.join() !== ips)
+    if (ips !== "" && service.spec.clusterIPs.join() !== ips)
       throw new Error(`invariant 5: ${name} has ${service.spec.clusterIPs.join()}, pods have ${ips}`);
   }
 };
 
-/** Invariant 5, once nobody disturbs: Services and NetworkPolicy are those of the table. */
-const checkConverged = (cluster: MemoryCluster): void => {
+/** Invariant 5, once no call fails: Services and NetworkPolicy are those of the table. A Service that was deleted may be absent. */
+const checkConverged = (cluster: MemoryCluster, disturbed: ReadonlySet<string>): void => {
   const table = tableIn(cluster);
-  const found = servicesIn(cluster).flatMap(({ metadata, spec }) =>
+  const services = servicesIn(cluster);
+  const names = new Set(services.map(({ metadata }) => metadata.name));
+  const found = services.flatMap(({ metadata, spec }) =>
     spec.ports.map(({ port, targetPort }) => `${metadata.name} ${port} ${targetPort}`),
   );
   const wanted = (table?.forwards ?? []).flatMap((item) => [
     ...(item.servicePort === undefined ? [] : [`${gateway.name} ${item.servicePort} ${item.listenPort}`]),
     ...(table?.services ?? [])
       .filter(({ tunnel, host }) => tunnel === item.tunnel && host === item.targetHost)
+      .filter(({ name }) => names.has(name) || !disturbed.has(name))
       .map(({ name }) => `${name} ${item.targetPort} ${item.listenPort}`),
   ]);
   if (found.sort().join() !== wanted.sort().join())
@@ -163,12 +167,13 @@ const checkConverged = (cluster: MemoryCluster): void => {
     throw new Error(`invariant 5: ${policy.ingress.length} rules, ${table?.forwards.length} forwards`);
 };
 
-/** A person deletes a Service of a host's own. */
-const disturb = (cluster: MemoryCluster, random: () => number): boolean => {
+/** A person deletes a Service of a host's own. Returns its name. */
+const disturb = (cluster: MemoryCluster, random: () => number): string | undefined => {
   const own = servicesIn(cluster).filter(({ metadata }) => metadata.name !== gateway.name);
   const chosen = own[Math.floor(random() * own.length)];
-  if (chosen === undefined) return false;
-  return cluster.remove({ kind: "Service", namespace: gateway.namespace, name: chosen.metadata.name });
+  if (chosen === undefined) return undefined;
+  const { name } = chosen.metadata;
+  return cluster.remove({ kind: "Service", namespace: gateway.namespace, name }) ? name : undefined;
 };
 
 const fateOf = (random: () => number, faults: number): Fate => {
@@ -196,12 +201,18 @@ export const playSchedule = async (seed: number): Promise<Played> => {
   const cluster = createMemoryCluster({ now: () => 0 });
   const gate = new Gate();
   const handed: Handed = new Map();
-  let isDisturbed = false;
+  const disturbed = new Set<string>();
   const replicas = 2 + Math.floor(random() * 2);
   const { signal } = new AbortController();
   const errors: Error[] = [];
+  /** The pods that hold a lost address are reported: they are not led there any more. */
+  const addressLost = (_gateway: unknown, { name, clusterIPs }: HostService): void => {
+    if (!servicesIn(cluster).some(({ spec }) => spec.clusterIPs.some((ip) => clusterIPs.includes(ip))))
+      errors.push(new Error(`${name} was said to have lost ${clusterIPs.join()}, which is free`));
+    for (const key of handed.keys()) if (key.startsWith(`${name} `)) handed.delete(key);
+  };
   const provisionOf = (through: Cluster, pause: () => Promise<void>) =>
-    createProvisioner(through, { scripts, now: () => 0, random, pause });
+    createProvisioner(through, { scripts, now: () => 0, random, pause, events: { addressLost } });
   for (let replica = 0; replica < replicas; replica += 1) {
     const provision = provisionOf(behind(cluster, gate, replica), () =>
       gate.hold(replica, false).catch(() => undefined),
@@ -233,10 +244,11 @@ export const playSchedule = async (seed: number): Promise<Played> => {
     if (step !== undefined) play(gate, step, fateOf(random, faults), replicas - gate.dead.size);
     await quiet();
     if (errors[0] !== undefined) throw errors[0];
-    if (faults > 0 && random() < 0.01) isDisturbed = disturb(cluster, random) || isDisturbed;
-    check(cluster, handed, isDisturbed);
+    const deleted = random() < 0.02 ? disturb(cluster, random) : undefined;
+    if (deleted !== undefined) disturbed.add(deleted);
+    check(cluster, handed, disturbed);
   }
-  if (faults === 0) checkConverged(cluster);
+  if (faults === 0) checkConverged(cluster, disturbed);
   record(
     handed,
     await provisionOf(cluster, () => Promise.resolve())({
@@ -247,7 +259,7 @@ export const playSchedule = async (seed: number): Promise<Played> => {
       signal: () => signal,
     }),
   );
-  check(cluster, handed, false);
-  checkConverged(cluster);
+  check(cluster, handed, new Set());
+  checkConverged(cluster, new Set());
   return { steps, crashes: gate.dead.size };
 };

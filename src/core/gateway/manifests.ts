@@ -105,7 +105,13 @@ const HOST_ANNOTATION = "flowgen.io/target-host";
 /** The Service of one host: the target's own port for each of the host's forwards. */
 export const hostServiceManifest = (gateway: PlacedGateway, table: Table, service: HostService): Manifest => {
   const { name, tunnel, host } = service;
-  const common = metadata(gateway, name);
+  const ports = forwardsOf(table, service).map((item) => ({
+    name: item.name,
+    port: item.targetPort,
+    targetPort: item.listenPort,
+    ...TCP,
+  }));
+  const common = serviceMetadata(gateway, name, ports);
   return {
     apiVersion: "v1",
     kind: "Service",
@@ -117,12 +123,7 @@ export const hostServiceManifest = (gateway: PlacedGateway, table: Table, servic
       type: "ClusterIP",
       ipFamilyPolicy: "PreferDualStack",
       selector: podLabels(gateway),
-      ports: forwardsOf(table, service).map((item) => ({
-        name: item.name,
-        port: item.targetPort,
-        targetPort: item.listenPort,
-        protocol: "TCP",
-      })),
+      ports,
     },
   };
 };

@@ -7,6 +7,7 @@ import { allocate, withStaticForwards } from "../../../src/core/forwards/allocat
 import { emptyTable, type Table } from "../../../src/core/forwards/table.ts";
 import { deploymentManifest } from "../../../src/core/gateway/deployment.ts";
 import {
+  hostServiceManifest,
   networkPolicyManifest,
   scriptsManifest,
   serviceManifest,
@@ -41,6 +42,32 @@ t.test("the gateway's objects are those of the golden file", async (t) => {
     `differs from ${golden.pathname}; now:\n${manifests.map((item) => stringify(item)).join("---\n")}`,
   );
 });
+
+t.test("each Service of a gateway, its hosts' too, tells meshes that its ports carry plain TCP", async (t) => {
+  const wants = [wantOf("db", "10.0.0.9", 1433, { needsService: true }), wantOf("web", "10.0.0.9", 443)];
+  const held = allocate(table(), gateway, [{ wants, objection: () => undefined }]).table;
+  const annotated = { ...gateway, serviceAnnotations: { "example.com/mesh": "off" } };
+  const own = held.services.map((service) => hostServiceManifest(annotated, held, service));
+  t.strictSame(
+    own.map(({ metadata, spec }) => [metadata.annotations?.["config.linkerd.io/opaque-ports"], (spec as Spec).ports]),
+    [
+      [
+        "1433,443",
+        [
+          { name: "db", port: 1433, targetPort: 1434, protocol: "TCP", appProtocol: "tcp" },
+          { name: "web", port: 443, targetPort: 1024, protocol: "TCP", appProtocol: "tcp" },
+        ],
+      ],
+    ],
+  );
+  for (const { metadata, spec } of [serviceManifest(annotated, held), ...own]) {
+    const { ports } = spec as Spec;
+    t.equal(metadata.annotations?.["config.linkerd.io/opaque-ports"], ports.map(({ port }) => port).join());
+    t.ok(ports.every(({ appProtocol }) => appProtocol === "tcp"));
+    t.equal(metadata.annotations?.["example.com/mesh"], "off");
+  }
+});
+type Spec = { readonly ports: readonly { readonly port: number; readonly appProtocol: string }[] };
 
 t.test("a tunnel without namespaces is every namespace's", async (t) => {
   const open = { ...gateway, tunnels: gateway.tunnels.map(({ namespaces: _, ...tunnel }) => tunnel) };
