@@ -1,4 +1,4 @@
-import type { Config } from "../core/config/config.ts";
+import type { Purpose } from "./offline.ts";
 import { coloured, type Output } from "./output.ts";
 import { type Report, type ReportRow, rowOf, tableLines } from "./report.ts";
 import { type Run, type RunOptions, startRun } from "./run.ts";
@@ -13,11 +13,11 @@ export type AuditOptions = RunOptions & { readonly output: "table" | "json" };
  * Returns the exit code: 0; 1 when a workload would be rejected (a pod in audit mode never is) or has a warning on which to fail; 2
  * when something cannot be read. Throws a UsageError (exit code 2) as `startRun` does.
  */
-export const audit = (options: AuditOptions, output: Output): Promise<0 | 1 | 2> => account(options, output, "enforce");
+export const audit = (options: AuditOptions, output: Output): Promise<0 | 1 | 2> => account(options, output, "audit");
 
-/** As `audit`, in the config's mode, or in this one. */
-export const account = async (options: AuditOptions, output: Output, mode?: Config["mode"]): Promise<0 | 1 | 2> => {
-  const run = await startRun(options, output, mode);
+/** Prints what the command would do to each workload, and returns the exit code as `audit` does. */
+export const account = async (options: AuditOptions, output: Output, purpose: Purpose): Promise<0 | 1 | 2> => {
+  const run = await startRun(options, output, purpose);
   await (options.output === "json" ? printJson : printTable)(run, options, output);
   return run.end();
 };

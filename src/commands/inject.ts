@@ -18,7 +18,8 @@ export type InjectOptions = RunOptions & {
 /**
  * `inject`: the manifests with their workloads redirected. What is not touched passes through byte for byte, and injecting the output
  * again changes nothing. A document that cannot be read, or that has a workload which is rejected, is left out; the others are
- * printed.
+ * printed. A workload whose hostAliases need an address that the cluster has not given yet is rejected: a stand-in must not be
+ * applied.
  *
  * The gateways' objects are printed with `gateway` only: applied to a cluster that has the gateway, those of an empty table would
  * overwrite the forwards of running pods. One that the manifests hold already passes unchanged.
@@ -27,8 +28,8 @@ export type InjectOptions = RunOptions & {
  * fail; 2 when something cannot be read. Throws a UsageError (exit code 2) as `startRun` does.
  */
 export const inject = async (options: InjectOptions, output: Output): Promise<0 | 1 | 2> => {
-  if (options.output !== "manifests") return account({ ...options, output: options.output }, output);
-  const run = await startRun(options, output);
+  if (options.output !== "manifests") return account({ ...options, output: options.output }, output, "inject");
+  const run = await startRun(options, output, "inject");
   const held = new Map<string, StreamObject>();
   const printer = createPrinter(output);
   for await (const part of run.parts) {

@@ -3,13 +3,18 @@ import { type Cluster, type KubeObject, type Metadata, refOf } from "../cluster/
 import { createMemoryCluster } from "../emulator/memory.ts";
 import { createProvisioner } from "../provisioning/provisioner.ts";
 import { loadScripts } from "../provisioning/scripts.ts";
-import type { Admission } from "../core/admission.ts";
+import { type Admission, refused } from "../core/admission.ts";
+import { listed } from "../core/message.ts";
+import { reject } from "../core/reasons.ts";
 import type { Config } from "../core/config/config.ts";
 import { version } from "../files.ts";
 import type { Workload } from "../manifests/stream.ts";
 
 /** How long the live cluster may take for one workload. */
 const LIVE_MS = 30_000;
+
+/** `audit`: what the webhook would do. `inject`: the manifests are applied as they are printed. */
+export type Purpose = "audit" | "inject";
 
 /** Admits a workload's pods as the webhook would, and knows the gateways' objects that were applied for it. */
 export type Admitter = {
@@ -20,17 +25,30 @@ export type Admitter = {
 
 /**
  * Forwards come from the table of the live cluster, or from an empty one where none is given. Nothing is written to the live
- * cluster: each workload sees what the ones before it would have written.
+ * cluster: each workload sees what the ones before it would have written. With `inject` a workload is refused where its hostAliases
+ * would hold a stand-in for an address.
  */
-export const createAdmitter = (config: Config, live: Cluster | undefined): Admitter => {
+export const createAdmitter = (config: Config, live: Cluster | undefined, purpose: Purpose): Admitter => {
   const applied = new Map<string, KubeObject>();
   const provision = createProvisioner(recording(inMemory(live), applied), { scripts: loadScripts() });
   const context = { config, provision, version };
   return {
-    admit: ({ pod, namespace }) =>
-      admit({ pod, namespace, dryRun: false, signal: () => AbortSignal.timeout(LIVE_MS) }, context),
+    admit: async ({ pod, namespace }) => {
+      const creation = { pod, namespace, dryRun: false, signal: () => AbortSignal.timeout(LIVE_MS) };
+      const admission = await admit(creation, context);
+      return purpose === "inject" ? withoutStandIns(admission) : admission;
+    },
     manifests: () => [...applied.values()],
   };
+};
+
+/** The admission, or its refusal where hostAliases hold an address that only stands for the one to come. */
+const withoutStandIns = (admission: Admission): Admission => {
+  const assumed = admission.assignments.flatMap(({ isAssumed, names }) => (isAssumed === true ? names : []));
+  const isPrinted = admission.outcome === "inject" || admission.outcome === "skip";
+  return isPrinted && assumed.length > 0
+    ? refused(reject("address-unknown", listed(assumed)), "enforce", admission.gateway)
+    : admission;
 };
 
 /**

@@ -1,12 +1,11 @@
 /** What `inject` and `audit` share: every workload of the sources, admitted one after another, and the account of it. */
 import type { Admission } from "../core/admission.ts";
-import type { Config } from "../core/config/config.ts";
 import { annotation } from "../core/names.ts";
 import { messageOf } from "../core/message.ts";
 import { ManifestError } from "../manifests/document.ts";
 import { splitStream, type StreamPart } from "../manifests/split.ts";
 import { nameOf, readStream, type Stream, type Workload } from "../manifests/stream.ts";
-import { type Admitter, createAdmitter } from "./offline.ts";
+import { type Admitter, createAdmitter, type Purpose } from "./offline.ts";
 import { type ClusterName, connectCluster, readConfigFile, UsageError } from "./options.ts";
 import { coloured, type Output } from "./output.ts";
 import { openSources, type Source, type SourceOptions } from "./sources.ts";
@@ -51,14 +50,17 @@ export type Run = {
 const EMPTY_TABLE =
   "no --cluster: the answers are those of an empty forward table; --cluster kubeconfig reads the live one";
 
-/** Throws a UsageError (exit code 2) when the config or a path cannot be read, or the cluster is not known. */
-export const startRun = async (options: RunOptions, output: Output, mode?: Config["mode"]): Promise<Run> => {
+/**
+ * Begins a run; `audit` answers as if the config's mode were enforce. Throws a UsageError (exit code 2) when the config or a path cannot
+ * be read, or the cluster is not known.
+ */
+export const startRun = async (options: RunOptions, output: Output, purpose: Purpose): Promise<Run> => {
   const { file, config, cluster } = options;
   if (file.includes("-") && config === "-") throw new UsageError("--file and --config cannot both be standard input");
   const settings = await readConfigFile(config);
   const sources = await openSources(options);
   const live = cluster && (await connectCluster(cluster));
-  const admitter = createAdmitter({ ...settings, mode: mode ?? settings.mode }, live);
+  const admitter = createAdmitter(purpose === "audit" ? { ...settings, mode: "enforce" } : settings, live, purpose);
   const tally = emptyTally();
   const progress = createProgress(output);
   let isOfEmptyTable = false;

@@ -99,6 +99,12 @@ export const reasons = {
     says: "the pod comes from an earlier admission, and the gateway no longer offers its targets at the addresses of that time",
     fix: "apply the original manifest, without flowgen.io/gateway-status and with the servers' real hosts",
   },
+  "address-unknown": {
+    outcome: "reject",
+    code: 409,
+    says: "hostAliases hold the cluster IP of the host's Service, and the cluster has not given it one yet (`inject` alone ends so)",
+    fix: "read the addresses with --cluster kubeconfig; make Services that are not there yet with the objects that `inject --gateway` prints; or leave the pod to the webhook",
+  },
   "srv-url": {
     outcome: "reject",
     code: 422,

@@ -17,10 +17,11 @@ const format1 = z.object({
   env: z.array(z.string()),
   version: z.string(),
 });
+const statusTarget = z.object({ target: z.string(), address: z.string(), ips: z.array(z.string()).optional() });
 /** Format 2: the name of a target → the target and its address. Two tunnels may have servers of one address. */
 const format2 = z.object({
   format: z.literal(STATUS_FORMAT),
-  targets: z.record(z.string(), z.object({ target: z.string(), address: z.string() })),
+  targets: z.record(z.string(), statusTarget),
 });
 const anyFormat = z.object({ format: z.int() });
 /** A status as this version writes it: format 2, in full. */
@@ -37,13 +38,16 @@ export type Status = {
 type StatusOfTarget = StatusTarget & {
   readonly tunnel: string;
   readonly redirect: Redirect;
-  /** The names that hostAliases map, and the cluster IPs that they have there. */
+  /** The names that hostAliases map to the cluster IPs. */
   readonly names?: readonly string[];
-  readonly ips?: readonly string[];
 };
 
-/** A target as the annotation has it, and the address that an admission gave it. */
-export type StatusTarget = { readonly target: string; readonly address: string };
+/** A target as the annotation has it, and the address that an admission gave it: a Service, and its cluster IPs for hostAliases. */
+export type StatusTarget = {
+  readonly target: string;
+  readonly address: string;
+  readonly ips?: readonly string[] | undefined;
+};
 type StatusReading = { readonly kind: "status"; readonly targets: readonly StatusTarget[] } | Failure;
 
 /**
@@ -86,8 +90,8 @@ const statusTargets = perObject((assignments: readonly Assignment[]): Status["ta
 const targetOf = ({ target }: Assignment): string => address(target.host, target.port);
 
 /**
- * A pod that was made from an admitted one (restored, copied to another cluster) has the addresses of that admission in its env.
- * They stay while the table offers the targets there; else the pod is refused, since they may be other targets' now.
+ * A pod that was made from an admitted one (restored, copied to another cluster) has the addresses of that admission in its env and
+ * hostAliases. They stay while the table offers the targets there; else the pod is refused, since they may be other targets' now.
  */
 export const goneAddress = (
   pod: Pod,
@@ -96,12 +100,22 @@ export const goneAddress = (
 ): Rejection | undefined => {
   for (const assignment of assignments) {
     const former = before.find(({ target }) => target === targetOf(assignment));
-    if (former === undefined || assignment.addresses.includes(former.address)) continue;
+    if (former === undefined) continue;
+    const ip = formerIp(pod, former, assignment);
+    if (ip !== undefined) return reject("address-gone", `${assignment.target.name}: ${ip} in spec.hostAliases`);
+    if (assignment.addresses.includes(former.address)) continue;
     if (isInEnv(pod, former.address.replace(/:\d+$/, "")))
       return reject("address-gone", `${assignment.target.name}: ${quote(former.address)}`);
   }
   return undefined;
 };
+
+/** A cluster IP of the former admission to which the pod still maps a name of the assignment, and which is not its Service's now. */
+const formerIp = ({ spec }: Pod, { ips = [] }: StatusTarget, { names, clusterIPs }: Assignment): string | undefined =>
+  (spec.hostAliases ?? []).find(
+    ({ ip, hostnames }) =>
+      ips.includes(ip) && !clusterIPs.includes(ip) && hostnames?.some((name) => names.includes(name)) === true,
+  )?.ip;
 
 const isInEnv = ({ spec }: Pod, host: string): boolean =>
   [...spec.containers, ...(spec.initContainers ?? [])].some(({ env }) =>

@@ -1,11 +1,19 @@
 /** From a gateway's objects to the assignments of the pods that wait for it: pure. */
 import type { PlacedGateway } from "../core/config/config.ts";
 import { allocate, type Given, givenAlready, withStaticForwards } from "../core/forwards/allocate.ts";
-import type { Table } from "../core/forwards/table.ts";
+import { type Table, withAddresses } from "../core/forwards/table.ts";
 import { dnsName } from "../core/names.ts";
 import type { Failure, Rejection } from "../core/reasons.ts";
 import { address, type Assignment, type Want } from "../core/target.ts";
-import { type GatewayObjects, holds, tableIn } from "./objects.ts";
+import {
+  type Addresses,
+  clusterIPsOf,
+  familiesOf,
+  type GatewayObjects,
+  holds,
+  type IpFamily,
+  tableIn,
+} from "./objects.ts";
 
 /** Assignments that the table holds, or the reason why there are none. Failed I/O is a ClusterError. */
 export type Provisioned =
@@ -37,20 +45,27 @@ export type Attempt =
 export const attempt = (objects: GatewayObjects, gateway: PlacedGateway, asked: readonly Asked[]): Attempt => {
   const read = tableIn(objects, gateway);
   if (read.kind !== "table") return read;
-  const start = withStaticForwards(read.table, gateway);
+  const start = withStaticForwards(withAddresses(read.table, unrecorded(objects, read.table)), gateway);
   const claims = asked.map(({ wants, objection }) => ({
     wants,
-    objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given)),
+    objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given, familiesOf(objects))),
   }));
   const { table, results } = allocate(start.table, gateway, claims);
   const isNew = table !== read.table || !holds(objects.table, table);
   return { kind: "attempt", table, isNew, results, omitted: start.omitted };
 };
 
+/** The addresses of Services that exist, where the table has none: their maker ended before it wrote them down. */
+const unrecorded = ({ hostServices }: GatewayObjects, { services }: Table): Addresses => {
+  const without = new Set(services.filter(({ clusterIPs }) => clusterIPs.length === 0).map(({ name }) => name));
+  const found = hostServices.map((service) => [service.metadata.name ?? "", clusterIPsOf(service)] as const);
+  return new Map(found.filter(([name]) => without.has(name)));
+};
+
 /** Assignments that a table gives without a change of it. */
 export const assignedBy = (table: Table, gateway: PlacedGateway, wants: readonly Want[]): Provisioned | undefined => {
   const given = givenAlready(table, wants);
-  return given && { kind: "assigned", assignments: assignmentsOf(gateway, given) };
+  return given && { kind: "assigned", assignments: assignmentsOf(gateway, given, []) };
 };
 
 /** What a pod would get; the allocation is thrown away. */
@@ -59,15 +74,25 @@ export const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, asked
   if (attempted.kind !== "attempt") return attempted;
   const [result] = attempted.results;
   return result?.kind === "given"
-    ? { kind: "assigned", assignments: assignmentsOf(gateway, result.given) }
+    ? { kind: "assigned", assignments: assignmentsOf(gateway, result.given, familiesOf(objects)) }
     : (result as Rejection);
 };
 
-/** One address of each family that stands for those to come (RFC 5737, RFC 3849). */
-const ASSUMED_IPS = (index: number): readonly string[] => [`192.0.2.${1 + (index % 254)}`];
+/** The stand-in for each IP family, from the ranges for documentation (RFC 5737, RFC 3849). */
+const STAND_IN: Readonly<Record<IpFamily, (number: number) => string>> = {
+  IPv4: (number) => `192.0.2.${number}`,
+  IPv6: (number) => `2001:db8::${number.toString(16)}`,
+};
+const STAND_INS = 254;
 
-/** The assignments of forwards and Services; a Service without an address has a stand-in. */
-export const assignmentsOf = (gateway: PlacedGateway, given: readonly Given[]): readonly Assignment[] => {
+/** The assignments of forwards and Services; a Service without an address has a stand-in for each of the families. */
+export const assignmentsOf = (
+  gateway: PlacedGateway,
+  given: readonly Given[],
+  families: readonly IpFamily[],
+): readonly Assignment[] => {
+  const standIns = (index: number): readonly string[] =>
+    families.map((family) => STAND_IN[family](1 + (index % STAND_INS)));
   const unmade = [...new Set(given.flatMap(({ service }) => (service?.clusterIPs.length === 0 ? [service.name] : [])))];
   const nameOf = (service: string): string => dnsName({ name: service, namespace: gateway.namespace });
   return given.map(({ want: { target, tunnel, redirect, names }, forward, service }) => {
@@ -85,7 +110,7 @@ export const assignmentsOf = (gateway: PlacedGateway, given: readonly Given[]): 
       host: service ? nameOf(service.name) : dnsName(gateway),
       port: target.port,
       addresses,
-      clusterIPs: isAssumed ? ASSUMED_IPS(unmade.indexOf(service.name)) : (service?.clusterIPs ?? []),
+      clusterIPs: isAssumed ? standIns(unmade.indexOf(service.name)) : (service?.clusterIPs ?? []),
       ...(isAssumed && { isAssumed }),
     };
   });

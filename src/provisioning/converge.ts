@@ -13,7 +13,7 @@ import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout } from "../cluster/event.ts";
 import { type Applied, applierOf, withSpecHash } from "./applier.ts";
-import { type GatewayObjects, identified } from "./objects.ts";
+import { type Addresses, clusterIPsOf, type GatewayObjects, identified } from "./objects.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
 const TEMPLATE_ANNOTATION = "flowgen.io/template";
@@ -25,9 +25,6 @@ export type ConvergeEvents = {
   /** A Service that was deleted could not have its cluster IPs again: another Service has one of them. */
   readonly addressLost?: (gateway: PlacedGateway, service: HostService) => void;
 };
-
-/** Cluster IPs by the name of a host's Service. */
-export type Addresses = ReadonlyMap<string, readonly string[]>;
 
 /**
  * Brings the derived objects to the table by server-side apply. The scripts come first: the pod cannot start without them. Returns
@@ -85,11 +82,6 @@ export const converge = async (
     follow(objects.networkPolicy, (from) => networkPolicyManifest(gateway, from, desired.podSelector)),
   ]);
   return new Map(addresses);
-};
-
-const clusterIPsOf = (service: KubeObject): readonly string[] => {
-  const { clusterIPs = [] } = service["spec"] as { readonly clusterIPs?: readonly string[] };
-  return clusterIPs;
 };
 
 const isRestart = (read: KubeObject, next: Manifest): boolean =>

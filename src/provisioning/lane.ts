@@ -6,14 +6,14 @@
 import { type Cluster, isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
 import { delayMs, whenAllAbort } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
-import type { Table } from "../core/forwards/table.ts";
+import { type Table, withAddresses } from "../core/forwards/table.ts";
 import { type Scripts, tableName } from "../core/gateway/manifests.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/target.ts";
 import type { Applied } from "./applier.ts";
 import { type Asked, assignedBy, assignmentsOf, attempt, previewOf, type Provisioned } from "./attempt.ts";
-import { type Addresses, converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
-import { type GatewayObjects, readGateway, writeTableObject } from "./objects.ts";
+import { converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
+import { familiesOf, type GatewayObjects, readGateway, writeTableObject } from "./objects.ts";
 
 export type Request = Asked & {
   readonly config: Config;
@@ -102,7 +102,13 @@ export const createLane = (parts: LaneParts): Lane => {
     jobs.forEach(({ wants, settle }, at) => {
       const result = results[at] as (typeof results)[number];
       if (result.kind === "reject") settle(result);
-      else settle(known(wants).found ?? { kind: "assigned", assignments: assignmentsOf(gateway, result.given) });
+      else
+        settle(
+          known(wants).found ?? {
+            kind: "assigned",
+            assignments: assignmentsOf(gateway, result.given, familiesOf(objects)),
+          },
+        );
     });
   };
 
@@ -183,14 +189,6 @@ const perform = async (
   // Before a pod learns of an address: the table has it, and a Service that is made again asks for it.
   if (final !== table) await writeTableObject(cluster, gateway, final, written, signal);
   return final;
-};
-
-const withAddresses = (table: Table, addresses: Addresses): Table => {
-  const services = table.services.map((service) => {
-    const clusterIPs = addresses.get(service.name) ?? service.clusterIPs;
-    return clusterIPs.join() === service.clusterIPs.join() ? service : { ...service, clusterIPs: [...clusterIPs] };
-  });
-  return services.every((service, index) => service === table.services[index]) ? table : { ...table, services };
 };
 
 const endOf = (jobs: readonly Job[]): AbortSignal => whenAllAbort(jobs.map(({ signal }) => signal));

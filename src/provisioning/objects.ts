@@ -61,6 +61,23 @@ const readUnlisted = async (
   return found.filter((object) => object !== undefined);
 };
 
+export type IpFamily = "IPv4" | "IPv6";
+
+/** The IP families in which the cluster gives a gateway's Services their addresses; IPv4 before there is one. */
+export const familiesOf = ({ service }: Pick<GatewayObjects, "service">): readonly IpFamily[] => {
+  const given = service === undefined ? [] : clusterIPsOf(service);
+  return given.length === 0 ? ["IPv4"] : given.map((ip) => (ip.includes(":") ? "IPv6" : "IPv4"));
+};
+
+/** Cluster IPs by the name of a host's Service. */
+export type Addresses = ReadonlyMap<string, readonly string[]>;
+
+/** The addresses that the API server gave to a Service, one for each IP family. */
+export const clusterIPsOf = (service: KubeObject): readonly string[] => {
+  const { clusterIPs = [] } = service["spec"] as { readonly clusterIPs?: readonly string[] };
+  return clusterIPs;
+};
+
 const isManaged = ({ metadata }: KubeObject): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
 const isGateways = (object: KubeObject, gateway: PlacedGateway): boolean =>
   isManaged(object) && object.metadata.labels?.[GATEWAY_LABEL] === gateway.name;

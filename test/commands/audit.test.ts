@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { audit, type AuditOptions } from "../../src/commands/audit.ts";
-import { files, HOST } from "./injecting.ts";
+import { files, HOST, namedPod } from "./injecting.ts";
 
 const EXAMPLES = readFileSync(new URL("../../examples/flowgen-deployments.yaml", import.meta.url), "utf8");
 
@@ -86,6 +86,13 @@ t.test("servers on one port across workloads keep it, each at a Service of its o
       other,
       new RegExp(`^flowgen-wireguard-gateway-10-0-0-${6 + index}-[0-9a-f]{8}\\.flowgen-gateway\\.svc:1433$`),
     );
+});
+
+t.test("a Service that does not exist yet is shown with a stand-in for its address", async (t) => {
+  const { code, out } = await audited(t, namedPod("sql.corp.example.com"), "table");
+  t.equal(code, 0);
+  t.match(out, /^Pod team-a\/led +inject +injected/m);
+  t.match(out, /^ {2}warning: sql: 192\.0\.2\.1 stands for the address that its Service gets/m);
 });
 
 t.test("modes: a pod's own counts, the config's does not", async (t) => {

@@ -9,6 +9,7 @@ import {
   files,
   HOST,
   injected,
+  namedPod,
   other,
   TARGETS,
   workload,
@@ -114,6 +115,22 @@ t.test("rejected: file, line and reason on stderr, and the other documents are p
     /^stream.yaml:29: Deployment team-a\/x: rejected: target-forbidden: flowgen.io\/private-targets\[0\]: .*\n$/,
   );
   t.equal(out, (await injected(t, `${deployment}---\n${other}`)).out);
+});
+
+t.test("an address that no cluster has given is never printed: the workload is rejected, in each output", async (t) => {
+  const led = namedPod("sql.corp.example.com");
+  const { code, out, err } = await injected(t, `${deployment}---\n${led}`);
+  t.equal(code, 1);
+  t.match(
+    err,
+    /^stream.yaml:\d+: Pod team-a\/led: rejected: address-unknown: sql\.corp\.example\.com: .*--cluster kubeconfig; .*\n$/,
+  );
+  t.equal(out, (await injected(t, deployment)).out, "the other documents are printed");
+  t.match(await injected(t, led, CONFIG, { output: "json" }), { code: 1, out: /"reason": "address-unknown"/ });
+  const stale = led.replace("spec:", "spec:\n  hostAliases: [{ip: 192.0.2.1, hostnames: [sql.corp.example.com]}]");
+  t.match(await injected(t, stale), { code: 1, out: "", err: /address-unknown/ }, "one that was printed earlier");
+  const audited = led.replace("annotations:", "annotations:\n    flowgen.io/mode: audit");
+  t.match(await injected(t, audited), { code: 0, out: audited }, "nothing is printed, nothing is refused");
 });
 
 t.test("modes: audit and disabled change nothing", async (t) => {

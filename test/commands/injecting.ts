@@ -53,7 +53,7 @@ const PATHS = [["spec", "jobTemplate", "spec", "template"], ["spec", "template"]
 /** What the only workload of a document should be after an injection: the decision's patch, applied to its value. */
 export const expected = async (text: string): Promise<Value> => {
   const { workloads } = readStream(text, "stream.yaml", "team-a");
-  const admission = workloads[0] && (await createAdmitter(configOf(CONFIG), undefined).admit(workloads[0]));
+  const admission = workloads[0] && (await createAdmitter(configOf(CONFIG), undefined, "inject").admit(workloads[0]));
   const [document] = documentsOf(text);
   const operations = structuredClone(admission?.operations ?? []) as PatchOperation[];
   const at = (path: string[]): unknown =>
@@ -64,6 +64,17 @@ export const expected = async (text: string): Promise<Value> => {
 };
 
 export const TARGETS = `flowgen.io/private-targets: "db=10.0.0.5:1433"`;
+/** A pod whose target is reached by its name, in hostAliases. */
+export const namedPod = (host: string): string => `apiVersion: v1
+kind: Pod
+metadata:
+  name: led
+  labels: {app.kubernetes.io/name: flowgen}
+  annotations:
+    flowgen.io/private-targets: "[{name: sql, targetHost: ${host}, targetPort: 1433, redirect: hostAlias}]"
+spec:
+  containers: [{name: app}]
+`;
 const TEMPLATE = `metadata:
   labels: {app.kubernetes.io/name: flowgen}
   annotations:

@@ -4,21 +4,23 @@ import { admit } from "../../src/admit.ts";
 import { audit } from "../../src/commands/audit.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
+import type { KubeObject } from "../../src/cluster/cluster.ts";
+import type { Pod } from "../../src/core/pod.ts";
 import type { InjectOptions } from "../../src/commands/inject.ts";
 import { version } from "../../src/files.ts";
 import { readStream } from "../../src/manifests/stream.ts";
 import { kubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
 import { setEnv } from "../environment.ts";
 import { configOf } from "../making.ts";
-import { CONFIG, deployment, documentsOf, files, HOST, injected, other } from "./injecting.ts";
+import { CONFIG, deployment, documentsOf, files, HOST, injected, namedPod, other } from "./injecting.ts";
 
 const plain = { "insecure-skip-tls-verify": true };
 
 /** Runs in a subtest, which has a folder of its own: the kubeconfig stands in the test's. */
-const run = async (t: Test, options: Partial<InjectOptions> = {}) => {
+const run = async (t: Test, options: Partial<InjectOptions> = {}, text = other) => {
   let ended: Awaited<ReturnType<typeof injected>> | undefined;
   await t.test("run", async (t) => {
-    ended = await injected(t, other, CONFIG, { cluster: "kubeconfig", ...options });
+    ended = await injected(t, text, CONFIG, { cluster: "kubeconfig", ...options });
   });
   return ended ?? { code: -1, out: "", err: "" };
 };
@@ -59,6 +61,25 @@ t.test("inject", async (t) => {
   t.ok(status && "value" in status && out.includes(String(status.value)), "the webhook gives the same");
   t.not((await injected(t, other)).out, out, "an empty table gives another answer");
 });
+
+t.test(
+  "inject: hostAliases hold the Services' addresses, or nothing is printed until the Services are there",
+  async (t) => {
+    const { admitted, memory } = await liveCluster(t);
+    const led = namedPod("sql.corp.example.com");
+    const refused = await run(t, { gateway: true }, led);
+    t.match(refused, { code: 1, err: /address-unknown: sql\.corp\.example\.com: .* --gateway/ });
+    for (const object of documentsOf(refused.out)) await memory.apply(object as KubeObject, AbortSignal.timeout(5000));
+    const { code, out } = await run(t, {}, led);
+    t.equal(code, 0, "the objects that were printed have been applied");
+    const [{ spec } = {}] = documentsOf(out);
+    const [service] = memory.all().filter(({ metadata }) => metadata.name?.includes("-sql-"));
+    const { clusterIPs } = service?.["spec"] as { clusterIPs: readonly string[] };
+    t.strictSame((spec as Pod["spec"]).hostAliases, [{ ip: clusterIPs[0], hostnames: ["sql.corp.example.com"] }]);
+    t.strictSame(await run(t, {}, out), { code: 0, out, err: "" }, "a second run changes nothing");
+    t.match(await admitted(out), { outcome: "skip", reason: "unchanged" }, "and neither does the webhook");
+  },
+);
 
 t.test("inject --gateway: the forwards of running pods stay", async (t) => {
   const { admitted, memory } = await liveCluster(t);

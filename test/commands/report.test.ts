@@ -183,6 +183,6 @@ t.test("masked", (t) => {
 t.test("account: a table of nothing is empty", async (t) => {
   let out = "";
   const output = { out: (more: string) => void (out += more), err: () => undefined };
-  t.equal(await account({ ...files(t, "kind: A\n"), output: "table" }, output), 0);
+  t.equal(await account({ ...files(t, "kind: A\n"), output: "table" }, output, "audit"), 0);
   t.equal(out, "");
 });

@@ -41,6 +41,25 @@ t.test("a pod that comes back keeps its addresses while the table has them, else
   t.end();
 });
 
+t.test("a pod that comes back with a former cluster IP in its hostAliases is refused", (t) => {
+  const name = "db.corp.example.com";
+  const led = assignmentOf(targetOf("n", name, 5432), { names: [name], clusterIPs: ["10.96.0.8", "fd00::8"] });
+  const gone = (ips: readonly string[], entry: { ip: string; hostnames: string[] }) => {
+    const targets = { n: { target: `${name}:5432`, address: led.addresses[0] ?? "", ips } };
+    const pod = withStatus({ format: 2, gateway: "ns/gw", targets, env: [], version: "1" });
+    return goneAddress({ ...pod, spec: { ...pod.spec, hostAliases: [entry] } }, targetsIn(pod), [led]);
+  };
+  const former = ["10.96.0.7", "fd00::8"];
+  t.match(gone(former, { ip: "10.96.0.7", hostnames: ["x", name] }), {
+    reason: "address-gone",
+    message: /^n: 10\.96\.0\.7 in spec\.hostAliases: /,
+  });
+  t.equal(gone(former, { ip: "fd00::8", hostnames: [name] }), undefined, "the present address");
+  t.equal(gone(former, { ip: "10.96.0.7", hostnames: ["x"] }), undefined, "another name");
+  t.equal(gone([], { ip: "10.96.0.7", hostnames: [name] }), undefined, "an entry of the pod's own");
+  t.end();
+});
+
 t.test(
   "a status is read in both formats; one that cannot be read says nothing, a newer one is left to a newer version",
   (t) => {

@@ -209,6 +209,24 @@ t.test("a preview is refused as the real thing would be", async (t) => {
   );
 });
 
+t.test("a preview's stand-ins are of the families that the gateway's Service has", async (t) => {
+  const webhook = setup();
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  const ref = { kind: "Service", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
+  const given = (...clusterIPs: readonly string[]) =>
+    webhook.cluster.edit("API server", ref, (service) => ({
+      ...service,
+      spec: { ...(service["spec"] as object), clusterIPs },
+    }));
+  const preview = () => webhook.ask([ownService("b", "10.0.0.6"), ownService("c", "10.0.0.7")], { write: false });
+  given("10.96.0.1", "fd00::1");
+  t.match(await preview(), {
+    assignments: [{ clusterIPs: ["192.0.2.1", "2001:db8::1"] }, { clusterIPs: ["192.0.2.2", "2001:db8::2"] }],
+  });
+  given("fd00::1");
+  t.match(await preview(), { assignments: [{ clusterIPs: ["2001:db8::1"], isAssumed: true }, {}] });
+});
+
 t.test("a table that was deleted is not started anew while the Service has the ports of running pods", async (t) => {
   const webhook = setup();
   await webhook.ask([wantOf("a", "10.0.0.5", 1)]);

@@ -134,6 +134,15 @@ const sharedField = <Item>(items: readonly Item[], unique: Unique<Item>): string
 export const serviceOf = ({ services }: Table, tunnel: string, host: string): HostService | undefined =>
   services.find((item) => item.tunnel === tunnel && item.host === host);
 
+/** The table with the cluster IPs that the Services have, by their names; the same table where it has them. */
+export const withAddresses = (table: Table, addresses: ReadonlyMap<string, readonly string[]>): Table => {
+  const services = table.services.map((service) => {
+    const clusterIPs = addresses.get(service.name) ?? service.clusterIPs;
+    return clusterIPs.join() === service.clusterIPs.join() ? service : { ...service, clusterIPs: [...clusterIPs] };
+  });
+  return services.every((service, index) => service === table.services[index]) ? table : { ...table, services };
+};
+
 /** The forwards to the host of a Service. */
 export const forwardsOf = ({ forwards }: Pick<Table, "forwards">, { tunnel, host }: HostService): readonly Forward[] =>
   forwards.filter((item) => item.tunnel === tunnel && item.targetHost === host);
