@@ -11,9 +11,11 @@ import {
 } from "../core/gateway/manifests.ts";
 import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
-import { eventAbout } from "../cluster/event.ts";
+import { eventAbout, type Note } from "../cluster/event.ts";
 import { type Applied, applierOf, withSpecHash } from "./applier.ts";
 import { type Addresses, clusterIPsOf, type GatewayObjects, identified } from "./objects.ts";
+import { listed } from "../core/message.ts";
+import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../core/names.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
 const TEMPLATE_ANNOTATION = "flowgen.io/template";
@@ -22,8 +24,11 @@ const TABLE_ANNOTATION = "flowgen.io/table";
 
 export type ConvergeEvents = {
   readonly restart?: (gateway: PlacedGateway, why: string) => void;
-  /** A Service that was deleted could not have its cluster IPs again: another Service has one of them. */
-  readonly addressLost?: (gateway: PlacedGateway, service: HostService) => void;
+  /**
+   * A Service that was deleted could not have its cluster IPs again: another Service has one of them. `holders`: label selectors of the
+   * pods that may hold them.
+   */
+  readonly addressLost?: (gateway: PlacedGateway, service: HostService, holders: readonly string[]) => void;
 };
 
 /**
@@ -59,7 +64,11 @@ export const converge = async (
       if (addresses === undefined || read !== undefined || !isInvalid(error)) throw error;
       const other = await follow(read, render);
       // The address may be held by the Service itself, which another replica made a moment ago.
-      if (clusterIPsOf(other)[0] !== clusterIPs[0]) events.addressLost?.(gateway, service);
+      if (clusterIPsOf(other)[0] !== clusterIPs[0]) {
+        const holders = holdersOf(gateway, table, service);
+        events.addressLost?.(gateway, service, holders);
+        await bestEffort(signal, (soon) => cluster.create(eventAbout(other, lostNote(service, holders)), soon));
+      }
       return other;
     });
     return [name, clusterIPsOf(made)];
@@ -105,6 +114,18 @@ const strategyClaim = (read: KubeObject, manifest: Manifest): KubeObject | undef
 const RESTART = "the gateway's config, images or scripts changed: its pod is replaced";
 /** With Recreate a changed template is an outage of seconds for all who use the gateway: said before it happens. */
 const restartNote = { type: "Normal", reason: "GatewayRestart", message: RESTART } as const;
+
+/** Label selectors of the pods that were led to a host's Service, in any namespace: the webhook itself may not list them. */
+const holdersOf = (gateway: PlacedGateway, table: Table, service: HostService): readonly string[] =>
+  forwardsOf(table, service).map(({ name }) => `${GATEWAY_LABEL}=${gateway.name},${TARGET_LABEL_PREFIX}${name}=true`);
+
+const lostNote = ({ host, clusterIPs }: HostService, holders: readonly string[]): Note => ({
+  type: "Warning",
+  reason: "AddressLost",
+  message:
+    `another Service has ${clusterIPs.join(", ")}: pods whose hostAliases map ${host} there must be restarted: ` +
+    listed(holders.map((selector) => `kubectl get pods -A -l ${selector}`)),
+});
 
 /**
  * Touches an annotation of the gateway's pods: the kubelet then refreshes their ConfigMap volume at once, not within 60-90 s.

@@ -15,10 +15,10 @@ export const observedProvisioner = ({ cluster, scripts, log }: Parts, metrics: M
     conflict: (gateway) => metrics.conflict(gatewayId(gateway)),
     table: (gateway, { forwards }) => metrics.forwards(gatewayId(gateway), forwards.length, gateway.maxForwards),
     omitted: (gateway, forwards) => log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards left out"),
-    addressLost: (gateway, { name, host, clusterIPs }) =>
+    addressLost: (gateway, { name, host, clusterIPs }, holders) =>
       log.error(
-        { gateway: gatewayId(gateway), service: name, host, clusterIPs },
-        "Service made again with other addresses",
+        { gateway: gatewayId(gateway), service: name, host, clusterIPs, holders },
+        "Service made again with other addresses: pods that hold these must be restarted",
       ),
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };

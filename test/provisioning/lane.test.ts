@@ -464,8 +464,10 @@ t.test(
   "an address that another Service took meanwhile is given up, said, and the new one is in the table",
   async (t) => {
     let clock = 0;
-    const lost: string[] = [];
-    const webhook = setup({ now: () => clock, events: { addressLost: (_gateway, { host }) => lost.push(host) } });
+    const lost: unknown[] = [];
+    const addressLost: NonNullable<LaneEvents["addressLost"]> = (_gateway, { host }, holders) =>
+      lost.push([host, ...holders]);
+    const webhook = setup({ now: () => clock, events: { addressLost } });
     await webhook.ask([ownService("a", "10.0.0.5")]);
     const { name, clusterIPs } = placeOf(webhook);
     webhook.cluster.remove({ kind: "Service", namespace: "flowgen-gateway", name });
@@ -479,7 +481,17 @@ t.test(
     await webhook.cluster.create(thief, signal);
     clock += 31_000;
     const again = await webhook.ask([ownService("a", "10.0.0.5")]);
-    t.strictSame(lost, ["10.0.0.5"]);
+    const holders = "flowgen.io/gateway=flowgen-wireguard-gateway,target.flowgen.io/a=true";
+    t.strictSame(lost, [["10.0.0.5", holders]]);
+    t.match(
+      webhook.cluster.all().find(({ kind }) => kind === "Event"),
+      {
+        type: "Warning",
+        reason: "AddressLost",
+        message: `another Service has ${clusterIPs[0] ?? ""}: pods whose hostAliases map 10.0.0.5 there must be restarted: kubectl get pods -A -l ${holders}`,
+        involvedObject: { kind: "Service", name },
+      },
+    );
     const now = placeOf(webhook).clusterIPs;
     t.not(now[0], clusterIPs[0]);
     t.match(again, { assignments: [{ clusterIPs: now }] });
