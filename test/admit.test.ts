@@ -13,6 +13,7 @@ gateways:
   - namespace: flowgen-gateway
     tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8", "*.corp.example.com"]}]
     maxForwards: 10
+    maxForwardsPerNamespace: 10
 `);
 
 /** A webhook on a cluster of its own. */

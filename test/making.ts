@@ -35,6 +35,7 @@ export const targetOf = (name: string, host: string, port: number, more: Partial
 
 export const wantOf = (name: string, host: string, port: number, more: Partial<Want> = {}): Want => ({
   target: targetOf(name, host, port),
+  namespace: "team-a",
   tunnel: "wg0",
   redirect: "env",
   names: [],

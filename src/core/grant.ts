@@ -36,11 +36,11 @@ const redirectOf = ({ host, hostEnv, aliases, redirect }: Target, config: Config
   return hasName && hostEnv.length === 0 ? "hostAlias" : "env";
 };
 
-const wantOf = (target: Target, tunnel: string, config: Config): Want => {
+const wantOf = (target: Target, namespace: string, tunnel: string, config: Config): Want => {
   const redirect = redirectOf(target, config);
   const isLed = redirect === "hostAlias" && readHost(target.host).kind === "name";
   const names = [...new Set([...(isLed ? [target.host] : []), ...target.aliases])];
-  return { target, tunnel, redirect, names, needsService: names.length > 0 };
+  return { target, namespace, tunnel, redirect, names, needsService: names.length > 0 };
 };
 
 /** A host that env hold, and that two tunnels have: none of these env could tell which is meant. */
@@ -82,7 +82,7 @@ const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWi
   for (const [index, target] of read.targets.entries()) {
     const found = findTunnel(gateway, namespace, target, podTunnel, `${annotation.targets}[${index}]`);
     if (found.kind === "reject") return found;
-    wants.push(wantOf(target, found.tunnel.name, config));
+    wants.push(wantOf(target, namespace, found.tunnel.name, config));
   }
   return twiceLed(wants) ?? twoTunnels(wants) ?? { kind: "grant", gateway, wants };
 };

@@ -54,8 +54,8 @@ export const reasons = {
   "tunnel-namespace": {
     outcome: "reject",
     code: 403,
-    says: "the pod's namespace may not use the tunnel",
-    fix: "ask the admin to add the namespace to the tunnel's namespaces",
+    says: "the pod's namespace may not reach the target through the tunnel",
+    fix: "ask the admin to add the namespace to the tunnel's namespaces, or to one of its rules",
   },
   "target-not-allowed": {
     outcome: "reject",
@@ -128,6 +128,12 @@ export const reasons = {
     code: 403,
     says: "the gateway has no forward or port left",
     fix: "raise maxForwards, remove unused targets, or use another gateway",
+  },
+  "namespace-full": {
+    outcome: "reject",
+    code: 403,
+    says: "the pod's namespace has its share of the gateway's forwards",
+    fix: "raise maxForwardsPerNamespace, use targets that the gateway has, or use another gateway",
   },
   "not-ours": {
     outcome: "reject",

@@ -20,6 +20,8 @@ export type Target = {
 /** A target with the tunnel that carries it, and how the pod is to use it. */
 export type Want = {
   readonly target: Target;
+  /** Of the pod. */
+  readonly namespace: string;
   readonly tunnel: string;
   readonly redirect: Redirect;
   /** Names that `hostAliases` map to the host's Service. */

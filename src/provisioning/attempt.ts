@@ -51,7 +51,7 @@ export const attempt = (objects: GatewayObjects, gateway: PlacedGateway, asked: 
     objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given, familiesOf(objects))),
   }));
   const { table, results } = allocate(start.table, gateway, claims);
-  const isNew = table !== read.table || !holds(objects.table, table);
+  const isNew = table !== read.table || !holds(objects.table, gateway, table);
   return { kind: "attempt", table, isNew, results, omitted: start.omitted };
 };
 
@@ -64,7 +64,7 @@ const unrecorded = ({ hostServices }: GatewayObjects, { services }: Table): Addr
 
 /** Assignments that a table gives without a change of it. */
 export const assignedBy = (table: Table, gateway: PlacedGateway, wants: readonly Want[]): Provisioned | undefined => {
-  const given = givenAlready(table, wants);
+  const given = givenAlready(table, gateway, wants);
   return given && { kind: "assigned", assignments: assignmentsOf(gateway, given, []) };
 };
 

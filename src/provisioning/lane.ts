@@ -13,7 +13,7 @@ import type { Want } from "../core/target.ts";
 import type { Applied } from "./applier.ts";
 import { type Asked, assignedBy, assignmentsOf, attempt, previewOf, type Provisioned } from "./attempt.ts";
 import { converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
-import { familiesOf, type GatewayObjects, readGateway, writeTableObject } from "./objects.ts";
+import { familiesOf, type GatewayObjects, linesText, readGateway, writeTableObject } from "./objects.ts";
 
 export type Request = Asked & {
   readonly config: Config;
@@ -183,7 +183,7 @@ const perform = async (
   const desired = { gateway, table, scripts, podSelector: config.podSelector };
   const [addresses] = await Promise.all([
     converge(cluster, desired, objects, applied, signal, events),
-    isNew && written && wakeKubelet(cluster, gateway, written, signal),
+    written && linesText(written) !== linesText(objects.table) && wakeKubelet(cluster, gateway, written, signal),
   ]);
   const final = withAddresses(table, addresses);
   // Before a pod learns of an address: the table has it, and a Service that is made again asks for it.

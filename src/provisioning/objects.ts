@@ -1,6 +1,13 @@
 import type { PlacedGateway } from "../core/config/config.ts";
-import { emptyTable, readTable, type Table, writeTable } from "../core/forwards/table.ts";
-import { type Manifest, podLabels, scriptsName, tableManifest, tableName } from "../core/gateway/manifests.ts";
+import { emptyTable, readTable, type Table } from "../core/forwards/table.ts";
+import {
+  type Manifest,
+  podLabels,
+  scriptsName,
+  tableData,
+  tableManifest,
+  tableName,
+} from "../core/gateway/manifests.ts";
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
 import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
@@ -89,11 +96,14 @@ export const readTableObject = (
 ): Promise<KubeObject | undefined> =>
   cluster.get({ kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) }, signal);
 
+type TableKey = "table.json" | "forwards";
+const textOf = (object: KubeObject | undefined, key: TableKey): string =>
+  String({ ...(object?.["data"] as Partial<Record<TableKey, string>> | undefined) }[key]);
+
 /** The table as its object holds it; "undefined" where it holds none. */
-export const tableText = (object: KubeObject | undefined): string => {
-  const data = { ...(object?.["data"] as Readonly<Record<string, string>> | undefined) };
-  return String(data["table.json"]);
-};
+export const tableText = (object: KubeObject | undefined): string => textOf(object, "table.json");
+/** The lines for the gateway's scripts in the table's object. */
+export const linesText = (object: KubeObject | undefined): string => textOf(object, "forwards");
 
 /** The table in the objects that were read; a rejection where they are not the gateway's, or where the table cannot be read. */
 export const tableIn = (
@@ -126,9 +136,9 @@ const selectsOurs = (deployment: KubeObject, gateway: PlacedGateway): boolean =>
 };
 
 /** Whether the table's object says what the table is, for the scripts too. */
-export const holds = (object: KubeObject | undefined, table: Table): boolean => {
+export const holds = (object: KubeObject | undefined, gateway: PlacedGateway, table: Table): boolean => {
   const data = object?.["data"] as Readonly<Record<string, string>> | undefined;
-  return Object.entries(writeTable(table)).every(([key, text]) => data?.[key] === text);
+  return Object.entries(tableData(gateway, table)).every(([key, text]) => data?.[key] === text);
 };
 
 const objectName = ({ kind, metadata }: KubeObject): string => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;

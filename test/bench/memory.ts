@@ -59,7 +59,9 @@ try {
   writeFileSync(join(cgroup, "memory.limit_in_bytes"), limit.replace(/i$/, ""));
   const [port = 0] = await freePorts(1);
   const tunnels = [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"] }];
-  const config = stringify({ gateways: [{ ...GATEWAY, maxForwards: FORWARDS, tunnels }] });
+  const config = stringify({
+    gateways: [{ ...GATEWAY, maxForwards: FORWARDS, maxForwardsPerNamespace: FORWARDS, tunnels }],
+  });
   const installed = await install(controlPlane, config, port);
   const within = ["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec "$@"', cgroup];
   const { url, stop } = await installed.start({ command: [...within, process.execPath, join(root, "dist/main.js")] });

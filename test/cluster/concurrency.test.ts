@@ -12,7 +12,7 @@ import type { Webhook } from "../lab/control-plane/webhook.ts";
 
 const REPLICAS = 3;
 const COUNT = Number(process.env["PODS"] ?? 1000);
-const config = `${ONE_TUNNEL}    maxForwards: 500\n`;
+const config = `${ONE_TUNNEL}    maxForwards: 500\n    maxForwardsPerNamespace: 500\n`;
 
 type Stage = {
   readonly balancer: Balancer;

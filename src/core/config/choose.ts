@@ -1,5 +1,6 @@
 import { grants } from "./allowed.ts";
 import type { Config, Gateway, PlacedGateway, Tunnel } from "./config.ts";
+import { admitsNamespace, isPattern } from "./namespaces.ts";
 import { forbiddenHost } from "../host.ts";
 import { reject, type Rejection } from "../reasons.ts";
 import { quote } from "../schema.ts";
@@ -23,21 +24,50 @@ export const findGateway = (
   );
 };
 
+type HostPort = Pick<Target, "host" | "port">;
+
 const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
   ...gateway,
   namespace: gateway.namespace ?? namespace,
   isPerNamespace: gateway.namespace === undefined,
 });
 
-const mayUse = (tunnel: Tunnel, namespace: string): boolean => tunnel.namespaces?.includes(namespace) ?? true;
-
 /** Whether a tunnel has a static forward to the target. */
-export const isStatic = (tunnel: Tunnel, { host, port }: Pick<Target, "host" | "port">): boolean =>
+export const isStatic = (tunnel: Tunnel, { host, port }: HostPort): boolean =>
   tunnel.portForwards.some((forward) => forward.targetHost === host && forward.targetPort === port);
 
-/** Whether a tunnel may carry a target: a static forward is an admin's grant of its own target, anything else needs a line of allowedTargets. */
-export const carries = (tunnel: Tunnel, target: Pick<Target, "host" | "port">): boolean =>
-  tunnel.allowedTargets.some((allowed) => grants(allowed, target.host, target.port)) || isStatic(tunnel, target);
+const granted = (allowed: Tunnel["allowedTargets"], { host, port }: HostPort): boolean =>
+  allowed.some((each) => grants(each, host, port));
+
+/** To all who may use the tunnel; a static forward is an admin's grant of its own target. */
+const isForAll = (tunnel: Tunnel, target: HostPort): boolean =>
+  granted(tunnel.allowedTargets, target) || isStatic(tunnel, target);
+
+/** Whether a tunnel may carry a target, for whichever namespace. */
+export const carries = (tunnel: Tunnel, target: HostPort): boolean =>
+  isForAll(tunnel, target) || tunnel.rules.some(({ allowedTargets }) => granted(allowedTargets, target));
+
+/** Whether a pod of a namespace may reach a target through a tunnel. */
+const mayReach = (tunnel: Tunnel, target: HostPort, namespace: string): boolean =>
+  admitsNamespace(tunnel, namespace) &&
+  (isForAll(tunnel, target) ||
+    tunnel.rules.some((rule) => admitsNamespace(rule, namespace) && granted(rule.allowedTargets, target)));
+
+/**
+ * The namespaces that may reach a target through a tunnel, sorted: those that the config names, and of `asking` those that it has a pattern for.
+ * Undefined: every namespace may.
+ */
+export const reachingNamespaces = (
+  tunnel: Tunnel,
+  target: HostPort,
+  asking: readonly string[],
+): readonly string[] | undefined => {
+  if (tunnel.namespaces === undefined && isForAll(tunnel, target)) return undefined;
+  const named = [tunnel, ...tunnel.rules]
+    .flatMap(({ namespaces = [] }) => namespaces)
+    .filter((text) => !isPattern(text));
+  return [...new Set([...named, ...asking])].filter((name) => mayReach(tunnel, target, name)).sort();
+};
 
 /** Whether a tunnel's config lets pods lead this name to its targets. */
 export const grantsAlias = (tunnel: Tunnel, name: string): boolean =>
@@ -67,7 +97,7 @@ export const findTunnel = (
   const able = named.filter((tunnel) => carries(tunnel, target));
   if (able.length === 0)
     return reject("target-not-allowed", `${what} through ${named.map((tunnel) => tunnel.name).join(", ")}`);
-  const [only, ...others] = able.filter((tunnel) => mayUse(tunnel, namespace));
+  const [only, ...others] = able.filter((tunnel) => mayReach(tunnel, target, namespace));
   if (only === undefined)
     return reject(
       "tunnel-namespace",

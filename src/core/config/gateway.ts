@@ -2,74 +2,10 @@
 import { z } from "zod";
 import { LONGEST_GATEWAY_NAME } from "../names.ts";
 import { clashes, repeated } from "./clashes.ts";
-import { FIRST_LISTEN_PORT, READY_PORT } from "../forwards/table.ts";
+import { tunnel } from "./tunnel.ts";
 import { leastMemory, memoryLimit } from "../gateway/capacity.ts";
-import {
-  allowedAlias,
-  allowedTarget,
-  hostField,
-  duration,
-  labels,
-  namespaceName,
-  objectName,
-  passed,
-  passedList,
-  text,
-} from "./values.ts";
-import { dnsLabel, oneOf, port, quote, strict, tunnelName } from "../schema.ts";
-
-const portForward = strict({
-  name: dnsLabel.describe("names the forward and the Service's port"),
-  port: port
-    .refine((value) => value >= FIRST_LISTEN_PORT && value < READY_PORT, {
-      error: (issue) =>
-        `${quote(issue.input)}: the gateway's pod listens on ${FIRST_LISTEN_PORT}-${READY_PORT - 1}; write such a port, and ` +
-        "the Service's port as servicePort",
-    })
-    .describe("the port that the gateway's pod listens on"),
-  targetHost: hostField.describe("the private server: IPv4, IPv6 or DNS name"),
-  targetPort: port.describe("its port"),
-  servicePort: port.optional().describe("the Service's port; default: `port`"),
-});
-
-const tunnel = strict({
-  name: tunnelName.describe("of the interface"),
-  secretName: text
-    .regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
-      error: (issue) => `${quote(issue.input)} is not the name of a Secret`,
-    })
-    .describe("the Secret with the tunnel's WireGuard config, in the gateway's namespace"),
-  secretKey: text
-    .regex(/^[-._a-zA-Z0-9]{1,253}$/, { error: (issue) => `${quote(issue.input)} is not the key of a Secret` })
-    .optional()
-    .describe("the Secret's key; default: the tunnel's name and `.conf`"),
-  mtu: z
-    .int({ error: (issue) => `${quote(issue.input)} is not an MTU (1280-9000)` })
-    .min(1280)
-    .max(9000)
-    .optional()
-    .describe("of the interface; default: the Secret's, else what fits into eth0's, 1420 at most"),
-  allowedTargets: z
-    .array(allowedTarget, { error: "not a list" })
-    .default([])
-    .describe(
-      "CIDRs, addresses, names and *.suffixes, each with an optional :port; what is not listed is refused; default: nothing",
-    ),
-  namespaces: z
-    .array(namespaceName, { error: "not a list of namespaces" })
-    .min(1, "names nobody: leave it out for every namespace")
-    .optional()
-    .describe("whose pods may use the tunnel; absent: every namespace's"),
-  allowedAliases: z
-    .array(allowedAlias, { error: "not a list" })
-    .default([])
-    .describe("names and *.suffixes that pods may have led to this tunnel's targets (`aliases`); default: none"),
-  portForwards: z
-    .array(portForward, { error: "not a list" })
-    .nullish()
-    .transform((value) => value ?? [])
-    .describe("static forwards, there from the start and open to every flowgen pod of the tunnel's namespaces"),
-});
+import { duration, labels, namespaceName, objectName, passed, passedList, text } from "./values.ts";
+import { dnsLabel, oneOf, quote, strict } from "../schema.ts";
 
 const image = strict({
   repository: text.default("ghcr.io/linuxserver/wireguard").describe("used for its tools: wg, ip, iptables"),
@@ -196,6 +132,14 @@ export const gateway = strict({
     .max(MOST_FORWARDS, { error: notForwards })
     .optional()
     .describe(`a pod that needs one more is refused; default: ${DEFAULT_MAX_FORWARDS}, at most ${MOST_FORWARDS}`),
+  maxForwardsPerNamespace: z
+    .int({ error: notForwards })
+    .min(1, { error: notForwards })
+    .max(MOST_FORWARDS, { error: notForwards })
+    .optional()
+    .describe(
+      "forwards that the pods of one namespace may ask for; a pod that needs a new one beyond is refused, targets that the gateway has are not; default: half of maxForwards",
+    ),
   maxServices: z
     .int({ error: (issue) => `${quote(issue.input)} is not a number of Services (0-1000)` })
     .min(0)
@@ -244,4 +188,8 @@ export const gateway = strict({
         message: `${limit}Mi does not hold ${value.maxForwards} forwards; write ${leastMemory(value.maxForwards)}Mi or more, lower maxForwards, or leave the limit out`,
       });
   })
-  .transform((value) => ({ ...value, maxForwards: value.maxForwards ?? DEFAULT_MAX_FORWARDS }));
+  .transform((value) => {
+    const { maxForwards = DEFAULT_MAX_FORWARDS } = value;
+    const { maxForwardsPerNamespace = Math.ceil(maxForwards / 2) } = value;
+    return { ...value, maxForwards, maxForwardsPerNamespace };
+  });

@@ -11,8 +11,17 @@ export const passedList = z.array(passed, { error: "not a list of maps" });
 
 export const text = z.string({ error: "not a text" }).min(1, "is empty");
 
-export const namespaceName = text.regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, {
+const NAMESPACE = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+export const namespaceName = text.regex(NAMESPACE, {
   error: (issue) => `${quote(issue.input)} is not the name of a namespace`,
+});
+
+/** A namespace's name, or a pattern of names: `team-*`. */
+export const namespacePattern = text.refine((value) => NAMESPACE.test(value.replace("*", "x")) && value !== "*", {
+  error: ({ input }) =>
+    input === "*"
+      ? '"*" is every namespace: leave the list out, or write the targets into allowedTargets'
+      : `${quote(input)} is not the name of a namespace, nor a pattern with one * such as team-*`,
 });
 
 /** DNS subdomain (RFC 1123), as the names of most objects are. */

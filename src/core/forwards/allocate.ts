@@ -3,11 +3,12 @@
  * the port is another forward's there, or a pod needs it, the target's host gets a Service of its own, which carries all of
  * the host's ports. So a pod is served or refused whatever other pods asked for before it.
  */
-import type { Gateway } from "../config/config.ts";
+import type { PlacedGateway } from "../config/config.ts";
 import { hostServiceName } from "../names.ts";
 import { reject, type Rejection } from "../reasons.ts";
 import { address, type Want } from "../target.ts";
-import { type Allocator, allocatorOf } from "./allocator.ts";
+import { type Allocator, allocatorOf, bytesOf } from "./allocator.ts";
+import { hasRoomForNames, lacksName, shareProblem } from "./shares.ts";
 import { type Forward, type HostService, serviceOf, type Table } from "./table.ts";
 
 /** Of a ConfigMap's 1 MiB (core/v1 validation), with room for the marks of unused forwards and the Services' addresses. */
@@ -34,7 +35,7 @@ type Allocation = { readonly table: Table; readonly results: readonly (GivenAll 
  */
 export const withStaticForwards = (
   table: Table,
-  gateway: Gateway,
+  gateway: PlacedGateway,
 ): { readonly table: Table; readonly omitted: readonly string[] } => {
   const allocator = allocatorOf(table);
   const omitted: string[] = [];
@@ -62,7 +63,7 @@ export const withStaticForwards = (
  * and changes nothing. The same table object comes back when nothing had to change. The listen port is the target's own
  * where it is free, from 1024 up. The mark of an unused forward is removed.
  */
-export const allocate = (table: Table, gateway: Gateway, claims: readonly Claim[]): Allocation => {
+export const allocate = (table: Table, gateway: PlacedGateway, claims: readonly Claim[]): Allocation => {
   const allocator = allocatorOf(table);
   const results = claims.map(({ wants, objection }) => {
     const result = giveAll(allocator, gateway, wants);
@@ -78,7 +79,12 @@ export const allocate = (table: Table, gateway: Gateway, claims: readonly Claim[
  * The forwards and Services that the table holds for these wants; `undefined` where one lacks or would have to change. Searched
  * and not indexed: for one pod that is quicker than an allocator.
  */
-export const givenAlready = (table: Table, wants: readonly Want[]): readonly Given[] | undefined => {
+export const givenAlready = (
+  table: Table,
+  gateway: PlacedGateway,
+  wants: readonly Want[],
+): readonly Given[] | undefined => {
+  const hasRoom = (): boolean => hasRoomForNames(bytesOf(table));
   const given: Given[] = [];
   for (const want of wants) {
     const { target, tunnel } = want;
@@ -86,6 +92,7 @@ export const givenAlready = (table: Table, wants: readonly Want[]): readonly Giv
       (item) => item.targetPort === target.port && item.targetHost === target.host && item.tunnel === tunnel,
     );
     if (forward === undefined || forward.unusedSince !== undefined) return undefined;
+    if (lacksName(gateway, forward, want, hasRoom)) return undefined;
     const service = serviceOf(table, tunnel, target.host);
     if (service === undefined ? needsService(want, forward) : service.clusterIPs.length === 0) return undefined;
     given.push({ want, forward, ...(service && { service }) });
@@ -97,7 +104,7 @@ const needsService = (want: Want, forward: Forward): boolean =>
   want.needsService || forward.servicePort !== want.target.port;
 
 /** A host that needs a Service for one of the wants has it for all of them: one env may hold the host of two targets. */
-const giveAll = (allocator: Allocator, gateway: Gateway, wants: readonly Want[]): GivenAll | Rejection => {
+const giveAll = (allocator: Allocator, gateway: PlacedGateway, wants: readonly Want[]): GivenAll | Rejection => {
   const pairs: { readonly want: Want; readonly forward: Forward }[] = [];
   for (const want of wants) {
     const forward = give(allocator, gateway, want);
@@ -121,15 +128,12 @@ const giveAll = (allocator: Allocator, gateway: Gateway, wants: readonly Want[])
 
 const namesOf = (wants: readonly Want[]): string => wants.map(({ target }) => target.name).join(", ");
 
-const give = (allocator: Allocator, gateway: Gateway, { target, tunnel }: Want): Forward | Rejection => {
+const give = (allocator: Allocator, gateway: PlacedGateway, want: Want): Forward | Rejection => {
+  const { target, tunnel, namespace } = want;
   const existing = allocator.find(tunnel, target.host, target.port);
-  if (existing !== undefined) return allocator.use(existing);
-  const { forwards } = allocator.count();
-  if (forwards >= gateway.maxForwards)
-    return reject(
-      "gateway-full",
-      `${target.name}: ${gateway.name} holds ${forwards} forwards of at most ${gateway.maxForwards}`,
-    );
+  if (existing !== undefined) return named(allocator, gateway, want, allocator.use(existing));
+  const problem = shareProblem(gateway, allocator.forwards, want);
+  if (problem !== undefined) return problem;
   const added = allocator.add({
     name: target.name,
     tunnel,
@@ -137,12 +141,22 @@ const give = (allocator: Allocator, gateway: Gateway, { target, tunnel }: Want):
     targetPort: target.port,
     listenPort: target.port,
     servicePort: target.port,
+    ...(!gateway.isPerNamespace && { namespaces: [namespace] }),
   });
   return added ?? reject("gateway-full", `${target.name}: no port is free`);
 };
 
-const addService = (allocator: Allocator, gateway: Gateway, { target, tunnel }: Want): Rejection | undefined => {
-  const { services } = allocator.count();
+/** The forward with the name of the want's namespace; a refusal where the policy needs the name, and the table has no room for it. */
+const named = (allocator: Allocator, gateway: PlacedGateway, want: Want, forward: Forward): Forward | Rejection => {
+  const hasRoom = hasRoomForNames(allocator.bytes());
+  if (!lacksName(gateway, forward, want, () => hasRoom)) return forward;
+  return hasRoom
+    ? allocator.name(forward, want.namespace)
+    : reject("gateway-full", `${want.target.name}: the table has no room for the name of one more namespace`);
+};
+
+const addService = (allocator: Allocator, gateway: PlacedGateway, { target, tunnel }: Want): Rejection | undefined => {
+  const services = allocator.services.length;
   if (services >= gateway.maxServices)
     return reject(
       "no-service-left",

@@ -11,7 +11,7 @@ import {
 } from "./table.ts";
 
 /** A forward that is wished for. A name or listen port that is taken is replaced by the next free one. */
-type WishedForward = Omit<Forward, "servicePort" | "namespaces" | "unusedSince"> & {
+type WishedForward = Omit<Forward, "servicePort" | "unusedSince"> & {
   /** At the gateway's Service; another forward's port there is left to it. */
   readonly servicePort: number;
 };
@@ -21,7 +21,8 @@ type WishedForward = Omit<Forward, "servicePort" | "namespaces" | "unusedSince">
  * the last `keep`.
  */
 export type Allocator = {
-  readonly count: () => { readonly forwards: number; readonly services: number };
+  readonly forwards: readonly Forward[];
+  readonly services: readonly HostService[];
   /** Bytes that the table takes in its ConfigMap. */
   readonly bytes: () => number;
   readonly find: (tunnel: string, host: string, targetPort: number) => Forward | undefined;
@@ -30,6 +31,8 @@ export type Allocator = {
   readonly holderOf: (servicePort: number) => Forward | undefined;
   /** The forward without the mark of an unused one. */
   readonly use: (forward: Forward) => Forward;
+  /** The forward, with this namespace among those that asked for it. */
+  readonly name: (forward: Forward, namespace: string) => Forward;
   /** The forward, with this free port at the gateway's Service. */
   readonly offer: (forward: Forward, servicePort: number) => Forward;
   /** The new forward; `undefined`: no listen port is free. */
@@ -43,10 +46,17 @@ export type Allocator = {
 
 /** What a forward takes in the ConfigMap; all of it is ASCII. */
 const forwardBytes = perObject((item: Forward): number => {
-  const { forwards, "table.json": json } = writeTable({ forwards: [item], services: [] });
+  const { forwards, "table.json": json } = writeTable({ forwards: [item], services: [] }, () => true);
   return json.length + forwards.length;
 });
 const serviceBytes = perObject((item: HostService): number => JSON.stringify(item).length + 4);
+
+/** Bytes that a table takes in its ConfigMap. */
+export const bytesOf = perObject(
+  ({ forwards, services }: Table): number =>
+    forwards.reduce((sum, item) => sum + forwardBytes(item), 0) +
+    services.reduce((sum, item) => sum + serviceBytes(item), 0),
+);
 
 /** An allocator that starts as this table. */
 export const allocatorOf = (before: Table): Allocator => {
@@ -61,9 +71,7 @@ export const allocatorOf = (before: Table): Allocator => {
   const listenPorts = new Set(forwards.map(({ listenPort }) => listenPort));
   const holders = new Map<number, Forward>();
   for (const item of forwards) if (item.servicePort !== undefined) holders.set(item.servicePort, item);
-  let bytes =
-    forwards.reduce((sum, item) => sum + forwardBytes(item), 0) +
-    services.reduce((sum, item) => sum + serviceBytes(item), 0);
+  let bytes = bytesOf(before);
   let undoing: (() => void)[] = [];
   let kept = 0;
 
@@ -81,7 +89,8 @@ export const allocatorOf = (before: Table): Allocator => {
   };
 
   return {
-    count: () => ({ forwards: forwards.length, services: services.length }),
+    forwards,
+    services,
     bytes: () => bytes,
     find: (tunnel, host, targetPort) => forwards[indices.get(targetKey(tunnel, host, targetPort)) ?? -1],
     findService: (tunnel, host) => byHost.get(hostKey(tunnel, host)),
@@ -90,12 +99,20 @@ export const allocatorOf = (before: Table): Allocator => {
       const { unusedSince, ...used } = forward;
       return unusedSince === undefined ? forward : replace(forward, used);
     },
+    name: (forward, namespace) =>
+      replace(forward, { ...forward, namespaces: [...(forward.namespaces ?? []), namespace] }),
     offer: (forward, servicePort) => replace(forward, { ...forward, servicePort }),
-    add: ({ name: wished, servicePort, ...rest }) => {
+    add: ({ name: wished, servicePort, namespaces, ...rest }) => {
       const listenPort = nextFree(listenPorts, rest.listenPort, FIRST_LISTEN_PORT, READY_PORT - 1);
       if (listenPort === undefined) return undefined;
       const isFree = !holders.has(servicePort);
-      const forward = { name: freeName(names, wished), ...rest, listenPort, ...(isFree && { servicePort }) };
+      const forward = {
+        name: freeName(names, wished),
+        ...rest,
+        listenPort,
+        ...(isFree && { servicePort }),
+        ...(namespaces && { namespaces }),
+      };
       const key = targetKey(forward.tunnel, forward.targetHost, forward.targetPort);
       indices.set(key, forwards.push(forward) - 1);
       names.add(forward.name);

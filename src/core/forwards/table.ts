@@ -97,12 +97,16 @@ const tableJson = (table: Table): string => {
 };
 
 /**
- * The ConfigMap's two keys: `table.json`, and made from it `forwards` for the gateway's scripts, one line a forward:
- * `listenPort host port tunnel`.
+ * The ConfigMap's two keys: `table.json`, and made from it `forwards` for the gateway's scripts, one line a forward that is served:
+ * `listenPort host port tunnel`. A forward that is not served keeps its place in `table.json`.
  */
-export const writeTable = (table: Table): { readonly "table.json": string; readonly forwards: string } => ({
+export const writeTable = (
+  table: Table,
+  isServed: (forward: Forward) => boolean,
+): { readonly "table.json": string; readonly forwards: string } => ({
   "table.json": tableJson(table),
   forwards: table.forwards
+    .filter(isServed)
     .map((item) => `${item.listenPort} ${item.targetHost} ${item.targetPort} ${item.tunnel}\n`)
     .join(""),
 });

@@ -1,6 +1,6 @@
-import { carries, isStatic } from "../config/choose.ts";
+import { isStatic, reachingNamespaces } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
-import { forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
+import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
 import { annotation, GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that the webhook owns. */
@@ -48,8 +48,37 @@ export const tableManifest = (gateway: PlacedGateway, table: Table): Manifest =>
   apiVersion: "v1",
   kind: "ConfigMap",
   metadata: metadata(gateway, tableName(gateway)),
-  data: writeTable(table),
+  data: tableData(gateway, table),
 });
+
+const tunnelOf = (gateway: PlacedGateway, { tunnel }: Forward): Tunnel | undefined =>
+  gateway.tunnels.find(({ name }) => name === tunnel);
+
+const targetOf = ({
+  targetHost: host,
+  targetPort: port,
+}: Forward): { readonly host: string; readonly port: number } => ({
+  host,
+  port,
+});
+
+/** The namespaces whose pods the config lets use a forward today; undefined: all. */
+const namespacesOf = (gateway: PlacedGateway, forward: Forward): readonly string[] | undefined => {
+  const tunnel = tunnelOf(gateway, forward);
+  if (tunnel === undefined) return [];
+  const { isPerNamespace, namespace } = gateway;
+  const reaching = reachingNamespaces(
+    tunnel,
+    targetOf(forward),
+    isPerNamespace ? [namespace] : (forward.namespaces ?? []),
+  );
+  if (!isPerNamespace) return reaching;
+  return reaching === undefined || reaching.includes(namespace) ? [namespace] : [];
+};
+
+/** What the table's ConfigMap holds. The scripts get the forwards that the config grants today, and those alone. */
+export const tableData = (gateway: PlacedGateway, table: Table): ReturnType<typeof writeTable> =>
+  writeTable(table, (forward) => namespacesOf(gateway, forward)?.length !== 0);
 
 /** The ConfigMap with the scripts that run in the gateway's pod. */
 export const scriptsManifest = (gateway: PlacedGateway, scripts: Scripts): Manifest => ({
@@ -92,12 +121,10 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
   };
 };
 
-const namespaceSelector = (gateway: PlacedGateway, tunnel: Tunnel): unknown => {
-  const namespaces = gateway.isPerNamespace ? [gateway.namespace] : tunnel.namespaces;
-  return namespaces === undefined
+const namespaceSelector = (namespaces: readonly string[] | undefined): unknown =>
+  namespaces === undefined
     ? {}
     : { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: namespaces }] };
-};
 
 /** On a host's own Service: the tunnel and the host that it leads to. */
 const HOST_ANNOTATION = "flowgen.io/target-host";
@@ -130,8 +157,8 @@ export const hostServiceManifest = (gateway: PlacedGateway, table: Table, servic
 
 /**
  * Admits to each forward the pods that the webhook labelled for it and for this gateway (a name alone may be another
- * gateway's forward); to a static forward, which is an admin's grant, any flowgen pod. A forward that the config no longer
- * allows admits nobody.
+ * gateway's forward), of the namespaces that the config grants it; to a static forward, which is an admin's grant, any flowgen pod of
+ * these. A forward that the config no longer allows admits nobody.
  */
 export const networkPolicyManifest = (
   gateway: PlacedGateway,
@@ -145,13 +172,13 @@ export const networkPolicyManifest = (
     podSelector: { matchLabels: podLabels(gateway) },
     policyTypes: ["Ingress"],
     ingress: table.forwards.flatMap((forward) => {
-      const tunnel = gateway.tunnels.find((item) => item.name === forward.tunnel);
-      const target = { host: forward.targetHost, port: forward.targetPort };
-      if (tunnel === undefined || !carries(tunnel, target)) return [];
-      const matchLabels = isStatic(tunnel, target)
+      const tunnel = tunnelOf(gateway, forward);
+      const namespaces = namespacesOf(gateway, forward);
+      if (tunnel === undefined || namespaces?.length === 0) return [];
+      const matchLabels = isStatic(tunnel, targetOf(forward))
         ? podSelector.matchLabels
         : { [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" };
-      const from = [{ namespaceSelector: namespaceSelector(gateway, tunnel), podSelector: { matchLabels } }];
+      const from = [{ namespaceSelector: namespaceSelector(namespaces), podSelector: { matchLabels } }];
       return [{ from, ports: [{ protocol: "TCP", port: forward.listenPort }] }];
     }),
   },

@@ -1,18 +1,14 @@
 import "../../seed.ts";
 import t from "tap";
 import fc from "fast-check";
-import { readConfig, type Gateway } from "../../../src/core/config/config.ts";
 import { allocate, type Given, givenAlready, withStaticForwards } from "../../../src/core/forwards/allocate.ts";
 import { emptyTable, readTable, type Table, writeTable } from "../../../src/core/forwards/table.ts";
 import { reject, type Rejection } from "../../../src/core/reasons.ts";
 import type { Want } from "../../../src/core/target.ts";
-import { wantOf } from "../../making.ts";
+import { configOf, gatewayOf as firstGateway, wantOf } from "../../making.ts";
 
-const gatewayOf = (yaml: string): Gateway => {
-  const read = readConfig(`gateways: [${yaml}]`);
-  if (read.kind === "invalid") throw new Error(read.problems.join("\n"));
-  return read.config.gateways[0] as Gateway;
-};
+const gatewayOf = (yaml: string) => firstGateway(configOf(`gateways: [${yaml}]`));
+const all = (): boolean => true;
 const gateway = gatewayOf("{tunnels: [{name: wg0, secretName: a}], maxForwards: 20}");
 const want = (name: string, host: string, port: number, more: Partial<Want> = {}): Want =>
   wantOf(name, host, port, more);
@@ -42,7 +38,7 @@ t.test("the documented example: the gateway's own Service, on the targets' own p
     ],
     services: [],
   });
-  t.equal(writeTable(table).forwards, "1433 10.0.0.5 1433 wg0\n5432 10.0.0.6 5432 wg0\n");
+  t.equal(writeTable(table, all).forwards, "1433 10.0.0.5 1433 wg0\n5432 10.0.0.6 5432 wg0\n");
 });
 
 t.test(
@@ -181,7 +177,7 @@ t.test("a table that its ConfigMap has no room for refuses the pod that would ov
     reason: "gateway-full",
     message: /the ConfigMap of flowgen-wireguard-gateway's forward table/,
   });
-  const written = writeTable(table);
+  const written = writeTable(table, all);
   t.ok(written["table.json"].length + written.forwards.length < 1024 * 1024);
   t.match(allocate(table, wide, claims.slice(0, 1)).results, [{ kind: "given" }], "a forward that exists is kept");
 });
@@ -215,7 +211,7 @@ t.test("an admission removes the mark of an unused forward", async (t) => {
     ...emptyTable,
     forwards: table.forwards.map((item) => ({ ...item, unusedSince: "2026-01-01T00:00:00Z" })),
   };
-  t.equal(givenAlready(marked, [want("mssql", "10.0.0.5", 1433)]), undefined);
+  t.equal(givenAlready(marked, gateway, [want("mssql", "10.0.0.5", 1433)]), undefined);
   const again = given(marked, [want("mssql", "10.0.0.5", 1433)]);
   t.not(again.table, marked);
   t.strictSame(again.table, table);
@@ -224,14 +220,18 @@ t.test("an admission removes the mark of an unused forward", async (t) => {
 t.test("what the table holds already is found without a change, once a host's Service has its addresses", async (t) => {
   const wants = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433)];
   const { table } = given(emptyTable, wants);
-  t.equal(givenAlready(table, wants), undefined, "no address yet");
+  t.equal(givenAlready(table, gateway, wants), undefined, "no address yet");
   const services = table.services.map((item) => ({ ...item, clusterIPs: ["10.96.0.7"] }));
-  t.match(givenAlready({ ...table, services }, wants), [
+  t.match(givenAlready({ ...table, services }, gateway, wants), [
     { service: undefined },
     { service: { clusterIPs: ["10.96.0.7"] } },
   ]);
-  t.equal(givenAlready({ ...table, services }, [want("a", "10.0.0.5", 1433, needs)]), undefined, "it needs a Service");
-  t.equal(givenAlready(table, [want("c", "10.0.0.7", 1433)]), undefined);
+  t.equal(
+    givenAlready({ ...table, services }, gateway, [want("a", "10.0.0.5", 1433, needs)]),
+    undefined,
+    "it needs a Service",
+  );
+  t.equal(givenAlready(table, gateway, [want("c", "10.0.0.7", 1433)]), undefined);
 });
 
 t.test("static forwards: the documented Service, listening ports and names", async (t) => {
@@ -265,7 +265,7 @@ t.test("static forwards: the documented Service, listening ports and names", asy
 
 t.test("the table is read back as it was written, or refused with the reason", async (t) => {
   const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433), want("v6", "fd00::5", 5432)]);
-  t.strictSame(readTable(writeTable(table)["table.json"], "x"), { kind: "table", table });
+  t.strictSame(readTable(writeTable(table, all)["table.json"], "x"), { kind: "table", table });
   const forward = table.forwards[0];
   const bad: [string, RegExp][] = [
     ["", /x/],
@@ -299,7 +299,7 @@ t.test("the table is read back as it was written, or refused with the reason", a
 
 t.test("format 2 is read and written again with every field; a newer one is left to a newer version", async (t) => {
   const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
-  t.match(writeTable(table)["table.json"], /^{"version":1,/, "the format before, while it holds all of the table");
+  t.match(writeTable(table, all)["table.json"], /^{"version":1,/, "the format before, while it holds all of the table");
   const [forward] = table.forwards;
   const { servicePort: _, ...hidden } = { ...forward, name: "b", targetHost: "10.0.0.6", listenPort: 1434 };
   const services = [{ name: "gw-b-0", tunnel: "wg0", host: "10.0.0.6", clusterIPs: ["10.96.0.7", "fd00::7"], more: 1 }];
@@ -311,8 +311,8 @@ t.test("format 2 is read and written again with every field; a newer one is left
   };
   const read = readTable(JSON.stringify(document), "x");
   if (read.kind !== "table") throw new Error(JSON.stringify(read));
-  t.strictSame(JSON.parse(writeTable(read.table)["table.json"]), document);
-  t.equal(writeTable(read.table).forwards, "1433 10.0.0.5 1433 wg0\n1434 10.0.0.6 1433 wg0\n");
+  t.strictSame(JSON.parse(writeTable(read.table, all)["table.json"]), document);
+  t.equal(writeTable(read.table, all).forwards, "1433 10.0.0.5 1433 wg0\n1434 10.0.0.6 1433 wg0\n");
   t.match(readTable(JSON.stringify({ version: 3, forwards: "unknown" }), "x"), {
     kind: "fail",
     reason: "format-newer",
@@ -357,7 +357,7 @@ t.test("any sequence of pods keeps the table's invariants", async () => {
           if (!isOnOwnPort) return false;
         }
       }
-      return readTable(writeTable(table)["table.json"], "x").kind === "table";
+      return readTable(writeTable(table, all)["table.json"], "x").kind === "table";
     }),
     { numRuns: 300 },
   );

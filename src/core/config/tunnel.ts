@@ -1,0 +1,87 @@
+/** One tunnel of a gateway. */
+import { z } from "zod";
+import { FIRST_LISTEN_PORT, READY_PORT } from "../forwards/table.ts";
+import { dnsLabel, port, quote, strict, tunnelName } from "../schema.ts";
+import { admitsNamespace, isPattern } from "./namespaces.ts";
+import { allowedAlias, allowedTarget, hostField, namespacePattern, text } from "./values.ts";
+
+const portForward = strict({
+  name: dnsLabel.describe("names the forward and the Service's port"),
+  port: port
+    .refine((value) => value >= FIRST_LISTEN_PORT && value < READY_PORT, {
+      error: (issue) =>
+        `${quote(issue.input)}: the gateway's pod listens on ${FIRST_LISTEN_PORT}-${READY_PORT - 1}; write such a port, and ` +
+        "the Service's port as servicePort",
+    })
+    .describe("the port that the gateway's pod listens on"),
+  targetHost: hostField.describe("the private server: IPv4, IPv6 or DNS name"),
+  targetPort: port.describe("its port"),
+  servicePort: port.optional().describe("the Service's port; default: `port`"),
+});
+
+/** One grant beside the tunnel's own. */
+const rule = strict({
+  namespaces: z
+    .array(namespacePattern, { error: "not a list of namespaces" })
+    .min(1, "names nobody")
+    .describe("names, and patterns such as team-*; of the namespaces that may use the tunnel"),
+  allowedTargets: z
+    .array(allowedTarget, { error: "not a list" })
+    .min(1, "grants nothing")
+    .describe("as the tunnel's; granted to pods of these namespaces alone"),
+});
+
+/** A WireGuard identity, and who may reach what by it. */
+export const tunnel = strict({
+  name: tunnelName.describe("of the interface"),
+  secretName: text
+    .regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
+      error: (issue) => `${quote(issue.input)} is not the name of a Secret`,
+    })
+    .describe("the Secret with the tunnel's WireGuard config, in the gateway's namespace"),
+  secretKey: text
+    .regex(/^[-._a-zA-Z0-9]{1,253}$/, { error: (issue) => `${quote(issue.input)} is not the key of a Secret` })
+    .optional()
+    .describe("the Secret's key; default: the tunnel's name and `.conf`"),
+  mtu: z
+    .int({ error: (issue) => `${quote(issue.input)} is not an MTU (1280-9000)` })
+    .min(1280)
+    .max(9000)
+    .optional()
+    .describe("of the interface; default: the Secret's, else what fits into eth0's, 1420 at most"),
+  allowedTargets: z
+    .array(allowedTarget, { error: "not a list" })
+    .default([])
+    .describe(
+      "CIDRs, addresses, names and *.suffixes, each with an optional :port; what is not listed is refused; default: nothing",
+    ),
+  namespaces: z
+    .array(namespacePattern, { error: "not a list of namespaces" })
+    .min(1, "names nobody: leave it out for every namespace")
+    .optional()
+    .describe("whose pods may use the tunnel: names, and patterns such as team-*; absent: every namespace's"),
+  rules: z
+    .array(rule, { error: "not a list of rules" })
+    .default([])
+    .describe("targets for some namespaces alone, beside allowedTargets, which all that may use the tunnel may reach"),
+  allowedAliases: z
+    .array(allowedAlias, { error: "not a list" })
+    .default([])
+    .describe("names and *.suffixes that pods may have led to this tunnel's targets (`aliases`); default: none"),
+  portForwards: z
+    .array(portForward, { error: "not a list" })
+    .nullish()
+    .transform((value) => value ?? [])
+    .describe("static forwards, there from the start and open to every flowgen pod of the tunnel's namespaces"),
+}).superRefine((value, context) => {
+  value.rules.forEach(({ namespaces }, index) =>
+    namespaces.forEach((name, at) => {
+      if (isPattern(name) || admitsNamespace(value, name)) return;
+      context.addIssue({
+        code: "custom",
+        path: ["rules", index, "namespaces", at],
+        message: `${quote(name)} may not use the tunnel: add it to the tunnel's namespaces, or leave these out`,
+      });
+    }),
+  );
+});
