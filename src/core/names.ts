@@ -5,6 +5,10 @@ import { perObject } from "./memo.ts";
 export const MANAGER = "flowgen-gateway-webhook";
 export const MANAGED_BY = "app.kubernetes.io/managed-by";
 
+/** On a gateway's Deployment and pods, as the flowgen chart labels those of its own gateway. */
+export const COMPONENT = "app.kubernetes.io/component";
+export const GATEWAY_COMPONENT = "wireguard-gateway";
+
 export const annotation = {
   targets: "flowgen.io/private-targets",
   gateway: "flowgen.io/gateway",

@@ -7,7 +7,15 @@ import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.t
 import { quote } from "./schema.ts";
 import { readStatus, type StatusTarget } from "./status.ts";
 import { address, type Want } from "./target.ts";
-import { annotation, dnsName, gatewayId, hostServiceName, TARGET_LABEL_PREFIX } from "./names.ts";
+import {
+  annotation,
+  COMPONENT,
+  dnsName,
+  GATEWAY_COMPONENT,
+  gatewayId,
+  hostServiceName,
+  TARGET_LABEL_PREFIX,
+} from "./names.ts";
 
 export type Planned = {
   readonly kind: "plan";
@@ -43,8 +51,7 @@ const hasAll = (labels: Readonly<Record<string, string>>, wanted: Readonly<Recor
   Object.entries(wanted).every(([key, value]) => labels[key] === value);
 
 /** A gateway's own pods carry the labels of flowgen pods too (the chart's), so they are told apart by their component. */
-const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean =>
-  labels["app.kubernetes.io/component"] === "wireguard-gateway";
+const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean => labels[COMPONENT] === GATEWAY_COMPONENT;
 
 const isMirror = (annotations: Readonly<Record<string, string>>): boolean =>
   "kubernetes.io/config.mirror" in annotations;

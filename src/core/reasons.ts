@@ -147,6 +147,12 @@ export const reasons = {
     says: "the gateway's Deployment selects other pods than the gateway's, which cannot be changed",
     fix: "delete the Deployment (as a user with the verb break-glass), which is then made anew, or rename the gateway in the config",
   },
+  "identity-held": {
+    outcome: "reject",
+    code: 409,
+    says: "another Deployment holds the WireGuard identity of the gateway's tunnel, and the server answers the one that spoke last",
+    fix: "delete that Deployment or scale it to 0 (a gateway's as a user with the verb break-glass), or give the tunnel another Secret",
+  },
   "table-invalid": {
     outcome: "reject",
     code: 409,

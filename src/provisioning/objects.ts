@@ -1,4 +1,5 @@
 import type { PlacedGateway } from "../core/config/config.ts";
+import { identityHolder } from "../core/config/identity.ts";
 import { emptyTable, readTable, type Table } from "../core/forwards/table.ts";
 import {
   type Manifest,
@@ -9,7 +10,7 @@ import {
   tableName,
 } from "../core/gateway/manifests.ts";
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
-import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
+import { COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
 import { isEqual } from "../core/equal.ts";
 
@@ -22,6 +23,8 @@ export type GatewayObjects = {
   /** Services of hosts' own. */
   readonly hostServices: readonly KubeObject[];
   readonly networkPolicy: KubeObject | undefined;
+  /** Deployments of gateways in the namespace; read where the gateway has none yet. */
+  readonly otherDeployments: readonly KubeObject[];
 };
 
 /**
@@ -42,8 +45,11 @@ export const readGateway = async (
     cluster.list("Service", gateway.namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name }, signal),
   ]);
   const hostServices = services.filter(({ metadata }) => metadata.name !== gateway.name);
+  const otherDeployments = deployment
+    ? []
+    : await cluster.list("Deployment", gateway.namespace, { [COMPONENT]: GATEWAY_COMPONENT }, signal);
   const table = await readTableObject(cluster, gateway, signal);
-  const objects = { scripts, deployment, service, networkPolicy, hostServices, table };
+  const objects = { scripts, deployment, service, networkPolicy, hostServices, otherDeployments, table };
   const unlisted = await readUnlisted(cluster, gateway, objects, signal);
   const isMadeMeanwhile = unlisted.some((object) => isGateways(object, gateway));
   return isMadeMeanwhile
@@ -110,7 +116,7 @@ export const tableIn = (
   objects: GatewayObjects,
   gateway: PlacedGateway,
 ): { readonly kind: "table"; readonly table: Table } | Rejection | Failure => {
-  const { table, scripts, deployment, service, networkPolicy, hostServices } = objects;
+  const { table, scripts, deployment, service, networkPolicy, hostServices, otherDeployments } = objects;
   const foreign =
     [table, scripts, deployment, service, networkPolicy].find((object) => object !== undefined && !isManaged(object)) ??
     hostServices.find((object) => !isGateways(object, gateway));
@@ -118,6 +124,12 @@ export const tableIn = (
   if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
     return reject("selector-other", objectName(objects.deployment));
   }
+  const held = deployment ? undefined : identityHolder(gateway, otherDeployments);
+  if (held !== undefined)
+    return reject(
+      "identity-held",
+      `Deployment ${gateway.namespace}/${held.holder} mounts the Secret ${held.secretName}`,
+    );
   const holder = service ?? hostServices[0];
   if (table === undefined && holder !== undefined) {
     return reject(

@@ -200,6 +200,7 @@ t.test("what the webhook's ServiceAccount may do, beyond what every account may"
       "get,create,patch configmaps of core",
       "get,create,patch deployments,networkpolicies of apps,networking.k8s.io",
       "get,list,create,patch,delete services of core",
+      "list deployments of apps",
       registration,
       "list,patch pods of core",
     ],

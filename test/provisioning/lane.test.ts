@@ -551,3 +551,24 @@ t.test("lanes of gateways that no pod asks for any more are dropped, and made ag
   t.match(await ask("ns-0"), { kind: "assigned" });
   t.equal(webhook.cluster.all().length, before + 5, "nothing of ns-0 was made again");
 });
+
+t.test("a gateway of another name does not start while the former one holds its identity", async (t) => {
+  const named = (name: string) =>
+    configOf(`gateways: [{name: ${name}, namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: a}]}]`);
+  const webhook = setup();
+  await webhook.ask([wantOf("mssql", "10.0.0.5", 1433)], { config: named("old") });
+  const ask = () => webhook.ask([wantOf("mssql", "10.0.0.5", 1433)], { config: named("new") });
+  const before = webhook.cluster.all().length;
+  t.match(await ask(), {
+    reason: "identity-held",
+    message:
+      /^Deployment flowgen-gateway\/old mounts the Secret a: another Deployment holds .* delete that Deployment or scale it to 0/,
+  });
+  t.equal(webhook.cluster.all().length, before, "nothing is made");
+  webhook.cluster.edit("admin", { kind: "Deployment", namespace: "flowgen-gateway", name: "old" }, (object) => ({
+    ...object,
+    spec: { ...(object["spec"] as object), replicas: 0 },
+  }));
+  t.match(await ask(), { kind: "assigned" });
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1433)], { config: named("new") }), { kind: "assigned" });
+});

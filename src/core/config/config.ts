@@ -1,6 +1,7 @@
 import { parse } from "yaml";
 import { z } from "zod";
 import { repeated } from "./clashes.ts";
+import { identityClashes } from "./identity.ts";
 import { labels } from "./values.ts";
 import { DEFAULT_GATEWAY, gateway } from "./gateway.ts";
 import { dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts";
@@ -34,6 +35,7 @@ export const config = strict({
       message: `${quote(name)} is the name of gateways[${first}] already`,
     }),
   );
+  identityClashes(value.gateways).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
   const wanted = defaultOf(value.defaultGateway, names);
   if (!names.includes(wanted)) {
     const message = `${quote(wanted)} is none of the gateways: ${names.join(", ")}`;

@@ -1,7 +1,15 @@
 import { isStatic, reachingNamespaces } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
 import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
-import { annotation, GATEWAY_LABEL, MANAGED_BY, MANAGER, TARGET_LABEL_PREFIX } from "../names.ts";
+import {
+  annotation,
+  COMPONENT,
+  GATEWAY_COMPONENT,
+  GATEWAY_LABEL,
+  MANAGED_BY,
+  MANAGER,
+  TARGET_LABEL_PREFIX,
+} from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that the webhook owns. */
 export type Manifest = {
@@ -23,7 +31,7 @@ export type Scripts = { readonly files: Readonly<Record<string, string>>; readon
 export const podLabels = (gateway: PlacedGateway): Readonly<Record<string, string>> => ({
   "app.kubernetes.io/name": "flowgen",
   "app.kubernetes.io/instance": gateway.name,
-  "app.kubernetes.io/component": "wireguard-gateway",
+  [COMPONENT]: GATEWAY_COMPONENT,
 });
 
 export const tableName = (gateway: PlacedGateway): string => `${gateway.name}-forwards`;

@@ -1,5 +1,6 @@
 import type { PlacedGateway } from "../config/config.ts";
 import { READY_PORT } from "../forwards/table.ts";
+import { secretKeyOf } from "../config/identity.ts";
 import { defaultMemory, leastMemory, memoryLimit, sessionsOfOnePort } from "./capacity.ts";
 
 /** Where the gateway's scripts look for things (src/gateway). */
@@ -80,13 +81,11 @@ const wireguardImage = ({ image, imageRegistry }: PlacedGateway): Readonly<Recor
   };
 };
 
-const secretKey = (tunnel: PlacedGateway["tunnels"][number]): string => tunnel.secretKey ?? `${tunnel.name}.conf`;
-
 const ownEnv = (gateway: PlacedGateway): readonly unknown[] => [
   {
     name: "TUNNELS",
     value: gateway.tunnels
-      .map((tunnel) => [tunnel.name, tunnel.secretName, secretKey(tunnel), tunnel.mtu].join(" ").trim())
+      .map((tunnel) => [tunnel.name, tunnel.secretName, secretKeyOf(tunnel), tunnel.mtu].join(" ").trim())
       .join("\n"),
   },
   { name: "USERSPACE", value: String(gateway.userspace) },
@@ -193,7 +192,7 @@ export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: s
       secretName: tunnel.secretName,
       optional: true,
       defaultMode: 0o400,
-      items: [{ key: secretKey(tunnel), path: `${tunnel.name}.conf` }],
+      items: [{ key: secretKeyOf(tunnel), path: `${tunnel.name}.conf` }],
     },
   })),
   { name: "run", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },

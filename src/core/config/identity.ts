@@ -1,0 +1,66 @@
+/** A WireGuard identity is a key of a Secret. Two pods that hold one of them throw each other out at the server, again and again. */
+import { quote } from "../schema.ts";
+
+type Identity = { readonly name: string; readonly secretName: string; readonly secretKey?: string | undefined };
+type Holder = {
+  readonly enabled: boolean;
+  readonly namespace?: string | undefined;
+  readonly tunnels: readonly Identity[];
+};
+
+/** The key of a tunnel's Secret that holds its config. */
+export const secretKeyOf = ({ name, secretKey }: Identity): string => secretKey ?? `${name}.conf`;
+
+/** Tunnels that name the identity of an earlier one; a gateway without a namespace is in any, with a Secret of that namespace. */
+export const identityClashes = (gateways: readonly Holder[]): [path: PropertyKey[], message: string][] => {
+  const first = new Map<string, string>();
+  return gateways.flatMap(({ enabled, namespace = "", tunnels }, g) =>
+    tunnels.flatMap((tunnel, t): [PropertyKey[], string][] => {
+      if (!enabled) return [];
+      const key = `${namespace} ${tunnel.secretName} ${secretKeyOf(tunnel)}`;
+      const other = first.get(key);
+      first.set(key, other ?? `gateways[${g}].tunnels[${t}]`);
+      if (other === undefined) return [];
+      const what = `${quote(tunnel.secretName)} with the key ${quote(secretKeyOf(tunnel))}`;
+      return [
+        [
+          ["gateways", g, "tunnels", t, "secretName"],
+          `${what} is the identity of ${other}, and one pod alone may hold it`,
+        ],
+      ];
+    }),
+  );
+};
+
+/** A Deployment, as far as it says which Secrets its pods mount. */
+type Mounting = {
+  readonly metadata: { readonly name?: string };
+  readonly spec?: {
+    readonly replicas?: number;
+    readonly template?: { readonly spec?: { readonly volumes?: readonly Volume[] } };
+  };
+};
+type Volume = {
+  readonly secret?: { readonly secretName?: string; readonly items?: readonly { readonly key: string }[] };
+};
+
+const mounts = ({ secret }: Volume, tunnel: Identity): boolean =>
+  secret?.secretName === tunnel.secretName &&
+  (secret.items === undefined || secret.items.some(({ key }) => key === secretKeyOf(tunnel)));
+
+/**
+ * A Deployment of the gateway's namespace, other than the gateway's, whose pods mount the Secret of one of its tunnels, and that tunnel: one of before
+ * a change of name, or the flowgen chart's own. Scaled to 0 it holds nothing.
+ */
+export const identityHolder = (
+  { name, tunnels }: { readonly name: string; readonly tunnels: readonly Identity[] },
+  deployments: readonly object[],
+): { readonly holder: string; readonly secretName: string } | undefined => {
+  for (const { metadata, spec } of deployments as readonly Mounting[]) {
+    if (metadata.name === name || spec?.replicas === 0) continue;
+    const volumes = spec?.template?.spec?.volumes ?? [];
+    const held = tunnels.find((tunnel) => volumes.some((volume) => mounts(volume, tunnel)));
+    if (held !== undefined) return { holder: metadata.name ?? "", secretName: held.secretName };
+  }
+  return undefined;
+};
