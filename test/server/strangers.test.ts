@@ -13,12 +13,19 @@ import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { LIMITS, type Limits } from "../../src/server/limits.ts";
 import { run, type RunOptions } from "../../src/server/run.ts";
 import { configOf, scripts } from "../making.ts";
+import { until } from "../wait.ts";
 import { admitAt, review, send, silent } from "./client.ts";
 
 const config = configOf(`
 gateways:
   - namespace: flowgen-gateway
     tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8"]}]
+`);
+const two = configOf(`
+defaultGateway: a
+gateways:
+  - {name: a, namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8"]}]}
+  - {name: b, namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: b, allowedTargets: ["10.0.0.0/8"]}]}
 `);
 const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
 const tls = readTls(certificate.cert, certificate.key);
@@ -190,10 +197,20 @@ t.test("a stranger on the port", { jobs: 4 }, (t) => {
 
   t.test("where all connections are busy with whole reviews the new one goes", { buffered: true }, async (t) => {
     const { promise: opened, resolve: open } = Promise.withResolvers<undefined>();
-    const cluster = createMemoryCluster({ before: () => opened });
-    const { url } = await start(t, { connections: 2 }, { cluster });
-    const waiting = [admitAt(url), admitAt(url)];
-    await sleep(100);
+    const asked = new Set<string>();
+    const cluster = createMemoryCluster({
+      before: ({ ref }) => {
+        asked.add(ref.name);
+        return opened;
+      },
+    });
+    const { url } = await start(t, { connections: 2 }, { cluster, config: two });
+    const other = review.replace(
+      '"flowgen.io/private-targets"',
+      '"flowgen.io/gateway":"b","flowgen.io/private-targets"',
+    );
+    const waiting = [admitAt(url), send(`${url}/mutate`, { body: other })];
+    await until("both are under way", () => asked.has("a") && asked.has("b"));
     await t.rejects(admitAt(url));
     open(undefined);
     for (const answer of await Promise.all(waiting)) t.equal(answer.status, 200);
