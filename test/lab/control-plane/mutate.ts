@@ -1,6 +1,7 @@
 // Asks a webhook as the API server does, without one.
 import { randomUUID } from "node:crypto";
 import { Agent } from "node:https";
+import type { PatchOperation } from "../../../src/core/patch.ts";
 import { send } from "../../server/client.ts";
 
 export type Admitted = {
@@ -8,7 +9,8 @@ export type Admitted = {
   /** What the webhook says to a person: of an error, or of a pod that it refuses. */
   readonly message: string;
   readonly isAllowed: boolean;
-  readonly isPatched: boolean;
+  /** The patch; empty where there is none. */
+  readonly operations: readonly PatchOperation[];
   readonly ms: number;
 };
 
@@ -46,7 +48,7 @@ export const mutate = async (url: string, ca: string, pod: object, seconds = 10)
     status,
     message: message ?? response?.status?.message ?? "",
     isAllowed: response?.allowed === true,
-    isPatched: response?.patch !== undefined,
+    operations: JSON.parse(Buffer.from(response?.patch ?? "W10=", "base64").toString()) as readonly PatchOperation[],
     ms: performance.now() - started,
   };
 };
