@@ -120,14 +120,15 @@ const redirectTo = (plan: Planned, assignments: readonly Assignment[], version: 
   const redirect = redirectPod(plan, assignments);
   if (redirect.kind === "reject") return refused(redirect, mode, gatewayId(gateway));
   const { aliases, env } = redirect;
-  const status = statusOf(gateway, assignments, env, version);
+  const unread = [...new Set([...env.unread, ...plan.unread])];
+  const status = statusOf(gateway, assignments, { env: env.env, unread }, version);
   const marks = markPod(pod, gateway.name, assignments, status);
   const account = {
     gateway: gatewayId(gateway),
     assignments,
     operations: [...aliases.operations, ...env.operations, ...marks],
     changed: env.changed,
-    unread: env.unread,
+    unread,
     warnings: [...warnings, ...aliases.warnings, ...env.warnings],
   };
   return redirected(account, mode);

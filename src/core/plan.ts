@@ -1,4 +1,5 @@
 import type { Config, Mode, PlacedGateway } from "./config/config.ts";
+import { readAliased } from "./env/aliased.ts";
 import { readPodHosts } from "./env/reading.ts";
 import { grantOf } from "./grant.ts";
 import { listed } from "./message.ts";
@@ -25,6 +26,8 @@ export type Planned = {
   readonly mode: Config["mode"];
   readonly gateway: PlacedGateway;
   readonly wants: readonly Want[];
+  /** All that holds an address which only aliases lead to. */
+  readonly unread: readonly string[];
   readonly warnings: readonly string[];
 };
 
@@ -118,7 +121,18 @@ const planTargets = (
   if (status.kind === "fail") return { ...status, gateway: gatewayId(gateway) };
   const led = withServices(pod, wants, status.targets, gateway);
   if (led.kind === "reject") return { ...led, mode };
-  return { kind: "plan", pod, before: status.targets, mode, gateway, wants: led.wants, warnings: dnsWarnings(pod) };
+  const aliased = readAliased(pod, wants);
+  if (aliased.kind === "reject") return { ...aliased, mode };
+  return {
+    kind: "plan",
+    pod,
+    before: status.targets,
+    mode,
+    gateway,
+    wants: led.wants,
+    unread: aliased.unread,
+    warnings: [...networkWarnings(pod, wants), ...aliased.warnings],
+  };
 };
 
 /**
@@ -149,12 +163,23 @@ const withServices = (
   };
 };
 
-/** A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service. */
-const dnsWarnings = (pod: Pod): readonly string[] => {
-  const { dnsPolicy: policy, hostNetwork } = pod.spec;
+/**
+ * A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service; hostAliases need
+ * no DNS. A NetworkPolicy selects pods by their labels, and leaves it to the CNI what becomes of those on the node's network.
+ */
+const networkWarnings = (
+  { spec: { dnsPolicy: policy, hostNetwork } }: Pod,
+  wants: readonly Want[],
+): readonly string[] => {
   const isBlind =
     policy === "Default" || policy === "None" || (hostNetwork === true && policy !== "ClusterFirstWithHostNet");
-  return isBlind
-    ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"]
-    : [];
+  const needsDns = wants.some(({ redirect }) => redirect === "env");
+  return [
+    ...(isBlind && needsDns
+      ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"]
+      : []),
+    ...(hostNetwork === true
+      ? ["hostNetwork: the gateway's NetworkPolicy knows pods by their labels and may refuse one on the node's network"]
+      : []),
+  ];
 };

@@ -165,9 +165,14 @@ t.test("a pod that cannot resolve a Service is warned", async (t) => {
   ];
   for (const spec of warned)
     t.match(plan(podWith(targets("a=10.0.0.5:1"), {}, spec)), { warnings: [/cannot resolve the gateway/] });
-  t.match(plan(podWith(targets("a=10.0.0.5:1"), {}, { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" })), {
-    warnings: { length: 0 },
-  });
+  const led = "[{targetHost: db.corp.example.com, targetPort: 1, redirect: hostAlias}]";
+  t.match(plan(podWith(targets(led), {}, { dnsPolicy: "None" })), { warnings: { length: 0 } }, "no name is asked for");
+});
+
+t.test("a pod on the node's network is served, with a warning about the gateway's NetworkPolicy", async (t) => {
+  const spec = { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" };
+  for (const text of ["a=10.0.0.5:1", "[{targetHost: db.corp.example.com, targetPort: 1, redirect: hostAlias}]"])
+    t.match(plan(podWith(targets(text), {}, spec)), { kind: "plan", warnings: [/^hostNetwork: .*NetworkPolicy/] });
 });
 
 t.test("redirect: the entry's, else the config's; auto leads names, and addresses that have aliases", async (t) => {

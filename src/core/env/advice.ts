@@ -1,5 +1,7 @@
 /** Text that is right and a connection that fails all the same: what a client checks or is given besides the host that it dials. */
 
+import type { Target } from "../target.ts";
+
 type Check = { readonly pattern: RegExp; readonly names?: RegExp; readonly says: string };
 
 /** Each as the driver's own documentation spells it. `names`: env whose name tells it. */
@@ -27,8 +29,16 @@ const LONGEST_READ = 16_384;
 /** What is to be said of an env that now leads to the gateway, with the redirect that serves it. */
 export const adviceFor = (name: string, value: string, isAddress: boolean): readonly string[] => {
   if (value.length > LONGEST_READ) return [];
-  const serves = isAddress ? "list the server's own name in aliases" : "redirect: hostAlias keeps the name";
   return CHECKS.filter(({ pattern, names }) => pattern.test(value) || names?.test(name) === true).map(
-    ({ says }) => `${name}: ${says}; ${serves}`,
+    ({ says }) => `${name}: ${says}; ${servedBy(isAddress)}`,
   );
 };
+
+const servedBy = (isAddress: boolean): string =>
+  isAddress ? "list the server's own name in aliases" : "redirect: hostAlias keeps the name";
+
+const HTTPS = 443;
+
+/** What is to be said of a target that no env leads to: flows may hold a URL of it, and `https` to a Service's name fails. */
+export const adviceForTarget = ({ name, port }: Target, isAddress: boolean): readonly string[] =>
+  port === HTTPS ? [`${name}: https checks the certificate for the name in its URL; ${servedBy(isAddress)}`] : [];

@@ -16,10 +16,13 @@ export type Held = Span & {
   readonly reads: readonly Read[];
 };
 
+/** `host`: undefined where the value is too long to be read. */
+export type Break = { readonly why: "joined" | "long"; readonly host: string | undefined };
+
 export type ContainerReading = {
   readonly held: readonly Held[];
-  /** Env that hold a known host which no single env holds: it is put together from several, or the value is too long. */
-  readonly broken: ReadonlyMap<number, { readonly why: "joined" | "long"; readonly host: string | undefined }>;
+  /** Env that hold known hosts which no single env holds: put together from several, or in a value that is too long. */
+  readonly broken: ReadonlyMap<number, readonly Break[]>;
   /** Env that would be the port of a host that stands alone. */
   readonly portNames: ReadonlySet<string>;
 };
@@ -44,7 +47,7 @@ type View = {
   /** By env: the sightings in it that some env's own text holds, by where they start. */
   readonly origins: Map<number, ReadonlyMap<number, Draft>>;
   readonly held: Draft[];
-  readonly broken: Map<number, { readonly why: "joined" | "long"; readonly host: string | undefined }>;
+  readonly broken: Map<number, readonly Break[]>;
   readonly portNames: Set<string>;
 };
 
@@ -80,6 +83,11 @@ const howIn = (view: View, name: string, how: How, rules: EnvRules): How => {
   return port === undefined ? how : { kind: "port", port };
 };
 
+const addBreak = ({ broken }: View, env: number, found: Break): void => {
+  const before = broken.get(env) ?? [];
+  if (!before.some(({ host }) => host === found.host)) broken.set(env, [...before, found]);
+};
+
 /** Finds the env whose own text holds a sighting; undefined: none does, since it crosses from one env's text to another's. */
 const originOf = (view: View, env: number, sighting: Sighting): Draft | undefined => {
   const expanded = view.texts[env] as Expanded;
@@ -104,7 +112,7 @@ const breakJoined = (view: View, env: number): void => {
       const isBracketed = held.host.includes(":") && text[span.start - 1] === "[" && text[span.start] !== "[";
       if (!isBracketed && isWord(text, span)) continue;
       held.reads.push({ env, how: { kind: "left", why: "joined" } });
-      view.broken.set(env, { why: "joined", host: held.host });
+      addBreak(view, env, { why: "joined", host: held.host });
     }
   }
 };
@@ -118,7 +126,7 @@ const readEnv = (view: View, env: number, name: string, rules: EnvRules): void =
   const origins = new Map<number, Draft>();
   for (const sighting of sightingsIn(expanded.text, view.known, view.work)) {
     const origin = originOf(view, env, sighting);
-    if (origin === undefined) view.broken.set(env, { why: "joined", host: sighting.host });
+    if (origin === undefined) addBreak(view, env, { why: "joined", host: sighting.host });
     else {
       origin.reads.push({ env, how: howIn(view, name, sighting.how, rules) });
       origins.set(sighting.start, origin);
@@ -149,7 +157,7 @@ export const readContainer = (
     view.indexOf.set(each.name, index);
     if (!charge(work, 100)) return nothing;
     if (expanded === undefined && each.valueFrom == null && known.mayHold(each.value ?? "", work))
-      view.broken.set(index, { why: "long", host: undefined });
+      addBreak(view, index, { why: "long", host: undefined });
     else if (expanded !== undefined && known.mayHold(expanded.text, work)) hot.push(index);
   }
   for (const index of hot) {

@@ -1,3 +1,5 @@
+import { adviceForTarget } from "./advice.ts";
+import { readHost } from "../host.ts";
 import { findPlaces } from "./places/find.ts";
 import type { ContainerDraft, Reached } from "./draft.ts";
 import { MOST_NAMES } from "./note.ts";
@@ -54,6 +56,7 @@ export const additionOf = (
     else if (missing.length > 0) {
       const are = missing.length === 1 ? "is" : "are";
       warnings.push(`${name}: no env leads to it; ${missing.map((each) => each.name).join(" and ")} ${are} added`);
+      warnings.push(...adviceForTarget(assignment.target, readHost(assignment.target.host).kind !== "name"));
       added.push(...missing);
     }
   }

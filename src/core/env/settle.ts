@@ -39,7 +39,8 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
   const nameOf = (index: number): string => (env[index] as EnvVar).name;
   const say = (index: number, host: string, note: Note | undefined): unknown =>
     note && remarks.push({ name: nameOf(index), host, note });
-  for (const [index, { why, host = "" }] of broken) say(index, host, { kind: "left", why });
+  for (const [index, breaks] of broken)
+    for (const { why, host = "" } of breaks) say(index, host, { kind: "left", why });
   for (const each of held) {
     const ports = known.ports.get(each.host) ?? NO_PORTS;
     const route = hosts.get(each.host) as Route;

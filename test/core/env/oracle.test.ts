@@ -12,27 +12,20 @@ import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import type { Pod } from "../../../src/core/pod.ts";
 import type { Target } from "../../../src/core/target.ts";
 import { patched } from "../../making.ts";
-import { type Endpoint, expanded, HOSTS, make, PORTS, readBack, sizeOf, TEMPLATES, type Use, use } from "./oracle.ts";
+import {
+  type Endpoint,
+  envOf,
+  expanded,
+  HOSTS,
+  type Literal,
+  PORTS,
+  readBack,
+  sizeOf,
+  TEMPLATES,
+  type Use,
+  useOf,
+} from "./oracle.ts";
 import { assign, servicesOf } from "./table.ts";
-
-type Literal = { readonly name: string; readonly value: string };
-
-/** The env of a use, its holes in env of their own where it is asked for. An IPv6 address in brackets stands in no env of its own. */
-const envOf = ({ template, endpoints, isReferred, isSplit }: Use, at: number): readonly Literal[] => {
-  const own: Literal[] = [];
-  const put = (hole: string, text: string): string => {
-    if (!isReferred || text.startsWith("[")) return text;
-    const name = `${hole}_${at}`;
-    if (isSplit && hole.startsWith("H")) {
-      own.push({ name, value: text.slice(0, -1) });
-      return `$(${name})${text.slice(-1)}`;
-    }
-    own.push({ name, value: text });
-    return `$(${name})`;
-  };
-  const value = make(template, endpoints, put);
-  return [...own, { name: `U${at}`, value }];
-};
 
 const targetsOf = (endpoints: readonly Endpoint[]): readonly Target[] =>
   endpoints.map(({ host, port }, at) => targetOf(`t${at}`, host, port));
@@ -43,7 +36,7 @@ const endpoints = fc.uniqueArray(endpoint, {
   maxLength: 4,
   selector: ({ host, port }) => `${host} ${port}`,
 });
-const uses = fc.array(use, { minLength: 1, maxLength: 4 });
+const uses = fc.array(useOf(HOSTS), { minLength: 1, maxLength: 4 });
 
 /** What is wrong with a pod's redirect; undefined: nothing. */
 const wrong = (uses: readonly Use[], targets: readonly Target[]): string | undefined => {

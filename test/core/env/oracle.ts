@@ -132,12 +132,33 @@ export type Use = {
   readonly isSplit: boolean;
 };
 
-export const use: fc.Arbitrary<Use> = fc.record({
-  template: fc.constantFrom(...TEMPLATES),
-  endpoints: fc.array(fc.record({ host: fc.constantFrom(...HOSTS), port: fc.constantFrom(...PORTS) }), {
-    minLength: 2,
-    maxLength: 2,
-  }),
-  isReferred: fc.boolean(),
-  isSplit: fc.nat(9).map((at) => at === 0),
-});
+/** Uses whose endpoints are at these hosts. */
+export const useOf = (hosts: readonly string[]): fc.Arbitrary<Use> =>
+  fc.record({
+    template: fc.constantFrom(...TEMPLATES),
+    endpoints: fc.array(fc.record({ host: fc.constantFrom(...hosts), port: fc.constantFrom(...PORTS) }), {
+      minLength: 2,
+      maxLength: 2,
+    }),
+    isReferred: fc.boolean(),
+    isSplit: fc.nat(9).map((at) => at === 0),
+  });
+
+export type Literal = { readonly name: string; readonly value: string };
+
+/** The env of a use, its holes in env of their own where it is asked for. An IPv6 address in brackets stands in no env of its own. */
+export const envOf = ({ template, endpoints, isReferred, isSplit }: Use, at: number): readonly Literal[] => {
+  const own: Literal[] = [];
+  const put = (hole: string, text: string): string => {
+    if (!isReferred || text.startsWith("[")) return text;
+    const name = `${hole}_${at}`;
+    if (isSplit && hole.startsWith("H")) {
+      own.push({ name, value: text.slice(0, -1) });
+      return `$(${name})${text.slice(-1)}`;
+    }
+    own.push({ name, value: text });
+    return `$(${name})`;
+  };
+  const value = make(template, endpoints, put);
+  return [...own, { name: `U${at}`, value }];
+};
