@@ -8,7 +8,7 @@ import { createApp } from "../server/app.ts";
 import { createLog } from "../server/log.ts";
 import { createMetrics } from "../server/metrics.ts";
 import { pathTokenProblem } from "../server/path-token.ts";
-import { observedProvisioner } from "../server/provisioning.ts";
+import { observedProvisioning } from "../server/provisioning.ts";
 import { CLUSTERS, type ClusterName, connectCluster, parseConfig, UsageError } from "./options.ts";
 
 /** What an HTTP event of API Gateway (payload format 2.0), a Function URL or an Application Load Balancer is answered with. */
@@ -35,7 +35,7 @@ export const createHandler = async (env: Environment, log: Logger = createLog("i
   const metrics = createMetrics(version);
   const context = {
     config,
-    provision: observedProvisioner({ cluster, scripts: loadScripts(), log }, metrics),
+    provision: observedProvisioning({ cluster, scripts: loadScripts(), log }, metrics).provision,
     version,
   };
   const app = createApp({

@@ -79,6 +79,11 @@ const addServe = (program: Command): void => {
         .default(10),
     )
     .addOption(
+      option("--repair-seconds <n>", "between looks at the gateways' objects; 0: none", "REPAIR_SECONDS")
+        .argParser(number(0, 3600))
+        .default(30),
+    )
+    .addOption(
       option("--log-level <level>", "of the log", "LOG_LEVEL")
         .choices(["debug", "info", "warn", "error"])
         .default("info"),

@@ -35,6 +35,8 @@ export type ServeOptions = ServeTlsOptions & {
   readonly drainSeconds: number;
   /** Seconds between two looks at the config and the certificate. */
   readonly reloadSeconds: number;
+  /** Seconds between two looks at the gateways without an admission; 0: none. */
+  readonly repairSeconds: number;
   readonly logLevel: string;
 };
 

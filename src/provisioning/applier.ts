@@ -1,6 +1,6 @@
 /** Server-side apply of a gateway's objects, no oftener than needed, and never an older table's content over a newer one's. */
 import { createHash } from "node:crypto";
-import { type Cluster, isConflict, type KubeObject } from "../cluster/cluster.ts";
+import { type Cluster, isConflict, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { isEqual } from "../core/equal.ts";
 import { readTable, type Table } from "../core/forwards/table.ts";
@@ -40,7 +40,13 @@ export type Applier = {
   ) => Promise<KubeObject>;
 };
 
+export type ApplierEvents = {
+  /** An object was made, or changed. */
+  readonly wrote?: (gateway: PlacedGateway, object: Ref, how: "made" | "changed") => void;
+};
+
 type Parts = {
+  readonly events: ApplierEvents;
   readonly cluster: Cluster;
   readonly gateway: PlacedGateway;
   readonly table: Table;
@@ -48,7 +54,7 @@ type Parts = {
   readonly signal: AbortSignal;
 };
 
-export const applierOf = ({ cluster, gateway, table, applied, signal }: Parts): Applier => {
+export const applierOf = ({ cluster, gateway, table, applied, signal, events }: Parts): Applier => {
   const bring: Applier["bring"] = async (read, manifest, more = {}) => {
     const { isLocked = true, atCreation } = more;
     const key = `${manifest.kind} ${manifest.metadata.namespace}/${manifest.metadata.name}`;
@@ -59,6 +65,8 @@ export const applierOf = ({ cluster, gateway, table, applied, signal }: Parts): 
     const object = isLocked || read === undefined ? locked(wanted, read) : identified(wanted, read);
     const made = await cluster.apply(object, signal);
     applied.set(key, mark(made));
+    if (read?.metadata.resourceVersion !== made.metadata.resourceVersion)
+      events.wrote?.(gateway, refOf(made), read === undefined ? "made" : "changed");
     return made;
   };
   /**

@@ -12,7 +12,7 @@ import {
 import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout, type Note } from "../cluster/event.ts";
-import { type Applied, applierOf, withSpecHash } from "./applier.ts";
+import { type Applied, type ApplierEvents, applierOf, withSpecHash } from "./applier.ts";
 import { type Addresses, clusterIPsOf, type GatewayObjects, identified } from "./objects.ts";
 import { listed } from "../core/message.ts";
 import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../core/names.ts";
@@ -22,7 +22,7 @@ const TEMPLATE_ANNOTATION = "flowgen.io/template";
 /** On the gateway's pods: the version of the table. A change makes the kubelet refresh their volumes. */
 const TABLE_ANNOTATION = "flowgen.io/table";
 
-export type ConvergeEvents = {
+export type ConvergeEvents = ApplierEvents & {
   readonly restart?: (gateway: PlacedGateway, why: string) => void;
   /**
    * A Service that was deleted could not have its cluster IPs again: another Service has one of them. `holders`: label selectors of the
@@ -42,6 +42,8 @@ export const converge = async (
     readonly table: Table;
     readonly scripts: Scripts;
     readonly podSelector: Config["podSelector"];
+    /** A Deployment of another config or version is left as it is, with its scripts. */
+    readonly isDriftOnly?: boolean;
   },
   objects: GatewayObjects,
   applied: Applied,
@@ -49,7 +51,7 @@ export const converge = async (
   events: ConvergeEvents = {},
 ): Promise<Addresses> => {
   const { gateway, table, scripts } = desired;
-  const { bring, follow } = applierOf({ cluster, gateway, table, applied, signal });
+  const { bring, follow } = applierOf({ cluster, gateway, table, applied, signal, events });
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
   const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
     const { name, clusterIPs } = service;
@@ -74,19 +76,20 @@ export const converge = async (
     return [name, clusterIPsOf(made)];
   };
   const deployment = withSpecHash(deploymentManifest(gateway, scripts), TEMPLATE_ANNOTATION);
-  if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
+  const restarted = objects.deployment && isRestart(objects.deployment, deployment) ? objects.deployment : undefined;
+  const isLeft = restarted !== undefined && desired.isDriftOnly === true;
+  if (restarted !== undefined && !isLeft) {
     events.restart?.(gateway, RESTART);
-    const { deployment: read } = objects;
-    await bestEffort(signal, (soon) => cluster.create(eventAbout(read, restartNote), soon));
+    await bestEffort(signal, (soon) => cluster.create(eventAbout(restarted, restartNote), soon));
   }
-  const claim = objects.deployment && strategyClaim(objects.deployment, deployment);
-  if (claim !== undefined) await cluster.apply(claim, signal);
-  await bring(objects.scripts, scriptsManifest(gateway, scripts));
+  const claim = objects.deployment && !isLeft && strategyClaim(objects.deployment, deployment);
+  if (claim) await cluster.apply(claim, signal);
+  if (!isLeft) await bring(objects.scripts, scriptsManifest(gateway, scripts));
   const [addresses] = await Promise.all([
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
     Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
     // Not locked: its status changes all the time, and nothing in it depends on the table.
-    bring(objects.deployment, deployment, { isLocked: false }),
+    !isLeft && bring(objects.deployment, deployment, { isLocked: false }),
     follow(objects.service, (from) => serviceManifest(gateway, from)),
     follow(objects.networkPolicy, (from) => networkPolicyManifest(gateway, from, desired.podSelector)),
   ]);

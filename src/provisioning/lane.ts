@@ -20,9 +20,17 @@ export type Request = Asked & {
   readonly gateway: PlacedGateway;
   /** False (dry run, audit): nothing is written; a new target is allocated in a copy that is thrown away. */
   readonly write: boolean;
+  /** The gateway is kept as it should be, whatever pods ask for; one that has no table is not made for it. */
+  readonly repair?: Repair;
   /** Asked for only when there is I/O to end. */
   readonly signal: () => AbortSignal;
 };
+
+/**
+ * `config`: also where that replaces the gateway's pod, as when a config comes into force. `drift`: only what others changed or deleted.
+ * Replicas of two configs may run side by side, and each would take back the pod of the other.
+ */
+export type Repair = "config" | "drift";
 
 export type LaneEvents = ConvergeEvents & {
   readonly conflict?: (gateway: PlacedGateway) => void;
@@ -42,7 +50,7 @@ export type LaneParts = {
 
 export type Lane = {
   readonly join: (request: Request) => Promise<Provisioned>;
-  /** Nothing waits, and the cached table is too old to be used. */
+  /** Nothing waits, and no pod asked for as long as a cached table is used. */
   readonly isIdle: () => boolean;
 };
 
@@ -71,6 +79,8 @@ export const createLane = (parts: LaneParts): Lane => {
   let cache: Cache | undefined;
   let queue: readonly Waiting[] = [];
   let isBusy = false;
+  /** When a pod last did. */
+  let askedAt = now();
   /** Why the last attempt failed, while it is made again. */
   let trouble: unknown;
 
@@ -86,6 +96,10 @@ export const createLane = (parts: LaneParts): Lane => {
     const attempted = attempt(objects, gateway, jobs);
     if (attempted.kind !== "attempt") {
       jobs.forEach(({ settle }) => settle(attempted));
+      return;
+    }
+    if (objects.table === undefined && jobs.every(({ repair }) => repair !== undefined)) {
+      jobs.forEach(({ settle }) => settle({ kind: "assigned", assignments: [] }));
       return;
     }
     const { results } = attempted;
@@ -146,8 +160,9 @@ export const createLane = (parts: LaneParts): Lane => {
   };
 
   const join: Lane["join"] = async (request) => {
-    const { gateway, config, wants } = request;
-    if (cache?.config === config && now() - cache.readAt <= CACHE_MS) {
+    const { gateway, config, wants, repair } = request;
+    if (repair === undefined) askedAt = now();
+    if (repair === undefined && cache?.config === config && now() - cache.readAt <= CACHE_MS) {
       const { found } = cache.assignedBy(wants);
       if (found !== undefined) return found;
     }
@@ -163,7 +178,7 @@ export const createLane = (parts: LaneParts): Lane => {
 
   return {
     join,
-    isIdle: () => !isBusy && queue.length === 0 && (cache === undefined || now() - cache.readAt > CACHE_MS),
+    isIdle: () => !isBusy && queue.length === 0 && now() - askedAt > CACHE_MS,
   };
 };
 
@@ -180,7 +195,8 @@ const perform = async (
   const signal = endOf(jobs);
   if (omitted.length > 0) events.omitted?.(gateway, omitted);
   const written = isNew ? await writeTableObject(cluster, gateway, table, objects.table, signal) : objects.table;
-  const desired = { gateway, table, scripts, podSelector: config.podSelector };
+  const isDriftOnly = jobs.every(({ repair }) => repair === "drift");
+  const desired = { gateway, table, scripts, podSelector: config.podSelector, isDriftOnly };
   const [addresses] = await Promise.all([
     converge(cluster, desired, objects, applied, signal, events),
     written && linesText(written) !== linesText(objects.table) && wakeKubelet(cluster, gateway, written, signal),

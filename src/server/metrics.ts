@@ -29,6 +29,10 @@ export type Metrics = {
   conflict(gateway: string): void;
   /** A config is in force from now on. `now`: milliseconds since 1970. */
   config(mode: Config["mode"], now: number): void;
+  /** A gateway's object was made or changed. */
+  objectWrite(kind: string): void;
+  /** A look at the gateways ended: `kept`, or the reason code of one that could not be kept. */
+  repair(result: string): void;
   reloadFailure(file: ReloadedFile): void;
   /** `expiry`: seconds since 1970. */
   certificateExpiry(expiry: number): void;
@@ -36,6 +40,9 @@ export type Metrics = {
   certificateStep(step: string, reason: string): void;
   certificateFailure(reason: string): void;
 };
+
+/** Reason codes of a gateway that is not kept. */
+const repairRefusals = ["not-ours", "selector-other", "table-invalid", "format-newer"] satisfies ReasonCode[];
 
 /** More namespaces than that are counted together: each costs a series for each reason. */
 const MAX_NAMESPACES = 100;
@@ -117,6 +124,19 @@ export const createMetrics = (version: string): Metrics => {
     labelNames: ["gateway"],
     registers,
   });
+  const objectWrites = new Counter({
+    name: "flowgen_gateway_object_writes_total",
+    help: "Objects of gateways that this replica made or changed, by kind; the forward tables are not counted",
+    labelNames: ["kind"],
+    registers,
+  });
+  const repairs = new Counter({
+    name: "flowgen_gateway_repairs_total",
+    help: "Looks at the gateways without an admission: kept, or the reason code for each gateway that could not be kept",
+    labelNames: ["result"],
+    registers,
+  });
+  for (const result of ["kept", "api-error", ...repairRefusals]) repairs.inc({ result }, 0);
   const reloadFailures = new Counter({
     name: "flowgen_gateway_reload_failures_total",
     help: "New versions of a file that were refused; the old one stays in use",
@@ -188,6 +208,12 @@ export const createMetrics = (version: string): Metrics => {
       configInfo.reset();
       configInfo.set({ mode }, 1);
       configSince.set(now / 1000);
+    },
+    objectWrite: (kind) => {
+      objectWrites.inc({ kind });
+    },
+    repair: (result) => {
+      repairs.inc({ result });
     },
     reloadFailure: (file) => {
       reloadFailures.inc({ file });

@@ -2,18 +2,22 @@ import type { FastifyBaseLogger } from "fastify";
 import type { Cluster } from "../cluster/cluster.ts";
 import { counted } from "../cluster/counted.ts";
 import type { LaneEvents } from "../provisioning/lane.ts";
-import { createProvisioner, type Provisioner } from "../provisioning/provisioner.ts";
+import { createProvisioning, type Provisioning } from "../provisioning/provisioner.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { gatewayId } from "../core/names.ts";
 import type { Metrics } from "./metrics.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };
 
-/** The provisioner, with metrics and log lines for its calls and writes. */
-export const observedProvisioner = ({ cluster, scripts, log }: Parts, metrics: Metrics): Provisioner => {
+/** What gives targets their forwards and keeps the gateways, with metrics and log lines for its calls and writes. */
+export const observedProvisioning = ({ cluster, scripts, log }: Parts, metrics: Metrics): Provisioning => {
   const events: LaneEvents = {
     conflict: (gateway) => metrics.conflict(gatewayId(gateway)),
     table: (gateway, { forwards }) => metrics.forwards(gatewayId(gateway), forwards.length, gateway.maxForwards),
+    wrote: (gateway, { kind, name }, how) => {
+      metrics.objectWrite(kind);
+      log.info({ gateway: gatewayId(gateway), object: `${kind} ${name}`, how }, "gateway object written");
+    },
     omitted: (gateway, forwards) => log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards left out"),
     addressLost: (gateway, { name, host, clusterIPs }, holders) =>
       log.error(
@@ -23,5 +27,5 @@ export const observedProvisioner = ({ cluster, scripts, log }: Parts, metrics: M
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };
   const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
-  return createProvisioner(counting, { scripts, events });
+  return createProvisioning(counting, { scripts, events });
 };

@@ -12,9 +12,10 @@ import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
 import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
 import { listenOn } from "./listen.ts";
+import { startRepairs } from "./repairs.ts";
 import { serveMetrics } from "./metrics-server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
-import { observedProvisioner } from "./provisioning.ts";
+import { observedProvisioning } from "./provisioning.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
 export type RunOptions = {
@@ -37,6 +38,8 @@ export type RunOptions = {
   readonly callers?: CallerRule;
   /** Default: LIMITS. */
   readonly limits?: Limits;
+  /** Between two looks at the gateways without an admission; absent: none. */
+  readonly repairSeconds?: number;
   /** Seconds between "not ready" and closing, for the cluster to take the endpoint out of rotation. */
   readonly drainSeconds: number;
 };
@@ -64,6 +67,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     port,
     metricsPort,
     drainSeconds,
+    repairSeconds = 0,
     tls,
     waitsFor,
     pathToken,
@@ -72,7 +76,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
   } = options;
   const metrics = createMetrics(version);
   metrics.config(options.config.mode, Date.now());
-  const provision = observedProvisioner(options, metrics);
+  const { provision, repair } = observedProvisioning(options, metrics);
   let context: Context = { config: options.config, provision, version };
   let isDraining = false;
   const { add: afterwards, settle } = createAfterwards();
@@ -115,6 +119,10 @@ export const run = async (options: RunOptions): Promise<Running> => {
     await close();
     throw error;
   }
+  const repairs =
+    repairSeconds > 0
+      ? startRepairs({ repair, config: () => context.config, everyMs: repairSeconds * 1000, log, metrics })
+      : undefined;
   return {
     url: urlOf(app.server, tls ? "https" : "http"),
     metricsUrl: `${urlOf(metricsServer, "http")}/metrics`,
@@ -122,6 +130,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     setConfig: (config) => {
       context = { config, provision, version };
       metrics.config(config.mode, Date.now());
+      repairs?.now();
     },
     setTls: (next) => {
       serving = next;
@@ -134,6 +143,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     },
     stop: async () => {
       isDraining = true;
+      repairs?.stop();
       await sleep(drainSeconds * 1000);
       await close();
     },

@@ -163,6 +163,7 @@ t.test("serve", { jobs: 4 }, (t) => {
       tlsCaLifetime: 10 * 86_400_000,
       tlsSettleSeconds: 1,
       drainSeconds: 0,
+      repairSeconds: 30,
       reloadSeconds: 10,
       logLevel: "error",
     };

@@ -32,6 +32,19 @@ const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
   isPerNamespace: gateway.namespace === undefined,
 });
 
+/** Where a gateway of this name is, or was seen. */
+export type Place = { readonly name: string; readonly namespace: string };
+
+/** All gateways of the config: those with a namespace, and of each other one those in the places that are known. */
+export const placedGateways = (config: Config, known: readonly Place[]): readonly PlacedGateway[] =>
+  config.gateways
+    .filter(({ enabled }) => enabled)
+    .flatMap((gateway) =>
+      gateway.namespace === undefined
+        ? known.filter(({ name }) => name === gateway.name).map(({ namespace }) => placed(gateway, namespace))
+        : [placed(gateway, gateway.namespace)],
+    );
+
 /** Whether a tunnel has a static forward to the target. */
 export const isStatic = (tunnel: Tunnel, { host, port }: HostPort): boolean =>
   tunnel.portForwards.some((forward) => forward.targetHost === host && forward.targetPort === port);
