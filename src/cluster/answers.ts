@@ -32,9 +32,12 @@ const statusOf = (
   return { code, reason };
 };
 
-/** Every object has `metadata`, and a list `items`: what has neither is not the API server's, whatever its code. */
+/** Every object has `metadata`, and a list `items`: what has neither is not the API server's, whatever its code. An empty list of metadata is `null`. */
 const ApiObject = z.looseObject({ metadata: z.looseObject({}) });
-const ApiList = z.looseObject({ items: z.array(ApiObject) });
+const ApiList = z.union([
+  z.looseObject({ items: z.array(ApiObject) }),
+  z.looseObject({ kind: z.literal("PartialObjectMetadataList"), items: z.null() }),
+]);
 
 /** A deletion is answered by a meta/v1 Status, or by the object that a finalizer holds. */
 const wanted: Readonly<Record<Verb, z.ZodType>> = {

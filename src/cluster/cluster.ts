@@ -1,5 +1,5 @@
 /**
- * The cluster as this project needs it: five kinds of question, answered by a real API server (kubernetes.ts) or in memory
+ * The cluster as this project needs it: six kinds of question, answered by a real API server (kubernetes.ts) or in memory
  * (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
  */
 export const resources = {
@@ -63,6 +63,11 @@ export type Cluster = {
     selector: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<readonly KubeObject[]>;
+  /**
+   * The metadata of the pods of all namespaces that have not ended (phase Succeeded or Failed) and that a label selector takes (`key`,
+   * `key=value`, with commas). Whatever pod was there all the time is among them; one may come twice.
+   */
+  livePods(selector: string, signal: AbortSignal): AsyncGenerator<Metadata>;
   /** Makes a new object, by its name or by `generateName`; 409 `AlreadyExists`. */
   create(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /**
@@ -84,7 +89,7 @@ export type Cluster = {
 /** A `resourceVersion` that no object has: etcd's first revision is 1, and the first write makes it 2. */
 export const NEVER = "1";
 
-export type Verb = keyof Cluster;
+export type Verb = Exclude<keyof Cluster, "livePods">;
 
 export type Failure = {
   readonly verb: Verb;

@@ -2,7 +2,7 @@
  * The cluster behind a real API server. Credentials, TLS and kubeconfig are client-node's; the requests are our own, over
  * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
  * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
- * AbortSignal. Five verbs on eight kinds need no more than a path and a body.
+ * AbortSignal. Six questions about eight kinds need no more than a path and a body.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
@@ -15,6 +15,7 @@ import {
   deadlineExceeded,
   type Kind,
   type KubeObject,
+  type Metadata,
   orDeadline,
   type Ref,
   refOf,
@@ -49,6 +50,7 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
   await config.applyToHTTPSOptions({}); // a missing CA, key or token file is an error now, not at the first admission
   const ask = caller(config, server, options);
   return {
+    livePods: (selector, signal) => livePods(ask, selector, signal),
     get: async (ref, signal) => {
       try {
         return inNamespace(await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
@@ -86,6 +88,39 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
   };
 };
 
+type Ask = ReturnType<typeof caller>;
+
+/** Pods on a page: some 2 MB of metadata. */
+const PAGE = "500";
+const HAS_NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed";
+
+const METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+
+type Page = {
+  readonly items: readonly { readonly metadata: Metadata }[] | null;
+  readonly metadata?: { readonly continue?: string };
+};
+
+/** Page after page of one listing. A listing that grew too old to be continued (410 Expired) begins anew. */
+async function* livePods(ask: Ask, labelSelector: string, signal: AbortSignal): AsyncGenerator<Metadata> {
+  const ref = { kind: "Pod", namespace: "", name: "" } as const;
+  const all = { labelSelector, fieldSelector: HAS_NOT_ENDED, limit: PAGE };
+  for (let token = "", isOver = false; !isOver;) {
+    const query = new URLSearchParams({ ...all, ...(token !== "" && { continue: token }) });
+    const path = `${pathOf(ref)}?${String(query)}`;
+    try {
+      const page = (await ask({ verb: "list", ref, method: "GET", path, accept: METADATA }, signal)) as Page;
+      for (const { metadata } of page.items ?? []) yield metadata;
+      token = page.metadata?.continue ?? "";
+      isOver = token === "";
+    } catch (error) {
+      const isExpired = token !== "" && error instanceof ClusterError && error.code === 410;
+      if (!isExpired) throw error;
+      token = "";
+    }
+  }
+}
+
 /** The object is not there; another 404 is a path that the API server does not serve. */
 const isNotFound = (error: unknown): boolean =>
   error instanceof ClusterError && error.code === 404 && error.reason === "NotFound";
@@ -117,6 +152,8 @@ type Question = {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
   readonly body?: object;
+  /** Default: JSON. */
+  readonly accept?: string;
 };
 /** How long one try may take, in milliseconds: on a connection that is kept, and on a new one. */
 type TryLimits = { readonly kept: number; readonly fresh: number };
@@ -144,7 +181,7 @@ const caller = (config: KubeConfig, server: string, { onCall, tryMs = TRY_MS }: 
       // the agent keeps a socket only for the very TLS options that it was opened with
       await orDeadline(config.applyToHTTPSOptions(options), verb, ref, signal);
       if (config.getCurrentCluster()?.proxyUrl === undefined) options.agent = agent;
-      const answer = await send(new URL(server.replace(/\/$/, "") + question.path), options, question.body);
+      const answer = await send(new URL(server.replace(/\/$/, "") + question.path), options, question);
       code = answer.code;
       return readAnswer(question, answer);
     } catch (error) {
@@ -171,12 +208,12 @@ const saying = (error: unknown): string => {
   return messageOf(error);
 };
 
-const send = (url: URL, options: RequestOptions, body?: object): Promise<Answer> => {
+const send = (url: URL, options: RequestOptions, { body, accept = "application/json" }: Question): Promise<Answer> => {
   const text = body === undefined ? undefined : JSON.stringify(body);
   const type = options.method === "PATCH" ? "application/apply-patch+yaml" : "application/json"; // JSON is YAML
   const headers = {
     ...(options.headers as Record<string, string> | undefined),
-    accept: "application/json",
+    accept,
     "user-agent": MANAGER,
     ...(text !== undefined && { "content-type": type, "content-length": Buffer.byteLength(text) }),
   };

@@ -10,6 +10,7 @@ import type { Output } from "./output.ts";
 import { namespaceOption, names, number } from "./option-values.ts";
 import { ManifestError } from "../manifests/document.ts";
 import { CLUSTERS, UsageError } from "./options.ts";
+import type { ReconcileOptions } from "./reconcile.ts";
 import type { ServeOptions } from "./serve.ts";
 import {
   caLifetime,
@@ -134,6 +135,20 @@ const addAudit = (program: Command, output: Output, end: End): void => {
     });
 };
 
+const addReconcile = (program: Command, output: Output, end: End): void => {
+  program
+    .command("reconcile")
+    .description("remove what no pod uses any more, and tell what is in the cluster and should not be")
+    .addHelpText("after", exitCodes("a gateway could not be reconciled"))
+    .addOption(config())
+    .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig"))
+    .addOption(option("--push-gateway <url>", "a Prometheus Pushgateway that takes the figures", "PUSH_GATEWAY"))
+    .addOption(new Option("--dry-run", "say what would be done; change nothing").default(false))
+    .action(async (options: ReconcileOptions) => {
+      end(await (await import("./reconcile.ts")).reconcile(options, output));
+    });
+};
+
 const addCerts = (program: Command, output: Output, end: End): void => {
   program
     .command("certs")
@@ -203,7 +218,7 @@ export const runProgram = async (args: readonly string[], output: Output): Promi
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
   addServe(program);
-  for (const add of [addInject, addAudit, addCerts, addDemo]) add(program, output, end);
+  for (const add of [addInject, addAudit, addReconcile, addCerts, addDemo]) add(program, output, end);
   try {
     await program.parseAsync(knownCommand(program, args), { from: "user" });
     return code;

@@ -54,7 +54,7 @@ type StatusReading = { readonly kind: "status"; readonly targets: readonly Statu
  * The targets in a pod's status; none where the pod has no status, or one that cannot be read: a status is a hint and never trusted.
  * A newer format is a failure and no refusal: a newer version of the webhook answers the pod's next try.
  */
-export const readStatus = (pod: Pod): StatusReading => {
+export const readStatus = (pod: Pick<Pod, "metadata">): StatusReading => {
   const raw = parseJson(pod.metadata.annotations?.[annotation.status] ?? "");
   const format = anyFormat.safeParse(raw);
   if (format.success && format.data.format > STATUS_FORMAT)

@@ -61,6 +61,12 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
       ask({ verb: "list", ref: { kind, namespace, name: "" } }, signal, () =>
         sorted(state, (object) => isListed(object, kind, namespace, selector)),
       ),
+    livePods: async function* (selector, signal) {
+      const pods = await ask({ verb: "list", ref: { kind: "Pod", namespace: "", name: "" } }, signal, () =>
+        sorted(state, (object) => isLivePod(object, selector)),
+      );
+      for (const { metadata } of pods) yield metadata;
+    },
     create: (object, signal) => {
       const asked = call("create", object);
       return ask(asked, signal, () => create(state, asked, object));
@@ -101,3 +107,12 @@ const isListed = (
   kind === wanted &&
   (namespace === "" || metadata.namespace === namespace) &&
   Object.entries(selector).every(([label, value]) => metadata.labels?.[label] === value);
+
+const isLivePod = ({ kind, metadata: { labels = {} }, ...rest }: KubeObject, selector: string): boolean => {
+  const { phase } = { ...(rest["status"] as { readonly phase?: string } | undefined) };
+  const isTaken = (term: string): boolean => {
+    const [key = "", value] = term.split("=");
+    return value === undefined ? key in labels : labels[key] === value;
+  };
+  return kind === "Pod" && phase !== "Succeeded" && phase !== "Failed" && selector.split(",").every(isTaken);
+};

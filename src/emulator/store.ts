@@ -2,14 +2,14 @@
 import { isEqual } from "../core/equal.ts";
 import { MANAGER } from "../core/names.ts";
 import { applied, type Owned, updated } from "./apply.ts";
-import { type Cluster, ClusterError, type KubeObject, type Ref, resources } from "../cluster/cluster.ts";
+import { ClusterError, type KubeObject, type Ref, resources, type Verb } from "../cluster/cluster.ts";
 import { type Fields, frozen, withoutEmpty } from "./fields.ts";
 import { addressFor, addressProblems } from "./addresses.ts";
 import { generatedName, identity, managedFields, type State, type Stored, timeOf } from "./metadata.ts";
 import { changedImmutable, isTooLarge, problems, withDefaults } from "./rules.ts";
 
 /** One call, as a hook receives it. The name is `""` for a list, and for an object with `generateName`. */
-export type MemoryCall = { readonly verb: keyof Cluster; readonly ref: Ref; readonly object?: KubeObject };
+export type MemoryCall = { readonly verb: Verb; readonly ref: Ref; readonly object?: KubeObject };
 
 /** The error of a call that the API server refuses. */
 export const fault = (call: MemoryCall, code: number, reason: string, says: string): ClusterError =>

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { type Cluster, isConflict, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { isEqual } from "../core/equal.ts";
-import { readTable, type Table } from "../core/forwards/table.ts";
+import { type Forward, readTable, type Table } from "../core/forwards/table.ts";
 import type { Manifest } from "../core/gateway/manifests.ts";
 import { identified, locked, readTableObject, tableText } from "./objects.ts";
 
@@ -71,8 +71,8 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
   };
   /**
    * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the last. The
-   * replica that wrote the last one may have made the object from the table as it is now, which holds all of this table. One that
-   * was made with other fields than `atCreation`, as by a replica whose table had no address yet, is not the wanted object.
+   * replica that wrote the last one may have made the object from the table as it is now. It serves the pods that wait only if that
+   * table holds all forwards of this one: forwards are removed too. One that was made with other fields than `atCreation`, as by a replica whose table had no address yet, is not the wanted object.
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
     const manifest = withContentHash(render(table));
@@ -83,13 +83,21 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
       const { kind, metadata } = manifest;
       const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
       const last = readTable(tableText(await readTableObject(cluster, gateway, signal)), "");
-      if (now === undefined || last.kind !== "table" || !hasFields(now["spec"], atCreation)) throw error;
+      if (now === undefined || last.kind !== "table" || !holdsForwards(last.table, table)) throw error;
+      if (!hasFields(now["spec"], atCreation)) throw error;
       const wanted = withContentHash(render(last.table)).metadata.annotations;
       if (now.metadata.annotations?.[CONTENT_ANNOTATION] !== wanted?.[CONTENT_ANNOTATION]) throw error;
       return now;
     }
   };
   return { bring, follow };
+};
+
+const holdsForwards = (last: Table, { forwards }: Table): boolean => {
+  const key = ({ tunnel, targetHost, targetPort, listenPort, servicePort }: Forward): string =>
+    [tunnel, targetHost, targetPort, listenPort, servicePort].join(" ");
+  const held = new Set(last.forwards.map(key));
+  return forwards.every((forward) => held.has(key(forward)));
 };
 
 const hasFields = (spec: unknown, fields: object = {}): boolean =>

@@ -19,8 +19,10 @@ import {
 export type Provisioned =
   { readonly kind: "assigned"; readonly assignments: readonly Assignment[] } | Rejection | Failure;
 
-/** The targets of one pod. */
+/** The targets of one pod, or a change of the table. */
 export type Asked = {
+  /** Made before the pods are served. */
+  readonly change?: ((table: Table) => Table) | undefined;
   readonly wants: readonly Want[];
   /** A reason to refuse the pod with these assignments: no forward is then written for it. */
   readonly objection?: (assignments: readonly Assignment[]) => Rejection | undefined;
@@ -45,7 +47,9 @@ export type Attempt =
 export const attempt = (objects: GatewayObjects, gateway: PlacedGateway, asked: readonly Asked[]): Attempt => {
   const read = tableIn(objects, gateway);
   if (read.kind !== "table") return read;
-  const start = withStaticForwards(withAddresses(read.table, unrecorded(objects, read.table)), gateway);
+  const known = withAddresses(read.table, unrecorded(objects, read.table));
+  const changed = asked.reduce((table, { change }) => change?.(table) ?? table, known);
+  const start = withStaticForwards(changed, gateway);
   const claims = asked.map(({ wants, objection }) => ({
     wants,
     objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given, familiesOf(objects))),

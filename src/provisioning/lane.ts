@@ -6,6 +6,7 @@
 import { type Cluster, isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
 import { delayMs, whenAllAbort } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
+import { CACHE_MS } from "../core/forwards/retire.ts";
 import { type Table, withAddresses } from "../core/forwards/table.ts";
 import { type Scripts, tableName } from "../core/gateway/manifests.ts";
 import { perObject } from "../core/memo.ts";
@@ -54,8 +55,6 @@ export type Lane = {
   readonly isIdle: () => boolean;
 };
 
-/** How old a cached table may be. A forward that is marked as unused is removed later than this. */
-export const CACHE_MS = 30_000;
 const MAX_ATTEMPTS = 12;
 
 type Waiting = Omit<Request, "signal"> & {

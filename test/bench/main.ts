@@ -4,7 +4,7 @@
  * third process; alternating rounds, medians. Warm-up lasts until the table is read again, so that all rounds fall between two
  * readings. At the end a profile of another run says where the CPU time goes. Exit 1 when a warm admission called the API server.
  */
-import { CACHE_MS } from "../../src/provisioning/lane.ts";
+import { CACHE_MS } from "../../src/core/forwards/retire.ts";
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";

@@ -1,4 +1,5 @@
 import { renameSync, writeFileSync } from "node:fs";
+import { collected } from "../collected.ts";
 import type { RequestListener } from "node:http";
 import { TLSSocket } from "node:tls";
 import { join } from "node:path";
@@ -38,6 +39,37 @@ contract(t, "memory behind HTTP", async () => {
     remove: (ref) => Promise.resolve(void memory.remove(ref)),
     done: server.close,
   };
+});
+
+void t.test("live pods: metadata alone, page after page; a listing that is too old to go on begins anew", async (t) => {
+  const asked: string[] = [];
+  let isExpired = true;
+  const pods = (...names: readonly string[]) => names.map((name) => ({ metadata: { name, namespace: "team-a" } }));
+  const { cluster } = await start(t, ({ url = "", headers }, response) => {
+    const { pathname, searchParams } = new URL(url, "http://loopback");
+    t.equal(headers.accept, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+    t.equal(pathname, "/api/v1/pods");
+    t.equal(searchParams.get("labelSelector"), "a=b,flowgen.io/gateway");
+    t.equal(searchParams.get("fieldSelector"), "status.phase!=Succeeded,status.phase!=Failed");
+    const token = searchParams.get("continue") ?? "";
+    asked.push(token);
+    if (token === "") reply(response, 200, { metadata: { continue: "two" }, items: pods("a", "b") });
+    else if (token === "two") reply(response, 200, { metadata: { continue: "three" }, items: pods("c") });
+    else if (isExpired) {
+      isExpired = false;
+      reply(response, 410, status(410, "Expired", "The provided continue parameter is too old"));
+    } else reply(response, 200, { metadata: {}, items: pods("d") });
+  });
+  const names = async (): Promise<readonly (string | undefined)[]> =>
+    (await collected(cluster.livePods("a=b,flowgen.io/gateway", soon()))).map(({ name }) => name);
+  t.strictSame(await names(), ["a", "b", "c", "a", "b", "c", "d"]);
+  t.strictSame(asked, ["", "two", "three", "", "two", "three"]);
+  const { cluster: empty } = await start(t, (_, response) =>
+    reply(response, 200, { kind: "PartialObjectMetadataList", metadata: {}, items: null }),
+  );
+  t.strictSame(await collected(empty.livePods("a", soon())), [], "as the API server writes an empty list of metadata");
+  const { cluster: gone } = await start(t, (_, response) => reply(response, 410, status(410, "Expired", "too old")));
+  await fails(t, collected(gone.livePods("a", soon())), 410, "Expired");
 });
 
 void t.test("one socket for all calls, and every call is told", async (t) => {

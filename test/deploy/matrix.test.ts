@@ -16,6 +16,20 @@ const ca = `-----BEGIN CERTIFICATE-----\n${Buffer.from("not read by anybody").to
 
 const matrix: Readonly<Record<string, object>> = {
   defaults: {},
+  "what no pod uses is removed": {
+    reconcile: {
+      enabled: true,
+      dryRun: true,
+      pushGateway: "http://pushgateway.monitoring.svc:9091",
+      schedule: "@daily",
+    },
+    imagePullSecrets: [{ name: "registry" }],
+    priorityClassName: "system-cluster-critical",
+    nodeSelector: { disk: "ssd" },
+    tolerations: [{ operator: "Exists" }],
+    commonLabels: { team: "network" },
+    extraEnv: [{ name: "HTTPS_PROXY", value: "http://proxy:3128" }],
+  },
   "audit mode": { config: { mode: "audit" } },
   "fail open": { webhook: { failurePolicy: "Ignore" } },
   "fail open, only warn": {

@@ -1,3 +1,4 @@
+import { collected } from "../collected.ts";
 import t from "tap";
 import { ClusterError, isDeadline, type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
@@ -61,6 +62,36 @@ void t.test("latency ends at the deadline, before or after the effect", async (t
   }
   const slow = createMemoryCluster({ before: () => new Promise((resolve) => setTimeout(resolve, 2)) });
   t.match(await slow.apply(object, soon()), { data: { k: "v" } });
+});
+
+void t.test("live pods: those that have not ended, of all namespaces, by their labels", async (t) => {
+  const memory = createMemoryCluster();
+  const pod = (
+    name: string,
+    namespace: string,
+    labels: Readonly<Record<string, string>>,
+    phase?: string,
+  ): KubeObject => ({
+    ...{ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, labels } },
+    ...(phase !== undefined && { status: { phase } }),
+  });
+  const add = async (each: KubeObject): Promise<void> => {
+    await memory.create(each, soon());
+    memory.edit("kubelet", refOf(each), (made) => ({
+      ...made,
+      ...(each["status"] !== undefined && { status: each["status"] }),
+    }));
+  };
+  await add(pod("a", "one", { app: "x" }));
+  await add(pod("b", "two", { app: "x", tier: "1" }, "Running"));
+  await add(pod("c", "two", { app: "x" }, "Succeeded"));
+  await add(pod("d", "two", { app: "x" }, "Failed"));
+  await add(pod("e", "two", { app: "y" }));
+  const names = async (selector: string): Promise<readonly (string | undefined)[]> =>
+    (await collected(memory.livePods(selector, soon()))).map(({ name }) => name);
+  t.strictSame(await names("app"), ["a", "b", "e"]);
+  t.strictSame(await names("app=x"), ["a", "b"]);
+  t.strictSame(await names("app=x,tier"), ["b"]);
 });
 
 void t.test("time, uids, names and addresses repeat from run to run", async (t) => {

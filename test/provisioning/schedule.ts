@@ -11,15 +11,16 @@ import { type HostService, readTable, type Table } from "../../src/core/forwards
 import type { Want } from "../../src/core/target.ts";
 import { address } from "../../src/core/target.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
+import { behind, fateOf, Gate, play, quiet } from "./gate.ts";
 
-const config = configOf(`
+export const config = configOf(`
 gateways:
   - namespace: flowgen-gateway
     tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "fd00::/8"], portForwards: [{name: static, port: 2000, targetHost: 10.0.0.9, targetPort: 2000}]}]
 `);
-const gateway = gatewayOf(config);
+export const gateway = gatewayOf(config);
 /** Three of six want the same port; two want a host of two ports, one of them by its own Service. */
-const POOL = [
+export const POOL = [
   wantOf("a", "10.0.0.1", 1433),
   wantOf("b", "10.0.0.2", 1433),
   wantOf("c", "10.0.0.3", 1434),
@@ -28,63 +29,11 @@ const POOL = [
   wantOf("e", "fd00::5", 80),
 ];
 
-type Fate = "go" | "refuse" | "lose" | "crash";
-type Step = {
-  readonly replica: number;
-  readonly go: () => void;
-  readonly fail: (error: Error) => void;
-  readonly isAnswer: boolean;
-};
-
-/** Holds steps back until the schedule lets one go. */
-class Gate {
-  readonly waiting: Step[] = [];
-  readonly dead = new Set<number>();
-
-  hold(replica: number, isAnswer: boolean): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (!this.dead.has(replica)) this.waiting.push({ replica, go: resolve, fail: reject, isAnswer });
-    });
-  }
-
-  crash(replica: number): void {
-    this.dead.add(replica);
-    for (let index = this.waiting.length - 1; index >= 0; index -= 1)
-      if (this.waiting[index]?.replica === replica) this.waiting.splice(index, 1);
-  }
-}
-
-const fault = (code: number): ClusterError =>
-  new ClusterError({
-    verb: "apply",
-    ref: { kind: "ConfigMap", namespace: "", name: "" },
-    code,
-    reason: "Injected",
-    says: "injected",
-  });
-
-/** One replica's view of the cluster: every call waits to be sent, and again to be answered. */
-const behind = (cluster: Cluster, gate: Gate, replica: number): Cluster => {
-  const held = async <T>(call: () => Promise<T>): Promise<T> => {
-    await gate.hold(replica, false);
-    const result = await call();
-    await gate.hold(replica, true);
-    return result;
-  };
-  return {
-    get: (ref, signal) => held(() => cluster.get(ref, signal)),
-    list: (kind, namespace, selector, signal) => held(() => cluster.list(kind, namespace, selector, signal)),
-    create: (object, signal) => held(() => cluster.create(object, signal)),
-    delete: (object, signal) => held(() => cluster.delete(object, signal)),
-    apply: (object, signal) => held(() => cluster.apply(object, signal)),
-  };
-};
-
 /** Tables that were read before: an object in memory is never changed, another takes its place. */
 const tables = new WeakMap<KubeObject, Table>();
 
 /** The table, which holds invariant 1 or cannot be read. */
-const tableIn = (cluster: MemoryCluster): Table | undefined => {
+export const tableIn = (cluster: MemoryCluster): Table | undefined => {
   const object = cluster.all().find(({ metadata }) => metadata.name === "flowgen-wireguard-gateway-forwards");
   if (object === undefined) return undefined;
   const known = tables.get(object);
@@ -96,9 +45,9 @@ const tableIn = (cluster: MemoryCluster): Table | undefined => {
 };
 
 /** The addresses that pods have: `Service port` → the target, and the cluster IPs of the Service where it is the host's own. */
-type Handed = Map<string, { readonly target: string; readonly ips: string }>;
+export type Handed = Map<string, { readonly target: string; readonly ips: string }>;
 
-const record = (handed: Handed, provisioned: Provisioned): void => {
+export const record = (handed: Handed, provisioned: Provisioned): void => {
   if (provisioned.kind !== "assigned") throw new Error(`not served: ${JSON.stringify(provisioned)}`);
   for (const { target, host, port, clusterIPs } of provisioned.assignments) {
     const given = { target: address(target.host, target.port), ips: clusterIPs.join() };
@@ -118,7 +67,7 @@ type ServiceObject = {
     readonly clusterIPs: readonly string[];
   };
 };
-const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
+export const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
   cluster.all().filter(({ kind }) => kind === "Service") as unknown as readonly ServiceObject[];
 
 /**
@@ -126,7 +75,7 @@ const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
  * target's forward. A Service that was deleted by hand is not there, or is what a replica with an older table made of it, until the
  * next write gives it its ports and addresses again.
  */
-const check = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
+export const check = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
   if (handed.size === 0) return;
   const table = tableIn(cluster);
   const services = new Map(servicesIn(cluster).map((service) => [service.metadata.name, service]));
@@ -146,7 +95,7 @@ const check = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<st
 };
 
 /** Invariant 5, once no call fails: Services and NetworkPolicy are those of the table. A Service that was deleted may be absent. */
-const checkConverged = (cluster: MemoryCluster, disturbed: ReadonlySet<string>): void => {
+export const checkConverged = (cluster: MemoryCluster, disturbed: ReadonlySet<string>): void => {
   const table = tableIn(cluster);
   const services = servicesIn(cluster);
   const names = new Set(services.map(({ metadata }) => metadata.name));
@@ -168,29 +117,13 @@ const checkConverged = (cluster: MemoryCluster, disturbed: ReadonlySet<string>):
 };
 
 /** A person deletes a Service of a host's own. Returns its name. */
-const disturb = (cluster: MemoryCluster, random: () => number): string | undefined => {
+export const disturb = (cluster: MemoryCluster, random: () => number): string | undefined => {
   const own = servicesIn(cluster).filter(({ metadata }) => metadata.name !== gateway.name);
   const chosen = own[Math.floor(random() * own.length)];
   if (chosen === undefined) return undefined;
   const { name } = chosen.metadata;
   return cluster.remove({ kind: "Service", namespace: gateway.namespace, name }) ? name : undefined;
 };
-
-const fateOf = (random: () => number, faults: number): Fate => {
-  const draw = random();
-  if (draw >= faults) return "go";
-  return draw < faults * 0.1 ? "crash" : draw < faults * 0.55 ? "refuse" : "lose";
-};
-
-/** What to do with the chosen step: a call that is refused never happened, an answer that is lost did. */
-const play = (gate: Gate, step: Step, fate: Fate, alive: number): void => {
-  if (fate === "crash" && alive > 1) gate.crash(step.replica);
-  else if (fate === "refuse" && !step.isAnswer) step.fail(fault(500));
-  else if (fate === "lose" && step.isAnswer) step.fail(fault(0));
-  else step.go();
-};
-
-const quiet = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 export type Played = { readonly steps: number; readonly crashes: number };
 

@@ -20,9 +20,13 @@ t.test(
     const shares = Array.from({ length: WORKERS }, (_, at) => ({ first: at + 1, last: SCHEDULES, step: WORKERS }));
     const reports = await Promise.all(shares.map(play));
     for (const { failure } of reports) if (failure !== undefined) t.fail(failure);
-    const sum = (part: "steps" | "crashes"): number => reports.reduce((all, report) => all + report[part], 0);
-    t.comment(`${SCHEDULES} schedules, ${sum("steps")} steps, ${sum("crashes")} crashed replicas`);
+    const sum = (part: "steps" | "crashes" | "removed"): number =>
+      reports.reduce((all, report) => all + report[part], 0);
+    t.comment(
+      `${SCHEDULES} schedules, ${sum("steps")} steps, ${sum("crashes")} crashed replicas, ${sum("removed")} removed forwards`,
+    );
     t.ok(sum("steps") > SCHEDULES * 20, "the schedules did something");
+    t.ok(sum("removed") > 0 || SCHEDULES < 100, "some forwards were removed");
     t.ok(sum("crashes") > 0 || SCHEDULES < 100, "some replicas crashed");
   },
 );

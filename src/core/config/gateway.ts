@@ -123,9 +123,7 @@ export const gateway = strict({
   serviceAnnotations: annotations.default({}).describe("of the gateway's Services, besides"),
   retain: duration
     .default(24 * 3600)
-    .describe(
-      "how long a forward that nothing uses is kept, such as 30m or 7d; default: 24h. Checked, but this version removes none",
-    ),
+    .describe("how long `reconcile` keeps a forward that no live pod uses, such as 30m or 7d; default: 24h"),
   maxForwards: z
     .int({ error: notForwards })
     .min(1, { error: notForwards })

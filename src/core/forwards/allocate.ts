@@ -51,7 +51,7 @@ export const withStaticForwards = (
       else if (existing !== undefined) allocator.offer(existing, servicePort);
       else {
         const { name, targetHost, targetPort, port: listenPort } = item;
-        allocator.add({ name, tunnel: tunnel.name, targetHost, targetPort, listenPort, servicePort });
+        allocator.add({ name, tunnel: tunnel.name, targetHost, targetPort, listenPort, servicePort, isFixed: true });
       }
     }
   }
@@ -105,16 +105,22 @@ const needsService = (want: Want, forward: Forward): boolean =>
 
 /** A host that needs a Service for one of the wants has it for all of them: one env may hold the host of two targets. */
 const giveAll = (allocator: Allocator, gateway: PlacedGateway, wants: readonly Want[]): GivenAll | Rejection => {
-  const pairs: { readonly want: Want; readonly forward: Forward }[] = [];
+  const pairs: { readonly want: Want; forward: Forward }[] = [];
   for (const want of wants) {
     const forward = give(allocator, gateway, want);
     if ("kind" in forward) return forward;
     pairs.push({ want, forward });
   }
-  for (const { want, forward } of pairs) {
+  for (const pair of pairs) {
+    const { want, forward } = pair;
     if (!needsService(want, forward) || allocator.findService(want.tunnel, want.target.host)) continue;
     const refusal = addService(allocator, gateway, want);
-    if (refusal !== undefined) return refusal;
+    if (refusal === undefined) continue;
+    // A removed forward's port at the gateway's Service is given away when there is no other address.
+    const { port } = want.target;
+    const isFree = !want.needsService && forward.servicePort === undefined && !allocator.holderOf(port);
+    if (!isFree) return refusal;
+    pair.forward = allocator.offer(forward, port);
   }
   if (allocator.bytes() > MAX_BYTES)
     // The API server would refuse the whole write, and with it every pod that shares the write.

@@ -14,6 +14,8 @@ import {
 type WishedForward = Omit<Forward, "servicePort" | "unusedSince"> & {
   /** At the gateway's Service; another forward's port there is left to it. */
   readonly servicePort: number;
+  /** Ports that the config names: taken though they were a removed forward's. */
+  readonly isFixed?: boolean;
 };
 
 /**
@@ -65,12 +67,15 @@ export const allocatorOf = (before: Table): Allocator => {
   const indices = new Map(
     forwards.map((item, index) => [targetKey(item.tunnel, item.targetHost, item.targetPort), index]),
   );
-  const byHost = new Map(services.map((item) => [hostKey(item.tunnel, item.host), item]));
+  const byHost = new Map(
+    services.filter(({ isClosed }) => !isClosed).map((item) => [hostKey(item.tunnel, item.host), item]),
+  );
   const names = new Set(forwards.map(({ name }) => name));
   const serviceNames = new Set(services.map(({ name }) => name));
   const listenPorts = new Set(forwards.map(({ listenPort }) => listenPort));
   const holders = new Map<number, Forward>();
   for (const item of forwards) if (item.servicePort !== undefined) holders.set(item.servicePort, item);
+  const retired = retiredPortsOf(before);
   let bytes = bytesOf(before);
   let undoing: (() => void)[] = [];
   let kept = 0;
@@ -102,10 +107,15 @@ export const allocatorOf = (before: Table): Allocator => {
     name: (forward, namespace) =>
       replace(forward, { ...forward, namespaces: [...(forward.namespaces ?? []), namespace] }),
     offer: (forward, servicePort) => replace(forward, { ...forward, servicePort }),
-    add: ({ name: wished, servicePort, namespaces, ...rest }) => {
-      const listenPort = nextFree(listenPorts, rest.listenPort, FIRST_LISTEN_PORT, READY_PORT - 1);
+    add: ({ name: wished, servicePort, namespaces, isFixed = false, ...rest }) => {
+      const target = targetKey(rest.tunnel, rest.targetHost, rest.targetPort);
+      const isRetired = (ports: ReadonlyMap<number, string>, port: number): boolean =>
+        !isFixed && ports.has(port) && ports.get(port) !== target;
+      const unused = { has: (port: number) => listenPorts.has(port) || isRetired(retired.listen, port) };
+      const nextOf = (taken: Taken<number>) => nextFree(taken, rest.listenPort, FIRST_LISTEN_PORT, READY_PORT - 1);
+      const listenPort = nextOf(unused) ?? nextOf(listenPorts);
       if (listenPort === undefined) return undefined;
-      const isFree = !holders.has(servicePort);
+      const isFree = !holders.has(servicePort) && !isRetired(retired.service, servicePort);
       const forward = {
         name: freeName(names, wished),
         ...rest,
@@ -113,15 +123,14 @@ export const allocatorOf = (before: Table): Allocator => {
         ...(isFree && { servicePort }),
         ...(namespaces && { namespaces }),
       };
-      const key = targetKey(forward.tunnel, forward.targetHost, forward.targetPort);
-      indices.set(key, forwards.push(forward) - 1);
+      indices.set(target, forwards.push(forward) - 1);
       names.add(forward.name);
       listenPorts.add(listenPort);
       if (isFree) holders.set(servicePort, forward);
       bytes += forwardBytes(forward);
       undoing.push(() => {
         forwards.pop();
-        indices.delete(key);
+        indices.delete(target);
         names.delete(forward.name);
         listenPorts.delete(listenPort);
         if (isFree) holders.delete(servicePort);
@@ -154,6 +163,22 @@ export const allocatorOf = (before: Table): Allocator => {
     table: () => (kept + undoing.length > 0 ? { ...before, forwards: [...forwards], services: [...services] } : before),
   };
 };
+
+/** The ports of removed forwards, each with the target that had it last. */
+const retiredPortsOf = perObject(({ retired = [] }: Table) => {
+  const oldestFirst = retired.toReversed().map((item) => ({
+    ...item,
+    target: targetKey(item.tunnel, item.targetHost, item.targetPort),
+  }));
+  return {
+    listen: new Map(oldestFirst.map(({ listenPort, target }) => [listenPort, target])),
+    service: new Map(
+      oldestFirst.flatMap(({ servicePort, target }) =>
+        servicePort === undefined ? [] : [[servicePort, target] as const],
+      ),
+    ),
+  };
+});
 
 type Taken<T> = { readonly has: (value: T) => boolean };
 

@@ -45,12 +45,25 @@ const hostService = z.looseObject({
   host: targetHost,
   /** As the API server gave them, and asked for again when the Service is made again; empty until then. */
   clusterIPs: z.array(z.string().refine((ip) => ipaddr.isValid(ip), "not an IP address")),
+  /** No pod used it any more: its object is deleted next, and a host that needs a Service meanwhile gets another one. */
+  isClosed: z.literal(true).optional(),
+});
+
+/** Format 2: the ports of a removed forward. Other targets get them when there is no other port left: an address that somebody wrote down leads nowhere. */
+const retiredForward = z.looseObject({
+  tunnel: tunnelName,
+  targetHost,
+  targetPort: port,
+  listenPort: port,
+  servicePort: port.optional(),
 });
 
 const tableSchema = z.looseObject({
   version: z.int().min(1).max(TABLE_FORMAT),
   forwards: z.array(forward),
   services: z.array(hostService).default([]),
+  /** The last removed first. */
+  retired: z.array(retiredForward).optional(),
 });
 const formatOf = z.object({ version: z.int().min(1) });
 
@@ -60,10 +73,12 @@ type Known<Item> = { readonly [Field in keyof Item as string extends Field ? nev
 /** Listen port → target, through a tunnel; offered at the gateway's Service, at its host's, or at both. */
 export type Forward = Known<z.infer<typeof forward>>;
 export type HostService = Known<z.infer<typeof hostService>>;
+export type RetiredForward = Known<z.infer<typeof retiredForward>>;
 /** All forwards of a gateway: the single source of truth. `other`: fields of the document that this version does not know. */
 export type Table = {
   readonly forwards: readonly Forward[];
   readonly services: readonly HostService[];
+  readonly retired?: readonly RetiredForward[];
   readonly other?: Readonly<Record<string, unknown>>;
 };
 
@@ -79,8 +94,9 @@ const FIELDS_OF_FORMAT_1 = new Set([
   "unusedSince",
 ]);
 
-const isFormat1 = ({ forwards, services, other }: Table): boolean =>
+const isFormat1 = ({ forwards, services, retired, other }: Table): boolean =>
   services.length === 0 &&
+  retired === undefined &&
   other === undefined &&
   forwards.every(
     (item) => item.servicePort !== undefined && Object.keys(item).every((field) => FIELDS_OF_FORMAT_1.has(field)),
@@ -90,10 +106,11 @@ const lines = (items: readonly unknown[]): string =>
   `[${items.map((item) => `\n  ${JSON.stringify(item)}`).join(",")}\n]`;
 
 const tableJson = (table: Table): string => {
-  const { forwards, services, other = {} } = table;
+  const { forwards, services, retired, other = {} } = table;
   if (isFormat1(table)) return `{"version":1,"forwards":${lines(forwards)}}\n`;
   const rest = Object.entries(other).map(([field, value]) => `,${JSON.stringify(field)}:${JSON.stringify(value)}`);
-  return `{"version":${TABLE_FORMAT},"forwards":${lines(forwards)},"services":${lines(services)}${rest.join("")}}\n`;
+  const last = retired === undefined ? "" : `,"retired":${lines(retired)}`;
+  return `{"version":${TABLE_FORMAT},"forwards":${lines(forwards)},"services":${lines(services)}${last}${rest.join("")}}\n`;
 };
 
 /**
@@ -124,7 +141,7 @@ const FORWARDS_DIFFER: Unique<Forward> = {
 };
 const SERVICES_DIFFER: Unique<HostService> = {
   name: (item) => item.name,
-  host: (item) => hostKey(item.tunnel, item.host),
+  host: (item) => (item.isClosed ? undefined : hostKey(item.tunnel, item.host)),
 };
 
 /** The field in which two of the items are the same; `undefined`: each is the only one. */
@@ -136,7 +153,7 @@ const sharedField = <Item>(items: readonly Item[], unique: Unique<Item>): string
 
 /** The Service of a target's host, where it has one of its own. */
 export const serviceOf = ({ services }: Table, tunnel: string, host: string): HostService | undefined =>
-  services.find((item) => item.tunnel === tunnel && item.host === host);
+  services.find((item) => item.tunnel === tunnel && item.host === host && item.isClosed === undefined);
 
 /** The table with the cluster IPs that the Services have, by their names; the same table where it has them. */
 export const withAddresses = (table: Table, addresses: ReadonlyMap<string, readonly string[]>): Table => {
@@ -147,9 +164,12 @@ export const withAddresses = (table: Table, addresses: ReadonlyMap<string, reado
   return services.every((service, index) => service === table.services[index]) ? table : { ...table, services };
 };
 
-/** The forwards to the host of a Service. */
-export const forwardsOf = ({ forwards }: Pick<Table, "forwards">, { tunnel, host }: HostService): readonly Forward[] =>
-  forwards.filter((item) => item.tunnel === tunnel && item.targetHost === host);
+/** The forwards to the host of a Service; a closed one has none. */
+export const forwardsOf = (
+  { forwards }: Pick<Table, "forwards">,
+  { tunnel, host, isClosed }: HostService,
+): readonly Forward[] =>
+  isClosed ? [] : forwards.filter((item) => item.tunnel === tunnel && item.targetHost === host);
 
 /** What a schema of one item cannot see; `undefined`: nothing is wrong. */
 const inconsistency = (version: number, table: Table): string | undefined => {
@@ -178,8 +198,8 @@ export const readTable = (
     return fail("format-newer", `${where} has format ${format.data.version}, this version reads up to ${TABLE_FORMAT}`);
   const parsed = tableSchema.safeParse(raw);
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
-  const { version, forwards, services, ...other } = parsed.data;
-  const table = { forwards, services, ...(Object.keys(other).length > 0 && { other }) };
+  const { version, forwards, services, retired, ...other } = parsed.data;
+  const table = { forwards, services, ...(retired && { retired }), ...(Object.keys(other).length > 0 && { other }) };
   const wrong = inconsistency(version, table);
   return wrong === undefined ? { kind: "table", table } : reject("table-invalid", `${where}${wrong}`);
 };

@@ -35,6 +35,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{- define "fgw.reconcileName" -}}
+{{- include "fgw.fullname" . | trunc 53 | trimSuffix "-" }}-reconcile
+{{- end }}
+
+{{- /* Who writes the gateways' objects, as the items of a CEL list. */}}
+{{- define "fgw.writers" -}}
+'system:serviceaccount:{{ .Release.Namespace }}:{{ include "fgw.serviceAccountName" . }}'
+{{- if .Values.reconcile.enabled }}, 'system:serviceaccount:{{ .Release.Namespace }}:{{ include "fgw.reconcileName" . }}'{{ end }}
+{{- end }}
+
 {{- define "fgw.subject" -}}
 - kind: ServiceAccount
   name: {{ include "fgw.serviceAccountName" . }}
@@ -130,7 +140,7 @@ and who holds the verb break-glass. Who may do everything (`*`) holds every verb
 {{- define "fgw.outsiders" -}}
 - name: neither-the-webhook-nor-a-collector
   expression: >-
-    !(request.userInfo.username in ['system:serviceaccount:{{ .Release.Namespace }}:{{ include "fgw.serviceAccountName" . }}',
+    !(request.userInfo.username in [{{ include "fgw.writers" . }},
     'system:serviceaccount:kube-system:namespace-controller', 'system:serviceaccount:kube-system:generic-garbage-collector'])
 - name: without-break-glass
   expression: >-
