@@ -4,8 +4,8 @@ import { type Census, createCensus, type PodMetadata } from "../core/census.ts";
 import { placedGateways } from "../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import type { Forward } from "../core/forwards/table.ts";
-import { GATEWAY_COMPONENT, gatewayFindings } from "../core/gateway/holders.ts";
-import { gatewayId, GATEWAY_LABEL } from "../core/names.ts";
+import { gatewayFindings } from "../core/gateway/holders.ts";
+import { COMPONENT, GATEWAY_COMPONENT, gatewayId, GATEWAY_LABEL } from "../core/names.ts";
 import { address } from "../core/target.ts";
 import { createProvisioner } from "../provisioning/provisioner.ts";
 import { loadScripts } from "../provisioning/scripts.ts";
@@ -66,7 +66,7 @@ export const run = async (
 ): Promise<0 | 1> => {
   const isDryRun = dryRun || config.mode === "audit";
   const listing = AbortSignal.timeout(LISTING_MS);
-  const deployments = await cluster.list("Deployment", "", GATEWAY_COMPONENT, listing);
+  const deployments = await cluster.list("Deployment", "", { [COMPONENT]: GATEWAY_COMPONENT }, listing);
   const gateways = placedGateways(config, deployments.map(placeOf));
   const listedAt = now();
   const { census, pods } = await takeCensus(config, cluster, listing);

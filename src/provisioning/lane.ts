@@ -14,7 +14,7 @@ import type { Want } from "../core/target.ts";
 import type { Applied } from "./applier.ts";
 import { type Asked, assignedBy, assignmentsOf, attempt, previewOf, type Provisioned } from "./attempt.ts";
 import { converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
-import { familiesOf, type GatewayObjects, linesText, readGateway, writeTableObject } from "./objects.ts";
+import { familiesOf, type GatewayObjects, isTableLost, linesText, readGateway, writeTableObject } from "./objects.ts";
 
 export type Request = Asked & {
   readonly config: Config;
@@ -36,6 +36,8 @@ export type Repair = "config" | "drift";
 export type LaneEvents = ConvergeEvents & {
   readonly conflict?: (gateway: PlacedGateway) => void;
   readonly table?: (gateway: PlacedGateway, table: Table) => void;
+  /** The table was gone and was made again of what the Services carry. */
+  readonly recovered?: (gateway: PlacedGateway, table: Table) => void;
   readonly omitted?: (gateway: PlacedGateway, forwards: readonly string[]) => void;
 };
 
@@ -97,7 +99,7 @@ export const createLane = (parts: LaneParts): Lane => {
       jobs.forEach(({ settle }) => settle(attempted));
       return;
     }
-    if (objects.table === undefined && jobs.every(({ repair }) => repair !== undefined)) {
+    if (objects.table === undefined && !isTableLost(objects) && jobs.every(({ repair }) => repair !== undefined)) {
       jobs.forEach(({ settle }) => settle({ kind: "assigned", assignments: [] }));
       return;
     }
@@ -193,6 +195,7 @@ const perform = async (
 ): Promise<Table> => {
   const signal = endOf(jobs);
   if (omitted.length > 0) events.omitted?.(gateway, omitted);
+  if (isTableLost(objects)) events.recovered?.(gateway, table);
   const written = isNew ? await writeTableObject(cluster, gateway, table, objects.table, signal) : objects.table;
   const isDriftOnly = jobs.every(({ repair }) => repair === "drift");
   const desired = { gateway, table, scripts, podSelector: config.podSelector, isDriftOnly };

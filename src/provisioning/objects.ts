@@ -1,5 +1,6 @@
 import type { PlacedGateway } from "../core/config/config.ts";
 import { identityHolder } from "../core/config/identity.ts";
+import { LINES_ANNOTATION, type LinedService, tableFromLines } from "../core/forwards/lines.ts";
 import { emptyTable, readTable, type Table } from "../core/forwards/table.ts";
 import {
   type Manifest,
@@ -111,7 +112,17 @@ export const tableText = (object: KubeObject | undefined): string => textOf(obje
 /** The lines for the gateway's scripts in the table's object. */
 export const linesText = (object: KubeObject | undefined): string => textOf(object, "forwards");
 
-/** The table in the objects that were read; a rejection where they are not the gateway's, or where the table cannot be read. */
+/** The gateway's Services have addresses of running pods, and the table is gone. */
+export const isTableLost = ({ table, service, hostServices }: GatewayObjects): boolean =>
+  table === undefined && (service !== undefined || hostServices.length > 0);
+
+const lined = (service: KubeObject): LinedService => ({
+  name: service.metadata.name ?? "",
+  lines: service.metadata.annotations?.[LINES_ANNOTATION],
+  clusterIPs: clusterIPsOf(service),
+});
+
+/** The table in the objects that were read, or made again of what its Services carry; a rejection where they are not the gateway's, or where the table cannot be read. */
 export const tableIn = (
   objects: GatewayObjects,
   gateway: PlacedGateway,
@@ -130,13 +141,12 @@ export const tableIn = (
       "identity-held",
       `Deployment ${gateway.namespace}/${held.holder} mounts the Secret ${held.secretName}`,
     );
-  const holder = service ?? hostServices[0];
-  if (table === undefined && holder !== undefined) {
-    return reject(
-      "table-invalid",
-      `${objectName(holder)} has ports of running pods, and its ConfigMap with the forward table is missing`,
+  if (isTableLost(objects))
+    return tableFromLines(
+      service && lined(service),
+      hostServices.map(lined),
+      `ConfigMap ${gateway.namespace}/${tableName(gateway)}`,
     );
-  }
   if (objects.table === undefined) return { kind: "table", table: emptyTable };
   return readTable(tableText(objects.table), `${objectName(objects.table)} table.json`);
 };

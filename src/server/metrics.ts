@@ -42,7 +42,13 @@ export type Metrics = {
 };
 
 /** Reason codes of a gateway that is not kept. */
-const repairRefusals = ["not-ours", "selector-other", "table-invalid", "format-newer"] satisfies ReasonCode[];
+const repairRefusals = [
+  "not-ours",
+  "selector-other",
+  "identity-held",
+  "table-invalid",
+  "format-newer",
+] satisfies ReasonCode[];
 
 /** More namespaces than that are counted together: each costs a series for each reason. */
 const MAX_NAMESPACES = 100;

@@ -18,6 +18,8 @@ export const observedProvisioning = ({ cluster, scripts, log }: Parts, metrics: 
       metrics.objectWrite(kind);
       log.info({ gateway: gatewayId(gateway), object: `${kind} ${name}`, how }, "gateway object written");
     },
+    recovered: (gateway, { forwards }) =>
+      log.error({ gateway: gatewayId(gateway), forwards: forwards.length }, "lost forward table made again"),
     omitted: (gateway, forwards) => log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards left out"),
     addressLost: (gateway, { name, host, clusterIPs }, holders) =>
       log.error(

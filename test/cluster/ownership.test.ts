@@ -170,26 +170,37 @@ t.test("what moves the Deployment's generation: its spec and its annotations; ne
   t.match(await read("deployment"), { spec: { replicas: 1 } });
 });
 
-t.test("what is deleted is made again; but never a new table beside a Service that pods use", async (t) => {
-  const ports = (await read("service")).spec["ports"];
-  await kubectl(["delete", "service,deployment,networkpolicy", GATEWAY.name, named, asBreaker]);
-  await kubectl(["delete", "configmap", `${GATEWAY.name}-scripts`, named, asBreaker]);
-  await askForAnother();
-  t.match(
-    (await read("service")).spec["ports"],
-    (ports as { name: string }[]).filter(({ name }) => name !== "theirs"),
-  );
-  for (const kind of ["deployment", "networkpolicy"]) t.ok(await read(kind));
-  t.ok(await read("configmap", `${GATEWAY.name}-scripts`));
+t.test(
+  "what is deleted is made again, the table too; but never a new one beside a Service that pods use",
+  async (t) => {
+    const ports = (await read("service")).spec["ports"];
+    await kubectl(["delete", "service,deployment,networkpolicy", GATEWAY.name, named, asBreaker]);
+    await kubectl(["delete", "configmap", `${GATEWAY.name}-scripts`, named, asBreaker]);
+    await askForAnother();
+    t.match(
+      (await read("service")).spec["ports"],
+      (ports as { name: string }[]).filter(({ name }) => name !== "theirs"),
+    );
+    for (const kind of ["deployment", "networkpolicy"]) t.ok(await read(kind));
+    t.ok(await read("configmap", `${GATEWAY.name}-scripts`));
 
-  await kubectl(["delete", "configmap", `${GATEWAY.name}-forwards`, named, asBreaker]);
-  const { code, stderr } = await ask("late=10.0.2.1:5432");
-  t.equal(code, 1);
-  t.match(
-    stderr,
-    /table-invalid: Service flowgen-gateway\/flowgen-wireguard-gateway has ports of running pods.*restore the ConfigMap/,
-  );
-});
+    const table = `${GATEWAY.name}-forwards`;
+    const lines = async (): Promise<unknown> =>
+      (await get<{ data: { forwards: string } }>("configmap", table, named)).data.forwards;
+    const before = await lines();
+    await kubectl(["delete", "configmap", table, named, asBreaker]);
+    t.equal((await ask("mssql=10.0.0.5:1433")).code, 0);
+    t.equal(await lines(), before, "made again of what the Services carry");
+    await kubectl(["annotate", "service", GATEWAY.name, named, asBreaker, "flowgen.io/forwards-"]);
+    await kubectl(["delete", "configmap", table, named, asBreaker]);
+    const { code, stderr } = await ask("late=10.0.2.1:5432");
+    t.equal(code, 1);
+    t.match(
+      stderr,
+      /table-invalid: ConfigMap flowgen-gateway\/flowgen-wireguard-gateway-forwards is missing, and Service flowgen-wireguard-gateway does not carry its lines.*restore the ConfigMap/,
+    );
+  },
+);
 
 t.test("what the webhook's ServiceAccount may do, beyond what every account may", async (t) => {
   const registration =

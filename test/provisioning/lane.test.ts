@@ -227,17 +227,31 @@ t.test("a preview's stand-ins are of the families that the gateway's Service has
   t.match(await preview(), { assignments: [{ clusterIPs: ["2001:db8::1"], isAssumed: true }, {}] });
 });
 
-t.test("a table that was deleted is not started anew while the Service has the ports of running pods", async (t) => {
-  const webhook = setup();
-  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
-  webhook.cluster.remove({
-    kind: "ConfigMap",
-    namespace: "flowgen-gateway",
-    name: "flowgen-wireguard-gateway-forwards",
-  });
-  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1)]), {
+t.test("a table that was deleted is made again of what the Services carry, or the pods are refused", async (t) => {
+  const place = { namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" };
+  const table = { kind: "ConfigMap", namespace: place.namespace, name: `${place.name}-forwards` } as const;
+  const recovered: number[] = [];
+  const webhook = setup({ events: { recovered: (_gateway, { forwards }) => recovered.push(forwards.length) } });
+  await webhook.ask([wantOf("a", "10.0.0.5", 1433), wantOf("b", "10.0.0.6", 1433)]);
+  const before = await webhook.cluster.get(table, signal);
+  webhook.cluster.remove(table);
+  t.match(await webhook.ask([wantOf("c", "10.0.0.7", 80)]), { kind: "assigned" });
+  t.strictSame(recovered, [4]);
+  const lines = (object: typeof before): readonly string[] =>
+    (object?.["data"] as { forwards: string }).forwards.split("\n").sort();
+  const after = lines(await webhook.cluster.get(table, signal));
+  t.strictSame(
+    after.filter((line) => !line.includes("10.0.0.7")),
+    lines(before),
+  );
+  webhook.cluster.edit("somebody", { kind: "Service", ...place }, (read) => ({
+    ...read,
+    metadata: { ...read.metadata, annotations: {} },
+  }));
+  webhook.cluster.remove(table);
+  t.match(await webhook.ask([wantOf("d", "10.0.0.8", 1)]), {
     reason: "table-invalid",
-    message: /^Service .*is missing/,
+    message: /^ConfigMap .*-forwards is missing, and Service flowgen-wireguard-gateway does not carry its lines/,
   });
 });
 

@@ -1,10 +1,10 @@
 /** Gateways that run in a cluster, whoever made them, and the WireGuard identities that they hold. */
 import { z } from "zod";
 import type { PlacedGateway } from "../config/config.ts";
+import { listed } from "../message.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../names.ts";
 
-/** Of the pods of a gateway, the flowgen chart's own too. */
-export const GATEWAY_COMPONENT = { "app.kubernetes.io/component": "wireguard-gateway" } as const;
+const secretSchema = z.object({ secretName: z.string(), items: z.array(z.object({ key: z.string() })).optional() });
 
 /** As much of a Deployment as says which Secrets its pod mounts. */
 const deploymentSchema = z.object({
@@ -17,7 +17,7 @@ const deploymentSchema = z.object({
     replicas: z.number().default(1),
     template: z.object({
       spec: z.object({
-        volumes: z.array(z.looseObject({ secret: z.object({ secretName: z.string() }).optional() })).default([]),
+        volumes: z.array(z.looseObject({ secret: secretSchema.optional() })).default([]),
       }),
     }),
   }),
@@ -52,28 +52,33 @@ export const gatewayFindings = (
       ...({ reason: "orphan", namespace, name } as const),
       says: "the config knows no such gateway: it is not kept, and its pod holds its WireGuard identity; flowgen-gateway remove takes it away",
     }));
-  const holders = new Map<string, { readonly name: string; readonly namespace: string }[]>();
-  for (const { metadata, spec } of read)
-    for (const secret of spec.replicas > 0 ? secretsOf(spec.template.spec.volumes) : []) {
-      const key = `${metadata.namespace}/${secret}`;
-      holders.set(key, [...(holders.get(key) ?? []), metadata]);
-    }
-  const twice = [...holders].flatMap(([secret, all]) =>
-    all.length < 2
-      ? []
-      : all.map(({ name, namespace }) => ({
-          ...({ reason: "identity-twice", namespace, name } as const),
-          says: `mounts the Secret ${secret}, as ${all
-            .filter((other) => other.name !== name)
-            .map((other) => other.name)
-            .join(", ")} does: one pod only can hold a WireGuard identity; scale all but one to 0`,
-        })),
-  );
+  const holders = read.flatMap(({ metadata, spec }) => {
+    const { volumes } = spec.template.spec;
+    const secrets = volumes.flatMap(({ secret }) => (secret === undefined ? [] : [secret]));
+    return spec.replicas > 0 ? [{ ...metadata, secrets }] : [];
+  });
+  const twice = holders.flatMap(({ namespace, name, secrets }) => {
+    const others = holders.filter((other) => other.namespace === namespace && other.name !== name);
+    const shared = secrets.find((secret) => others.some((other) => other.secrets.some((each) => isSame(each, secret))));
+    if (shared === undefined) return [];
+    const names = others
+      .filter((other) => other.secrets.some((each) => isSame(each, shared)))
+      .map((other) => other.name);
+    return {
+      ...({ reason: "identity-twice", namespace, name } as const),
+      says:
+        `mounts the Secret ${namespace}/${shared.secretName}, as ${listed(names)} does: one pod only can hold a WireGuard identity; ` +
+        "scale all but one to 0",
+    };
+  });
   return [...orphans, ...twice];
 };
 
-const secretsOf = (
-  volumes: readonly { readonly secret?: { readonly secretName: string } | undefined }[],
-): readonly string[] => [
-  ...new Set(volumes.flatMap(({ secret }) => (secret === undefined ? [] : [secret.secretName]))),
-];
+type MountedSecret = z.infer<typeof secretSchema>;
+
+/** Whether two volumes may bring the same key of the same Secret; without `items` a volume brings all. */
+const isSame = (a: MountedSecret, b: MountedSecret): boolean =>
+  a.secretName === b.secretName &&
+  (a.items === undefined ||
+    b.items === undefined ||
+    a.items.some(({ key }) => b.items?.some((item) => item.key === key)));

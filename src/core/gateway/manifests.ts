@@ -1,6 +1,7 @@
 import { isStatic, reachingNamespaces } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
 import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
+import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
 import {
   annotation,
   COMPONENT,
@@ -102,10 +103,12 @@ const serviceMetadata = (
   gateway: PlacedGateway,
   name: string,
   ports: readonly { readonly port: number | undefined }[],
+  lines: string,
 ): Manifest["metadata"] => {
   const plain = metadata(gateway, name);
   const opaque = { "config.linkerd.io/opaque-ports": ports.map(({ port }) => port).join(",") };
-  return { ...plain, annotations: { ...plain.annotations, ...opaque, ...gateway.serviceAnnotations } };
+  const annotations = { ...plain.annotations, ...opaque, ...gateway.serviceAnnotations, [LINES_ANNOTATION]: lines };
+  return { ...plain, annotations };
 };
 
 /** The API server refuses a Service without ports: the one on which the pod says that it is ready. */
@@ -119,7 +122,7 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
   return {
     apiVersion: "v1",
     kind: "Service",
-    metadata: serviceMetadata(gateway, gateway.name, ports),
+    metadata: serviceMetadata(gateway, gateway.name, ports, gatewayLines(table)),
     spec: {
       type: "ClusterIP",
       ipFamilyPolicy: "PreferDualStack",
@@ -146,7 +149,7 @@ export const hostServiceManifest = (gateway: PlacedGateway, table: Table, servic
     targetPort: item.listenPort,
     ...TCP,
   }));
-  const common = serviceMetadata(gateway, name, ports);
+  const common = serviceMetadata(gateway, name, ports, hostLines(forwardsOf(table, service), service));
   return {
     apiVersion: "v1",
     kind: "Service",

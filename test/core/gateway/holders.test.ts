@@ -41,6 +41,18 @@ t.test("two gateways that mount one Secret, whoever made them", async (t) => {
     found(deploymentManifest(gateway, scripts), deployment("chart", "key", { manager: "Helm", replicas: 0 })),
     [],
   );
+  const otherKey = {
+    ...chart,
+    spec: {
+      ...chart.spec,
+      template: { spec: { volumes: [{ secret: { secretName: "key", items: [{ key: "other.conf" }] } }] } },
+    },
+  };
+  t.strictSame(
+    found(deploymentManifest(gateway, scripts), otherKey),
+    [],
+    "another key of the Secret is another identity",
+  );
   const [first] = gatewayFindings([deploymentManifest(gateway, scripts), chart], [gateway]);
   t.match(first?.says, /the Secret vpn\/key, as chart does/);
 });
