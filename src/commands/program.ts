@@ -10,25 +10,21 @@ import type { Output } from "./output.ts";
 import { namespaceOption, names, number } from "./option-values.ts";
 import { ManifestError } from "../manifests/document.ts";
 import { CLUSTERS, UsageError } from "./options.ts";
-import type { ReconcileOptions } from "./reconcile.ts";
 import type { ServeOptions } from "./serve.ts";
+import { addReconcile, addRemove } from "./upkeep.ts";
 import {
   caLifetime,
   certificateLifetime,
   certificateNames,
   config,
+  type End,
+  exitCodes,
   flag,
   manifestOptions,
   option,
   settleSeconds,
   webhookConfiguration,
 } from "./shared-options.ts";
-
-const exitCodes = (one: string): string =>
-  `\nExit codes:\n  0  done\n  1  ${one}\n  2  an option, a file or the config is wrong`;
-
-/** Takes a command's exit code. */
-type End = (code: number) => void;
 
 const addServe = (program: Command): void => {
   program
@@ -135,20 +131,6 @@ const addAudit = (program: Command, output: Output, end: End): void => {
     });
 };
 
-const addReconcile = (program: Command, output: Output, end: End): void => {
-  program
-    .command("reconcile")
-    .description("remove what no pod uses any more, and tell what is in the cluster and should not be")
-    .addHelpText("after", exitCodes("a gateway could not be reconciled"))
-    .addOption(config())
-    .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig"))
-    .addOption(option("--push-gateway <url>", "a Prometheus Pushgateway that takes the figures", "PUSH_GATEWAY"))
-    .addOption(new Option("--dry-run", "say what would be done; change nothing").default(false))
-    .action(async (options: ReconcileOptions) => {
-      end(await (await import("./reconcile.ts")).reconcile(options, output));
-    });
-};
-
 const addCerts = (program: Command, output: Output, end: End): void => {
   program
     .command("certs")
@@ -218,7 +200,7 @@ export const runProgram = async (args: readonly string[], output: Output): Promi
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
   addServe(program);
-  for (const add of [addInject, addAudit, addReconcile, addCerts, addDemo]) add(program, output, end);
+  for (const add of [addInject, addAudit, addReconcile, addRemove, addCerts, addDemo]) add(program, output, end);
   try {
     await program.parseAsync(knownCommand(program, args), { from: "user" });
     return code;

@@ -2,6 +2,13 @@
 import { Option } from "commander";
 import { DAY_MS, lifetime, namespaceOption, number, serverNames } from "./option-values.ts";
 
+/** The end of a command's help. `one`: what exit code 1 means. */
+export const exitCodes = (one: string): string =>
+  `\nExit codes:\n  0  done\n  1  ${one}\n  2  an option, a file or the config is wrong`;
+
+/** Takes a command's exit code. */
+export type End = (code: number) => void;
+
 /** An option that `FLOWGEN_GATEWAY_<env>` sets too. */
 export const option = (flags: string, what: string, env: string): Option =>
   new Option(flags, what).env(`FLOWGEN_GATEWAY_${env}`);

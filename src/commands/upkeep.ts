@@ -1,0 +1,41 @@
+/** The commands that look after the gateways of a cluster, with their options. */
+import { type Command, Option } from "commander";
+import { CLUSTERS } from "./options.ts";
+import type { Output } from "./output.ts";
+import type { ReconcileOptions } from "./reconcile.ts";
+import type { RemoveOptions } from "./remove.ts";
+import { config, type End, exitCodes, option } from "./shared-options.ts";
+
+const cluster = (): Option =>
+  option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig");
+const dryRun = (): Option => new Option("--dry-run", "say what would be done; change nothing").default(false);
+
+export const addReconcile = (program: Command, output: Output, end: End): void => {
+  program
+    .command("reconcile")
+    .description("remove what no pod uses any more, and tell what is in the cluster and should not be")
+    .addHelpText("after", exitCodes("a gateway could not be reconciled"))
+    .addOption(config())
+    .addOption(cluster())
+    .addOption(option("--push-gateway <url>", "a Prometheus Pushgateway that takes the figures", "PUSH_GATEWAY"))
+    .addOption(dryRun())
+    .action(async (options: ReconcileOptions) => {
+      end(await (await import("./reconcile.ts")).reconcile(options, output));
+    });
+};
+
+export const addRemove = (program: Command, output: Output, end: End): void => {
+  program
+    .command("remove")
+    .description("delete a gateway that the config does not know, unless live pods use it")
+    .argument("<gateway>", "as namespace/name")
+    .addHelpText("after", exitCodes("it was not removed"))
+    .addOption(config())
+    .addOption(new Option("--uninstalled", "no webhook runs any more: no config is read").default(false))
+    .addOption(cluster())
+    .addOption(new Option("--force", "although live pods use it").default(false))
+    .addOption(dryRun())
+    .action(async (gateway: string, options: RemoveOptions) => {
+      end(await (await import("./remove.ts")).remove(gateway, options, output));
+    });
+};
