@@ -15,7 +15,6 @@ import {
   deadlineExceeded,
   type Kind,
   type KubeObject,
-  type Metadata,
   orDeadline,
   type Ref,
   refOf,
@@ -23,7 +22,10 @@ import {
   type Verb,
 } from "./cluster.ts";
 import { type Answer, readAnswer } from "./answers.ts";
+import { livePods, METADATA } from "./live-pods.ts";
 import { atMost } from "./waiting.ts";
+
+const PODS: Ref = { kind: "Pod", namespace: "", name: "" };
 
 export type ConnectOptions = {
   /** Default: as kubectl chooses it (`KUBECONFIG`, `~/.kube/config`). */
@@ -50,7 +52,11 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
   await config.applyToHTTPSOptions({}); // a missing CA, key or token file is an error now, not at the first admission
   const ask = caller(config, server, options);
   return {
-    livePods: (selector, signal) => livePods(ask, selector, signal),
+    livePods: (selector, signal) =>
+      livePods(selector, (query) => {
+        const path = `${pathOf(PODS)}?${String(query)}`;
+        return ask({ verb: "list", ref: PODS, method: "GET", path, accept: METADATA }, signal);
+      }),
     get: async (ref, signal) => {
       try {
         return inNamespace(await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
@@ -87,39 +93,6 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
     },
   };
 };
-
-type Ask = ReturnType<typeof caller>;
-
-/** Pods on a page: some 2 MB of metadata. */
-const PAGE = "500";
-const HAS_NOT_ENDED = "status.phase!=Succeeded,status.phase!=Failed";
-
-const METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
-
-type Page = {
-  readonly items: readonly { readonly metadata: Metadata }[] | null;
-  readonly metadata?: { readonly continue?: string };
-};
-
-/** Page after page of one listing. A listing that grew too old to be continued (410 Expired) begins anew. */
-async function* livePods(ask: Ask, labelSelector: string, signal: AbortSignal): AsyncGenerator<Metadata> {
-  const ref = { kind: "Pod", namespace: "", name: "" } as const;
-  const all = { labelSelector, fieldSelector: HAS_NOT_ENDED, limit: PAGE };
-  for (let token = "", isOver = false; !isOver;) {
-    const query = new URLSearchParams({ ...all, ...(token !== "" && { continue: token }) });
-    const path = `${pathOf(ref)}?${String(query)}`;
-    try {
-      const page = (await ask({ verb: "list", ref, method: "GET", path, accept: METADATA }, signal)) as Page;
-      for (const { metadata } of page.items ?? []) yield metadata;
-      token = page.metadata?.continue ?? "";
-      isOver = token === "";
-    } catch (error) {
-      const isExpired = token !== "" && error instanceof ClusterError && error.code === 410;
-      if (!isExpired) throw error;
-      token = "";
-    }
-  }
-}
 
 /** The object is not there; another 404 is a path that the API server does not serve. */
 const isNotFound = (error: unknown): boolean =>

@@ -61,9 +61,18 @@ t.test("a forward is used by the pods whose labels or status name it", async (t)
       ),
       true,
     ],
+    ["its label, and no gateway's", pod({ "target.flowgen.io/sql": "true" }), false],
     ["nothing of ours", pod(flowgen), false],
   ];
   for (const [what, each, isUsed] of USES) t.equal(counted(each).uses(gateway, table, forward), isUsed, what);
+});
+
+t.test("a forward is found where it is offered, and nowhere else", async (t) => {
+  const { servicePort: _, ...hostOnly } = forward;
+  const at = (address: string) => counted(pod({}, { "flowgen.io/gateway-status": statusAt(address) }));
+  t.notOk(at("gw.vpn.svc:1433").uses(gateway, table, hostOnly));
+  t.ok(at("gw-10-0-0-5.vpn.svc:1433").uses(gateway, table, hostOnly));
+  t.notOk(at("gw-10-0-0-5.vpn.svc:1433").uses(gateway, { ...table, services: [] }, forward));
 });
 
 t.test("a gateway of each namespace is used by the pods of its own", async (t) => {
@@ -99,5 +108,6 @@ t.test("pods that run unredirected are those that a new admission would redirect
 t.test("a status of a newer version is not read, and the pod is told", async (t) => {
   const newer = pod(flowgen, { "flowgen.io/gateway-status": JSON.stringify({ format: 3 }) });
   t.match(counted(newer).unread(), [{ name: "p" }]);
+  t.strictSame(counted({ namespace: "team-a" }).unread(), [], "and one without a name, labels and annotations is");
   t.strictSame(counted(newer).unredirected(), []);
 });

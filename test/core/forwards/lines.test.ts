@@ -103,6 +103,7 @@ t.test("a table that is not whole is refused", async (t) => {
     [{ ...own, lines: undefined }, hosts, /Service gw does not carry its lines/],
     [{ ...own, lines: "{" }, hosts, /Service gw does not carry its lines/],
     [own, [second], /so is Service gw-10-0-0-5-/],
+    [own, [first, { ...second, lines: undefined }], /Service gw-10-0-0-6-.* does not carry its lines/],
     [own, [first, { ...second, lines: "{}" }], /Service gw-10-0-0-6-.* does not carry its lines/],
     [{ ...own, lines: JSON.stringify({ forwards: [{ x: 1 }], services: [] }) }, hosts, /the table\.forwards\[0\]/],
     [
