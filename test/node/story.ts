@@ -3,7 +3,6 @@
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
-import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
 import { documentedSecret, keyPair } from "../lab/vpn/vpn.ts";
 import type { Vpn } from "../lab/vpn/vpn.ts";
@@ -203,8 +202,6 @@ t.test("a gateway whose kernel forwards", async (t) => {
   });
   await kubectl(["delete", "deployment", "fast", "--namespace=team-a", "--wait=false"]);
   await kubectl(["delete", "deployment", "fast-reports", "--namespace=team-b", "--wait=false"]);
-  const asBreaker = await breakGlass(kubectl, FAST.namespace);
-  await kubectl(["delete", "deployment", FAST.name, `--namespace=${FAST.namespace}`, asBreaker, "--wait=false"]);
 });
 
 t.test("the key is rotated in the Secret and on the server", async (t) => {
