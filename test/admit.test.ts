@@ -464,3 +464,16 @@ t.test("a Service in the table whose host has no forward any more keeps no pod f
   };
   t.match(services, [{ clusterIPs: [/^10\./] }, { clusterIPs: ["10.96.0.99"] }]);
 });
+
+t.test("with a cluster domain the names are whole; a pod that holds a short one keeps it", async (t) => {
+  const webhook = setup();
+  const full = { ...config, clusterDomain: "corp.internal" };
+  const short = patched(mssql, (await webhook.admit(mssql)).operations);
+  const whole = patched(mssql, (await webhook.admit(mssql, {}, full)).operations);
+  t.match(short.spec.containers[0]?.env, [{ name: "MSSQL_HOST", value: HOST }]);
+  t.match(whole.spec.containers[0]?.env, [{ name: "MSSQL_HOST", value: `${HOST}.corp.internal` }]);
+  const again = await webhook.admit(short, {}, full);
+  t.not(again.outcome, "reject");
+  t.match(patched(short, again.operations).spec.containers[0]?.env, [{ name: "MSSQL_HOST", value: HOST }]);
+  t.match(await webhook.admit(whole, {}, full), { outcome: "skip", reason: "unchanged" });
+});

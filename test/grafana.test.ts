@@ -1,4 +1,4 @@
-/** The dashboard and the alerts ask in PromQL that parses, for metrics that the webhook exports, and some of kube-state-metrics. */
+/** The dashboard and the alerts ask in PromQL that parses, for metrics that the webhook or a gateway's pod exports, and some of kube-state-metrics. */
 import { readFileSync } from "node:fs";
 import { parser } from "@prometheus-io/lezer-promql";
 import t from "tap";
@@ -20,7 +20,8 @@ const queries = [
 ];
 
 /** Grafana puts its variables in before Prometheus reads the text. */
-const filled = (expr: string): string => expr.replaceAll(/\$__(rate_interval|range)/g, "5m").replaceAll("$job", "x");
+const filled = (expr: string): string =>
+  expr.replaceAll(/\$__(rate_interval|range)/g, "5m").replaceAll(/\$(job|gateway)/g, "x");
 
 /** The metrics and the labels of selectors that a query names. Undefined: it does not parse. */
 const named = (expr: string): { metrics: string[]; labels: string[] } | undefined => {
@@ -38,11 +39,20 @@ const named = (expr: string): { metrics: string[]; labels: string[] } | undefine
 };
 
 /** What is not the webhook's to say: https://github.com/kubernetes/kube-state-metrics/tree/main/docs/metrics/workload */
-const OTHERS = ["kube_deployment_status_replicas_available", "kube_deployment_created", "kube_pod_annotations"];
+const OTHERS = [
+  "kube_deployment_status_replicas_available",
+  "kube_deployment_created",
+  "kube_pod_annotations",
+  "kube_pod_labels",
+];
+/** Those of the gateway's pod, by the script that writes them. */
+const ofPods = [...readFileSync(`${root}/src/gateway/metrics.sh`, "utf8").matchAll(/metric\("([a-z_]+)", "/g)].map(
+  ([, name = ""]) => `flowgen_gateway_${name}`,
+);
 const exported = (await createMetrics("0").registry.getMetricsAsJSON()).flatMap(({ name, type }) =>
   String(type) === "histogram" ? [`${name}_bucket`, `${name}_sum`, `${name}_count`] : [name],
 );
-const known = [...exported, ...OTHERS];
+const known = [...exported, ...ofPods, ...OTHERS];
 
 t.test("the parser tells good from bad", async (t) => {
   t.strictSame(named('sum by (b) (rate(a{b="c"}[5m]))'), { metrics: ["a"], labels: ["b", "b"] });
@@ -68,10 +78,12 @@ t.test("the panel of memory and CPU shows both, each in its unit", async (t) => 
   });
 });
 
-t.test("every metric of the webhook's own is shown", async (t) => {
+t.test("every metric of the webhook's own, and of the gateway's pod, is shown", async (t) => {
   const shown = queries
     .flatMap(([, expr]) => named(filled(expr))?.metrics ?? [])
     .map((name) => name.replace(/_bucket$/, ""));
+  t.ok(ofPods.length > 10, "metrics of the pod were found");
+  for (const name of ofPods) t.ok(shown.includes(name), name);
   for (const { name } of await createMetrics("0").registry.getMetricsAsJSON())
     if (name.startsWith("flowgen_gateway_")) t.ok(shown.includes(name), name);
   t.equal(new Set(dashboard.panels.map(({ id }) => id)).size, dashboard.panels.length, "panels have ids of their own");

@@ -71,12 +71,18 @@ const FORBIDDEN_RANGES = new Set([
   "6to4",
   "teredo",
 ]);
-/** Metadata services of EC2 and Google over IPv6, of Alibaba and Azure, which no range covers. */
+/** Blocks that ipaddr.js counts among others: IETF (Oracle's metadata), reserved, IPv4-compatible, site-local. */
+const FORBIDDEN_BLOCKS = ["192.0.0.0/24", "240.0.0.0/4", "::/96", "fec0::/10"].map((text) => ipaddr.parseCIDR(text));
+/** Metadata, DNS and credential services of EC2, Google, Alibaba and Azure, which no range covers. */
 const METADATA = new Set([
+  "fd00:ec2::23",
+  "fd00:ec2::253",
   "fd00:ec2::254",
   "fd20:ce::254",
   "100.100.100.200",
   "168.63.129.16",
+  "instance-data.ec2.internal",
+  "metadata.goog",
   "metadata.google.internal",
 ]);
 
@@ -84,6 +90,8 @@ const forbiddenAddress = (host: string): string | undefined => {
   const parsed = ipaddr.parse(host);
   const range = parsed.range();
   if (FORBIDDEN_RANGES.has(range)) return `${host} is ${range === "linkLocal" ? "link-local" : range}`;
+  const block = FORBIDDEN_BLOCKS.find(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits));
+  if (block !== undefined) return `${host} is in ${block.join("/")}, where no private server is`;
   if (parsed instanceof ipaddr.IPv6 && range === "rfc6052") {
     return forbiddenAddress(ipaddr.fromByteArray(parsed.toByteArray().slice(12)).toString());
   }

@@ -22,9 +22,19 @@ export const GATEWAY_LABEL = "flowgen.io/gateway";
 /** A pod that carries `<prefix><forward name>: "true"` is admitted to that forward by the gateway's NetworkPolicy. */
 export const TARGET_LABEL_PREFIX = "target.flowgen.io/";
 
-/** Where a pod finds a gateway. It ends in `.svc`: that resolves from any namespace, whatever the cluster domain is called. */
-export const dnsName = (gateway: { readonly name: string; readonly namespace: string }): string =>
-  `${gateway.name}.${gateway.namespace}.svc`;
+type Placed = { readonly name: string; readonly namespace: string; readonly clusterDomain?: string | undefined };
+
+/**
+ * Where a pod finds a gateway's Service. Without a cluster domain it ends in `.svc`: that resolves from any namespace, whatever the
+ * domain is called, by the search list of the pod's resolver.
+ */
+export const dnsName = ({ name, namespace, clusterDomain }: Placed): string =>
+  `${name}.${namespace}.svc${clusterDomain === undefined ? "" : `.${clusterDomain}`}`;
+
+/** All names of it: a pod that was redirected before the config had a cluster domain holds the short one. */
+export const dnsNames = (service: Placed): readonly string[] => [
+  ...new Set([dnsName(service), dnsName({ ...service, clusterDomain: undefined })]),
+];
 
 /** The longest name of a gateway: what follows it in the name of a host's Service takes the rest of a label's 63 characters. */
 export const LONGEST_GATEWAY_NAME = 54;

@@ -11,7 +11,7 @@ import { address, type Want } from "./target.ts";
 import {
   annotation,
   COMPONENT,
-  dnsName,
+  dnsNames,
   GATEWAY_COMPONENT,
   gatewayId,
   hostServiceName,
@@ -131,7 +131,7 @@ const planTargets = (
     gateway,
     wants: led.wants,
     unread: aliased.unread,
-    warnings: [...networkWarnings(pod, wants), ...aliased.warnings],
+    warnings: [...networkWarnings(pod, wants, gateway), ...aliased.warnings],
   };
 };
 
@@ -151,8 +151,10 @@ const withServices = (
   );
   if (hosts.kind === "reject") return hosts;
   const hadService = ({ target: { host, port }, tunnel }: Want): boolean => {
-    const service = dnsName({ name: hostServiceName(gateway.name, tunnel, host), namespace: gateway.namespace });
-    return before.some((each) => each.target === address(host, port) && each.address === address(service, port));
+    const names = dnsNames({ ...gateway, name: hostServiceName(gateway.name, tunnel, host) });
+    return before.some(
+      (each) => each.target === address(host, port) && names.some((service) => each.address === address(service, port)),
+    );
   };
   const needs = (want: Want): boolean =>
     want.redirect === "env" && (hosts.needOwnService.has(want.target.host) || hadService(want));
@@ -168,18 +170,29 @@ const withServices = (
  * no DNS. A NetworkPolicy selects pods by their labels, and leaves it to the CNI what becomes of those on the node's network.
  */
 const networkWarnings = (
-  { spec: { dnsPolicy: policy, hostNetwork } }: Pod,
+  { spec: { dnsPolicy: policy, hostNetwork, dnsConfig } }: Pod,
   wants: readonly Want[],
+  { clusterDomain }: PlacedGateway,
 ): readonly string[] => {
   const isBlind =
     policy === "Default" || policy === "None" || (hostNetwork === true && policy !== "ClusterFirstWithHostNet");
+  const ndots = Number(dnsConfig?.options?.find(({ name }) => name === "ndots")?.value ?? NDOTS);
   const needsDns = wants.some(({ redirect }) => redirect === "env");
   return [
     ...(isBlind && needsDns
       ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"]
+      : []),
+    ...(ndots <= DOTS && clusterDomain === undefined && needsDns
+      ? [
+          `ndots is ${ndots}: images on musl (Alpine) do not find the gateway; set clusterDomain in the webhook's config`,
+        ]
       : []),
     ...(hostNetwork === true
       ? ["hostNetwork: the gateway's NetworkPolicy knows pods by their labels and may refuse one on the node's network"]
       : []),
   ];
 };
+/** The kubelet's default for a pod's resolver. */
+const NDOTS = 5;
+/** In a name of the form gateway.namespace.svc: musl does not search for a name with `ndots` dots or more, glibc does. */
+const DOTS = 2;

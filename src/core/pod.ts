@@ -87,6 +87,10 @@ const podSchema = z.object({
     initContainers: listOf(containerSchema).nullish(),
     dnsPolicy: z.unknown().optional(),
     hostNetwork: z.unknown().optional(),
+    dnsConfig: z
+      .object({ options: z.array(z.object({ name: z.string(), value: z.string().optional() })).nullish() })
+      .nullish()
+      .catch(undefined),
     hostAliases: z
       .array(z.object({ ip: z.string(), hostnames: z.array(z.string()).nullish() }))
       .nullish()

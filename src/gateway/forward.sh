@@ -12,11 +12,15 @@
 # the interface is down or gone. Every listener is bound to the pod's: who is at a tunnel's other end does not reach it.
 # A host name has the address that names.sh, a process of its own, writes down for it. One port's sessions are at most
 # $MAX_CHILDREN, a share of what the container's memory holds: who opens more does not take the memory of other ports.
+#
+# The listeners and their sessions write notices into a pipe, which events.sh counts; metrics.sh answers on $METRICS_PORT.
+# This script holds the pipe open itself, and events.sh is started again when it ends: no session waits for a reader.
 set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}"
 : "${UP_DIR:=/run/flowgen-tunnels}" # a tunnel that is up has a file here, see publish in tunnel.sh
 : "${STATE_DIR:=/tmp/forwards}"     # <port>: `pid address port tunnel`; table: as read; names, said: see names.sh
-: "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}" "${SOCAT:=socat}" "${READY_PORT:=65535}" "${MAX_CHILDREN:=600}"
+: "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}" "${SOCAT:=socat}" "${READY_PORT:=65535}" "${METRICS_PORT:=65534}"
+: "${MAX_CHILDREN:=600}"
 : "${DRAIN:=5}" "${LINGER:=0}" # seconds after SIGTERM; DRAIN is the same as tunnel.sh's
 scripts=${0%/*}
 
@@ -47,16 +51,17 @@ refuse() { # LISTEN WHY: nobody listens there; said once, until it is served aga
   [ "$said" = "$2" ] || { log "$1 refuses: $2"; echo "$2" >"$STATE_DIR/said/$1"; }
 }
 
-start() { # LISTEN TO WHAT
+start() { # LISTEN TO WHAT [OPTION...]: options of socat
   from=TCP4-LISTEN:$1
   [ ! -e /proc/net/if_inet6 ] || from=TCP6-LISTEN:$1,ipv6only=0
   # -t30: late replies after a half-close.
   from=$from,fork,max-children=$MAX_CHILDREN,reuseaddr,backlog=1024,so-bindtodevice=$CLIENT_INTERFACE,$ALIVE
-  "$SOCAT" -t30 "$from" "$2" &
+  listen=$1 to=$2 what=$3 && shift 3
+  "$SOCAT" -t30 "$@" -lp"$listen" "$from" "$to" 2>&3 3>&- &
   pid=$!
-  echo "$pid $3" >"$STATE_DIR/$1"
-  rm -f "$STATE_DIR/said/$1"
-  [ "$count" -gt 1 ] || log "$1 -> $3"
+  echo "$pid $what" >"$STATE_DIR/$listen"
+  rm -f "$STATE_DIR/said/$listen"
+  [ "$count" -gt 1 ] || log "$listen -> $what"
 }
 
 # One that ended is started again at once; one that ends again and again (socat says why) after 2, 4 … 64 rounds.
@@ -83,11 +88,12 @@ serve() { # LISTEN ADDRESS PORT TUNNEL: started where it does not run, or not li
   may_start "$1" || { pid=''; return; }
   case $2 in *:*) to=TCP6:[$2]:$3 ;; *) to=TCP4:$2:$3 ;; esac
   # A dead target: 8 s.
-  start "$1" "$to,so-bindtodevice=$4,connect-timeout=8,$ALIVE" "$2 port $3 by $4"
+  # shellcheck disable=SC2086 # an option or none
+  start "$1" "$to,so-bindtodevice=$4,connect-timeout=8,$ALIVE" "$2 port $3 by $4" -d -d $statistics
 }
 
 reconcile() { # makes the listeners what the table says
-  wanted=" $READY_PORT " up='' listeners=$$ retry=999999999
+  wanted=" $READY_PORT $METRICS_PORT " up='' listeners=$$ retry=999999999
   while read -r listen kind host port tunnel why; do
     wanted="$wanted$listen "
     [ -e "$UP_DIR/$tunnel" ] || { stop "$listen" "refuses: tunnel $tunnel is not up"; continue; }
@@ -100,11 +106,14 @@ reconcile() { # makes the listeners what the table says
     serve "$listen" "$address" "$port" "$tunnel"
     listeners="$listeners $pid"
   done <"$STATE_DIR/reachable"
+  recall "$METRICS_PORT"
+  count=0
+  is_running "$pid" || start "$METRICS_PORT" "EXEC:sh $scripts/metrics.sh" metrics -T5
+  listeners="$listeners $pid"
   # Ready: of the tunnels that carry forwards one is up at least. (One bad tunnel of two is named in the log and its ports
   # refuse; a pod that is not ready would refuse the good one's clients too.)
   if [ -n "$up" ] || { [ -e "$STATE_DIR/seen" ] && [ ! -s "$STATE_DIR/table" ]; }; then
     recall "$READY_PORT"
-    count=0
     is_running "$pid" || start "$READY_PORT" OPEN:/dev/null ready
     listeners="$listeners $pid"
   else
@@ -141,13 +150,16 @@ finish() {
 
 hint=$(sh "$scripts/kernel-release.sh") # where the kernel is the likely reason that no listener starts
 rm -rf "$STATE_DIR" && mkdir -p "$STATE_DIR/failed" "$STATE_DIR/said" && : >"$STATE_DIR/table"
-names='' before=none changed='' listeners='' retry=0 rounds=0
+mkfifo "$STATE_DIR/events" && exec 3<>"$STATE_DIR/events"
+statistics=$("$SOCAT" -h 2>/dev/null | grep -o -e --statistics)
+names='' counter='' before=none changed='' listeners='' retry=0 rounds=0
 trap finish TERM INT
 trap 'changed=yes' USR1 # a name has another address, or the table may have changed: ends the nap
 # Where busybox has inotifyd, a swap of the volume (a rename in its directory) wakes at once; else within $POLL.
 inotifyd - "${FORWARDS_FILE%/*}:y" 2>/dev/null | while read -r _; do kill -USR1 $$; done &
 while :; do
   : >"$STATE_DIR/alive"
+  is_running "$counter" || { sh "$scripts/events.sh" "$STATE_DIR/counts" <&3 3>&- & counter=$!; }
   now=$(cat "$UP_DIR"/* "$FORWARDS_FILE" 2>/dev/null)
   if [ "$now" != "$before" ]; then
     before=$now changed=yes

@@ -88,9 +88,32 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
     }' - "$lines"
 }
 
+# For metrics.sh: `port connects lastUse sessions`, before the rules' counters go. A DNAT rule sees the first packet of each
+# connection. The open ones are known where the kernel lists its connections (CONFIG_NF_CONNTRACK_PROCFS).
+count_connects() { # FAMILY
+  counts=$UP_DIR/._kernel$1
+  [ -e "$counts" ] || : >"$counts"
+  saved=$($iptables-save -c -t nat 2>/dev/null)
+  connections='' # the list is the whole node's before it is the pod's: not read for nothing
+  case $saved in *' DNAT '*) connections=/proc/net/nf_conntrack ;; esac
+  { cat "$counts"; echo "$saved"; [ -z "$connections" ] || cat "$connections"; } 2>/dev/null | awk -v now="$(date +%s)" \
+    -v family="ipv$1" '
+    NF == 4 && !/[^0-9 ]/ { connects[$1] = $2; last[$1] = $3; next }
+    /^\[.*--dport .* -j DNAT / {
+      new = substr($1, 2) + 0
+      match($0, /--dport [0-9]+/)
+      at = substr($0, RSTART + 8, RLENGTH - 8)
+      connects[at] += new
+      if (!(at in last) || new) last[at] = new ? now : 0
+    }
+    $1 == family && / ESTABLISHED .* mark=1[0-9][0-9][0-9][0-9]/ { match($0, /dport=[0-9]+/); open_at[substr($0, RSTART + 6, RLENGTH - 6)]++ }
+    END { for (at in last) print at, connects[at] + 0, last[at], open_at[at] + 0 }' >"$counts.new" && mv "$counts.new" "$counts"
+}
+
 install() { # FAMILY: its rules, and now and then where they are asked
   iptables=iptables
   [ "$1" = 4 ] || iptables=ip6tables
+  count_connects "$1"
   $iptables-restore -w --noflush <"$RUN_DIR/_rules$1" || return
   [ "$due" = 0 ] || return 0
   for hook in mangle-PREROUTING filter-FORWARD filter-INPUT nat-POSTROUTING nat-PREROUTING; do
@@ -119,6 +142,7 @@ finish() { # no new connections; the others have until tunnel.sh ends
 }
 
 due=0 before=''
+rm -f "$UP_DIR"/._kernel[46]
 : >>"$table" && : >"$lines"
 trap finish TERM INT
 while :; do

@@ -107,3 +107,16 @@ check_peers() { # says once who does not answer $ANSWER_WITHIN s after a change,
     say "peer $peer does not answer at $endpoint ($at): $text. Is it running, does UDP reach it, and does it know this tunnel's public key and PresharedKey?"
   done <"$RUN_DIR/$tunnel.peers"
 }
+
+# For metrics.sh, every five seconds: the MTU, then `number endpoint handshake received sent` of each peer. (The dump's first
+# line and second field are keys: nothing of them is written.)
+observe() {
+  wg show "$tunnel" dump 2>/dev/null | awk -F '\t' -v peers="$RUN_DIR/$tunnel.peers" -v link="/sys/class/net/$tunnel/mtu" '
+    BEGIN {
+      while ((getline line <peers) > 0) { split(line, field, " "); number[field[2]] = field[1] }
+      getline mtu <link
+      print mtu + 0
+    }
+    NR > 1 { print number[$1] + 0, $3, $5, $6, $7 }' >"$UP_DIR/._metrics/.$tunnel"
+  mv "$UP_DIR/._metrics/.$tunnel" "$UP_DIR/._metrics/$tunnel"
+}

@@ -30,10 +30,11 @@ function ipv6(text,   gap, head, tail) {
   return "6" head substr(zeros, 1, 128 - length(head) - length(tail)) tail
 }
 function bits(text) { return text ~ /[.]/ && text !~ /:/ ? ipv4(text) : text ~ /^[0-9a-fA-F:]+$/ ? ipv6(text) : "" }
-function is_in(address, prefix,   parts, size) {
-  size = split(prefix, parts, "/")
-  return substr(address, 1, 1 + parts[2]) == substr(bits(parts[1]), 1, 1 + parts[2])
+function start_of(prefix,   parts) { # the bits that all its addresses begin with
+  split(prefix, parts, "/")
+  return substr(bits(parts[1]), 1, 1 + parts[2])
 }
+function is_in(address, start) { return substr(address, 1, length(start)) == start }
 function read_own(   line, at, fields) {
   while ((getline line < "/proc/net/fib_trie") > 0) {
     if (match(line, /[|]-- /)) at = substr(line, RSTART + 4)
@@ -45,7 +46,7 @@ function read_tunnel(tunnel,   line, fields) { # see publish in tunnel.sh
   is_known[tunnel] = 1
   while ((getline line < (up "/" tunnel)) > 0) {
     split(line, fields, " ")
-    if (fields[1] == "allowed") allowed[tunnel] = allowed[tunnel] " " fields[2]
+    if (fields[1] == "allowed") allowed[tunnel] = allowed[tunnel] " " start_of(fields[2])
     if (fields[1] == "own") own[bits(fields[2])]
   }
 }
@@ -54,13 +55,13 @@ function is_allowed(address, tunnel,   list, count) {
   return 0
 }
 function forbidden(address,   i) { # the range
-  for (i = 1; i <= ranges; i++) if (is_in(address, range[i])) return range[i]
+  for (i = 1; i <= ranges; i++) if (is_in(address, start[i])) return range[i]
   return ""
 }
 function why(address, tunnel) {
   if (address == "") return "is no address"
   if (forbidden(address) != "") return "is in " forbidden(address) ", where no private server is"
-  if (is_in(address, "64:ff9b::/96") && forbidden("4" substr(address, 98)) != "") return "leads to no private server (NAT64)"
+  if (is_in(address, nat64) && forbidden("4" substr(address, 98)) != "") return "leads to no private server (NAT64)"
   if (address in own) return "is an address of the gateway itself"
   return is_allowed(address, tunnel) ? "" : "is outside the AllowedIPs of tunnel " tunnel
 }
@@ -73,12 +74,15 @@ BEGIN {
   # IPv4 in other forms, relays, site-local, the metadata services of clouds.
   ranges = split("0.0.0.0/8 127.0.0.0/8 169.254.0.0/16 192.0.0.0/24 224.0.0.0/3 100.100.100.200/32 168.63.129.16/32 " \
     "::/96 ::ffff:0:0/96 ::ffff:0:0:0/96 2001::/32 2002::/16 fe80::/10 fec0::/10 ff00::/8 " \
-    "fd00:ec2::23/128 fd00:ec2::254/128 fd20:ce::254/128", range, " ")
+    "fd00:ec2::23/128 fd00:ec2::253/128 fd00:ec2::254/128 fd20:ce::254/128", range, " ")
+  for (i = 1; i <= ranges; i++) start[i] = start_of(range[i])
+  nat64 = start_of("64:ff9b::/96")
   read_own()
 }
 $2 == "name" { print; next }
 {
   if (!($5 in is_known)) read_tunnel($5)
-  reason = why(bits($3), $5)
+  if (!(($3, $5) in known)) known[$3, $5] = why(bits($3), $5)
+  reason = known[$3, $5]
   print $0 (reason == "" ? "" : " " $3 " " reason)
 }'

@@ -1,7 +1,7 @@
 #!/bin/sh
 # table.sh [before] <forwards: the forward table as the other scripts may use it. One line for each listen port:
 #
-#     listenPort kind host port tunnel     kind: 4 (an IPv4 address), 6 (an IPv6 address) or name; listenPort: 1024-65534
+#     listenPort kind host port tunnel     kind: 4 (an IPv4 address), 6 (an IPv6 address) or name; listenPort: 1024-65533
 #
 # A line of the table is data: what does not have exactly the form `listenPort host port tunnel` never gets further than
 # here, because shells, socat and iptables take some characters for syntax. Of two lines for one port the first counts;
@@ -29,7 +29,7 @@ BEGIN {
   while (before != "" && (getline <before) > 0) was[$1] = $0
 }
 !NF { next }
-!is_port($1, 1024) || $1 == 65535 { wrong("no listen port"); next }
+!is_port($1, 1024) || $1 > 65533 { wrong("no listen port"); next }
 $1 in seen { wrong("port " $1 " is taken by a line above"); next }
 { seen[$1] = 1; kind = kind_of($2) }
 NF != 4 || kind == "" || !is_port($3, 1) || !is_tunnel($4) {

@@ -106,6 +106,7 @@ worker() { # TUNNEL NUMBER
     fi
     [ ! -e "$in_force" ] || keep_up
     publish
+    [ $((rounds % 5)) != 0 ] || observe
     rounds=$((rounds + 1))
     if [ "$rounds" -lt 10 ]; then nap 0.2; else nap "$POLL"; fi # soon after a change the other end should answer
   done
@@ -129,7 +130,7 @@ finish() { # drain, then give the identity up, so that the next pod can use it
   exit 0
 }
 
-mkdir -p "$RUN_DIR" "$UP_DIR" && chmod 700 "$RUN_DIR"
+mkdir -p "$RUN_DIR" "$UP_DIR/._metrics" && chmod 700 "$RUN_DIR"
 rm -f "$RUN_DIR"/*.pid && kernel='' # the files: left by a container that was killed
 trap finish TERM INT
 while :; do

@@ -2,7 +2,7 @@
 import type { PlacedGateway } from "../core/config/config.ts";
 import { allocate, type Given, givenAlready, withStaticForwards } from "../core/forwards/allocate.ts";
 import { type Table, withAddresses } from "../core/forwards/table.ts";
-import { dnsName } from "../core/names.ts";
+import { dnsName, dnsNames } from "../core/names.ts";
 import type { Failure, Rejection } from "../core/reasons.ts";
 import { address, type Assignment, type Want } from "../core/target.ts";
 import {
@@ -98,12 +98,14 @@ export const assignmentsOf = (
   const standIns = (index: number): readonly string[] =>
     families.map((family) => STAND_IN[family](1 + (index % STAND_INS)));
   const unmade = [...new Set(given.flatMap(({ service }) => (service?.clusterIPs.length === 0 ? [service.name] : [])))];
-  const nameOf = (service: string): string => dnsName({ name: service, namespace: gateway.namespace });
+  const placed = (service: string) => ({ ...gateway, name: service });
   return given.map(({ want: { target, tunnel, redirect, names }, forward, service }) => {
     const isAssumed = service?.clusterIPs.length === 0;
     const addresses = [
-      ...(service ? [address(nameOf(service.name), target.port)] : []),
-      ...(forward.servicePort === undefined ? [] : [address(dnsName(gateway), forward.servicePort)]),
+      ...(service ? dnsNames(placed(service.name)).map((name) => address(name, target.port)) : []),
+      ...dnsNames(gateway).flatMap((name) =>
+        forward.servicePort === undefined ? [] : [address(name, forward.servicePort)],
+      ),
     ];
     return {
       target,
@@ -111,7 +113,7 @@ export const assignmentsOf = (
       redirect,
       names,
       forward: forward.name,
-      host: service ? nameOf(service.name) : dnsName(gateway),
+      host: dnsName(service ? placed(service.name) : gateway),
       port: target.port,
       addresses,
       clusterIPs: isAssumed ? standIns(unmade.indexOf(service.name)) : (service?.clusterIPs ?? []),

@@ -173,7 +173,20 @@ t.test("a pod on the node's network is served, with a warning about the gateway'
   const spec = { hostNetwork: true, dnsPolicy: "ClusterFirstWithHostNet" };
   for (const text of ["a=10.0.0.5:1", "[{targetHost: db.corp.example.com, targetPort: 1, redirect: hostAlias}]"])
     t.match(plan(podWith(targets(text), {}, spec)), { kind: "plan", warnings: [/^hostNetwork: .*NetworkPolicy/] });
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), {}, {})), { warnings: { length: 0 } });
 });
+
+t.test(
+  "ndots of two or less is warned of, for musl; not with a cluster domain, whose names need no search",
+  async (t) => {
+    const podOf = (value: string) =>
+      podWith(targets("a=10.0.0.5:1"), {}, { dnsConfig: { options: [{ name: "timeout" }, { name: "ndots", value }] } });
+    for (const value of ["1", "2"]) t.match(plan(podOf(value)), { warnings: [/ndots is \d: images on musl/] });
+    t.match(plan(podOf("3")), { warnings: { length: 0 } });
+    const read = planPod(podOf("1"), "team-a", { ...config, clusterDomain: "cluster.local" });
+    t.match(read, { kind: "plan", warnings: { length: 0 } });
+  },
+);
 
 t.test("redirect: the entry's, else the config's; auto leads names, and addresses that have aliases", async (t) => {
   const text = `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "*.corp.example.com"], allowedAliases: [erp.corp.example.com]}]}]`;

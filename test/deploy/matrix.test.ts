@@ -120,6 +120,7 @@ const matrix: Readonly<Record<string, object>> = {
     prometheus: {
       podmonitor: { enabled: true, interval: "15s", labels: { release: "prometheus" }, annotations: { a: "b" } },
       servicemonitor: { enabled: true, labels: { release: "prometheus" } },
+      gatewaymonitor: { enabled: true, labels: { release: "prometheus" } },
       rules: { enabled: true, labels: { release: "prometheus" } },
     },
     grafana: { dashboard: { enabled: true, namespace: "vpn", annotations: { grafana_folder: "flowgen" } } },

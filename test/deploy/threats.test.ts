@@ -71,8 +71,9 @@ t.test("a pod gets no forward that the config does not grant", async (t) => {
         },
       ],
     },
+    { from: [{ podSelector: { matchLabels: { "app.kubernetes.io/name": "prometheus" } } }], ports: [{ port: 65534 }] },
   ]);
-  t.equal(policy?.spec.ingress.length, 1);
+  t.equal(policy?.spec.ingress.length, 2);
 });
 
 t.test("nobody forges a label or a status", async (t) => {

@@ -43,6 +43,7 @@ const hostileLines = (proof: string): string[] => [
   `22 10.0.0.5 7000 wg0`,
   `99999 10.0.0.5 7000 wg0`,
   `65535 10.0.0.5 7000 wg0`, // where the pod says that it is ready
+  `65534 10.0.0.5 7000 wg0`, // and where it answers with its metrics
   `-1 10.0.0.5 7000 wg0`,
   `a[$(touch\${IFS}${proof})] 10.0.0.5 7000 wg0`,
   `7000 10.0.0.6 7000 wg0`, // a second line for a port: the first one wins
@@ -78,7 +79,11 @@ for (const { shell, forwarder } of variants) {
     t.notOk(existsSync(proof), "nothing was run");
     t.strictSame(readdirSync(`${gateway.directory}/tmp`), ["forwards"], "no file was made elsewhere");
     const listening = run(network.pod, "ss -tlnH | sed 's/.*:\\([0-9]*\\) .*/\\1/' | sort -u").trim().split("\n");
-    t.strictSame(listening, ["65535", "7000", "7001", "7002"], "only the good lines listen, and the pod's readiness");
+    t.strictSame(
+      listening,
+      ["65534", "65535", "7000", "7001", "7002"],
+      "only the good lines listen, the pod's readiness and its metrics",
+    );
     if (forwarder === "kernel") {
       const rules = run(network.pod, "iptables-save -t nat | grep -o 'dport.*DNAT.*'").trim().split("\n");
       const leads = (port: string, target: string) => `dport ${port} -j DNAT --to-destination ${target}:7000`;
@@ -92,6 +97,6 @@ for (const { shell, forwarder } of variants) {
     t.equal(talk(network, 7001).text, "five\n", "a line that became bad keeps what ran on its port");
     const log = await gateway.log();
     t.ok(!log.includes("\u001b") && !log.includes("touch"), "the log repeats none of it");
-    t.match(log, /line 37 is ignored/, "and names the lines");
+    t.match(log, /line 38 is ignored/, "and names the lines");
   });
 }

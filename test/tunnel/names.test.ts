@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { variants } from "../lab/vpn/gateway.ts";
 import { run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
-import { leaks, podAddress, startDns } from "../lab/vpn/network.ts";
+import { leaks, podAddress, podAddress6, startDns } from "../lab/vpn/network.ts";
 import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
 import { until } from "../wait.ts";
@@ -97,6 +97,8 @@ void t.test("names that resolve to what is no private server, and a server that 
     "zero.corp.example.com": "0.0.0.0",
     "loopback.corp.example.com": "127.0.0.1",
     "reserved.corp.example.com": "240.0.0.1",
+    "oracle.corp.example.com": "192.0.0.192",
+    "azure.corp.example.com": "168.63.129.16",
     "tunnel.corp.example.com": "10.13.13.2",
     "pod.corp.example.com": podAddress,
   };
@@ -116,4 +118,36 @@ void t.test("names that resolve to what is no private server, and a server that 
   await sleep(5_000);
   const lines = (await gateway.log()).split("\n").filter((line) => line.includes("metadata.corp.example.com"));
   t.equal(lines.length, 1, "said once");
+});
+
+void t.test("names that resolve to IPv6 addresses that are no private server's", async (t) => {
+  const { network, vpn, gateway } = await startLab(t, {
+    secret: { address: "10.13.13.2/24, fd13::2/64", dns: "10.0.0.53", allowedIps: "0.0.0.0/0, ::/0" },
+    privateAddresses: ["10.0.0.53", "fd00:a::5"],
+    env: { RESOLVE_EVERY: "2" },
+  });
+  await startTarget(vpn.host, "fd00:a::5", 7000, "five6");
+  const forbidden = {
+    "credentials.corp.example.com": "fd00:ec2::23",
+    "metadata.corp.example.com": "fd00:ec2::254",
+    "compatible.corp.example.com": "::10.0.0.5",
+    "site.corp.example.com": "fec0::5",
+    "link.corp.example.com": "fe80::5",
+    "relay.corp.example.com": "2002:a00:5::1",
+    "translated.corp.example.com": "64:ff9b::7f00:1",
+    "loopback.corp.example.com": "::1",
+    "tunnel.corp.example.com": "fd13::2",
+    "pod.corp.example.com": podAddress6,
+  };
+  startDns(vpn.host, "10.0.0.53", { ...forbidden, "sql.corp.example.com": "fd00:a::5" });
+  gateway.setForwards(
+    ...Object.keys(forbidden).map((name, index) => `${7100 + index} ${name} 7000 wg0`),
+    "7001 sql.corp.example.com 7000 wg0",
+  );
+  await untilHeard(network, 7001, "five6");
+  for (const [index, name] of Object.keys(forbidden).entries()) {
+    const refusal = new RegExp(`forward: ${name}: [0-9a-f:.]+ (is|leads to)`);
+    await until(`${name} is refused`, async () => refusal.test(await gateway.log()));
+    t.equal(talk(network, 7100 + index).error, "ECONNREFUSED", `${name}: its port refuses`);
+  }
 });

@@ -74,3 +74,16 @@ for (const forwarder of forwarders) {
     t.ok(gateway.isAlive("tunnel"));
   });
 }
+
+for (const forwarder of forwarders) {
+  void t.test(`a cluster with IPv6 alone, and targets with IPv4 (${forwarder})`, async (t) => {
+    const secret = { allowedIps: "10.0.0.0/8", endpoint: "[fd00:192:0:2::10]:51820" };
+    const { network, gateway } = await startLab(t, { forwarder, secret, containers: [] });
+    for (const host of [network.pod, network.client]) run(host, "ip -4 addr flush dev eth0");
+    gateway.start("tunnel");
+    gateway.start("forward");
+    await until("an answer", () => talk(network, 7000, { host: podAddress6 }).text === "five\n");
+    t.equal(leaks(network), 0, "nothing else left by the pod's own network");
+    t.equal(run(network.pod, "ip -4 addr show dev eth0"), "", "the pod has no IPv4 address of the cluster");
+  });
+}

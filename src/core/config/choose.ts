@@ -16,7 +16,7 @@ export const findGateway = (
   const enabled = config.gateways.filter((item) => item.enabled);
   const name = wished ?? config.defaultGateway;
   const gateway = enabled.find((item) => item.name === name);
-  if (gateway !== undefined) return { kind: "gateway", gateway: placed(gateway, namespace) };
+  if (gateway !== undefined) return { kind: "gateway", gateway: placed(config, gateway, namespace) };
   const where = wished === undefined ? "the config's defaultGateway" : annotation.gateway;
   return reject(
     "gateway-unknown",
@@ -26,10 +26,11 @@ export const findGateway = (
 
 type HostPort = Pick<Target, "host" | "port">;
 
-const placed = (gateway: Gateway, namespace: string): PlacedGateway => ({
+const placed = ({ clusterDomain }: Config, gateway: Gateway, namespace: string): PlacedGateway => ({
   ...gateway,
   namespace: gateway.namespace ?? namespace,
   isPerNamespace: gateway.namespace === undefined,
+  clusterDomain,
 });
 
 /** Where a gateway of this name is, or was seen. */
@@ -41,8 +42,8 @@ export const placedGateways = (config: Config, known: readonly Place[]): readonl
     .filter(({ enabled }) => enabled)
     .flatMap((gateway) =>
       gateway.namespace === undefined
-        ? known.filter(({ name }) => name === gateway.name).map(({ namespace }) => placed(gateway, namespace))
-        : [placed(gateway, gateway.namespace)],
+        ? known.filter(({ name }) => name === gateway.name).map(({ namespace }) => placed(config, gateway, namespace))
+        : [placed(config, gateway, gateway.namespace)],
     );
 
 /** Whether a tunnel has a static forward to the target. */

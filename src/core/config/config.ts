@@ -2,7 +2,7 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { repeated } from "./clashes.ts";
 import { identityClashes } from "./identity.ts";
-import { labels } from "./values.ts";
+import { labels, objectName } from "./values.ts";
 import { DEFAULT_GATEWAY, gateway } from "./gateway.ts";
 import { dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts";
 
@@ -22,6 +22,11 @@ export const config = strict({
   defaultGateway: dnsLabel
     .optional()
     .describe(`of pods without the annotation flowgen.io/gateway; default: the only gateway, else ${DEFAULT_GATEWAY}`),
+  clusterDomain: objectName
+    .optional()
+    .describe(
+      "of the cluster, such as cluster.local: the names that pods get end in .svc.cluster.local then, and resolve without the search list; default: they end in .svc",
+    ),
   gateways: z
     .array(gateway, { error: "is missing: a list of gateways" })
     .min(1, "names no gateway")
@@ -58,6 +63,7 @@ export type PlacedGateway = Gateway & {
   readonly namespace: string;
   /** The config names no namespace: there is one such gateway in each, for the pods of that namespace alone. */
   readonly isPerNamespace: boolean;
+  readonly clusterDomain?: string | undefined;
 };
 
 export type ConfigReading =

@@ -121,6 +121,16 @@ export const gateway = strict({
   podLabels: labels.default({}).describe("of the gateway's pod"),
   annotations: annotations.default({}).describe("of all objects of the gateway"),
   serviceAnnotations: annotations.default({}).describe("of the gateway's Services, besides"),
+  egress: passedList
+    .optional()
+    .describe(
+      "the gateway's pod reaches DNS and these only: rules as a NetworkPolicy's `egress` has them, for the VPN servers; absent: anything",
+    ),
+  metricsFrom: passedList
+    .default([{ namespaceSelector: {}, podSelector: { matchLabels: { "app.kubernetes.io/name": "prometheus" } } }])
+    .describe(
+      "who may read the metrics of the gateway's pod, as a NetworkPolicy writes it; []: nobody. Default: pods of any namespace with the label app.kubernetes.io/name: prometheus",
+    ),
   retain: duration
     .default(24 * 3600)
     .describe("how long `reconcile` keeps a forward that no live pod uses, such as 30m or 7d; default: 24h"),

@@ -1,6 +1,6 @@
 /** One tunnel of a gateway. */
 import { z } from "zod";
-import { FIRST_LISTEN_PORT, READY_PORT } from "../forwards/table.ts";
+import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "../forwards/table.ts";
 import { dnsLabel, port, quote, strict, tunnelName } from "../schema.ts";
 import { admitsNamespace, isPattern } from "./namespaces.ts";
 import { allowedAlias, allowedTarget, hostField, namespacePattern, text } from "./values.ts";
@@ -8,9 +8,9 @@ import { allowedAlias, allowedTarget, hostField, namespacePattern, text } from "
 const portForward = strict({
   name: dnsLabel.describe("names the forward and the Service's port"),
   port: port
-    .refine((value) => value >= FIRST_LISTEN_PORT && value < READY_PORT, {
+    .refine((value) => value >= FIRST_LISTEN_PORT && value <= LAST_LISTEN_PORT, {
       error: (issue) =>
-        `${quote(issue.input)}: the gateway's pod listens on ${FIRST_LISTEN_PORT}-${READY_PORT - 1}; write such a port, and ` +
+        `${quote(issue.input)}: the gateway's pod listens on ${FIRST_LISTEN_PORT}-${LAST_LISTEN_PORT}; write such a port, and ` +
         "the Service's port as servicePort",
     })
     .describe("the port that the gateway's pod listens on"),

@@ -4,7 +4,7 @@ import {
   type Forward,
   hostKey,
   type HostService,
-  READY_PORT,
+  LAST_LISTEN_PORT,
   type Table,
   targetKey,
   writeTable,
@@ -112,7 +112,7 @@ export const allocatorOf = (before: Table): Allocator => {
       const isRetired = (ports: ReadonlyMap<number, string>, port: number): boolean =>
         !isFixed && ports.has(port) && ports.get(port) !== target;
       const unused = { has: (port: number) => listenPorts.has(port) || isRetired(retired.listen, port) };
-      const nextOf = (taken: Taken<number>) => nextFree(taken, rest.listenPort, FIRST_LISTEN_PORT, READY_PORT - 1);
+      const nextOf = (taken: Taken<number>) => nextFree(taken, rest.listenPort, FIRST_LISTEN_PORT, LAST_LISTEN_PORT);
       const listenPort = nextOf(unused) ?? nextOf(listenPorts);
       if (listenPort === undefined) return undefined;
       const isFree = !holders.has(servicePort) && !isRetired(retired.service, servicePort);

@@ -1,6 +1,14 @@
 import { isStatic, reachingNamespaces } from "../config/choose.ts";
 import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
-import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
+import {
+  type Forward,
+  forwardsOf,
+  type HostService,
+  METRICS_PORT,
+  READY_PORT,
+  type Table,
+  writeTable,
+} from "../forwards/table.ts";
 import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
 import {
   annotation,
@@ -169,7 +177,7 @@ export const hostServiceManifest = (gateway: PlacedGateway, table: Table, servic
 /**
  * Admits to each forward the pods that the webhook labelled for it and for this gateway (a name alone may be another
  * gateway's forward), of the namespaces that the config grants it; to a static forward, which is an admin's grant, any flowgen pod of
- * these. A forward that the config no longer allows admits nobody.
+ * these. A forward that the config no longer allows admits nobody. The metrics have a rule of their own.
  */
 export const networkPolicyManifest = (
   gateway: PlacedGateway,
@@ -181,16 +189,26 @@ export const networkPolicyManifest = (
   metadata: metadata(gateway, gateway.name),
   spec: {
     podSelector: { matchLabels: podLabels(gateway) },
-    policyTypes: ["Ingress"],
-    ingress: table.forwards.flatMap((forward) => {
-      const tunnel = tunnelOf(gateway, forward);
-      const namespaces = namespacesOf(gateway, forward);
-      if (tunnel === undefined || namespaces?.length === 0) return [];
-      const matchLabels = isStatic(tunnel, targetOf(forward))
-        ? podSelector.matchLabels
-        : { [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" };
-      const from = [{ namespaceSelector: namespaceSelector(namespaces), podSelector: { matchLabels } }];
-      return [{ from, ports: [{ protocol: "TCP", port: forward.listenPort }] }];
-    }),
+    policyTypes: ["Ingress", ...(gateway.egress === undefined ? [] : ["Egress"])],
+    ingress: [...forwardRules(gateway, table, podSelector), ...metricsRule(gateway)],
+    ...(gateway.egress !== undefined && { egress: [DNS_RULE, ...gateway.egress] }),
   },
 });
+
+/** Without a peer: the cluster's resolver may be a node's address. */
+const DNS_RULE = { ports: ["UDP", "TCP"].map((protocol) => ({ protocol, port: 53 })) };
+
+const metricsRule = ({ metricsFrom }: PlacedGateway): readonly unknown[] =>
+  metricsFrom.length === 0 ? [] : [{ from: metricsFrom, ports: [{ protocol: "TCP", port: METRICS_PORT }] }];
+
+const forwardRules = (gateway: PlacedGateway, table: Table, podSelector: Config["podSelector"]): readonly unknown[] =>
+  table.forwards.flatMap((forward) => {
+    const tunnel = tunnelOf(gateway, forward);
+    const namespaces = namespacesOf(gateway, forward);
+    if (tunnel === undefined || namespaces?.length === 0) return [];
+    const matchLabels = isStatic(tunnel, targetOf(forward))
+      ? podSelector.matchLabels
+      : { [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" };
+    const from = [{ namespaceSelector: namespaceSelector(namespaces), podSelector: { matchLabels } }];
+    return [{ from, ports: [{ protocol: "TCP", port: forward.listenPort }] }];
+  });

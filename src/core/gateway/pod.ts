@@ -1,6 +1,7 @@
 import type { PlacedGateway } from "../config/config.ts";
-import { READY_PORT } from "../forwards/table.ts";
+import { METRICS_PORT, READY_PORT } from "../forwards/table.ts";
 import { secretKeyOf } from "../config/identity.ts";
+import { gatewayId } from "../names.ts";
 import { defaultMemory, leastMemory, memoryLimit, sessionsOfOnePort } from "./capacity.ts";
 
 /** Where the gateway's scripts look for things (src/gateway). */
@@ -160,7 +161,11 @@ const portForward = (gateway: PlacedGateway): unknown => {
       drainEnv,
       { name: "LINGER", value: String(LINGER) },
       { name: "MAX_CHILDREN", value: String(sessionsOfOnePort(limit, maxForwards)) },
+      // For its metrics. The annotation, and not a value: a change of the scripts is told to the pod in one place.
+      { name: "GATEWAY", value: gatewayId(gateway) },
+      { name: "BUILD", valueFrom: { fieldRef: { fieldPath: "metadata.annotations['flowgen.io/scripts']" } } },
     ],
+    ports: [{ name: "metrics", containerPort: METRICS_PORT, protocol: "TCP" }],
     securityContext: {
       runAsNonRoot: true,
       runAsUser: 65534,

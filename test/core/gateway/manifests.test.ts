@@ -4,7 +4,7 @@ import { wantOf } from "../../making.ts";
 import { parseAllDocuments, stringify } from "yaml";
 import { type PlacedGateway, readConfig } from "../../../src/core/config/config.ts";
 import { allocate, withStaticForwards } from "../../../src/core/forwards/allocate.ts";
-import { emptyTable, type Table } from "../../../src/core/forwards/table.ts";
+import { emptyTable, METRICS_PORT, type Table } from "../../../src/core/forwards/table.ts";
 import { deploymentManifest } from "../../../src/core/gateway/deployment.ts";
 import {
   hostServiceManifest,
@@ -85,7 +85,7 @@ t.test(
         networkPolicyManifest(from, table(), config.podSelector) as unknown as {
           spec: { ingress: { from: unknown[] }[] };
         }
-      ).spec.ingress;
+      ).spec.ingress.slice(0, -1); // the last one is of the metrics
     t.match(ingress(gateway)[1]?.from, [
       {
         podSelector: {
@@ -117,6 +117,38 @@ t.test(
 );
 
 t.test("a forward whose tunnel is no longer configured admits nobody", async (t) => {
-  const gone = { ...gateway, tunnels: gateway.tunnels.map((tunnel) => ({ ...tunnel, name: "wg9" })) };
+  const gone = { ...gateway, metricsFrom: [], tunnels: gateway.tunnels.map((tunnel) => ({ ...tunnel, name: "wg9" })) };
   t.match(networkPolicyManifest(gone, table(), config.podSelector), { spec: { ingress: { length: 0 } } });
+});
+
+t.test("who may read the metrics: Prometheus by its usual label, whom the config names, or nobody", async (t) => {
+  const rules = (from: PlacedGateway) =>
+    (
+      networkPolicyManifest(from, emptyTable, config.podSelector) as unknown as {
+        spec: { ingress: readonly unknown[] };
+      }
+    ).spec.ingress;
+  const ports = [{ protocol: "TCP", port: METRICS_PORT }];
+  const prometheus = {
+    namespaceSelector: {},
+    podSelector: { matchLabels: { "app.kubernetes.io/name": "prometheus" } },
+  };
+  t.strictSame(rules(gateway), [{ from: [prometheus], ports }]);
+  const metricsFrom = [{ ipBlock: { cidr: "10.1.0.0/16" } }];
+  t.strictSame(rules({ ...gateway, metricsFrom }), [{ from: metricsFrom, ports }]);
+  t.strictSame(rules({ ...gateway, metricsFrom: [] }), []);
+});
+
+t.test("egress: anything, or DNS and what the config names", async (t) => {
+  t.match(networkPolicyManifest(gateway, emptyTable, config.podSelector), { spec: { policyTypes: ["Ingress"] } });
+  const egress = [{ to: [{ ipBlock: { cidr: "203.0.113.7/32" } }], ports: [{ protocol: "UDP", port: 51820 }] }];
+  const dns = {
+    ports: [
+      { protocol: "UDP", port: 53 },
+      { protocol: "TCP", port: 53 },
+    ],
+  };
+  t.match(networkPolicyManifest({ ...gateway, egress }, emptyTable, config.podSelector), {
+    spec: { policyTypes: ["Ingress", "Egress"], egress: [dns, ...egress] },
+  });
 });
