@@ -17,6 +17,7 @@ const REASONS = [
   "orphan",
   "identity-twice",
   "unredirected",
+  "address-lost",
   "format-newer",
   "not-kept",
 ] as const satisfies readonly Finding["reason"][];

@@ -29,7 +29,7 @@ const GATEWAY_MS = 30_000;
 const MOST_EVENTS = 50;
 
 export type Finding = {
-  readonly reason: "orphan" | "identity-twice" | "unredirected" | "format-newer" | "not-kept";
+  readonly reason: "orphan" | "identity-twice" | "unredirected" | "address-lost" | "format-newer" | "not-kept";
   readonly about: Pick<KubeObject, "kind" | "metadata">;
   readonly says: string;
 };
@@ -84,7 +84,11 @@ export const run = async (
     if (!(result instanceof ClusterError) && result.kind === "reconciled")
       for (const line of linesOf(result, isDryRun)) await output.out(`${line}\n`);
   }
-  const findings = [...failed, ...findingsOf(census, deployments, gateways)];
+  const findings = [
+    ...failed,
+    ...done.flatMap((one) => strandedBy(census, one)),
+    ...findingsOf(census, deployments, gateways),
+  ];
   for (const { reason, about, says } of findings)
     await output.out(`${coloured(output, "out", "yellow", reason)}: ${nameOf(about)}: ${says}\n`);
   if (!isDryRun) await tellEvents(cluster, findings);
@@ -143,6 +147,15 @@ const notKept = (gateway: PlacedGateway, why: Unreconciled | ClusterError): Find
   };
 };
 
+const strandedBy = (census: Census, { gateway, table }: Reconciled): readonly Finding[] =>
+  table.services.flatMap((service) =>
+    census.stranded(gateway, service).map((metadata) => ({
+      reason: "address-lost" as const,
+      about: { kind: "Pod" as const, metadata },
+      says: `its hostAliases map ${service.host} to an address that is not ${service.name}'s, and may be another Service's: delete the pod, so that its workload makes another`,
+    })),
+  );
+
 const findingsOf = (
   census: Census,
   deployments: readonly KubeObject[],
@@ -179,6 +192,7 @@ const EVENT_REASONS = {
   orphan: "GatewayOrphan",
   "identity-twice": "IdentityHeldTwice",
   unredirected: "NotRedirected",
+  "address-lost": "AddressLost",
   "format-newer": "StatusNotRead",
   "not-kept": "GatewayNotKept",
 } as const;

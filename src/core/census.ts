@@ -14,6 +14,8 @@ export type PodMetadata = {
   readonly annotations?: Readonly<Record<string, string>>;
 };
 
+type Led = { readonly pod: PodMetadata; readonly ips: readonly string[] };
+
 export type Census = {
   /** A pod that has not ended; the same pod may come twice. */
   readonly add: (pod: PodMetadata) => void;
@@ -21,6 +23,8 @@ export type Census = {
   readonly uses: (gateway: PlacedGateway, table: Table, forward: Forward) => boolean;
   /** Whether a pod's status names an address of the host's Service. */
   readonly names: (gateway: PlacedGateway, service: HostService) => boolean;
+  /** Pods whose hostAliases hold a cluster IP that the host's Service does not have: it was lost to another Service, or never was this one's. */
+  readonly stranded: (gateway: PlacedGateway, service: HostService) => readonly PodMetadata[];
   /** Pods that would be redirected if they were made now, and have no status: they connect to their targets directly. */
   readonly unredirected: () => readonly PodMetadata[];
   /** Pods whose status a newer version wrote: what they hold is not known. */
@@ -33,6 +37,8 @@ export const createCensus = (config: Config): Census => {
   const labels = new Set<string>();
   const addresses = new Set<string>();
   const hosts = new Set<string>();
+  /** By a Service's DNS name: the pods, with the cluster IPs that their hostAliases have. */
+  const led = new Map<string, Map<string, Led>>();
   const unredirected = new Map<string, PodMetadata>();
   const unread = new Map<string, PodMetadata>();
   return {
@@ -48,9 +54,12 @@ export const createCensus = (config: Config): Census => {
       const status = readStatus({ metadata });
       if (status.kind === "fail") unread.set(key, pod);
       else
-        for (const { address: at } of status.targets) {
+        for (const { address: at, ips } of status.targets) {
+          const host = at.replace(/:\d+$/, "");
           addresses.add(at);
-          hosts.add(at.replace(/:\d+$/, ""));
+          hosts.add(host);
+          if (ips !== undefined)
+            led.set(host, (led.get(host) ?? new Map<string, Led>()).set(key, { pod: namedOnly(pod), ips }));
         }
       if (!(annotation.targets in annotations) || annotation.status in annotations) return;
       const plan = planPod({ metadata, spec: { containers: [] } }, namespace, config);
@@ -60,10 +69,19 @@ export const createCensus = (config: Config): Census => {
       labels.has(`${gateway.isPerNamespace ? gateway.namespace : "*"}/${gateway.name} ${forward.name}`) ||
       addressesOf(gateway, table, forward).some((at) => addresses.has(at)),
     names: ({ namespace }, { name }) => hosts.has(dnsName({ name, namespace })),
+    stranded: ({ namespace }, { name, clusterIPs }) =>
+      clusterIPs.length === 0
+        ? []
+        : [...(led.get(dnsName({ name, namespace }))?.values() ?? [])]
+            .filter(({ ips }) => ips.some((ip) => !clusterIPs.includes(ip)))
+            .map(({ pod }) => pod),
     unredirected: () => [...unredirected.values()],
     unread: () => [...unread.values()],
   };
 };
+
+/** Kept for each pod until the run ends: no more than an Event about the pod needs. */
+const namedOnly = ({ labels: _labels, annotations: _annotations, ...rest }: PodMetadata): PodMetadata => rest;
 
 const addressesOf = (gateway: PlacedGateway, table: Table, forward: Forward): readonly string[] => {
   const service = serviceOf(table, forward.tunnel, forward.targetHost);

@@ -149,6 +149,26 @@ t.test("findings: in the output, as Events and as figures", async (t) => {
   );
 });
 
+t.test("the pods that hold a cluster IP which another Service took are named", async (t) => {
+  const { cluster, run } = await setUp();
+  const [service] = tableIn(cluster).services;
+  const led = (name: string, ips: readonly string[] = []) => {
+    const target = { target: "10.0.0.6:1433", address: `${service?.name ?? ""}.vpn.svc:1433`, ips };
+    return pod(name, {}, { "flowgen.io/gateway-status": JSON.stringify({ format: 2, targets: { b: target } }) });
+  };
+  const labelled = { "app.kubernetes.io/name": "flowgen" };
+  for (const each of [led("present", service?.clusterIPs), led("stranded", ["10.96.9.9"])])
+    await cluster.create({ ...each, metadata: { ...each.metadata, labels: labelled } }, soon());
+  const { code, out } = await run();
+  t.equal(code, 0);
+  t.match(out, /^address-lost: Pod team-a\/stranded: its hostAliases map 10\.0\.0\.6 to an address that is not gw-/m);
+  t.notMatch(out, /Pod team-a\/present/);
+  t.match(
+    cluster.all().find(({ kind }) => kind === "Event"),
+    { reason: "AddressLost", involvedObject: { kind: "Pod", name: "stranded" } },
+  );
+});
+
 t.test("nothing is marked while a pod's status cannot be read", async (t) => {
   const { cluster, run } = await setUp();
   await cluster.create(

@@ -89,6 +89,26 @@ t.test("a Service is named by the statuses that have an address of it, whatever 
   t.notOk(at("gw.vpn.svc:1433"));
 });
 
+t.test("a pod is stranded whose hostAliases hold an address that its host's Service has not", async (t) => {
+  const ledTo = (name: string, address: string, ...ips: readonly string[]): PodMetadata => {
+    const targets = { sql: { target: "10.0.0.5:1433", address, ips } };
+    return { ...pod({}, { "flowgen.io/gateway-status": JSON.stringify({ format: 2, targets }) }), name };
+  };
+  const AT = "gw-10-0-0-5.vpn.svc:1433";
+  const census = counted(
+    ledTo("lost", AT, "10.96.0.7"),
+    ledTo("present", AT, "10.96.0.8"),
+    ledTo("half", AT, "10.96.0.8", "fd00::7"),
+    ledTo("elsewhere", "gw-10-0-0-6.vpn.svc:1433", "10.96.0.7"),
+    pod({}, { "flowgen.io/gateway-status": statusAt(AT) }),
+  );
+  const stranded = (clusterIPs: string[], of = gateway) =>
+    census.stranded(of, { ...service, clusterIPs }).map(({ name }) => name);
+  t.strictSame(stranded(["10.96.0.8", "fd00::8"]), ["lost", "half"]);
+  t.strictSame(stranded([]), [], "the Service has none yet");
+  t.strictSame(stranded(["10.96.0.8"], { ...gateway, namespace: "other" }), []);
+});
+
 t.test("pods that run unredirected are those that a new admission would redirect or refuse", async (t) => {
   const asks = { "flowgen.io/private-targets": "sql=10.0.0.5:1433" };
   const CASES: readonly [string, PodMetadata, number][] = [
