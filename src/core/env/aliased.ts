@@ -39,6 +39,12 @@ const knownOf = (wants: readonly Want[]): Known => {
   return { ports, bare };
 };
 
+/** Env that an entry names, and that its redirect does not set. */
+const unsetEnv = ({ redirect, target: { name, hostEnv, portEnv } }: Want): readonly string[] => {
+  const named = redirect === "hostAlias" ? [...hostEnv, ...portEnv] : [];
+  return named.length === 0 ? [] : [`${name}: redirect hostAlias changes no env: ${listed(named, MOST_NAMES)} stays`];
+};
+
 /**
  * Reads a pod for the names of its targets, which hostAliases lead. Names what holds the address of a target that only its aliases
  * lead to, and a led name with a port that no target has. Refuses a URL whose servers are found by SRV records: no hosts file is asked for these.
@@ -50,7 +56,7 @@ export const readAliased = (pod: Pod, wants: readonly Want[]): Aliased | Rejecti
   const setup = { reached: [], settings: new Map(), keeps: keptEnv(pod) };
   const known = knownHosts(ports);
   const unread = new Set<string>();
-  const warnings = new Set<string>();
+  const warnings = new Set(wants.flatMap(unsetEnv));
   const unled = (where: string, host: string): void => {
     unread.add(where);
     const env = where.slice(where.indexOf("/") + 1);

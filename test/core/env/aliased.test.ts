@@ -59,6 +59,12 @@ t.test("a led name with a port that no target of its host has is named", async (
   });
 });
 
+t.test("env that an entry names and hostAlias leaves are named", async (t) => {
+  const target = { ...byName.target, hostEnv: ["DB"], portEnv: ["DB_PORT"] };
+  const wants = [{ ...byName, target }, wantOf("pg", "10.0.0.6", 5432)];
+  t.match(read({}, wants), { warnings: ["sql: redirect hostAlias changes no env: DB, DB_PORT stays"] });
+});
+
 t.test("a URL that asks for SRV records is refused, by the env redirect's reason", async (t) => {
   const url = "mongodb+srv://u:p@sql.corp.example.com/db";
   t.match(read({ URL: url }, [byName]), { kind: "reject", reason: "srv-url", message: /env\[URL\]/ });

@@ -5,9 +5,9 @@ import { createSqlServer } from "./sql-server.ts";
 
 /** `host` is in the server's certificate, where it has one. */
 export const SERVERS = {
-  api: { address: "10.0.0.5", host: "api.corp.example.com", port: 8443 },
+  api: { address: "10.0.0.5", host: "orders.corp.example.com", port: 443 },
   /** On the same port as the other; no DNS knows its name. */
-  erp: { address: "10.0.0.6", host: "erp.corp.example.com", port: 8443 },
+  erp: { address: "10.0.0.6", host: "erp.corp.example.com", port: 443 },
   mongo: { address: "10.0.0.7", host: "mongo.corp.example.com", port: 27017 },
   nats: { address: "10.0.0.8", host: "nats.corp.example.com", port: 4222 },
   sql: { address: "10.0.0.9", host: "sql.corp.example.com", port: 1433 },
