@@ -16,7 +16,7 @@ const MOST_WRITES = 20;
 const gateway = (name: string): object => ({
   name,
   namespace: GATEWAY.namespace,
-  tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["*.corp.example.com"] }],
+  tunnels: [{ name: "wg0", secretName: `wireguard-${name}`, allowedTargets: ["*.corp.example.com"] }],
 });
 const fresh = (number: number): string => `fresh-${number}`;
 const config = stringify({

@@ -105,7 +105,7 @@ t.test("the gateway's objects are as documented", async (t) => {
   const table = await inGateway("configmap", `${GATEWAY.name}-forwards`);
   t.match(table, { data: { forwards: "1433 10.0.0.5 1433 wg0\n5432 10.0.0.6 5432 wg0\n" } });
   t.match(JSON.parse((table["data"] as Record<string, string>)["table.json"] ?? ""), {
-    version: 1,
+    version: 2,
     forwards: [
       { name: "mssql", tunnel: "wg0", targetHost: "10.0.0.5", targetPort: 1433, listenPort: 1433, servicePort: 1433 },
       { name: "postgres", targetHost: "10.0.0.6" },
