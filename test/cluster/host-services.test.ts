@@ -2,7 +2,10 @@
 // addresses again after somebody deleted it.
 import t, { type Test } from "tap";
 import { stringify } from "yaml";
+import { connect } from "../../src/cluster/kubernetes.ts";
+import { run as reconcile } from "../../src/commands/reconcile.ts";
 import { readTable } from "../../src/core/forwards/table.ts";
+import { configOf } from "../making.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { startFaultyApiServer } from "../lab/control-plane/faulty-api-server.ts";
 import { type Admitted, mutate } from "../lab/control-plane/mutate.ts";
@@ -175,6 +178,12 @@ t.test("one address family, three replicas", async (t) => {
       t.match(await kubectl(["get", "pods", "-A", "-l", selector, "-o", "name"]), "pod/stranded");
       const [event] = await scene.list<{ message: string }>("events", named, "--field-selector=reason=AddressLost");
       t.match(event, { involvedObject: { kind: "Service", name }, message: `kubectl get pods -A -l ${selector}` });
+      let out = "";
+      const output = { out: (part: string) => void (out += part), err: () => undefined };
+      const cluster = await connect("kubeconfig", { kubeconfigPath: controlPlane.kubeconfig });
+      await reconcile({ dryRun: true }, { config: configOf(config), cluster, output, now: Date.now });
+      const found = [...out.matchAll(/^address-lost: Pod (\S+): /gm)].map(([, pod]) => pod);
+      t.strictSame(found, ["team-a/stranded"], "by reconcile each pod that holds it, and no other");
     },
   );
 });
