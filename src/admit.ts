@@ -41,7 +41,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const { dryRun, signal } = creation;
   const { config, provision } = context;
 
-  const key = JSON.stringify([creation.namespace, creation.pod]);
+  const key = keyOf(creation);
   const plan = planOf(key, creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject") return refused(plan, plan.mode);
@@ -73,6 +73,16 @@ const PLAN_FACTOR = 12;
 const ANSWERS_BYTES = 16 * 1024 * 1024;
 const ANSWER_FACTOR = 8;
 const ASSIGNMENT_BYTES = 500;
+
+/** A pod as text, made once for each namespace that it comes to: the server hands pods that say the same on as one object. */
+const keyOf = ({ pod, namespace }: PodCreation): string => {
+  const last = keys.get(pod);
+  if (last?.namespace === namespace) return last.key;
+  const key = JSON.stringify([namespace, pod]);
+  keys.set(pod, { namespace, key });
+  return key;
+};
+const keys = new WeakMap<Pod, { readonly namespace: string; readonly key: string }>();
 
 const plansBy = perObject((_context: Context) =>
   perText<Plan>(PLANS_BYTES, (_plan, text) => PLAN_FACTOR * text.length),

@@ -35,13 +35,13 @@ export const perText = <Value>(mostBytes: number, sizeOf: (value: Value, text: s
     held -= bytes;
   };
   /** `isStill`: whether a kept result holds; it is made again where it does not. */
-  return (text: string, make: () => Value, isStill: (value: Value) => boolean = () => true): Value => {
+  return (text: string, make: (text: string) => Value, isStill: (value: Value) => boolean = () => true): Value => {
     const known = kept.get(text);
     if (known !== undefined) {
       if (isStill(known.value)) return known.value;
       forget(text, known.bytes);
     }
-    const value = make();
+    const value = make(text);
     const bytes = ENTRY_BYTES + 2 * text.length + sizeOf(value, text);
     if (bytes > mostBytes * LARGEST_SHARE) return value;
     held += bytes;

@@ -60,6 +60,20 @@ const textsOf = (container: RawContainer): readonly ContainerText[] => [
   ...textsOfHandler("preStop", container.lifecycle?.preStop),
 ];
 
+/** The fields of a container that are read (`true`: whole, else those keys of each item). */
+const CONTAINER_FIELDS = {
+  name: true,
+  env: true,
+  envFrom: true,
+  command: true,
+  args: true,
+  livenessProbe: true,
+  readinessProbe: true,
+  startupProbe: true,
+  volumeMounts: { mountPath: true },
+  lifecycle: true,
+} as const satisfies Record<keyof RawContainer, unknown>;
+
 const containerSchema = rawContainerSchema.transform((container) => {
   const { name, env, envFrom, volumeMounts } = container;
   const texts = textsOf(container);
@@ -97,6 +111,21 @@ const podSchema = z.object({
       .catch(undefined),
   }),
 });
+
+type RawPod = z.input<typeof podSchema>;
+
+/** The fields of a pod that `readPod` reads: what it makes of a pod without all others is the same. */
+export const POD_FIELDS = {
+  metadata: { labels: true, annotations: true } as const satisfies Record<keyof RawPod["metadata"], true>,
+  spec: {
+    containers: CONTAINER_FIELDS,
+    initContainers: CONTAINER_FIELDS,
+    dnsPolicy: true,
+    dnsConfig: true,
+    hostNetwork: true,
+    hostAliases: true,
+  } as const satisfies Record<keyof RawPod["spec"], unknown>,
+};
 
 export type EnvVar = z.infer<typeof envVarSchema>;
 export type Container = z.infer<typeof containerSchema>;

@@ -55,7 +55,9 @@ type StatusReading = { readonly kind: "status"; readonly targets: readonly Statu
  * A newer format is a failure and no refusal: a newer version of the webhook answers the pod's next try.
  */
 export const readStatus = (pod: Pick<Pod, "metadata">): StatusReading => {
-  const raw = parseJson(pod.metadata.annotations?.[annotation.status] ?? "");
+  const text = pod.metadata.annotations?.[annotation.status];
+  if (text === undefined) return { kind: "status", targets: [] };
+  const raw = parseJson(text);
   const format = anyFormat.safeParse(raw);
   if (format.success && format.data.format > STATUS_FORMAT)
     return fail(

@@ -14,7 +14,7 @@ import { createDeadline } from "./deadline.ts";
 import { type Limits, LIMITS } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import { LONGEST_TOKEN, tokenMatcher } from "./path-token.ts";
-import { readReview, type Review, writeFailure, writeReview } from "./review.ts";
+import { createReviewReader, type Review, type Unread, writeFailure, writeReview } from "./review.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
 export type AppOptions = {
@@ -84,6 +84,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   app.removeAllContentTypeParsers();
   const bodies = createBodies(limits);
   app.addContentTypeParser("application/json", bodies.parse);
+  const readReview = createReviewReader();
 
   app.get("/healthz", () => "ok\n");
   app.get("/readyz", (_request, reply) => {
@@ -100,7 +101,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   app.post(pathToken === undefined ? "/mutate" : "/mutate/:token", { onRequest }, async (request, reply) => {
     const started = performance.now();
     const concluded = await conclude(request);
-    if (typeof concluded === "string") return failure(reply, 400, concluded);
+    if ("problem" in concluded) return failure(reply, concluded.status, concluded.problem);
     const { review, admission } = concluded;
     const ms = performance.now() - started;
     afterwards(() => {
@@ -111,15 +112,22 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   });
 
   /** How the admission in a request ends, or why there is none in it. */
-  const conclude = async (request: FastifyRequest): Promise<Concluded | string> => {
+  const conclude = async (request: FastifyRequest): Promise<Concluded | Unread> => {
     const { bytes } = request.body as Body;
     try {
       const review = takeReview(request);
-      if (typeof review === "string") return review;
+      if ("problem" in review) return review;
       return { review, admission: await decide(review, (request.query as { timeout?: unknown }).timeout) };
     } finally {
       bodies.release(bytes);
     }
+  };
+
+  /** The body's text is not kept until the answer. */
+  const takeReview = (request: FastifyRequest): Review | Unread => {
+    const { text } = request.body as Body;
+    request.body = undefined;
+    return readReview(text);
   };
 
   const decide = async ({ pod, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
@@ -134,7 +142,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 
   app.setNotFoundHandler((_request, reply) => notFound(reply));
   app.setErrorHandler((error: Error & { statusCode?: number }, _request: FastifyRequest, reply: FastifyReply) => {
-    const code = error.statusCode ?? (isTooDeep(error) ? 400 : 500);
+    const code = error.statusCode ?? 500;
     if (code === 500) log.error({ err: error }, "request failed");
     return failure(reply, code, code === 500 ? "internal error" : error.message);
   });
@@ -145,17 +153,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 const notFound = (reply: FastifyReply): FastifyReply =>
   reply.code(404).header("connection", "close").send({ error: "not found" });
 
-/** Lists in lists, thousands of levels deep: what is made of them ends with the stack. */
-const isTooDeep = (error: Error): boolean => error instanceof RangeError && error.message.includes("call stack");
-
 type Concluded = { readonly review: Review; readonly admission: Admission };
-
-/** What is not read of a body is not kept until the answer. */
-const takeReview = (request: FastifyRequest): Review | string => {
-  const review = readReview((request.body as Body).json);
-  request.body = undefined;
-  return review;
-};
 
 /** Every client is asked for a certificate, and served without: kubelets have none, and ask for `/readyz`. */
 const tlsServerOptions = ({ arrivalMs }: Limits): object => ({

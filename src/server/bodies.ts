@@ -1,10 +1,9 @@
 import type { IncomingMessage } from "node:http";
 import type { FastifyRequest } from "fastify";
-import { jsonProblem } from "./json.ts";
 import type { Limits } from "./limits.ts";
 
-/** A request's body, and the bytes that it took. */
-export type Body = { readonly json: unknown; readonly bytes: number };
+/** The text of a request's body, and the bytes that it took. */
+export type Body = { readonly text: Buffer; readonly bytes: number };
 
 export type Bodies = {
   /**
@@ -88,28 +87,13 @@ export const createBodies = (limits: Pick<Limits, "body" | "bodies" | "arrivalMs
       if (request.is404) return undefined;
       if (length > most) throw tooLarge(most);
       const text = await read(payload, length);
-      try {
-        return { json: parseJson(text), bytes: text.length };
-      } catch (error) {
-        release(text.length);
-        throw error;
-      }
+      return { text, bytes: text.length };
     },
     release,
   };
 };
 
 const tooLarge = (most: number): Error => httpError(413, `the body is larger than ${most} bytes`);
-
-const parseJson = (text: Buffer): unknown => {
-  const problem = jsonProblem(text);
-  if (problem !== undefined) throw httpError(413, `the body holds ${problem}: that is no review of a pod`);
-  try {
-    return JSON.parse(text.toString()) as unknown;
-  } catch {
-    throw httpError(400, "the body is not JSON");
-  }
-};
 
 /**
  * Pieces of a text, put together as they come: kept one by one they would be objects, and a text of single bytes a hundred times its size. The first is

@@ -1,10 +1,11 @@
 import { z } from "zod";
+import { type Cut, cutterOf, type Shape } from "./cut.ts";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
 import { fitted } from "../core/warnings.ts";
-import { perObject } from "../core/memo.ts";
-import { type Pod, readPod } from "../core/pod.ts";
+import { perObject, perText } from "../core/memo.ts";
+import { type Pod, POD_FIELDS, readPod } from "../core/pod.ts";
 import { plain } from "../core/message.ts";
-import { issueTexts, quote } from "../core/schema.ts";
+import { issueTexts, parseJson, quote } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
 
 /** The API server's are UUIDs, of 36 characters. */
@@ -43,23 +44,82 @@ export type Review = {
   readonly podName: string | undefined;
 };
 
-/** Reads the body of a request. Returns the reason when it is no AdmissionReview of the version that is spoken here. */
-export const readReview = (body: unknown): Review | string => {
-  const version = (body as { apiVersion?: unknown } | null)?.apiVersion;
+const OBJECT = { ...POD_FIELDS, metadata: { ...POD_FIELDS.metadata, name: true, generateName: true } } satisfies Shape;
+/** What is read of a review: the fields of the schemas here and of the core's of a pod. */
+const cutReview = cutterOf(
+  {
+    apiVersion: true,
+    kind: true,
+    request: {
+      uid: true,
+      resource: true,
+      subResource: true,
+      namespace: true,
+      operation: true,
+      dryRun: true,
+      object: OBJECT,
+    } satisfies Record<keyof z.input<typeof reviewSchema>["request"], Shape>,
+  },
+  OBJECT,
+);
+
+/** Why a body is not read, and the HTTP status that says so. */
+export type Unread = { readonly status: 400 | 413; readonly problem: string };
+const unread = (problem: string, status: Unread["status"] = 400): Unread => ({ status, problem });
+
+/** Room for some thousand different pods; one takes up to eight times its text (objects of small fields). */
+const PODS_BYTES = 16 * 1024 * 1024;
+const POD_FACTOR = 8;
+
+/**
+ * Makes the function that reads the body of a request, whose bytes it changes. It returns the reason when the body is no AdmissionReview of the
+ * version that is spoken here. Pods of which all that is read is the same are read once, and are one object.
+ */
+export const createReviewReader = (): ((text: Buffer) => Review | Unread) => {
+  const podsByText = perText<ObjectReading>(PODS_BYTES, (_pod, text) => POD_FACTOR * text.length);
+  return (text) => {
+    const cut = cutReview(text);
+    if (typeof cut === "string") return unread(`the body holds ${cut}: that is no review of a pod`, 413);
+    const envelope = readEnvelope(cut);
+    if ("problem" in envelope) return envelope;
+    const { uid, namespace, dryRun } = envelope;
+    if (!envelope.isPodCreation) return { uid, namespace, dryRun, pod: undefined, podName: undefined };
+    const read = podsByText(cut.part ?? "null", readObject);
+    return "problem" in read ? read : { uid, namespace, dryRun, pod: read.pod, podName: read.podName };
+  };
+};
+
+const versionIn = (body: unknown): unknown => (body as { readonly apiVersion?: unknown } | null)?.apiVersion;
+
+/** A review without its object. */
+type Envelope = Pick<Review, "uid" | "namespace" | "dryRun"> & { readonly isPodCreation: boolean };
+
+const readEnvelope = ({ rest }: Cut): Envelope | Unread => {
+  const body = parseJson(rest);
+  if (body === undefined) return unread("the body is not JSON");
+  const version = versionIn(body);
   if (typeof version === "string" && version.startsWith("admission.k8s.io/") && version !== API_VERSION) {
-    return `apiVersion: ${quote(version)} is not spoken, only ${API_VERSION}: list it in the webhook's admissionReviewVersions`;
+    return unread(
+      `apiVersion: ${quote(version)} is not spoken, only ${API_VERSION}: list it in the webhook's admissionReviewVersions`,
+    );
   }
   const parsed = reviewSchema.safeParse(body);
-  if (!parsed.success) return `not an AdmissionReview: ${issueTexts("", parsed.error, 3).join("; ")}`;
-  if (version !== API_VERSION) return `apiVersion: ${quote(version)} is not ${API_VERSION}`;
-  const { uid, namespace, dryRun, operation, resource, subResource, object } = parsed.data.request;
-  const review = { uid, namespace, dryRun: dryRun === true };
+  if (!parsed.success) return unread(`not an AdmissionReview: ${issueTexts("", parsed.error, 3).join("; ")}`);
+  if (version !== API_VERSION) return unread(`apiVersion: ${quote(version)} is not ${API_VERSION}`);
+  const { uid, namespace, dryRun, operation, resource, subResource } = parsed.data.request;
   const isPod = resource.group === "" && resource.version === "v1" && resource.resource === "pods";
-  if (operation !== "CREATE" || !isPod || (subResource !== undefined && subResource !== ""))
-    return { ...review, pod: undefined, podName: undefined };
+  const isWhole = subResource === undefined || subResource === "";
+  return { uid, namespace, dryRun: dryRun === true, isPodCreation: operation === "CREATE" && isPod && isWhole };
+};
+
+type ObjectReading = { readonly pod: Pod; readonly podName: string | undefined } | Unread;
+
+const readObject = (text: string): ObjectReading => {
+  const object = parseJson(text);
+  if (object === undefined) return unread("the body is not JSON");
   const read = readPod(object);
-  if (read.kind === "invalid") return `not a pod: ${issueTexts("request.object", read.error, 3).join("; ")}`;
-  return { ...review, pod: read.pod, podName: podName(object as { readonly metadata: Names }) };
+  if (read.kind === "invalid") return unread(`not a pod: ${issueTexts("request.object", read.error, 3).join("; ")}`);
+  return { pod: read.pod, podName: podName(object as { readonly metadata: Names }) };
 };
 
 type Names = { readonly name?: unknown; readonly generateName?: unknown };
