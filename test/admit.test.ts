@@ -477,3 +477,14 @@ t.test("with a cluster domain the names are whole; a pod that holds a short one 
   t.match(patched(short, again.operations).spec.containers[0]?.env, [{ name: "MSSQL_HOST", value: HOST }]);
   t.match(await webhook.admit(whole, {}, full), { outcome: "skip", reason: "unchanged" });
 });
+
+t.test("a pod whose patch would be too large is refused, and leaves no forward behind", async (t) => {
+  const webhook = setup();
+  const text = `${"x".repeat(100_000)} 10.0.0.5:1433`;
+  const pod = podOf(
+    "mssql=10.0.0.5:1433",
+    Object.fromEntries(["A", "B", "C", "D", "E", "F"].map((name) => [name, text])),
+  );
+  t.match(await webhook.admit(pod), { outcome: "reject", reason: "work-too-much", operations: [] });
+  t.notOk(webhook.calls.some((call) => call.startsWith("apply") || call.startsWith("create")));
+});

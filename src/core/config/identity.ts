@@ -34,7 +34,7 @@ export const identityClashes = (gateways: readonly Holder[]): [path: PropertyKey
 
 /** A Deployment, as far as it says which Secrets its pods mount. */
 type Mounting = {
-  readonly metadata: { readonly name?: string };
+  readonly metadata: { readonly name: string };
   readonly spec?: {
     readonly replicas?: number;
     readonly template?: { readonly spec?: { readonly volumes?: readonly Volume[] } };
@@ -60,7 +60,7 @@ export const identityHolder = (
     if (metadata.name === name || spec?.replicas === 0) continue;
     const volumes = spec?.template?.spec?.volumes ?? [];
     const held = tunnels.find((tunnel) => volumes.some((volume) => mounts(volume, tunnel)));
-    if (held !== undefined) return { holder: metadata.name ?? "", secretName: held.secretName };
+    if (held !== undefined) return { holder: metadata.name, secretName: held.secretName };
   }
   return undefined;
 };

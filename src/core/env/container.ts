@@ -156,7 +156,7 @@ export const readContainer = (
     view.texts.push(expanded);
     view.indexOf.set(each.name, index);
     if (!charge(work, 100)) return nothing;
-    if (expanded === undefined && each.valueFrom == null && known.mayHold(each.value ?? "", work))
+    if (expanded === undefined && each.valueFrom == null && known.mayHold(each.value as string, work))
       addBreak(view, index, { why: "long", host: undefined });
     else if (expanded !== undefined && known.mayHold(expanded.text, work)) hot.push(index);
   }
@@ -169,7 +169,7 @@ export const readContainer = (
 
 /** The name of an env whose URL finds its servers by SRV records, so that no other host can be put there. */
 export const srvEnv = ({ held }: ContainerReading, env: readonly EnvVar[]): string | undefined => {
-  const isSrv = (index: number): boolean => /^\s*[a-z0-9.]+\+srv:\/\//i.test(env[index]?.value ?? "");
+  const isSrv = (index: number): boolean => /^\s*[a-z0-9.]+\+srv:\/\//i.test((env[index] as EnvVar).value as string);
   const reads = held.flatMap((each) => each.reads);
   const found = reads.find(({ env: index, how }) => how.kind === "left" && how.why === "srv" && isSrv(index));
   return found && env[found.env]?.name;

@@ -77,7 +77,7 @@ const hasOpenHost = (value: string | undefined, isKnown: (name: string) => boole
     ({ host }) =>
       host.end - host.start <= 256 &&
       [...value.slice(host.start, host.end).matchAll(/(?<!\$)(?:\$\$)*\$\(([^)]*)\)/g)].some(
-        ([, name]) => !isKnown(name ?? ""),
+        ([, name]) => !isKnown(name as string),
       ),
   );
 };

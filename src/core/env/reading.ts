@@ -61,7 +61,7 @@ export const readPodHosts = (pod: Pod, targets: readonly Target[]): PodHosts | R
     const srv = srvEnv(reading, env);
     if (srv !== undefined) return srvRejection(draft, srv);
     for (const held of reading.held) {
-      const verdict = verdictOf(held, ports.get(held.host) ?? new Set());
+      const verdict = verdictOf(held, ports.get(held.host) as ReadonlySet<number>);
       if (verdict.kind === "lead" && verdict.needsOwnService) needOwnService.add(held.host);
     }
   }

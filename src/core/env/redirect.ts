@@ -151,7 +151,7 @@ const isTooLarge = (containers: readonly Container[], names: readonly string[]):
     for (const [at, each] of draft.env.entries()) {
       if (at >= draft.added && each === draft.container.env?.[at - draft.added]) continue;
       operations += 1;
-      text += each.name.length + (each.value ?? "").length;
+      text += each.name.length + (each.value as string).length;
     }
   }
   return operations > MOST_OPERATIONS || text > MOST_PATCH_TEXT || names.join("").length > MOST_NAMES_TEXT;

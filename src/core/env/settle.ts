@@ -28,8 +28,6 @@ type Look = {
   readonly leading: ReadonlySet<string>;
 };
 
-const NO_PORTS: ReadonlySet<number> = new Set();
-
 const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { known, hosts }: Routes): Look => {
   const edits = new Map<number, Edit[]>();
   const replaced = new Map<string, string>();
@@ -42,7 +40,7 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
   for (const [index, breaks] of broken)
     for (const { why, host = "" } of breaks) say(index, host, { kind: "left", why });
   for (const each of held) {
-    const ports = known.ports.get(each.host) ?? NO_PORTS;
+    const ports = known.ports.get(each.host) as ReadonlySet<number>;
     const route = hosts.get(each.host) as Route;
     for (const read of each.reads) say(read.env, each.host, noteOf(read, ports));
     const verdict = verdictOf(each, ports);
@@ -67,7 +65,7 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
 };
 
 const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>
-  ports.length === 0 ? [...to.values()] : ports.flatMap((port) => to.get(port) ?? []);
+  ports.length === 0 ? [...to.values()] : ports.map((port) => to.get(port) as Assignment);
 
 const addEdit = (edits: Map<number, Edit[]>, { env, start, end }: Held, text: string): void => {
   const own = edits.get(env);
@@ -104,7 +102,7 @@ export const settle = (env: readonly EnvVar[], routes: Routes, rules: EnvRules, 
     current = current.map((each, index) => {
       const edits = look.edits.get(index);
       if (edits === undefined) return each;
-      const value = applyEdits(each.value ?? "", edits.toSorted(inOrder));
+      const value = applyEdits(each.value as string, edits.toSorted(inOrder));
       charge(work, value.length);
       return { ...each, value };
     });

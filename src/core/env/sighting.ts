@@ -113,7 +113,7 @@ export const sightingsIn = (text: string, known: KnownHosts, work: Work): readon
     if (found.get(word.start)?.end === word.end) continue;
     while (zone < zones.length && (zones[zone] as Guard).end <= word.start) zone += 1;
     const around = zones[zone];
-    const ports = known.ports.get(host) ?? new Set();
+    const ports = known.ports.get(host) as ReadonlySet<number>;
     const how =
       around !== undefined && around.start <= word.start
         ? guardedHow(text, word, around, isServed, ports)

@@ -49,6 +49,18 @@ t.test("a name that the pod's hostAliases give to a target is the target; an env
   t.end();
 });
 
+t.test("a name of one label is a host where a client reads one, and a word in any other text", (t) => {
+  const env = [
+    { name: "H", value: "erp" },
+    { name: "A", value: "ask $(H) for it" },
+    { name: "B", value: "erp and others" },
+  ];
+  const pod = podOf({ env }, { hostAliases: [{ ip: "10.0.0.5", hostnames: ["erp"] }] });
+  const result = redirectEnv(pod, [assignment]);
+  t.match(result, { changed: [{ env: "H" }], operations: { length: 1 }, unread: ["c/A", "hostAliases[0]"] });
+  t.end();
+});
+
 t.test("a value whose references make it too long is named", (t) => {
   const env = [
     { name: "BIG", value: "x".repeat(9000) },

@@ -45,6 +45,10 @@ t.test("one namespace has half of the forwards at most, and what the gateway has
   const both = after(after(half, from("team-b", 3)), from("team-b", 1, 2));
   t.match(both.forwards, [{ namespaces: ["team-a", "team-b"] }, { namespaces: ["team-a", "team-b"] }, {}]);
   t.match(refusal(both, from("team-b", 4)), { message: /asked for by team-b 3, team-a 2:/ });
+  const even = after(after(emptyTable, from("team-b", 1)), from("team-a", 2, 3).slice(1));
+  t.match(refusal(after(even, from("team-a", 4)), from("team-a", 5)), { message: /asked for by team-a 2, team-b 1:/ });
+  const alike = after(after(after(even, from("team-c", 4)), from("team-d", 5)), []);
+  t.match(refusal(alike, from("team-e", 6)), { message: /by team-a 1, team-b 1, team-c 1, team-d 1:/ }, "by name");
   const full = after(both, from("team-c", 4));
   t.match(refusal(full, from("team-c", 5)), {
     reason: "gateway-full",

@@ -155,7 +155,8 @@ export const jdbcPlaces = (text: string): Places => {
     .toLowerCase()
     .split(":");
   if (names.includes("sqlserver") && names[0] === "jdbc") return sqlServerPlaces(text, start);
-  const scheme = names.find((name) => defaultPort(name) !== undefined) ?? names.at(-1) ?? "";
+  const last = names.at(-1) as string;
+  const scheme = names.find((name) => defaultPort(name) !== undefined) ?? last;
   const found = ofUrl(text, scheme, { start, end: text.length });
   return names.some((name) => name.endsWith("+srv"))
     ? { ...found, places: found.places.map((place) => ({ ...place, limit: "srv" })) }
