@@ -15,6 +15,8 @@ import { gatewayId } from "./core/names.ts";
 /** A pod that is about to be made. */
 export type PodCreation = {
   readonly pod: Pod;
+  /** The same for pods that are the same, in any namespace. Default: the pod as JSON. */
+  readonly text?: string;
   /** The request's: the pod's own may be empty. */
   readonly namespace: string;
   /** Nothing may be written, and the answer is what the real one would be. */
@@ -41,8 +43,8 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const { dryRun, signal } = creation;
   const { config, provision } = context;
 
-  const key = keyOf(creation);
-  const plan = planOf(key, creation, context);
+  const text = creation.text ?? JSON.stringify(creation.pod);
+  const plan = planOf(text, creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject") return refused(plan, plan.mode);
   if (plan.kind === "fail") return failed(plan.reason, plan.detail, plan.gateway);
@@ -57,7 +59,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
     const provisioned = await provision({ config, gateway, wants, objection, write, signal });
     if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
     if (provisioned.kind === "fail") return failed(provisioned.reason, provisioned.detail, gatewayId(gateway));
-    return answerOf(key, plan, provisioned.assignments, context);
+    return answerOf(text, plan, provisioned.assignments, context);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     return failed(isDeadline(error) ? "deadline" : "api-error", error.message, gatewayId(gateway));
@@ -73,24 +75,20 @@ const PLAN_FACTOR = 12;
 const ANSWERS_BYTES = 16 * 1024 * 1024;
 const ANSWER_FACTOR = 8;
 const ASSIGNMENT_BYTES = 500;
-
-/** A pod as text, made once for each namespace that it comes to: the server hands pods that say the same on as one object. */
-const keyOf = ({ pod, namespace }: PodCreation): string => {
-  const last = keys.get(pod);
-  if (last?.namespace === namespace) return last.key;
-  const key = JSON.stringify([namespace, pod]);
-  keys.set(pod, { namespace, key });
-  return key;
-};
-const keys = new WeakMap<Pod, { readonly namespace: string; readonly key: string }>();
+/** `{"op":"replace","path":"","value":""},` */
+const OPERATION_TEXT = 40;
 
 const plansBy = perObject((_context: Context) =>
-  perText<Plan>(PLANS_BYTES, (_plan, text) => PLAN_FACTOR * text.length),
+  perText<{ readonly namespace: string; readonly plan: Plan }>(PLANS_BYTES, (_plan, text) => PLAN_FACTOR * text.length),
 );
 
 /** One plan for all pods that say the same, as those of a ReplicaSet do: it is made once, and so is all that follows from it. */
-const planOf = (key: string, { pod, namespace }: PodCreation, context: Context): Plan =>
-  plansBy(context)(key, () => planPod(pod, namespace, context.config));
+const planOf = (text: string, { pod, namespace }: PodCreation, context: Context): Plan =>
+  plansBy(context)(
+    text,
+    () => ({ namespace, plan: planPod(pod, namespace, context.config) }),
+    (kept) => kept.namespace === namespace,
+  ).plan;
 
 /** The pod's env and names lead to the assignments: all of it, or a reason to refuse the pod. */
 const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[]): PodRedirect | Rejection => {
@@ -107,22 +105,26 @@ const byEnv = perObject((assignments: readonly Assignment[]) =>
 
 type PodRedirect = { readonly kind: "redirected"; readonly aliases: Aliasing; readonly env: Redirection };
 
-type Answer = { readonly assignments: readonly Assignment[]; readonly admission: Admission };
+type Answer = { readonly plan: Plan; readonly assignments: readonly Assignment[]; readonly admission: Admission };
 
-const answersBy = perObject((_context: Context) =>
-  perText<Answer>(
-    ANSWERS_BYTES,
-    ({ assignments, admission: { operations, message = "" } }) =>
-      ANSWER_FACTOR * JSON.stringify(operations).length + ASSIGNMENT_BYTES * assignments.length + 2 * message.length,
-  ),
-);
+/** Bytes of an answer: its texts, and what stands around them. */
+const answerSize = ({ assignments, admission: { operations, message = "" } }: Answer): number => {
+  let text = 2 * message.length;
+  for (const operation of operations) {
+    const value = "value" in operation ? operation.value : "";
+    text += operation.path.length + (typeof value === "string" ? value.length : JSON.stringify(value).length);
+  }
+  return ANSWER_FACTOR * (text + OPERATION_TEXT * operations.length) + ASSIGNMENT_BYTES * assignments.length;
+};
+
+const answersBy = perObject((_context: Context) => perText<Answer>(ANSWERS_BYTES, answerSize));
 
 /** The answer for a plan, for as long as its assignments hold. */
-const answerOf = (key: string, plan: Planned, assignments: readonly Assignment[], context: Context): Admission =>
+const answerOf = (text: string, plan: Planned, assignments: readonly Assignment[], context: Context): Admission =>
   answersBy(context)(
-    key,
-    () => ({ assignments, admission: redirectTo(plan, assignments, context.version) }),
-    (answer) => answer.assignments === assignments,
+    text,
+    () => ({ plan, assignments, admission: redirectTo(plan, assignments, context.version) }),
+    (answer) => answer.plan === plan && answer.assignments === assignments,
   ).admission;
 
 const redirectTo = (plan: Planned, assignments: readonly Assignment[], version: string): Admission => {

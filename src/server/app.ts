@@ -130,11 +130,11 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     return readReview(text);
   };
 
-  const decide = async ({ pod, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
+  const decide = async ({ pod, text, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
     if (pod === undefined) return skipped("not-pod-create");
     const deadline = createDeadline(timeout);
     try {
-      return await admit({ pod, namespace, dryRun, signal: deadline.signal });
+      return await admit({ pod, text, namespace, dryRun, signal: deadline.signal });
     } finally {
       deadline.lift();
     }

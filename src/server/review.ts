@@ -40,6 +40,8 @@ export type Review = {
   readonly dryRun: boolean;
   /** The pod that is about to be made; undefined for any other request. */
   readonly pod: Pod | undefined;
+  /** What the pod was read from: the same for pods that are the same. */
+  readonly text: string;
   /** Its name, or where the name is yet to be made what it will begin with. */
   readonly podName: string | undefined;
 };
@@ -75,17 +77,18 @@ const POD_FACTOR = 8;
  * Makes the function that reads the body of a request, whose bytes it changes. It returns the reason when the body is no AdmissionReview of the
  * version that is spoken here. Pods of which all that is read is the same are read once, and are one object.
  */
-export const createReviewReader = (): ((text: Buffer) => Review | Unread) => {
+export const createReviewReader = (): ((body: Buffer) => Review | Unread) => {
   const podsByText = perText<ObjectReading>(PODS_BYTES, (_pod, text) => POD_FACTOR * text.length);
-  return (text) => {
-    const cut = cutReview(text);
+  return (body) => {
+    const cut = cutReview(body);
     if (typeof cut === "string") return unread(`the body holds ${cut}: that is no review of a pod`, 413);
     const envelope = readEnvelope(cut);
     if ("problem" in envelope) return envelope;
     const { uid, namespace, dryRun } = envelope;
-    if (!envelope.isPodCreation) return { uid, namespace, dryRun, pod: undefined, podName: undefined };
-    const read = podsByText(cut.part ?? "null", readObject);
-    return "problem" in read ? read : { uid, namespace, dryRun, pod: read.pod, podName: read.podName };
+    if (!envelope.isPodCreation) return { uid, namespace, dryRun, pod: undefined, text: "", podName: undefined };
+    const text = cut.part ?? "null";
+    const read = podsByText(text, readObject);
+    return "problem" in read ? read : { uid, namespace, dryRun, pod: read.pod, text, podName: read.podName };
   };
 };
 
