@@ -200,7 +200,7 @@ t.test("reject: the reasons that need the cluster", async (t) => {
   const before = versions(taken.cluster.all());
   t.match(await taken.admit(mssql), {
     outcome: "reject",
-    reason: "not-ours",
+    reason: "object-unmanaged",
     message: /Service flowgen-gateway\/flowgen-wireguard-gateway: .*hand it over/,
   });
   t.strictSame(versions(taken.cluster.all()), before, "untouched");

@@ -54,7 +54,7 @@ export const isRepair = ({ kind, reason }: Explained): boolean => kind === "rest
 /** Why the certificates cannot be renewed, and the fix. */
 export const certificateFailures = {
   "api-error": "the API server refused or did not answer; see the message, RBAC and the network",
-  "not-ours":
+  "data-unmanaged":
     "it holds data that flowgen-gateway-webhook did not write: choose another Secret or folder, delete the data, or label the Secret app.kubernetes.io/managed-by=flowgen-gateway-webhook",
   "no-webhook-configuration":
     "there is no MutatingWebhookConfiguration of that name, whose caBundle needs the CA: install it, or correct --webhook-configuration",

@@ -2,7 +2,7 @@ import type { CertificateFailure } from "./reasons.ts";
 import { type CertificateFiles, type Certificates, decodeData, encodeData, fromFiles, toFiles } from "./secret.ts";
 import { MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
-import { eventAbout, type Note } from "../cluster/event.ts";
+import { eventAbout, type EventText } from "../cluster/event.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
 /** The certificates as they were read. `write` and `trust` fail with a 409 if another writer changed the object since. */
@@ -21,7 +21,7 @@ export type CertificateStore = {
   readonly name: string;
   readonly read: (signal: AbortSignal) => Promise<CertificateReading | CertificateRefusal>;
   /** Writes an Event about a step; never rejects. */
-  readonly note: (note: Note, signal: AbortSignal) => Promise<void>;
+  readonly note: (note: EventText, signal: AbortSignal) => Promise<void>;
 };
 
 /** The certificates in a Secret, and `caBundle` in the webhooks of a MutatingWebhookConfiguration. */
@@ -40,7 +40,7 @@ export const clusterStore = (
         readBundles(cluster, configuration, signal),
       ]);
       uid = secret?.metadata.uid;
-      if (secret !== undefined && !isOwnSecret(secret)) return { kind: "refused", failure: "not-ours" };
+      if (secret !== undefined && !isOwnSecret(secret)) return { kind: "refused", failure: "data-unmanaged" };
       return {
         kind: "read",
         stored: secret && fromFiles(decodeData(dataOf(secret))),

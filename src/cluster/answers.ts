@@ -1,6 +1,6 @@
 /** Reads the answers of an API server. */
 import { z } from "zod";
-import { ClusterError, type Failure, type Ref, type Verb } from "./cluster.ts";
+import { ClusterError, type CallFailure, type Ref, type Verb } from "./cluster.ts";
 
 export type Answer = { readonly code: number; readonly retryAfter: string | undefined; readonly text: string };
 
@@ -26,7 +26,7 @@ const OTHER_OBJECT = /metadata\.uid: Invalid value/;
 const statusOf = (
   code: number,
   { reason = "Unknown", message = "" }: Partial<z.infer<typeof ApiStatus>>,
-): Pick<Failure, "code" | "reason"> => {
+): Pick<CallFailure, "code" | "reason"> => {
   if (code === 500 && UNREADABLE.test(message)) return { code: 422, reason: "Invalid" };
   if (code === 422 && OTHER_OBJECT.test(message)) return { code: 409, reason: "Conflict" };
   return { code, reason };
@@ -58,7 +58,7 @@ export const readAnswer = (
   if (isAnswer) return json;
   const { data: status } = ApiStatus.safeParse(json);
   const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);
-  const failure: Failure = {
+  const failure: CallFailure = {
     verb,
     ref,
     ...statusOf(code, { ...status }),

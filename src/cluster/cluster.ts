@@ -91,7 +91,7 @@ export const NEVER = "1";
 
 export type Verb = Exclude<keyof Cluster, "livePods">;
 
-export type Failure = {
+export type CallFailure = {
   readonly verb: Verb;
   readonly ref: Ref;
   /** HTTP status; 0 when there was no answer. */
@@ -113,7 +113,7 @@ export class ClusterError extends Error {
   /** The API server's Retry-After, in milliseconds. */
   readonly retryAfterMs: number | undefined;
 
-  constructor({ verb, ref, code, reason, says, retryAfterMs, cause }: Failure) {
+  constructor({ verb, ref, code, reason, says, retryAfterMs, cause }: CallFailure) {
     const status = code === 0 ? reason : `${code} ${reason}`;
     const name = [ref.namespace, ref.name].filter((part) => part !== "").join("/");
     const what = name === "" ? resources[ref.kind].plural : `${resources[ref.kind].plural} ${name}`;

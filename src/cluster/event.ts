@@ -1,12 +1,12 @@
 import { MANAGER } from "../core/names.ts";
 import { type KubeObject, resources } from "./cluster.ts";
 
-export type Note = { readonly type: "Normal" | "Warning"; readonly reason: string; readonly message: string };
+export type EventText = { readonly type: "Normal" | "Warning"; readonly reason: string; readonly message: string };
 
 /** An Event about an object that lives in a namespace, for `kubectl describe`. */
 export const eventAbout = (
   { kind, metadata: { name, namespace, uid } }: Pick<KubeObject, "kind" | "metadata">,
-  note: Note,
+  note: EventText,
 ): KubeObject => ({
   apiVersion: "v1",
   kind: "Event",

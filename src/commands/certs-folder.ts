@@ -45,7 +45,7 @@ export const folderStore = (
   name,
   read: async (signal) => {
     const { [BUNDLE_FILE]: bundle = "", ...files } = await folder.read();
-    if (Object.keys(files).length > 0 && !hasOwnFiles(files)) return { kind: "refused", failure: "not-ours" };
+    if (Object.keys(files).length > 0 && !hasOwnFiles(files)) return { kind: "refused", failure: "data-unmanaged" };
     return {
       kind: "read",
       stored: fromFiles(files),

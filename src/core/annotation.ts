@@ -4,7 +4,7 @@ import { forbiddenHost, readHost } from "./host.ts";
 import type { Rejection } from "./reasons.ts";
 import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
 import type { Target } from "./target.ts";
-import { annotation } from "./names.ts";
+import { annotation, freeName } from "./names.ts";
 
 /** More would be no hand-written annotation any more: each target costs a label of the pod and a rule of the NetworkPolicy. */
 const MAX_TARGETS = 128;
@@ -88,9 +88,7 @@ const withDistinctNames = (list: readonly TargetEntry[]): readonly NamedEntry[] 
   const taken = new Set(list.map(({ name }) => name));
   return list.map((entry) => {
     if (entry.name !== undefined) return { ...entry, name: entry.name };
-    const derived = derivedName(entry);
-    let name = derived;
-    for (let n = 2; taken.has(name); n += 1) name = `${derived.slice(0, 59)}-${n}`;
+    const name = freeName(derivedName(entry), taken);
     taken.add(name);
     return { ...entry, name };
   });

@@ -40,6 +40,14 @@ export const dnsNames = (service: Placed): readonly string[] => [
 export const LONGEST_GATEWAY_NAME = 54;
 const LONGEST_LABEL = 63;
 
+/** A label of at most 63 characters that is not taken: the wished one, or with the first free number, from 2 on, at its end. */
+export const freeName = (wished: string, taken: { readonly has: (name: string) => boolean }): string => {
+  let name = wished;
+  for (let n = 2; taken.has(name); n += 1)
+    name = `${wished.slice(0, LONGEST_LABEL - 1 - String(n).length).replace(/-+$/, "")}-${n}`;
+  return name;
+};
+
 /** FNV-1a (32 bits) as eight hexadecimal digits: tells names apart that are cut or spelled alike, and protects nothing. */
 const fnv1a = (text: string): string => {
   let hash = 0x811c9dc5;

@@ -135,7 +135,7 @@ export const reasons = {
     says: "the pod's namespace has its share of the gateway's forwards",
     fix: "raise maxForwardsPerNamespace, use targets that the gateway has, or use another gateway",
   },
-  "not-ours": {
+  "object-unmanaged": {
     outcome: "reject",
     code: 409,
     says: "an object with the gateway's name exists and is not managed by flowgen-gateway-webhook",

@@ -11,7 +11,7 @@ import {
 } from "../core/gateway/manifests.ts";
 import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
-import { eventAbout, type Note } from "../cluster/event.ts";
+import { eventAbout, type EventText } from "../cluster/event.ts";
 import { type Applied, type ApplierEvents, applierOf, withSpecHash } from "./applier.ts";
 import { type Addresses, clusterIPsOf, type GatewayObjects, identified } from "./objects.ts";
 import { listed } from "../core/message.ts";
@@ -122,7 +122,7 @@ const restartNote = { type: "Normal", reason: "GatewayRestart", message: RESTART
 const holdersOf = (gateway: PlacedGateway, table: Table, service: HostService): readonly string[] =>
   forwardsOf(table, service).map(({ name }) => `${GATEWAY_LABEL}=${gateway.name},${TARGET_LABEL_PREFIX}${name}=true`);
 
-const lostNote = ({ host, clusterIPs }: HostService, holders: readonly string[]): Note => ({
+const lostNote = ({ host, clusterIPs }: HostService, holders: readonly string[]): EventText => ({
   type: "Warning",
   reason: "AddressLost",
   message:

@@ -131,7 +131,7 @@ export const tableIn = (
   const foreign =
     [table, scripts, deployment, service, networkPolicy].find((object) => object !== undefined && !isManaged(object)) ??
     hostServices.find((object) => !isGateways(object, gateway));
-  if (foreign !== undefined) return reject("not-ours", objectName(foreign));
+  if (foreign !== undefined) return reject("object-unmanaged", objectName(foreign));
   if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
     return reject("selector-other", objectName(objects.deployment));
   }

@@ -43,7 +43,7 @@ export type Metrics = {
 
 /** Reason codes of a gateway that is not kept. */
 const repairRefusals = [
-  "not-ours",
+  "object-unmanaged",
   "selector-other",
   "identity-held",
   "table-invalid",

@@ -228,7 +228,7 @@ t.test("a Secret that is somebody else's is left alone; an empty one is taken", 
   const foreign = { apiVersion: "v1", kind: "Secret", metadata: { namespace: "n", name: "tls" } } as const;
   await cluster.create({ ...foreign, data: { "tls.key": "eA==" } }, signal);
   const before = cluster.all();
-  t.strictSame(await replica().look(signal), { kind: "refused", failure: "not-ours" });
+  t.strictSame(await replica().look(signal), { kind: "refused", failure: "data-unmanaged" });
   t.strictSame(cluster.all(), before);
   cluster.remove(secretRef);
   await cluster.create(foreign, signal);

@@ -192,7 +192,7 @@ t.test("a Secret of somebody else's: not ready, and what to do", async (t) => {
   const replica = await start(t, cluster);
   await replica.rotation.check();
   t.match(replica.lines, [
-    { level: 50, reason: "not-ours", detail: /choose another Secret or folder, delete the data, or label/ },
+    { level: 50, reason: "data-unmanaged", detail: /choose another Secret or folder, delete the data, or label/ },
   ]);
   t.match(replica.rotation.waitsFor(), /its certificate/);
 });

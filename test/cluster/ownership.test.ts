@@ -73,7 +73,7 @@ t.test("an object of the gateway's name that is somebody else's is refused and u
     const { code, stderr } = await ask("mssql=10.0.0.5:1433", nameFor(what));
     t.equal(code, 1);
     const [kind = ""] = what.split(" ");
-    t.match(stderr, new RegExp(`denied the request: not-ours: ${kind} flowgen-gateway/${nameFor(what)}`));
+    t.match(stderr, new RegExp(`denied the request: object-unmanaged: ${kind} flowgen-gateway/${nameFor(what)}`));
     t.match(stderr, /not managed by flowgen-gateway-webhook; .*delete the object, or hand it over with the label/);
   }
   t.strictSame(await versions(), before, "neither they nor any other object of those gateways was written");

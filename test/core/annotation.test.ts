@@ -2,6 +2,7 @@ import "../seed.ts";
 import t from "tap";
 import fc from "fast-check";
 import { readTargets } from "../../src/core/annotation.ts";
+import { freeName } from "../../src/core/names.ts";
 
 const targetsOf = (text: string) => {
   const read = readTargets(text);
@@ -183,4 +184,13 @@ t.test("never a crash, never half", async () => {
     ),
     { numRuns: 1000 },
   );
+});
+
+t.test("free names: the first number that is free, within the 63 characters of a label", async (t) => {
+  t.equal(freeName("a", new Set()), "a");
+  t.equal(freeName("a", new Set(["a", "a-2"])), "a-3");
+  const long = `${"x".repeat(60)}-yz`;
+  t.equal(freeName(long, new Set([long])), `${"x".repeat(60)}-2`);
+  const taken = new Set([long, ...Array.from({ length: 12 }, (_, at) => `${"x".repeat(60)}-${at + 2}`)]);
+  t.ok(freeName(long, taken).length <= 63);
 });

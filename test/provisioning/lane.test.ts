@@ -200,7 +200,7 @@ t.test("a preview is refused as the real thing would be", async (t) => {
     },
     signal,
   );
-  t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)], { write: false }), { reason: "not-ours" });
+  t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)], { write: false }), { reason: "object-unmanaged" });
   const preview = await setup().ask([wantOf("a", "10.0.0.5", 1433)], { write: false });
   t.match(
     preview,
@@ -525,7 +525,7 @@ t.test("a Service of that name that is not the gateway's is never overwritten", 
   } as const;
   await webhook.cluster.create(foreign, signal);
   t.match(await webhook.ask([ownService("a", "10.0.0.5")]), {
-    reason: "not-ours",
+    reason: "object-unmanaged",
     message: new RegExp(`^Service flowgen-gateway/${name}`),
   });
   t.match(

@@ -67,16 +67,16 @@ t.test("nothing is looked at in mode audit, until the mode changes", async (t) =
 
 t.test("a gateway that is not kept is told once for each reason, and counted each time", async (t) => {
   const gateway = gatewayOf(configIn("enforce"));
-  let why = reject("not-ours", "Service ns/gw");
+  let why = reject("object-unmanaged", "Service ns/gw");
   const { looks, lines, results } = started(10, () => [{ gateway, why }]);
   await until("three looks", () => looks.length >= 3);
   t.match(lines, [
-    { level: 50, msg: "gateway not kept", gateway: "ns/gw", reason: "not-ours", detail: /Service ns\/gw/ },
+    { level: 50, msg: "gateway not kept", gateway: "ns/gw", reason: "object-unmanaged", detail: /Service ns\/gw/ },
   ]);
   t.equal(lines.length, 1);
   why = reject("table-invalid", "ConfigMap ns/gw-forwards");
   await until("the other reason", () => lines.length === 2);
-  t.strictSame([...new Set(results)], ["not-ours", "table-invalid"]);
+  t.strictSame([...new Set(results)], ["object-unmanaged", "table-invalid"]);
 });
 
 t.test("a fault of the program is logged and ends nothing", async (t) => {

@@ -1,4 +1,5 @@
 import { perObject } from "../memo.ts";
+import { freeName } from "../names.ts";
 import {
   FIRST_LISTEN_PORT,
   type Forward,
@@ -117,7 +118,7 @@ export const allocatorOf = (before: Table): Allocator => {
       if (listenPort === undefined) return undefined;
       const isFree = !holders.has(servicePort) && !isRetired(retired.service, servicePort);
       const forward = {
-        name: freeName(names, wished),
+        name: freeName(wished, names),
         ...rest,
         listenPort,
         ...(isFree && { servicePort }),
@@ -139,7 +140,7 @@ export const allocatorOf = (before: Table): Allocator => {
       return forward;
     },
     addService: (wished, tunnel, host) => {
-      const service = { name: freeName(serviceNames, wished), tunnel, host, clusterIPs: [] };
+      const service = { name: freeName(wished, serviceNames), tunnel, host, clusterIPs: [] };
       services.push(service);
       byHost.set(hostKey(tunnel, host), service);
       serviceNames.add(service.name);
@@ -188,11 +189,4 @@ const nextFree = (taken: Taken<number>, wished: number, lowest: number, highest:
   for (let candidate = start; candidate <= highest; candidate += 1) if (!taken.has(candidate)) return candidate;
   for (let candidate = lowest; candidate < start; candidate += 1) if (!taken.has(candidate)) return candidate;
   return undefined;
-};
-
-/** A label of at most 63 characters: the wished one, or with a number at its end. */
-const freeName = (taken: Taken<string>, wished: string): string => {
-  let name = wished;
-  for (let n = 2; taken.has(name); n += 1) name = `${wished.slice(0, 62 - String(n).length).replace(/-+$/, "")}-${n}`;
-  return name;
 };
