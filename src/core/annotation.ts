@@ -1,5 +1,5 @@
-import { parseDocument } from "yaml";
 import { z } from "zod";
+import { readEntries } from "./annotation-text.ts";
 import { forbiddenHost, readHost } from "./host.ts";
 import type { Rejection } from "./reasons.ts";
 import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
@@ -99,63 +99,6 @@ const toTarget = (entry: NamedEntry): Target => {
   return { name, host, port, ...lists, ...(tunnel && { tunnel }), ...(redirect && { redirect }) };
 };
 
-const SHORT_ENTRY = /^(?:([^=:[\]]*)=)?(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/;
-
-/** `name=host:port` or `host:port`, IPv6 hosts in brackets; the fields that the long form would have. */
-const readShortEntry = (text: string): unknown => {
-  const match = SHORT_ENTRY.exec(text);
-  if (match === null) return undefined;
-  const [, name, bracketed, plain, targetPort] = match;
-  return {
-    ...(name !== undefined && { name: name.trim() }),
-    targetHost: bracketed ?? plain?.trim(),
-    targetPort: targetPort?.trim(),
-  };
-};
-
-type RawReading =
-  { readonly kind: "read"; readonly raw: unknown } | { readonly kind: "unreadable"; readonly why: string };
-
-const readShortList = (text: string): RawReading => {
-  const raw: unknown[] = [];
-  for (const item of text.split(/[,\n]/).map((part) => part.trim())) {
-    if (item === "") continue;
-    const fields = readShortEntry(item);
-    if (fields === undefined) {
-      return {
-        kind: "unreadable",
-        why: `[${raw.length}]: ${quote(item)} is not name=host:port (an IPv6 host stands in brackets)`,
-      };
-    }
-    raw.push(fields);
-  }
-  return { kind: "read", raw };
-};
-
-/** YAML 1.2, of which JSON is a part. Aliases are refused: an annotation needs none and a bomb is made of them. */
-const readYaml = (text: string): RawReading => {
-  try {
-    const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
-    const problem = document.errors[0];
-    if (problem?.code === "MULTIPLE_DOCS") return { kind: "unreadable", why: ": more than one YAML document" };
-    if (problem !== undefined) return { kind: "unreadable", why: `: not YAML or JSON: ${firstLine(problem.message)}` };
-    return { kind: "read", raw: document.toJS({ maxAliasCount: 0 }) as unknown };
-  } catch (error) {
-    // The parser throws on aliases (ReferenceError) and on nesting deeper than the stack (RangeError).
-    return { kind: "unreadable", why: `: not a plain list: ${firstLine(String(error))}` };
-  }
-};
-
-const firstLine = (text: string): string =>
-  text
-    .replace(/\n.*/s, "")
-    .replace(/[^\x20-\x7e]/g, "?")
-    .slice(0, 120);
-
-const isShortList = (text: string): boolean =>
-  !/^(-\s|---|[{#%])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
-const firstItem = (text: string): string => text.replace(/[,\n].*/s, "").trim();
-
 /**
  * The details say what to do already: the code's own sentence would add nothing. Values are hidden when the annotation looks as if
  * credentials had been pasted into it.
@@ -200,7 +143,7 @@ export const readTargets = (
   if (text.length > MAX_LENGTH)
     return invalid([`${annotation.targets}: ${text.length} characters, at most ${MAX_LENGTH} are read`]);
   const trimmed = text.trim();
-  const read = isShortList(trimmed) ? readShortList(trimmed) : readYaml(trimmed);
+  const read = readEntries(trimmed);
   if (read.kind === "unreadable") return invalid([`${annotation.targets}${read.why}`], trimmed);
   if (Array.isArray(read.raw) && read.raw.length > MAX_TARGETS) {
     return invalid([`${annotation.targets}: ${read.raw.length} entries, at most ${MAX_TARGETS} are taken`]);
