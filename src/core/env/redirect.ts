@@ -1,12 +1,12 @@
 import type { EnvChange } from "../admission.ts";
-import { adviceFor } from "./advice.ts";
+import { adviceOf, leadingIn, type RedirectedContainer, remarkTexts, replacedWarnings, unreadIn } from "./account.ts";
 import { type ContainerDraft, containerDrafts, patchOf, rulesOf, type Setup, settingsOf } from "./draft.ts";
 import { heldElsewhere } from "./elsewhere.ts";
 import { additionOf, unseenWarning } from "./fallback.ts";
-import { MOST_NAMES, noteText } from "./note.ts";
+import { MOST_NAMES } from "./note.ts";
 import { keptEnv, srvRejection, tooMuch } from "./reading.ts";
 import { routesOf, withAliases } from "./routes.ts";
-import { type Remark, type Routes, settle, type Settled } from "./settle.ts";
+import { type Routes, settle } from "./settle.ts";
 import { isSpent, MOST_NAMES_TEXT, MOST_OPERATIONS, MOST_PATCH_TEXT, type Work, workOf } from "./work.ts";
 import { perObject } from "../memo.ts";
 import { listed } from "../message.ts";
@@ -38,19 +38,12 @@ const meaningOf = perObject((assignments: readonly Assignment[]) => ({
   byValue: assignments.filter(({ target }) => target.hostEnv.length === 0),
 }));
 
-/** A container while its env are redirected. */
-type Container = {
-  readonly draft: ContainerDraft;
-  readonly settled: Settled;
-  /** What was seen before anything was replaced. */
-  readonly first: Settled["first"];
-  /** What was seen, look by look. */
-  readonly remarks: readonly (readonly Remark[])[];
-};
-
 type Job = { readonly setup: Setup; readonly routes: Routes; readonly work: Work };
 
-const settledBy = ({ setup, routes, work }: Job, draft: ContainerDraft): Pick<Container, "draft" | "settled"> => {
+const settledBy = (
+  { setup, routes, work }: Job,
+  draft: ContainerDraft,
+): Pick<RedirectedContainer, "draft" | "settled"> => {
   const settled = settle(draft.env, routes, rulesOf(setup), work);
   return { draft: { ...draft, env: settled.env }, settled };
 };
@@ -58,14 +51,17 @@ const settledBy = ({ setup, routes, work }: Job, draft: ContainerDraft): Pick<Co
 /** Forms in which the host is there, though nothing is led: an env that is added might contradict it. */
 const HOLDING = new Set(["joined", "split", "long", "numeric", "srv", "share", "hosts-line"]);
 
-const isHeld = (containers: readonly Container[], { target }: Assignment): boolean =>
+const isHeld = (containers: readonly RedirectedContainer[], { target }: Assignment): boolean =>
   containers.some(({ settled }) =>
     settled.last.remarks.some(
       ({ host, note }) => note.kind === "left" && HOLDING.has(note.why) && (host === target.host || host === ""),
     ),
   );
 
-const unmatchedOf = (containers: readonly Container[], byValue: readonly Assignment[]): readonly Assignment[] =>
+const unmatchedOf = (
+  containers: readonly RedirectedContainer[],
+  byValue: readonly Assignment[],
+): readonly Assignment[] =>
   byValue.filter(
     (each) =>
       !(
@@ -80,11 +76,11 @@ const unmatchedOf = (containers: readonly Container[], byValue: readonly Assignm
  */
 const complete = (
   job: Job,
-  start: readonly Container[],
+  start: readonly RedirectedContainer[],
   byValue: readonly Assignment[],
-): { readonly containers: readonly Container[]; readonly warnings: readonly string[] } => {
+): { readonly containers: readonly RedirectedContainer[]; readonly warnings: readonly string[] } => {
   const warnings = new Set<string>();
-  const grow = (container: Container, unmatched: readonly Assignment[]): Container => {
+  const grow = (container: RedirectedContainer, unmatched: readonly Assignment[]): RedirectedContainer => {
     const { draft, settled } = container;
     if (draft.field === "initContainers") return container;
     const addition = additionOf(draft, settled.portNames, unmatched, job.work);
@@ -106,45 +102,8 @@ const complete = (
   return { containers, warnings: [...warnings, ...unseenWarning(unmatchedOf(start, byValue), drafts, job.work)] };
 };
 
-/** The remarks of a container in words. What an earlier look said of an env in the same way is not said again of its new host. */
-const remarkTexts = ({ remarks }: Container, { known }: Routes): readonly string[] => {
-  const said = new Map<string, { readonly look: number; readonly first: Remark; readonly hosts: string[] }>();
-  for (const [look, batch] of remarks.entries()) {
-    for (const remark of batch) {
-      const { name, note, host } = remark;
-      const key = JSON.stringify([name, note]);
-      const before = said.get(key);
-      if (before === undefined) said.set(key, { look, first: remark, hosts: [host] });
-      else if (before.look === look) before.hosts.push(host);
-    }
-  }
-  return [...said.values()].map(({ first, hosts }) =>
-    noteText(first.name, first.note, hosts, [...(known.ports.get(first.host) ?? [])]),
-  );
-};
-
-const adviceOf = ({ draft, first }: Container): readonly string[] =>
-  [...first.replaced].flatMap(([name, host]) => {
-    const value = draft.env.find((each) => each.name === name)?.value ?? "";
-    return adviceFor(name, value, /^[\d.]+$|:/.test(host));
-  });
-
-/** Names of all that holds a host and was not rewritten or not understood. */
-const unreadIn = ({ draft, settled }: Container): readonly string[] =>
-  settled.last.remarks.map(({ name }) => `${draft.container.name}/${name}`);
-
-const leadingIn = ({ draft, settled }: Container, { settings }: Setup): readonly string[] =>
-  [...settings.keys(), ...settled.last.leading].map((name) => `${draft.container.name}/${name}`);
-
-const replacedWarnings = ({ draft }: Container, { settings }: Setup): readonly string[] =>
-  settings.size === 0
-    ? []
-    : (draft.container.env ?? [])
-        .filter(({ name, valueFrom }) => valueFrom != null && settings.has(name))
-        .map(({ name }) => `${name}: its valueFrom is replaced, because an annotation names it`);
-
 /** True where the patch or the names in the status would be larger than one pod's may be. */
-const isTooLarge = (containers: readonly Container[], names: readonly string[]): boolean => {
+const isTooLarge = (containers: readonly RedirectedContainer[], names: readonly string[]): boolean => {
   let operations = 0;
   let text = 0;
   for (const { draft } of containers) {
@@ -171,7 +130,7 @@ export const redirectEnv = (pod: Pod, assignments: readonly Assignment[]): Redir
   const job = { setup, routes, work: workOf() };
   const drafts = assignments.length === 0 ? [] : containerDrafts(pod, setup, job.work);
   if (drafts === undefined) return tooMuch();
-  const start = drafts.map((draft): Container => {
+  const start = drafts.map((draft): RedirectedContainer => {
     const made = settledBy(job, draft);
     return { ...made, first: made.settled.first, remarks: [made.settled.first.remarks] };
   });

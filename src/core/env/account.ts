@@ -1,0 +1,55 @@
+/** A container whose env were redirected, in words: warnings, and the names for the status. */
+import { adviceFor } from "./advice.ts";
+import type { ContainerDraft, Setup } from "./draft.ts";
+import { noteText } from "./note.ts";
+import type { Remark, Routes, Settled } from "./settle.ts";
+
+/** A container while its env are redirected. */
+export type RedirectedContainer = {
+  readonly draft: ContainerDraft;
+  readonly settled: Settled;
+  /** What was seen before anything was replaced. */
+  readonly first: Settled["first"];
+  /** What was seen, look by look. */
+  readonly remarks: readonly (readonly Remark[])[];
+};
+
+/** The remarks of a container in words. What an earlier look said of an env in the same way is not said again of its new host. */
+export const remarkTexts = ({ remarks }: RedirectedContainer, { known }: Routes): readonly string[] => {
+  const said = new Map<string, { readonly look: number; readonly first: Remark; readonly hosts: string[] }>();
+  for (const [look, batch] of remarks.entries()) {
+    for (const remark of batch) {
+      const { name, note, host } = remark;
+      const key = JSON.stringify([name, note]);
+      const before = said.get(key);
+      if (before === undefined) said.set(key, { look, first: remark, hosts: [host] });
+      else if (before.look === look) before.hosts.push(host);
+    }
+  }
+  return [...said.values()].map(({ first, hosts }) =>
+    noteText(first.name, first.note, hosts, [...(known.ports.get(first.host) ?? [])]),
+  );
+};
+
+/** What is to be said of env that lead to a Service now: text that is right, and a connection that may fail. */
+export const adviceOf = ({ draft, first }: RedirectedContainer): readonly string[] =>
+  [...first.replaced].flatMap(([name, host]) => {
+    const value = draft.env.find((each) => each.name === name)?.value ?? "";
+    return adviceFor(name, value, /^[\d.]+$|:/.test(host));
+  });
+
+/** Names of all that holds a host and was not rewritten or not understood. */
+export const unreadIn = ({ draft, settled }: RedirectedContainer): readonly string[] =>
+  settled.last.remarks.map(({ name }) => `${draft.container.name}/${name}`);
+
+/** `container/NAME` of the env that are set to, or hold, an assignment's address. */
+export const leadingIn = ({ draft, settled }: RedirectedContainer, { settings }: Setup): readonly string[] =>
+  [...settings.keys(), ...settled.last.leading].map((name) => `${draft.container.name}/${name}`);
+
+/** Env that an annotation names, and whose `valueFrom` is replaced. */
+export const replacedWarnings = ({ draft }: RedirectedContainer, { settings }: Setup): readonly string[] =>
+  settings.size === 0
+    ? []
+    : (draft.container.env ?? [])
+        .filter(({ name, valueFrom }) => valueFrom != null && settings.has(name))
+        .map(({ name }) => `${name}: its valueFrom is replaced, because an annotation names it`);
