@@ -3,12 +3,12 @@ import { forwardsOf, type HostService, type Table } from "../core/forwards/table
 import {
   hostServiceManifest,
   type Manifest,
-  networkPolicyManifest,
   podLabels,
   type Scripts,
   scriptsManifest,
   serviceManifest,
 } from "../core/gateway/manifests.ts";
+import { networkPolicyManifest } from "../core/gateway/policy.ts";
 import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout, type EventText } from "../cluster/event.ts";

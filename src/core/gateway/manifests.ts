@@ -1,24 +1,8 @@
-import { isStatic, reachingNamespaces } from "../config/choose.ts";
-import type { Config, PlacedGateway, Tunnel } from "../config/config.ts";
-import {
-  type Forward,
-  forwardsOf,
-  type HostService,
-  METRICS_PORT,
-  READY_PORT,
-  type Table,
-  writeTable,
-} from "../forwards/table.ts";
+import { reachingNamespaces } from "../config/choose.ts";
+import type { PlacedGateway, Tunnel } from "../config/config.ts";
+import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
 import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
-import {
-  annotation,
-  COMPONENT,
-  GATEWAY_COMPONENT,
-  GATEWAY_LABEL,
-  MANAGED_BY,
-  MANAGER,
-  TARGET_LABEL_PREFIX,
-} from "../names.ts";
+import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that the webhook owns. */
 export type Manifest = {
@@ -68,10 +52,12 @@ export const tableManifest = (gateway: PlacedGateway, table: Table): Manifest =>
   data: tableData(gateway, table),
 });
 
-const tunnelOf = (gateway: PlacedGateway, { tunnel }: Forward): Tunnel | undefined =>
+/** The tunnel of a forward, where the config has it. */
+export const tunnelOf = (gateway: PlacedGateway, { tunnel }: Forward): Tunnel | undefined =>
   gateway.tunnels.find(({ name }) => name === tunnel);
 
-const targetOf = ({
+/** The target that a forward leads to. */
+export const targetOf = ({
   targetHost: host,
   targetPort: port,
 }: Forward): { readonly host: string; readonly port: number } => ({
@@ -80,7 +66,7 @@ const targetOf = ({
 });
 
 /** The namespaces whose pods the config lets use a forward today; undefined: all. */
-const namespacesOf = (gateway: PlacedGateway, forward: Forward): readonly string[] | undefined => {
+export const namespacesOf = (gateway: PlacedGateway, forward: Forward): readonly string[] | undefined => {
   const tunnel = tunnelOf(gateway, forward);
   if (tunnel === undefined) return [];
   const { isPerNamespace, namespace } = gateway;
@@ -140,11 +126,6 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
   };
 };
 
-const namespaceSelector = (namespaces: readonly string[] | undefined): unknown =>
-  namespaces === undefined
-    ? {}
-    : { matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "In", values: namespaces }] };
-
 /** On a host's own Service: the tunnel and the host that it leads to. */
 const HOST_ANNOTATION = "flowgen.io/target-host";
 
@@ -173,42 +154,3 @@ export const hostServiceManifest = (gateway: PlacedGateway, table: Table, servic
     },
   };
 };
-
-/**
- * Admits to each forward the pods that the webhook labelled for it and for this gateway (a name alone may be another
- * gateway's forward), of the namespaces that the config grants it; to a static forward, which is an admin's grant, any flowgen pod of
- * these. A forward that the config no longer allows admits nobody. The metrics have a rule of their own.
- */
-export const networkPolicyManifest = (
-  gateway: PlacedGateway,
-  table: Table,
-  podSelector: Config["podSelector"],
-): Manifest => ({
-  apiVersion: "networking.k8s.io/v1",
-  kind: "NetworkPolicy",
-  metadata: metadata(gateway, gateway.name),
-  spec: {
-    podSelector: { matchLabels: podLabels(gateway) },
-    policyTypes: ["Ingress", ...(gateway.egress === undefined ? [] : ["Egress"])],
-    ingress: [...forwardRules(gateway, table, podSelector), ...metricsRule(gateway)],
-    ...(gateway.egress !== undefined && { egress: [DNS_RULE, ...gateway.egress] }),
-  },
-});
-
-/** Without a peer: the cluster's resolver may be a node's address. */
-const DNS_RULE = { ports: ["UDP", "TCP"].map((protocol) => ({ protocol, port: 53 })) };
-
-const metricsRule = ({ metricsFrom }: PlacedGateway): readonly unknown[] =>
-  metricsFrom.length === 0 ? [] : [{ from: metricsFrom, ports: [{ protocol: "TCP", port: METRICS_PORT }] }];
-
-const forwardRules = (gateway: PlacedGateway, table: Table, podSelector: Config["podSelector"]): readonly unknown[] =>
-  table.forwards.flatMap((forward) => {
-    const tunnel = tunnelOf(gateway, forward);
-    const namespaces = namespacesOf(gateway, forward);
-    if (tunnel === undefined || namespaces?.length === 0) return [];
-    const matchLabels = isStatic(tunnel, targetOf(forward))
-      ? podSelector.matchLabels
-      : { [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" };
-    const from = [{ namespaceSelector: namespaceSelector(namespaces), podSelector: { matchLabels } }];
-    return [{ from, ports: [{ protocol: "TCP", port: forward.listenPort }] }];
-  });

@@ -3,7 +3,8 @@ import t from "tap";
 import { readConfig } from "../../../src/core/config/config.ts";
 import { allocate } from "../../../src/core/forwards/allocate.ts";
 import { emptyTable } from "../../../src/core/forwards/table.ts";
-import { networkPolicyManifest, tableData } from "../../../src/core/gateway/manifests.ts";
+import { tableData } from "../../../src/core/gateway/manifests.ts";
+import { networkPolicyManifest } from "../../../src/core/gateway/policy.ts";
 import { planPod } from "../../../src/core/plan.ts";
 import { configOf, gatewayOf, podOf, wantOf } from "../../making.ts";
 

@@ -8,11 +8,11 @@ import { emptyTable, METRICS_PORT, type Table } from "../../../src/core/forwards
 import { deploymentManifest } from "../../../src/core/gateway/deployment.ts";
 import {
   hostServiceManifest,
-  networkPolicyManifest,
   scriptsManifest,
   serviceManifest,
   tableManifest,
 } from "../../../src/core/gateway/manifests.ts";
+import { networkPolicyManifest } from "../../../src/core/gateway/policy.ts";
 
 const read = readConfig(readFileSync(new URL("../../fixtures/manifests/config.yaml", import.meta.url), "utf8"));
 if (read.kind === "invalid") throw new Error(read.problems.join("\n"));
