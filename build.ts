@@ -1,20 +1,16 @@
 /**
  * `npm run build [-- FOLDER]`: the program as it ships, in dist: `main.js`, `function.js` and the chunks that they load on demand, the
- * gateway's scripts beside them, and the licences of what is bundled. It needs no node_modules. The same sources give the same bytes.
+ * gateway's scripts beside them, the licences of what is bundled and the bill of materials (sbom.cdx.json). It needs no node_modules. The same sources give the same bytes.
  *
  * Chunks, and not one file: a command loads only what it needs, and the Kubernetes client, which is larger than all the rest, is
- * not parsed before there is a cluster to connect to (`npm run bench:start`). Not minified and without source maps: a stack in a log names
- * lines that can be read where they run.
+ * not parsed before there is a cluster to connect to (`npm run bench:start`).
  */
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { build } from "esbuild";
+import { bundle } from "./bundle.ts";
 
 const root = import.meta.dirname;
 const out = resolve(process.argv[2] ?? join(root, "dist"));
-/** Bundled CommonJS asks for Node's own modules by `require`, which an ES module does not have. */
-const REQUIRE = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
-
 /** The folder of each npm package that a bundled file comes from, sorted. */
 const packagesOf = (inputs: readonly string[]): readonly string[] => {
   const folders = inputs.map((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]);
@@ -24,10 +20,7 @@ const packagesOf = (inputs: readonly string[]): readonly string[] => {
 /** What a package's licence asks for: its text goes with every copy. */
 const licenceOf = (folder: string): string => {
   const path = join(root, folder);
-  const { name, version, license } = JSON.parse(readFileSync(join(path, "package.json"), "utf8")) as Record<
-    string,
-    string
-  >;
+  const { name, version, license } = packageIn(folder);
   const texts = readdirSync(path)
     .filter((file) => /^(licen[cs]e|notice)/i.test(file))
     .sort()
@@ -35,22 +28,29 @@ const licenceOf = (folder: string): string => {
   return [`${name} ${version} (${license})`, ...texts].join("\n\n");
 };
 
-rmSync(out, { recursive: true, force: true });
-const { metafile } = await build({
-  absWorkingDir: root,
-  entryPoints: ["src/main.ts", "src/function.ts"],
-  outdir: out,
-  bundle: true,
-  splitting: true,
-  platform: "node",
-  format: "esm",
-  target: "node22.19",
-  banner: { js: REQUIRE },
-  legalComments: "none",
-  metafile: true,
-  logLevel: "warning",
+type Package = { readonly name: string; readonly version: string; readonly license: string };
+const packageIn = (folder: string): Package =>
+  JSON.parse(readFileSync(join(root, folder, "package.json"), "utf8")) as Package;
+
+const componentOf = ({ name, version, license }: Package, type: "application" | "library") => {
+  const purl = `pkg:npm/${name.replace("@", "%40")}@${version}`;
+  return { type, "bom-ref": purl, name, version, purl, licenses: [{ expression: license }] };
+};
+
+/** The bill of materials, CycloneDX 1.6: the packages of which the bundle holds code. No time and no random number: the same sources, the same bytes. */
+const sbomOf = (folders: readonly string[]) => ({
+  $schema: "http://cyclonedx.org/schema/bom-1.6.schema.json",
+  bomFormat: "CycloneDX",
+  specVersion: "1.6",
+  version: 1,
+  metadata: { component: componentOf(packageIn("."), "application") },
+  components: folders.map((folder) => componentOf(packageIn(folder), "library")),
 });
+
+rmSync(out, { recursive: true, force: true });
+const { inputs } = await bundle(root, out, ["src/main.ts", "src/function.ts"]);
 cpSync(join(root, "src/gateway"), join(out, "gateway"), { recursive: true });
 writeFileSync(join(out, "package.json"), `{ "type": "module" }\n`);
-const licences = packagesOf(Object.keys(metafile.inputs)).map(licenceOf);
+writeFileSync(join(out, "sbom.cdx.json"), `${JSON.stringify(sbomOf(packagesOf(Object.keys(inputs))), undefined, 2)}\n`);
+const licences = packagesOf(Object.keys(inputs)).map(licenceOf);
 writeFileSync(join(out, "third-party-licences.txt"), `${licences.join(`\n\n${"-".repeat(80)}\n\n`)}\n`);

@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { format } from "prettier";
-import { z } from "zod";
+import * as z from "zod";
 import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";

@@ -5,6 +5,9 @@ import { promisify } from "node:util";
 import { join } from "node:path";
 import t from "tap";
 import { version } from "../src/files.ts";
+import { TLSSocket } from "node:tls";
+import { authority } from "./cluster-port/authority.ts";
+import { kubeconfig, listen, overMemory } from "./cluster-port/loopback.ts";
 import { readDockerfile, type Step } from "./lab/image/dockerfile.ts";
 import { plainEnv, root, startProgram, unhooked } from "./program.ts";
 import { admitAt, review } from "./server/client.ts";
@@ -39,6 +42,53 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
     const licences = readFileSync(join(dist, "third-party-licences.txt"), "utf8");
     t.match(licences, /fastify [\d.]+ \(MIT\)\n\n[^-]*Copyright/);
     t.match(licences, /@kubernetes\/client-node [\d.]+ \(Apache-2.0\)/);
+  });
+  t.test("the bill of materials names what is bundled, each with its licence", async (t) => {
+    type Component = { name: string; version: string; purl: string; licenses: { expression: string }[] };
+    type Bom = { bomFormat: string; specVersion: string; components: Component[]; metadata: { component: Component } };
+    const bom = JSON.parse(readFileSync(join(dist, "sbom.cdx.json"), "utf8")) as Bom;
+    t.match(bom, { bomFormat: "CycloneDX", specVersion: "1.6", metadata: { component: { version } } });
+    const licences = readFileSync(join(dist, "third-party-licences.txt"), "utf8");
+    for (const { name, version: its, licenses } of bom.components)
+      t.ok(licences.includes(`${name} ${its} (${licenses[0]?.expression})`), name);
+    const { purl } = bom.components.find(({ name }) => name === "@kubernetes/client-node") ?? {};
+    t.match(purl, /^pkg:npm\/%40kubernetes\/client-node@[\d.]+$/);
+    t.notOk(bom.components.some(({ name }) => ["undici", "ajv", "tap", "esbuild"].includes(name)));
+  });
+  t.test("a kubeconfig: token, CA, client certificate and exec plugin, from the bundle", async (t) => {
+    const { ca, issue } = await authority();
+    const seen: string[] = [];
+    const { answer } = overMemory();
+    const server = await listen(
+      (request, response) => {
+        const { socket, headers } = request;
+        const isNamed = socket instanceof TLSSocket && "subject" in socket.getPeerCertificate();
+        seen.push(`${isNamed ? "certificate" : "none"} ${headers.authorization ?? "none"}`);
+        answer(request, response);
+      },
+      { ...(await issue("127.0.0.1")), ca, requestCert: true, rejectUnauthorized: false },
+    );
+    t.teardown(server.close);
+    const base64 = (text: string): string => Buffer.from(text).toString("base64");
+    const client = await issue("caller");
+    const credential = {
+      apiVersion: "client.authentication.k8s.io/v1",
+      kind: "ExecCredential",
+      status: { token: "made" },
+    };
+    const users = [
+      { token: "given" },
+      { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) },
+      { exec: { apiVersion: credential.apiVersion, command: "echo", args: [JSON.stringify(credential)] } },
+    ];
+    for (const user of users) {
+      const path = kubeconfig(t, { server: server.url, "certificate-authority-data": base64(ca) }, user);
+      const config = ["--config", join(root, "examples/webhook-config.yaml"), "--cluster", "kubeconfig"];
+      await run(empty, [main, "audit", "-f", join(root, "examples/flowgen-cronjob.yaml"), ...config], {
+        KUBECONFIG: path,
+      });
+    }
+    t.strictSame([...new Set(seen)], ["none Bearer given", "certificate none", "none Bearer made"]);
   });
   t.test("demo, version", async (t) => {
     t.match((await node(empty, main, "demo")).stdout, "All as it should be");

@@ -52,9 +52,14 @@ t.test("tokens", async (t) => {
   for (const bad of ["", "a".repeat(31), "a".repeat(257), `${token}/`, `${token}\n`]) t.ok(pathTokenProblem(bad));
 });
 
-t.test("deploy/knative: the config is valid", async (t) => {
-  type Service = { spec: { template: { spec: { containers: { env: { name: string; value: string }[] }[] } } } };
+t.test("deploy/knative: the config is valid, and no variables of other Services come along", async (t) => {
+  type Service = {
+    spec: {
+      template: { spec: { enableServiceLinks: boolean; containers: { env: { name: string; value: string }[] }[] } };
+    };
+  };
   const service = parse(readFileSync(join(root, "deploy/knative/service.yaml"), "utf8")) as Service;
+  t.equal(service.spec.template.spec.enableServiceLinks, false);
   const env = service.spec.template.spec.containers[0]?.env ?? [];
   const yaml = env.find(({ name }) => name === "FLOWGEN_GATEWAY_CONFIG_YAML")?.value ?? "";
   t.match(readConfig(yaml), { kind: "config", config: { mode: "audit" } });

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { parseJson } from "../core/schema.ts";
 
 /** A certificate and its private key, PEM texts; `""` where one is missing. */

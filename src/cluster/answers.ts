@@ -1,5 +1,6 @@
 /** Reads the answers of an API server. */
-import { z } from "zod";
+import * as z from "zod";
+import { SELDOM } from "../core/schema.ts";
 import { ClusterError, type CallFailure, type Ref, type Verb } from "./cluster.ts";
 
 export type Answer = { readonly code: number; readonly retryAfter: string | undefined; readonly text: string };
@@ -54,7 +55,7 @@ export const readAnswer = (
   { code, retryAfter, text }: Answer,
 ): unknown => {
   const json = parsed(text);
-  const isAnswer = code >= 200 && code < 300 && wanted[verb].safeParse(json).success;
+  const isAnswer = code >= 200 && code < 300 && wanted[verb].safeParse(json, SELDOM).success;
   if (isAnswer) return json;
   const { data: status } = ApiStatus.safeParse(json);
   const seconds = Number(retryAfter ?? status?.details?.retryAfterSeconds);

@@ -1,12 +1,11 @@
 /**
- * The cluster behind a real API server. Credentials, TLS and kubeconfig are client-node's; the requests are our own, over
+ * The cluster behind a real API server. Address, credentials and TLS come from an Access (access.ts); the requests are our own, over
  * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
  * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
  * AbortSignal. Six questions about eight kinds need no more than a path and a body.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
-import { KubeConfig } from "@kubernetes/client-node";
 import { messageOf } from "../core/message.ts";
 import { MANAGER } from "../core/names.ts";
 import {
@@ -21,17 +20,14 @@ import {
   resources,
   type Verb,
 } from "./cluster.ts";
+import { type Access, type AccessOptions, accessTo } from "./access.ts";
 import { type Answer, readAnswer } from "./answers.ts";
 import { livePods, METADATA } from "./live-pods.ts";
 import { atMost } from "./waiting.ts";
 
 const PODS: Ref = { kind: "Pod", namespace: "", name: "" };
 
-export type ConnectOptions = {
-  /** Default: as kubectl chooses it (`KUBECONFIG`, `~/.kube/config`). */
-  readonly kubeconfigPath?: string;
-  /** The folder above `/var/run/secrets/kubernetes.io/serviceaccount`; default: `/`. */
-  readonly root?: string;
+export type ConnectOptions = AccessOptions & {
   /** Default: TRY_MS. */
   readonly tryMs?: TryLimits;
   /** Told after every call: the HTTP status (0: no answer) and how long it took, in milliseconds. */
@@ -43,14 +39,7 @@ export type ConnectOptions = {
  * configuration. No request is sent before the first call.
  */
 export const connect = async (source: "in-cluster" | "kubeconfig", options: ConnectOptions = {}): Promise<Cluster> => {
-  const config = new KubeConfig();
-  if (source === "in-cluster") loadFromPod(config, options.root);
-  else if (options.kubeconfigPath === undefined) config.loadFromDefault();
-  else config.loadFromFile(options.kubeconfigPath);
-  const server = config.getCurrentCluster()?.server;
-  if (server === undefined) throw new Error("the kubeconfig has no current context, or one without a cluster");
-  await config.applyToHTTPSOptions({}); // a missing CA, key or token file is an error now, not at the first admission
-  const ask = caller(config, server, options);
+  const ask = caller(await accessTo(source, options), options);
   return {
     livePods: (selector, signal) =>
       livePods(selector, (query) => {
@@ -98,13 +87,6 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
 const isNotFound = (error: unknown): boolean =>
   error instanceof ClusterError && error.code === 404 && error.reason === "NotFound";
 
-const loadFromPod = (config: KubeConfig, root?: string): void => {
-  if (process.env["KUBERNETES_SERVICE_HOST"] === undefined) {
-    throw new Error("not in a cluster: KUBERNETES_SERVICE_HOST is not set; use a kubeconfig, or the cluster in memory");
-  }
-  config.loadFromCluster(root);
-};
-
 const pathOf = ({ kind, namespace, name }: Ref): string => {
   const { apiVersion, plural } = resources[kind];
   const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
@@ -139,7 +121,7 @@ const TRY_MS: TryLimits = { kept: 2000, fresh: 5000 };
 /** Idle sockets are closed before the API server would do it (Go's default is 90 s): no request meets a closing one. */
 const agentOptions = { keepAlive: true, timeout: 60_000 };
 
-const caller = (config: KubeConfig, server: string, { onCall, tryMs = TRY_MS }: ConnectOptions) => {
+const caller = ({ server, options: optionsOf, isProxied }: Access, { onCall, tryMs = TRY_MS }: ConnectOptions) => {
   const agent = server.startsWith("https:") ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
   return async (question: Question, signal: AbortSignal): Promise<unknown> => {
     const { verb, ref } = question;
@@ -149,12 +131,10 @@ const caller = (config: KubeConfig, server: string, { onCall, tryMs = TRY_MS }: 
     const limit = Object.keys(agent.freeSockets).length > 0 ? tryMs.kept : tryMs.fresh;
     const thisTry = atMost(limit, signal);
     try {
-      const options: RequestOptions = { method: question.method, signal: thisTry.signal };
-      // each time anew: service-account tokens expire and their file is read again (every minute), certificates rotate;
-      // the agent keeps a socket only for the very TLS options that it was opened with
-      await orDeadline(config.applyToHTTPSOptions(options), verb, ref, signal);
-      if (config.getCurrentCluster()?.proxyUrl === undefined) options.agent = agent;
-      const answer = await send(new URL(server.replace(/\/$/, "") + question.path), options, question);
+      // The agent keeps a socket only for the very TLS options that it was opened with.
+      const access = await orDeadline(Promise.resolve(optionsOf()), verb, ref, signal);
+      const options = { ...access, method: question.method, signal: thisTry.signal, ...(!isProxied && { agent }) };
+      const answer = await send(new URL(server + question.path), options, question);
       code = answer.code;
       return readAnswer(question, answer);
     } catch (error) {

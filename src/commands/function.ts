@@ -45,6 +45,7 @@ export const createHandler = async (env: Environment, log: Logger = createLog("i
     isReady: () => true,
     pathToken,
   });
+  metrics.serving(performance.now() / 1000);
   return awsLambdaFastify<object>(app, { decorateRequest: false });
 };
 

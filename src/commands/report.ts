@@ -1,5 +1,5 @@
 /** The account of a run as `-o json` and `-o table` print it. */
-import { z } from "zod";
+import * as z from "zod";
 import { address } from "../core/target.ts";
 import { envDiff } from "./masked.ts";
 import { nameOf } from "../manifests/stream.ts";

@@ -70,7 +70,9 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   });
   if (source.kind === "secret") rotation = rotate(source, { cluster, server, log, options });
   const { url, metricsUrl } = server;
-  log.info({ url, metrics: metricsUrl, mode: config.mode, version, ...expires(files) }, "serving");
+  const startMs = Math.round(performance.now());
+  server.metrics.serving(startMs / 1000);
+  log.info({ url, metrics: metricsUrl, mode: config.mode, version, startMs, ...expires(files) }, "serving");
 
   const watches: { readonly stop: () => void }[] = watchInputs(
     { server, log, options, source, callers },

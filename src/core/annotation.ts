@@ -1,8 +1,8 @@
-import { z } from "zod";
+import * as z from "zod";
 import { readEntries } from "./annotation-text.ts";
 import { forbiddenHost, readHost } from "./host.ts";
 import type { Rejection } from "./reasons.ts";
-import { dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
+import { SELDOM, dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
 import type { Target } from "./target.ts";
 import { annotation, freeName } from "./names.ts";
 
@@ -148,7 +148,7 @@ export const readTargets = (
   if (Array.isArray(read.raw) && read.raw.length > MAX_TARGETS) {
     return invalid([`${annotation.targets}: ${read.raw.length} entries, at most ${MAX_TARGETS} are taken`]);
   }
-  const parsed = entries.safeParse(read.raw);
+  const parsed = entries.safeParse(read.raw, SELDOM);
   if (!parsed.success) return invalid(issueTexts(annotation.targets, parsed.error), trimmed);
   const targets = withDistinctNames(parsed.data).map(toTarget);
   const repeats = [...repeatedNames(targets), ...namelessAliases(targets)];

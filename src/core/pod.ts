@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { listOf, textMap } from "./schema.ts";
 
 const envVarSchema = z.object({

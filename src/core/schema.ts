@@ -1,5 +1,5 @@
 import { closest } from "fastest-levenshtein";
-import { z } from "zod";
+import * as z from "zod";
 import { didYouMean, mayHoldPassword, plain } from "./message.ts";
 
 /** Problems of one list or map that a message names. */
@@ -129,3 +129,6 @@ export const parseJson = (text: string): unknown => {
     return undefined;
   }
 };
+
+/** How a schema reads that is used a few times: as it is. By default zod compiles it first, which pays after hundreds of readings. */
+export const SELDOM = { jitless: true } as const;

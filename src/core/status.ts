@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { perObject } from "./memo.ts";
 import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";

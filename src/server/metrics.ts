@@ -35,6 +35,8 @@ export type Metrics = {
   repair(result: string): void;
   reloadFailure(file: ReloadedFile): void;
   /** `expiry`: seconds since 1970. */
+  /** The process serves from now on. `seconds`: since its start. */
+  serving(seconds: number): void;
   certificateExpiry(expiry: number): void;
   caExpiry(expiry: number): void;
   certificateStep(step: string, reason: string): void;
@@ -99,6 +101,18 @@ export const createMetrics = (version: string): Metrics => {
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
     registers,
   });
+  const start = new Gauge({
+    name: "flowgen_gateway_start_duration_seconds",
+    help: "Time from the start of the process until it served",
+    registers,
+  });
+  const first = new Gauge({
+    name: "flowgen_gateway_first_admission_duration_seconds",
+    help: "Duration of the process's first admission, which reads the gateway and makes the connections to the API server",
+    registers,
+  });
+  for (const gauge of [start, first]) gauge.remove();
+  let hasAdmitted = false;
   const callers = new Counter({
     name: "flowgen_gateway_callers_total",
     help: "Requests to the webhook's path by the client certificate of their connection",
@@ -193,6 +207,8 @@ export const createMetrics = (version: string): Metrics => {
     admission: ({ outcome, reason }, namespace, seconds) => {
       admissions.inc({ outcome, reason });
       latency.observe({ outcome }, seconds);
+      if (!hasAdmitted) first.set(seconds);
+      hasAdmitted = true;
       if (outcome === "reject") rejections.inc({ namespace: namespaceOf(namespace), reason });
     },
     caller: (caller) => {
@@ -223,6 +239,9 @@ export const createMetrics = (version: string): Metrics => {
     },
     reloadFailure: (file) => {
       reloadFailures.inc({ file });
+    },
+    serving: (seconds) => {
+      start.set(seconds);
     },
     certificateExpiry: (seconds) => {
       expiry.set(seconds);

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { type Cut, cutterOf, type Shape } from "./cut.ts";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
 import { fitted } from "../core/warnings.ts";

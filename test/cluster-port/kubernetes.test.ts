@@ -6,6 +6,7 @@ import { join } from "node:path";
 import t, { type Test } from "tap";
 import { type Cluster, isConflict, isDeadline, isTransient, type Ref } from "../../src/cluster/cluster.ts";
 import { connect, type ConnectOptions } from "../../src/cluster/kubernetes.ts";
+import { serviceAccount } from "../../src/cluster/service-account.ts";
 import { authority } from "./authority.ts";
 import { configMap, contract, fails, soon } from "./contract.ts";
 import { kubeconfig, listen, type Loopback, overMemory, reply, status } from "./loopback.ts";
@@ -239,7 +240,44 @@ void t.test("TLS: CA, client certificate and a path before the API; another CA i
   t.match(error.message, /certificate/);
 });
 
-void t.test("in a pod: CA and token of the ServiceAccount, and a new token is taken over", async (t) => {
+/** A pod's files, and the variables that lead to a server. */
+const inPod = (
+  t: Test,
+  { url }: Pick<Loopback, "url">,
+  ca: string,
+): { root: string; write: (name: string, text: string) => void } => {
+  const root = t.testdir({
+    var: { run: { secrets: { "kubernetes.io": { serviceaccount: { "ca.crt": ca, token: "one\n" } } } } },
+  });
+  const { hostname, port } = new URL(url);
+  setEnv(t, { ...process.env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port });
+  const path = (name: string) => join(root, "var/run/secrets/kubernetes.io/serviceaccount", name);
+  // By a rename, as the kubelet replaces files.
+  const write = (name: string, text: string): void => {
+    writeFileSync(path(`${name}.new`), text);
+    renameSync(path(`${name}.new`), path(name));
+  };
+  return { root, write };
+};
+
+void t.test("in a pod", async (t) => {
+  const { ca, issue } = await authority();
+  const serving = await issue("127.0.0.1");
+  await contract(t, "memory behind HTTPS, by a ServiceAccount's files", async () => {
+    const { memory, answer } = overMemory();
+    const server = await listen(answer, serving);
+    const { root } = inPod(t, server, ca);
+    return {
+      cluster: await connect("in-cluster", { root }),
+      namespace: "contract",
+      editAs: (manager, ref, change) => Promise.resolve(memory.edit(manager, ref, change)),
+      remove: (ref) => Promise.resolve(void memory.remove(ref)),
+      done: server.close,
+    };
+  });
+});
+
+void t.test("in a pod: each request has the token of that moment", async (t) => {
   const { ca, issue } = await authority();
   const tokens: unknown[] = [];
   const server = await listen(
@@ -250,29 +288,45 @@ void t.test("in a pod: CA and token of the ServiceAccount, and a new token is ta
     await issue("127.0.0.1"),
   );
   t.teardown(server.close);
-  const root = t.testdir({
-    var: { run: { secrets: { "kubernetes.io": { serviceaccount: { "ca.crt": ca, token: "one" } } } } },
-  });
-  const { hostname, port } = new URL(server.url);
-  await t.rejects(connect("in-cluster"), /KUBERNETES_SERVICE_HOST is not set/);
-  setEnv(t, { ...process.env, KUBERNETES_SERVICE_HOST: hostname, KUBERNETES_SERVICE_PORT: port });
+  const { root, write } = inPod(t, server, ca);
   const cluster = await connect("in-cluster", { root });
   await cluster.get(ref, soon());
-  const token = join(root, "var/run/secrets/kubernetes.io/serviceaccount/token");
-  writeFileSync(`${token}.new`, "two");
-  renameSync(`${token}.new`, token);
-  const now = Date.now();
-  t.capture(Date, "now", () => now + 61_000);
-  const RealDate = Date;
-  t.intercept(globalThis, "Date", {
-    value: class extends RealDate {
-      constructor() {
-        super(now + 61_000);
-      }
-    },
-  });
+  write("token", "two");
   await cluster.get(ref, soon());
-  t.strictSame(tokens, ["Bearer one", "Bearer two"]);
+  write("token", ""); // a disk that is full, for a moment
+  await cluster.get(ref, soon());
+  t.strictSame(tokens, ["Bearer one", "Bearer two", "Bearer two"]);
+  t.equal(server.sockets(), 1);
+});
+
+void t.test("in a pod: a server of another CA is not spoken to, and is once the CA has changed", async (t) => {
+  const [{ issue, ca }, other] = [await authority(), await authority("other")];
+  const server = await listen(ok, await issue("127.0.0.1"));
+  t.teardown(server.close);
+  const { root, write } = inPod(t, server, other.ca);
+  const cluster = await connect("in-cluster", { root });
+  t.match((await fails(t, cluster.get(ref, soon()), 0, "Unreachable")).message, /certificate/);
+  t.equal(server.sockets(), 0);
+  write("ca.crt", `${other.ca}\n${ca}`);
+  t.match(await cluster.get(ref, soon()), { data: { k: "v" } });
+});
+
+void t.test("no pod, or one that lacks a variable or a file", async (t) => {
+  const { ca } = await authority();
+  const { root, write } = inPod(t, { url: "https://127.0.0.1:1" }, ca);
+  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port, ...others } = process.env;
+  await t.rejects(connect("in-cluster", { root: join(root, "none") }), { code: "ENOENT" });
+  write("token", " \n");
+  await t.rejects(connect("in-cluster", { root }), /token is empty/);
+  setEnv(t, { ...others, KUBERNETES_SERVICE_PORT: port });
+  await t.rejects(connect("in-cluster", { root }), /not in a cluster: KUBERNETES_SERVICE_HOST is not set/);
+  setEnv(t, { ...others, KUBERNETES_SERVICE_HOST: host });
+  await t.rejects(connect("in-cluster", { root }), /KUBERNETES_SERVICE_PORT is not set/);
+});
+
+void t.test("in a pod of an IPv6 cluster", async (t) => {
+  setEnv(t, { ...process.env, KUBERNETES_SERVICE_HOST: "fd00::1", KUBERNETES_SERVICE_PORT: "443" });
+  t.equal(serviceAccount().server, "https://[fd00::1]:443");
 });
 
 void t.test("a configuration that cannot serve is refused at once", async (t) => {

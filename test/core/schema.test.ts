@@ -1,5 +1,5 @@
 import t from "tap";
-import { z } from "zod";
+import * as z from "zod";
 import { listed, messageOf, plain } from "../../src/core/message.ts";
 import { dnsLabel, issueTexts, listOf, oneOf, port, quote, strict, textMap } from "../../src/core/schema.ts";
 

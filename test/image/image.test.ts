@@ -18,18 +18,25 @@ const env = Object.assign({}, ...steps.flatMap((step) => (step.kind === "ENV" ? 
 >;
 
 /** Runs the entry point on a root file system that nobody can write to, without the hook that tap puts into NODE_OPTIONS. Returns stdout and stderr. */
-const run = (args: readonly string[], more: Readonly<Record<string, string>> = {}): string => {
+const run = (args: readonly string[], more: Readonly<Record<string, string>> = {}, input = ""): string => {
   const script =
     'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec env -u NODE_OPTIONS chroot --userspec=65532:65532 --groups= "$0" "$@" 2>&1';
   const apart = ["--mount", "--propagation", "private", "sh", "-eu", "-c", script, rootfs];
   return execFileSync("unshare", [...apart, ...entrypoint, ...args], {
     env: { PATH: process.env["PATH"] ?? "", ...env, ...more },
     encoding: "utf8",
+    input,
   });
 };
 
 t.test("the whole story, from the image", async (t) => {
   t.match(run(["demo"]), "All as it should be");
+});
+
+t.test("a command on manifests: docker run --rm -i IMAGE audit -f -", async (t) => {
+  const manifests = readFileSync(join(repo, "examples/flowgen-cronjob.yaml"), "utf8");
+  const told = run(["audit", "-f", "-", "--config", "/app/examples/webhook-config.yaml"], {}, manifests);
+  t.match(told, /CronJob team-a\/flowgen-nightly +inject/);
 });
 
 t.test(

@@ -30,6 +30,19 @@ t.test("a time that is not known has no series: 0 would be 1970", async (t) => {
   t.ok((await lines(metrics)).includes("flowgen_gateway_certificate_expiry_timestamp_seconds 1800000000"));
 });
 
+t.test("a cold start: until the process served, and how long its first admission took", async (t) => {
+  const metrics = createMetrics("1");
+  const told = async (): Promise<readonly string[]> =>
+    (await lines(metrics)).filter((line) => /^flowgen_gateway_(start|first_admission)_duration/.test(line));
+  t.strictSame(await told(), []);
+  metrics.serving(0.25);
+  for (const seconds of [0.125, 0.001]) metrics.admission({ outcome: "inject", reason: "injected" }, "a", seconds);
+  t.strictSame(await told(), [
+    "flowgen_gateway_start_duration_seconds 0.25",
+    "flowgen_gateway_first_admission_duration_seconds 0.125",
+  ]);
+});
+
 t.test("the config's mode and since when it is in force", async (t) => {
   const metrics = createMetrics("1");
   metrics.config("audit", 1_700_000_000_000);

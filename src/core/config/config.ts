@@ -1,10 +1,10 @@
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { repeated } from "./clashes.ts";
 import { identityClashes } from "./identity.ts";
 import { labels, objectName } from "./values.ts";
 import { DEFAULT_GATEWAY, gateway } from "./gateway.ts";
-import { dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts";
+import { SELDOM, dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts";
 
 /** What an admin writes. */
 export const config = strict({
@@ -74,7 +74,7 @@ export type ConfigReading =
 export const readConfig = (yaml: string): ConfigReading => {
   const raw = parseYaml(yaml);
   if (raw.kind === "invalid") return raw;
-  const parsed = config.safeParse(raw.value);
+  const parsed = config.safeParse(raw.value, SELDOM);
   if (!parsed.success) return { kind: "invalid", problems: issueTexts("", parsed.error) };
   const { data } = parsed;
   const defaultGateway = defaultOf(

@@ -1,5 +1,5 @@
 /** One gateway of the config, with its defaults. */
-import { z } from "zod";
+import * as z from "zod";
 import { LONGEST_GATEWAY_NAME } from "../names.ts";
 import { clashes, repeated } from "./clashes.ts";
 import { tunnel } from "./tunnel.ts";

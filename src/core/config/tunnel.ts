@@ -1,5 +1,5 @@
 /** One tunnel of a gateway. */
-import { z } from "zod";
+import * as z from "zod";
 import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "../forwards/table.ts";
 import { dnsLabel, port, quote, strict, tunnelName } from "../schema.ts";
 import { admitsNamespace, isPattern } from "./namespaces.ts";

@@ -1,5 +1,5 @@
 /** What the values in the admin's config may be. */
-import { z } from "zod";
+import * as z from "zod";
 import { type AllowedTarget, readAllowedTarget } from "./allowed.ts";
 import { forbiddenHost, readHost } from "../host.ts";
 import { quote } from "../schema.ts";

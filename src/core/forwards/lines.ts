@@ -2,7 +2,7 @@
  * Each of a gateway's Services carries its lines of the forward table in an annotation, which the policy of the gateways' objects protects. When the
  * table's ConfigMap is lost, the table is made of them again: whole, or not at all.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { reject, type Failure, type Rejection } from "../reasons.ts";
 import { parseJson } from "../schema.ts";
 import { type Forward, type HostService, readTable, type Table, TABLE_FORMAT, targetKey } from "./table.ts";

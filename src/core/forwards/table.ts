@@ -4,10 +4,10 @@
  * read it for as long as nothing of format 2 is in use.
  */
 import ipaddr from "ipaddr.js";
-import { z } from "zod";
+import * as z from "zod";
 import { forbiddenHost, readHost } from "../host.ts";
 import { type Failure, fail, reject, type Rejection } from "../reasons.ts";
-import { dnsLabel, issueTexts, parseJson, port, tunnelName } from "../schema.ts";
+import { SELDOM, dnsLabel, issueTexts, parseJson, port, tunnelName } from "../schema.ts";
 import { address } from "../target.ts";
 
 /** The newest format that this version reads and writes. */
@@ -199,7 +199,7 @@ export const readTable = (
   const format = formatOf.safeParse(raw);
   if (format.success && format.data.version > TABLE_FORMAT)
     return fail("format-newer", `${where} has format ${format.data.version}, this version reads up to ${TABLE_FORMAT}`);
-  const parsed = tableSchema.safeParse(raw);
+  const parsed = tableSchema.safeParse(raw, SELDOM);
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
   const { version, forwards, services, retired, ...other } = parsed.data;
   const table = { forwards, services, ...(retired && { retired }), ...(Object.keys(other).length > 0 && { other }) };

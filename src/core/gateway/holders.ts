@@ -1,5 +1,5 @@
 /** Gateways that run in a cluster, whoever made them, and the WireGuard identities that they hold. */
-import { z } from "zod";
+import * as z from "zod";
 import type { PlacedGateway } from "../config/config.ts";
 import { listed } from "../message.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../names.ts";

@@ -1,0 +1,83 @@
+/** How sources become the files that ship: one place for the build and for what is measured against it (test/bench). */
+import { build as esbuild, type BuildOptions, type Metafile, type Plugin } from "esbuild";
+
+/** Bundled CommonJS asks for Node's own modules by `require`, which an ES module does not have. */
+const REQUIRE = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
+
+/**
+ * Of client-node the program uses KubeConfig and its credentials (src/cluster/kubeconfig.ts). KubeConfig can also make clients of the whole
+ * Kubernetes API, which are never asked for; their modules do nothing when they are imported, and so they are left out.
+ */
+const clientNode: Plugin = {
+  name: "client-node",
+  setup: (build) => {
+    build.onResolve({ filter: /^\./ }, async ({ path, importer, resolveDir, kind, pluginData }) => {
+      if (pluginData === clientNode || !importer.includes("/@kubernetes/client-node/dist/")) return undefined;
+      return {
+        ...(await build.resolve(path, { importer, resolveDir, kind, pluginData: clientNode })),
+        sideEffects: false,
+      };
+    });
+  },
+};
+/** Packages that the program never calls, each with what is imported of it, and why it is not called. */
+const LEFT_OUT: Readonly<Record<string, string>> = {
+  // KubeConfig's way to undici's dispatchers; requests are made with Node's own agents.
+  undici: "export { LeftOut as Agent, LeftOut as ProxyAgent }; export const { fetch } = globalThis;",
+  // Fastify compiles JSON schemas with these; no route has one, and the app names compilers of its own (src/server/app.ts).
+  "@fastify/ajv-compiler": "export { LeftOut as default };",
+  "@fastify/fast-json-stringify-compiler": "export { LeftOut as default };",
+};
+const leftOut: Plugin = {
+  name: "left-out",
+  setup: (build) => {
+    build.onResolve({ filter: /./ }, ({ path }) => (path in LEFT_OUT ? { path, namespace: "left-out" } : undefined));
+    build.onLoad({ filter: /./, namespace: "left-out" }, ({ path }) => ({
+      contents: `class LeftOut { constructor() { throw new Error("${path} is not part of the bundle (bundle.ts)"); } } ${LEFT_OUT[path] ?? ""}`,
+    }));
+  },
+};
+
+/**
+ * Node's own modules are asked for by `require`, and of their exports those that are named. An import of `node:http` reads all of its exports, which
+ * loads the whole of fetch and WebSocket: a tenth of a start.
+ */
+const builtins: Plugin = {
+  name: "builtins",
+  setup: (build) => {
+    build.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+      kind === "import-statement" ? { path, namespace: "builtin" } : { path, external: true },
+    );
+    build.onLoad({ filter: /./, namespace: "builtin" }, async ({ path }) => {
+      const names = Object.keys((await import(path)) as object).filter((name) => name !== "default");
+      const named = names.map((name) => `export const ${name} = /* @__PURE__ */ (() => all.${name})();`);
+      return { contents: [`const all = require("${path}"); export default all;`, ...named].join("\n") };
+    });
+  },
+};
+
+/**
+ * Bundles the entry points into `outdir`: a file each, and the chunks that they load on demand. White space goes and names stay, and no line
+ * is long: a stack in a log names functions, and places that can be read where they run.
+ */
+export const bundle = async (root: string, outdir: string, entryPoints: readonly string[]): Promise<Metafile> => {
+  const options = {
+    absWorkingDir: root,
+    entryPoints: [...entryPoints],
+    outdir,
+    bundle: true,
+    splitting: true,
+    minifyWhitespace: true,
+    minifySyntax: true,
+    lineLimit: 160,
+    platform: "node",
+    format: "esm",
+    target: "node22.19",
+    banner: { js: REQUIRE },
+    legalComments: "none",
+    plugins: [builtins, leftOut, clientNode],
+    metafile: true,
+    logLevel: "warning",
+  } satisfies BuildOptions;
+  return (await esbuild(options)).metafile;
+};
