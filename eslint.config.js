@@ -1,7 +1,7 @@
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
-// Imports go one way: commands → server → admit → provisioning, certificates, manifests → cluster → core. Each entry says what
+// Imports go one way: commands → checks, server → admit → provisioning, certificates, manifests → cluster → core. Each entry says what
 // its folder may not import.
 const io = [
   "node:*",
@@ -93,6 +93,7 @@ export default tseslint.config(
     aboveCluster.filter((folder) => folder !== "emulator/"),
   ),
   boundary(["src/admit.ts"], client, aboveAdmit),
+  boundary(["src/checks/**"], io, ["server/", "emulator/", "commands/", "admit\\.ts$", "main\\.ts$", "function\\.ts$"]),
   boundary(["src/server/**"], client, ["emulator/", "commands/", "main\\.ts$", "function\\.ts$"]),
   boundary(["src/commands/**", "src/main.ts"], client, []),
   // tap waits for a subtest itself, and an async one turns a throw into a failure.

@@ -7,6 +7,8 @@ import * as z from "zod";
 import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
+import { checkCodes } from "../src/checks/codes.ts";
+import { checkReport } from "../src/commands/check.ts";
 import { report } from "../src/commands/report.ts";
 import { CHART_SCHEMA, chartSchema } from "./chart-schema.ts";
 import { withShapes } from "./shapes.ts";
@@ -27,6 +29,7 @@ const jsonSchema = (schema: z.ZodType, title: string): Schema =>
 
 const configSchema = jsonSchema(config, "Config of flowgen-gateway-webhook");
 const reportSchema = jsonSchema(report, "What inject and audit print with -o json, version 1");
+const checkSchema = jsonSchema(checkReport, "What check prints with -o json, version 1");
 const targetsSchema = jsonSchema(entries, "flowgen.io/private-targets, long form");
 
 /** As .prettierrc.json has it. */
@@ -40,6 +43,7 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
     printWidth: PRINT_WIDTH,
   }),
   "schema/report.json": await format(JSON.stringify(reportSchema), { parser: "json", printWidth: 120 }),
+  "schema/check.json": await format(JSON.stringify(checkSchema), { parser: "json", printWidth: PRINT_WIDTH }),
   [CHART_SCHEMA]: await format(JSON.stringify(chartSchema(configSchema), null, 2), { parser: "json", printWidth: 120 }),
   "annotations.md": await format(withShapes(readFileSync(join(import.meta.dirname, "annotations.md"), "utf8")), {
     parser: "markdown",
@@ -48,6 +52,7 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
   }),
   "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "vpn-exports.md": await format(vpnExports(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
+  "findings.md": await format(findingPage(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
   "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
 });
 
@@ -157,4 +162,32 @@ const reasonTables = (): string => {
   const intro =
     "The code stands in the answer to `kubectl`, in the log (`reason`), in the metric `flowgen_gateway_admissions_total` and in the API server's audit log.";
   return `${MADE}\n\n# Outcomes and reasons\n\n${intro}\n\n${sections.join("\n\n")}\n`;
+};
+
+/** A heading a code, so that a finding's address leads to its own. */
+const findingPage = (): string => {
+  const sections = Object.entries(checkCodes).map(
+    ([code, { level, says, fix }]) => `### ${code}\n\n_${level}_: ${says}.\n\n**Fix**: ${fix}.`,
+  );
+  return `${MADE}
+
+# What \`check\` finds
+
+\`check\` reads a cluster and names one cause and one fix for each thing that is not in order. It writes nothing; to see
+whether the API server reaches the webhook it tries a pod in a dry run. What your rights do not show is \`unseen\`, with
+the reason, and no error.
+
+| command                      | looks at                                                                        |
+| ---------------------------- | ------------------------------------------------------------------------------- |
+| \`check --pre\`              | versions, nodes and your rights, before an installation                         |
+| \`check config FILE\`        | a config, without a cluster                                                     |
+| \`check\`                    | the installation: registration, certificate, rights, policies, gateways, Secrets |
+| \`check deploy/NAME -n NS\`  | one workload: annotation, decision, pods, NetworkPolicy, Services, gateway      |
+
+Exit codes: 0, also with warnings; 1 for an error (with \`--fail-on warning\` for a warning too); 2 for a wrong option, or
+where the cluster or a file cannot be read. \`-o short\` prints what is not in order, \`-o json\` all of it
+([schema](schema/check.json)). \`explain CODE\` prints one of these, or of the [reasons](reasons.md) of an admission.
+
+${sections.join("\n\n")}
+`;
 };

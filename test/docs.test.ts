@@ -37,6 +37,8 @@ const anchors = (page: string): readonly string[] =>
 t.test("every link leads somewhere", async (t) => {
   for (const page of [
     "README.md",
+    "SECURITY.md",
+    "CONTRIBUTING.md",
     "certs/README.md",
     "deploy/function/README.md",
     "deploy/knative/README.md",

@@ -3,7 +3,13 @@ import * as z from "zod";
 import { SELDOM } from "../core/schema.ts";
 import { ClusterError, type CallFailure, type Ref, type Verb } from "./cluster.ts";
 
-export type Answer = { readonly code: number; readonly retryAfter: string | undefined; readonly text: string };
+export type Answer = {
+  readonly code: number;
+  readonly retryAfter: string | undefined;
+  /** The `Warning` header, as it came. */
+  readonly warnings: string | undefined;
+  readonly text: string;
+};
 
 /** The meta/v1 Status of a failure. Each field may be missing: a proxy in between answers in its own form. */
 const ApiStatus = z.object({

@@ -14,9 +14,24 @@ export const resources = {
     apiVersion: "admissionregistration.k8s.io/v1",
     plural: "mutatingwebhookconfigurations",
   },
+  // Read only, by the commands that look at a cluster.
+  Namespace: { apiVersion: "v1", plural: "namespaces" },
+  Node: { apiVersion: "v1", plural: "nodes" },
+  EndpointSlice: { apiVersion: "discovery.k8s.io/v1", plural: "endpointslices" },
+  ReplicaSet: { apiVersion: "apps/v1", plural: "replicasets" },
+  StatefulSet: { apiVersion: "apps/v1", plural: "statefulsets" },
+  DaemonSet: { apiVersion: "apps/v1", plural: "daemonsets" },
+  Job: { apiVersion: "batch/v1", plural: "jobs" },
+  CronJob: { apiVersion: "batch/v1", plural: "cronjobs" },
+  ValidatingAdmissionPolicyBinding: {
+    apiVersion: "admissionregistration.k8s.io/v1",
+    plural: "validatingadmissionpolicybindings",
+  },
+  SubjectAccessReview: { apiVersion: "authorization.k8s.io/v1", plural: "subjectaccessreviews" },
+  SelfSubjectAccessReview: { apiVersion: "authorization.k8s.io/v1", plural: "selfsubjectaccessreviews" },
 } as const;
 
-/** The kinds that are read or written. All live in a namespace but MutatingWebhookConfiguration, whose namespace is `""`. */
+/** The kinds that are read or written. The namespace of an object that lives in none is `""`. */
 export type Kind = keyof typeof resources;
 
 export type Metadata = {

@@ -23,6 +23,8 @@ import {
 import { type Access, type AccessOptions, accessTo } from "./access.ts";
 import { type Answer, readAnswer } from "./answers.ts";
 import { livePods, METADATA } from "./live-pods.ts";
+import { createReader, type Reader } from "./reader.ts";
+import { inNamespace, isNotFound, pathOf, type Question } from "./requests.ts";
 import { atMost } from "./waiting.ts";
 
 const PODS: Ref = { kind: "Pod", namespace: "", name: "" };
@@ -38,8 +40,8 @@ export type ConnectOptions = AccessOptions & {
  * The cluster of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no such
  * configuration. No request is sent before the first call.
  */
-export const connect = async (source: "in-cluster" | "kubeconfig", options: ConnectOptions = {}): Promise<Cluster> => {
-  const ask = caller(await accessTo(source, options), options);
+export const connect = async (source: Source, options: ConnectOptions = {}): Promise<Cluster> => {
+  const ask = await openCaller(source, options, readAnswer);
   return {
     livePods: (selector, signal) =>
       livePods(selector, (query) => {
@@ -83,33 +85,19 @@ export const connect = async (source: "in-cluster" | "kubeconfig", options: Conn
   };
 };
 
-/** The object is not there; another 404 is a path that the API server does not serve. */
-const isNotFound = (error: unknown): boolean =>
-  error instanceof ClusterError && error.code === 404 && error.reason === "NotFound";
+type Source = "in-cluster" | "kubeconfig";
 
-const pathOf = ({ kind, namespace, name }: Ref): string => {
-  const { apiVersion, plural } = resources[kind];
-  const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-  const within = namespace === "" ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
-  return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}`}`;
-};
+const openCaller = async <T>(source: Source, options: ConnectOptions, read: Read<T>): Promise<Ask<T>> =>
+  caller(await accessTo(source, options), options, read);
 
-/** The port's rule for cluster-scoped objects: their namespace is `""`. The API server leaves the field out. */
-const inNamespace = (answer: unknown): KubeObject => {
-  const object = answer as KubeObject;
-  const { namespace = "" } = object.metadata as { readonly namespace?: string };
-  return { ...object, metadata: { ...object.metadata, namespace } };
-};
+/** A command asks on connections that it has just opened, and a pod that is tried waits for webhooks: up to 30 s each. */
+const READER_MS: TryLimits = { kept: 35_000, fresh: 35_000 };
+/** As `connect`, for the commands that look at a cluster and write nothing. */
+export const connectReader = async (source: Source, options: ConnectOptions = {}): Promise<Reader> =>
+  createReader(await openCaller(source, { tryMs: READER_MS, ...options }, (_question, answer) => answer));
 
-type Question = {
-  readonly verb: Verb;
-  readonly ref: Ref;
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
-  readonly path: string;
-  readonly body?: object;
-  /** Default: JSON. */
-  readonly accept?: string;
-};
+type Read<T> = (question: Question, answer: Answer) => T;
+type Ask<T> = (question: Question, signal: AbortSignal) => Promise<T>;
 /** How long one try may take, in milliseconds: on a connection that is kept, and on a new one. */
 type TryLimits = { readonly kept: number; readonly fresh: number };
 /**
@@ -121,9 +109,13 @@ const TRY_MS: TryLimits = { kept: 2000, fresh: 5000 };
 /** Idle sockets are closed before the API server would do it (Go's default is 90 s): no request meets a closing one. */
 const agentOptions = { keepAlive: true, timeout: 60_000 };
 
-const caller = ({ server, options: optionsOf, isProxied }: Access, { onCall, tryMs = TRY_MS }: ConnectOptions) => {
+const caller = <T>(
+  { server, options: optionsOf, isProxied }: Access,
+  { onCall, tryMs = TRY_MS }: ConnectOptions,
+  read: Read<T>,
+): Ask<T> => {
   const agent = server.startsWith("https:") ? new HttpsAgent(agentOptions) : new HttpAgent(agentOptions);
-  return async (question: Question, signal: AbortSignal): Promise<unknown> => {
+  return async (question, signal) => {
     const { verb, ref } = question;
     if (signal.aborted) throw deadlineExceeded(verb, ref, signal);
     const start = performance.now();
@@ -136,7 +128,7 @@ const caller = ({ server, options: optionsOf, isProxied }: Access, { onCall, try
       const options = { ...access, method: question.method, signal: thisTry.signal, ...(!isProxied && { agent }) };
       const answer = await send(new URL(server + question.path), options, question);
       code = answer.code;
-      return readAnswer(question, answer);
+      return read(question, answer);
     } catch (error) {
       if (error instanceof ClusterError) throw error;
       if (isAborted(signal)) throw deadlineExceeded(verb, ref, signal);
@@ -184,5 +176,6 @@ const collect = async (answer: IncomingMessage): Promise<Answer> => {
   const chunks: Buffer[] = [];
   for await (const chunk of answer) chunks.push(chunk as Buffer);
   const text = Buffer.concat(chunks).toString();
-  return { code: answer.statusCode ?? 0, retryAfter: answer.headers["retry-after"], text };
+  const { "retry-after": retryAfter, warning: warnings } = answer.headers;
+  return { code: answer.statusCode ?? 0, retryAfter, warnings, text };
 };

@@ -22,7 +22,7 @@ export const account = async (options: AuditOptions, output: Output, purpose: Pu
   return run.end();
 };
 
-const COLOURS = { inject: "green", audit: "yellow", skip: "dim", reject: "red", fail: "red" } as const;
+export const COLOURS = { inject: "green", audit: "yellow", skip: "dim", reject: "red", fail: "red" } as const;
 
 /** Columns are as wide as the widest cell: the rows are kept until the end. */
 const printTable = async (run: Run, { diff }: AuditOptions, output: Output): Promise<void> => {

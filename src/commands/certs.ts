@@ -32,6 +32,8 @@ const LOOK_MS = 30_000;
  * asked for or due is rotated in two phases, and `caBundle` is put in. Returns the exit code: 1 when it could not be done.
  */
 export const certs = async (options: CertsOptions, output: Output): Promise<0 | 1> => {
+  if (options.out !== undefined && options.namespace === undefined && options.tlsNames === undefined)
+    throw new UsageError("--out: name the webhook's namespace with -n, or the certificate's names with --tls-names");
   const namespace = options.out === undefined ? await namespaceOf(options) : (options.namespace ?? "default");
   const policy = certificatePolicy(options, namespace);
   try {

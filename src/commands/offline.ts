@@ -1,5 +1,5 @@
 import { admit } from "../admit.ts";
-import { type Cluster, type KubeObject, type Metadata, refOf } from "../cluster/cluster.ts";
+import { type Cluster, isConflict, type KubeObject, type Metadata, refOf } from "../cluster/cluster.ts";
 import { createMemoryCluster } from "../emulator/memory.ts";
 import { createProvisioner } from "../provisioning/provisioner.ts";
 import { loadScripts } from "../provisioning/scripts.ts";
@@ -16,9 +16,12 @@ const LIVE_MS = 30_000;
 /** `audit`: what the webhook would do. `inject`: the manifests are applied as they are printed. */
 export type Purpose = "audit" | "inject";
 
+/** All that is asked of a live cluster. */
+type LiveCluster = Pick<Cluster, "get" | "list">;
+
 /** Admits a workload's pods as the webhook would, and knows the gateways' objects that were applied for it. */
 export type Admitter = {
-  readonly admit: (workload: Workload) => Promise<Admission>;
+  readonly admit: (workload: Pick<Workload, "pod" | "namespace">) => Promise<Admission>;
   /** As they would be applied. */
   readonly manifests: () => readonly KubeObject[];
 };
@@ -28,7 +31,7 @@ export type Admitter = {
  * cluster: each workload sees what the ones before it would have written. With `inject` a workload is refused where its hostAliases
  * would hold a stand-in for an address.
  */
-export const createAdmitter = (config: Config, live: Cluster | undefined, purpose: Purpose): Admitter => {
+export const createAdmitter = (config: Config, live: LiveCluster | undefined, purpose: Purpose): Admitter => {
   const applied = new Map<string, KubeObject>();
   const provision = createProvisioner(recording(inMemory(live), applied), { scripts: loadScripts() });
   const context = { config, provision, version };
@@ -55,20 +58,29 @@ const withoutStandIns = (admission: Admission): Admission => {
  * A cluster in memory that takes an object from the live one when it is first asked for. It is created, not applied: what the API
  * server added (a Service's clusterIP) must not go with the next apply.
  */
-const inMemory = (live: Cluster | undefined): Cluster => {
+const inMemory = (live: LiveCluster | undefined): Cluster => {
   const memory = createMemoryCluster({ hasAddresses: false });
+  /** Of two calls at the same time that read one object, the first puts it there. */
+  const take = async (object: KubeObject, signal: AbortSignal): Promise<KubeObject | undefined> => {
+    try {
+      return await memory.create(asWritten(object), signal);
+    } catch (error) {
+      if (isConflict(error)) return memory.get(refOf(object), signal);
+      throw error;
+    }
+  };
   return {
     ...memory,
     list: async (kind, namespace, selector, signal) => {
       const listed = kind === "Service" ? await live?.list(kind, namespace, selector, signal) : undefined;
       for (const object of listed ?? [])
-        if ((await memory.get(refOf(object), signal)) === undefined) await memory.create(asWritten(object), signal);
+        if ((await memory.get(refOf(object), signal)) === undefined) await take(object, signal);
       return memory.list(kind, namespace, selector, signal);
     },
     get: async (ref, signal) => {
       const object = await memory.get(ref, signal);
       const read = object === undefined ? await live?.get(ref, signal) : undefined;
-      return read === undefined ? object : await memory.create(asWritten(read), signal);
+      return read === undefined ? object : take(read, signal);
     },
   };
 };

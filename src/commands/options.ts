@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import type { Cluster } from "../cluster/cluster.ts";
+import type { Reader } from "../cluster/reader.ts";
 import { readConfig, type Config } from "../core/config/config.ts";
 import { messageOf } from "../core/message.ts";
 
@@ -24,7 +25,8 @@ export const parseConfig = (yaml: string, path: string): Config => {
   return reading.config;
 };
 
-const readText = async (path: string): Promise<string> => {
+/** A file's text, or that of standard input. Throws a UsageError when it cannot be read. */
+export const readText = async (path: string): Promise<string> => {
   try {
     const bytes = path === "-" ? await buffer(process.stdin) : await readFile(path);
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -46,6 +48,15 @@ const CLUSTER_FIX = {
     "let KUBECONFIG name a kubeconfig whose current context is a cluster (https), or choose another --cluster",
   memory: "choose another --cluster",
 } as const satisfies Record<ClusterName, string>;
+
+/** A cluster that is looked at. Throws a UsageError that names the reason and the fix. */
+export const connectReading = async (name: Exclude<ClusterName, "memory">): Promise<Reader> => {
+  try {
+    return await (await import("../cluster/kubernetes.ts")).connectReader(name);
+  } catch (error) {
+    throw new UsageError(`--cluster ${name}: ${messageOf(error)}; ${CLUSTER_FIX[name]}`);
+  }
+};
 
 /** As `openCluster`. Throws a UsageError that names the reason and the fix. */
 export const connectCluster = async (name: ClusterName): Promise<Cluster> => {

@@ -1,12 +1,10 @@
 /** The commands of the program with their options, and what its exit codes mean. */
 import { inspect } from "node:util";
-import { setFlagsFromString } from "node:v8";
 import { Command, CommanderError, Option } from "commander";
 import { version } from "../files.ts";
-import type { AuditOptions } from "./audit.ts";
 import type { CertsOptions } from "./certs.ts";
-import type { InjectOptions } from "./inject.ts";
 import type { Output } from "./output.ts";
+import { addAudit, addCheck, addExplain, addInject } from "./program-reading.ts";
 import { namespaceOption, names, number } from "./option-values.ts";
 import { ManifestError } from "../manifests/document.ts";
 import { CLUSTERS, UsageError } from "./options.ts";
@@ -18,9 +16,9 @@ import {
   certificateNames,
   config,
   type End,
+  examples,
   exitCodes,
   flag,
-  manifestOptions,
   option,
   settleSeconds,
   webhookConfiguration,
@@ -30,6 +28,13 @@ const addServe = (program: Command): void => {
   program
     .command("serve")
     .description("run the webhook until SIGTERM")
+    .addHelpText(
+      "after",
+      examples([
+        "serve --config webhook.yaml --tls-secret flowgen-gateway-webhook-tls",
+        "serve --config webhook.yaml --cluster memory --plain-http   a first look, without a cluster",
+      ]),
+    )
     .addOption(config())
     .addOption(option("--config-yaml <text>", "the config itself, instead of a file", "CONFIG_YAML"))
     .addOption(option("--path-token-file <file>", "serve /mutate/<token>, and not /mutate", "PATH_TOKEN_FILE"))
@@ -90,52 +95,17 @@ const addServe = (program: Command): void => {
     });
 };
 
-/**
- * The space of young objects stays as small as at the start. A stream leaves none of them behind, and V8 would let their space grow
- * by some 70 MiB, for no gain in time (npm run bench:stream).
- */
-const keepYoungSpace = (): void => {
-  setFlagsFromString("--semi-space-growth-factor=1");
-};
-
-const addInject = (program: Command, output: Output, end: End): void => {
-  const command = program
-    .command("inject")
-    .description("redirect workloads in manifests; the rest passes unchanged")
-    .addHelpText("after", exitCodes("a workload is rejected, or as --fail-on says: its document is not printed"));
-  for (const each of manifestOptions()) command.addOption(each);
-  command
-    .addOption(new Option("--gateway", "print the gateways' objects too").default(false))
-    .addOption(
-      new Option("-o, --output <format>", "the manifests, or the account of them")
-        .choices(["manifests", "table", "json"])
-        .default("manifests"),
-    )
-    .action(async (options: InjectOptions) => {
-      keepYoungSpace();
-      end(await (await import("./inject.ts")).inject(options, output));
-    });
-};
-
-const addAudit = (program: Command, output: Output, end: End): void => {
-  const command = program
-    .command("audit")
-    .description("what enforce mode would do to workloads in manifests; changes nothing")
-    .addHelpText("after", exitCodes("a workload would be rejected, or as --fail-on says"));
-  for (const each of manifestOptions()) command.addOption(each);
-  command
-    .addOption(new Option("-o, --output <format>", "of the account").choices(["table", "json"]).default("table"))
-    .action(async (options: AuditOptions) => {
-      keepYoungSpace();
-      end(await (await import("./audit.ts")).audit(options, output));
-    });
-};
-
 const addCerts = (program: Command, output: Output, end: End): void => {
   program
     .command("certs")
     .description("make, renew or rotate the webhook's certificate and its CA, and put the CA into caBundle")
-    .addHelpText("after", exitCodes("it could not be done"))
+    .addHelpText(
+      "after",
+      examples([
+        "certs --tls-secret flowgen-gateway-webhook-tls -n flowgen-gateway-webhook --dry-run",
+        "certs --out certs/ -n flowgen-gateway-webhook",
+      ]) + exitCodes("it could not be done"),
+    )
     .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig"))
     .addOption(new Option("--tls-secret <name>", "to the cluster: the Secret"))
     .addOption(new Option("--out <folder>", "to files: the folder"))
@@ -162,7 +132,7 @@ const addDemo = (program: Command, output: Output, end: End): void => {
   program
     .command("demo")
     .description("the whole story on this machine, on a cluster in memory, over TLS")
-    .addHelpText("after", exitCodes("something is not as it should be"))
+    .addHelpText("after", examples(["demo"]) + exitCodes("something is not as it should be"))
     .action(async () => {
       end(await (await import("./demo.ts")).demo(output));
     });
@@ -200,7 +170,8 @@ export const runProgram = async (args: readonly string[], output: Output): Promi
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
   addServe(program);
-  for (const add of [addInject, addAudit, addReconcile, addRemove, addCerts, addDemo]) add(program, output, end);
+  const commands = [addInject, addAudit, addCheck, addExplain, addReconcile, addRemove, addCerts, addDemo];
+  for (const add of commands) add(program, output, end);
   try {
     await program.parseAsync(knownCommand(program, args), { from: "user" });
     return code;

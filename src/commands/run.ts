@@ -120,7 +120,9 @@ const admittedPart = async (
       throw new ManifestError(
         `${where}: ${nameOf(workload)}: the manifest names no namespace, and what a pod may reach depends on it: name it with -n`,
       );
-    results.push({ workload, where, admission: await admitter.admit(workload) });
+    const admission = await admitter.admit(workload);
+    const warnings = [...workload.nearMisses, ...admission.warnings];
+    results.push({ workload, where, admission: { ...admission, warnings } });
   }
   return { kind: "document", file, isFirst: line === 1, stream, results };
 };
@@ -129,7 +131,7 @@ const admittedPart = async (
 const PROGRESS_MS = 200;
 
 /** On a terminal, a line that says how many documents have been read; it goes away before anything else is written. */
-const createProgress = ({ err, isWatched = false }: Output) => {
+export const createProgress = ({ err, isWatched = false }: Output, what = "documents") => {
   let documents = 0;
   let shownAt = performance.now();
   let isShown = false;
@@ -139,7 +141,7 @@ const createProgress = ({ err, isWatched = false }: Output) => {
       if (!isWatched || performance.now() - shownAt < PROGRESS_MS) return;
       shownAt = performance.now();
       isShown = true;
-      await err(`\r${documents} documents`);
+      await err(`\r${documents} ${what}`);
     },
     clear: async (): Promise<void> => {
       if (isShown) await err("\r\u001b[K");

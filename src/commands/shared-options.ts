@@ -6,6 +6,10 @@ import { DAY_MS, lifetime, namespaceOption, number, serverNames } from "./option
 export const exitCodes = (one: string): string =>
   `\nExit codes:\n  0  done\n  1  ${one}\n  2  an option, a file or the config is wrong`;
 
+/** Calls of the program in a command's help, without the program's name. */
+export const examples = (lines: readonly string[]): string =>
+  `\nExamples:\n${lines.map((line) => `  flowgen-gateway ${line}\n`).join("")}`;
+
 /** Takes a command's exit code. */
 export type End = (code: number) => void;
 

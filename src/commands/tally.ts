@@ -40,9 +40,13 @@ export const count = (tally: Tally, admission: Admission): void => {
 const counted = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
 
 /** One line for a person. */
-export const tallyText = (tally: Tally): string => {
+export const tallyText = (
+  tally: Tally,
+  oneOther = "document of another kind",
+  manyOthers = "documents of other kinds",
+): string => {
   const { injected, rejected, unchanged, audited, failed, warnings, others, unreadable } = tally;
-  const other = counted(others, "document of another kind", "documents of other kinds");
+  const other = counted(others, oneOther, manyOthers);
   const isNothing = injected + rejected + unchanged + audited + failed === 0;
   const always = isNothing
     ? [`no workload found (${other})`]

@@ -4,7 +4,7 @@ import { CLUSTERS } from "./options.ts";
 import type { Output } from "./output.ts";
 import type { ReconcileOptions } from "./reconcile.ts";
 import type { RemoveOptions } from "./remove.ts";
-import { config, type End, exitCodes, option } from "./shared-options.ts";
+import { config, type End, examples, exitCodes, option } from "./shared-options.ts";
 
 const cluster = (): Option =>
   option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig");
@@ -14,7 +14,10 @@ export const addReconcile = (program: Command, output: Output, end: End): void =
   program
     .command("reconcile")
     .description("remove what no pod uses any more, and tell what is in the cluster and should not be")
-    .addHelpText("after", exitCodes("a gateway could not be reconciled"))
+    .addHelpText(
+      "after",
+      examples(["reconcile --dry-run --config webhook.yaml"]) + exitCodes("a gateway could not be reconciled"),
+    )
     .addOption(config())
     .addOption(cluster())
     .addOption(option("--push-gateway <url>", "a Prometheus Pushgateway that takes the figures", "PUSH_GATEWAY"))
@@ -29,7 +32,10 @@ export const addRemove = (program: Command, output: Output, end: End): void => {
     .command("remove")
     .description("delete a gateway that the config does not know, unless live pods use it")
     .argument("<gateway>", "as namespace/name")
-    .addHelpText("after", exitCodes("it was not removed"))
+    .addHelpText(
+      "after",
+      examples(["remove team-a/flowgen-wireguard-gateway --dry-run"]) + exitCodes("it was not removed"),
+    )
     .addOption(config())
     .addOption(new Option("--uninstalled", "no webhook runs any more: no config is read").default(false))
     .addOption(cluster())

@@ -51,7 +51,7 @@ export const refused = ({ reason, message }: Rejection, mode: Config["mode"], ga
   outcome: mode === "audit" ? "audit" : "reject",
   reason,
   message: plain(message, MAX_MESSAGE),
-  warnings: mode === "audit" ? [plain(`audit: would be rejected: ${message}`, MAX_MESSAGE)] : [],
+  warnings: mode === "audit" ? [plain(`audit: ${reason}: would be rejected: ${message}`, MAX_MESSAGE)] : [],
   ...(gateway !== undefined && { gateway }),
 });
 
@@ -102,10 +102,13 @@ const targetsText = perObject((assignments: readonly Assignment[]) =>
 /** Key/value notes for the API server's audit log; `undefined` for a pod that is skipped. */
 export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
   if (admission.outcome === "skip") return undefined;
-  const { outcome, reason, gateway, assignments, changed } = admission;
+  const { outcome, reason, message, gateway, assignments, changed, warnings } = admission;
+  const said = warnings.filter((warning) => !warning.startsWith("audit: "));
   return {
     outcome,
     reason,
+    ...(outcome === "audit" && message !== undefined && { message }),
+    ...(outcome === "audit" && said.length > 0 && { warnings: said.join("; ") }),
     ...(gateway !== undefined && { gateway }),
     ...(assignments.length > 0 && {
       targets: targetsText(assignments),

@@ -70,7 +70,9 @@ const entry = strict(
   },
 );
 /** The long form of the annotation. */
-export const entries = z.array(entry, { error: "not a list of targets" }).min(1, "names no target");
+export const entries = z
+  .array(entry, { error: "not a list of targets" })
+  .min(1, "names no target: write name=host:port");
 
 type TargetEntry = z.infer<typeof entry>;
 
@@ -110,6 +112,17 @@ const invalid = (details: readonly string[], text = ""): Rejection => {
     : message;
   return { kind: "reject", reason: "annotation-invalid", message: hidden };
 };
+
+/** Env by which a pod finds the API server: another value would cut it off. A target's name makes `<NAME>_HOST` and `<NAME>_PORT`. */
+const reservedEnv = (targets: readonly Target[]): readonly string[] =>
+  targets.flatMap(({ name, hostEnv, portEnv }, index) => {
+    const made = name.toUpperCase().replaceAll("-", "_");
+    const reserved = [`${made}_HOST`, `${made}_PORT`, ...hostEnv, ...portEnv].find((env) =>
+      /^KUBERNETES_(SERVICE|PORT)/.test(env),
+    );
+    const why = "by this env a pod finds the API server: take another name";
+    return reserved === undefined ? [] : [`${annotation.targets}[${index}]: ${reserved}: ${why}`];
+  });
 
 const repeatedNames = (targets: readonly Target[]): string[] =>
   targets.flatMap((target, index) => {
@@ -151,6 +164,6 @@ export const readTargets = (
   const parsed = entries.safeParse(read.raw, SELDOM);
   if (!parsed.success) return invalid(issueTexts(annotation.targets, parsed.error), trimmed);
   const targets = withDistinctNames(parsed.data).map(toTarget);
-  const repeats = [...repeatedNames(targets), ...namelessAliases(targets)];
+  const repeats = [...repeatedNames(targets), ...namelessAliases(targets), ...reservedEnv(targets)];
   return repeats.length > 0 ? invalid(repeats.slice(0, 10)) : { kind: "targets", targets };
 };

@@ -5,6 +5,7 @@ import type { Config, PlacedGateway } from "./config/config.ts";
 import { hostKey } from "./forwards/table.ts";
 import { readHost } from "./host.ts";
 import { perObject, perText } from "./memo.ts";
+import { plain } from "./message.ts";
 import { annotation } from "./names.ts";
 import { reject, type Rejection } from "./reasons.ts";
 import type { Redirect, Target, Want } from "./target.ts";
@@ -89,4 +90,10 @@ const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWi
 
 /** The gateway and the wants; equal wishes under one config share one answer. */
 export const grantOf = (wish: PodWish, config: Config): Grant =>
-  grantsOf(config)(JSON.stringify(wish), () => grant(wish, config));
+  grantsOf(config)(JSON.stringify(wish), () => withContact(grant(wish, config), config));
+
+/** Whom to ask, in a refusal that says "ask the admin". */
+const withContact = (granted: Grant, { contact }: Config): Grant =>
+  granted.kind === "reject" && contact !== undefined
+    ? { ...granted, message: granted.message.replace(/ask the admin\b/, `ask the admin (${plain(contact, 200)})`) }
+    : granted;

@@ -50,11 +50,12 @@ const effectiveMode = (config: Config, wished: string | undefined): Mode | Rejec
   return MODES.indexOf(mode) > MODES.indexOf(config.mode) ? mode : config.mode;
 };
 
-const hasAll = (labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean =>
+export const hasAll = (labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean =>
   Object.entries(wanted).every(([key, value]) => labels[key] === value);
 
 /** A gateway's own pods carry the labels of flowgen pods too (the chart's), so they are told apart by their component. */
-const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean => labels[COMPONENT] === GATEWAY_COMPONENT;
+export const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean =>
+  labels[COMPONENT] === GATEWAY_COMPONENT;
 
 const isMirror = (annotations: Readonly<Record<string, string>>): boolean =>
   "kubernetes.io/config.mirror" in annotations;

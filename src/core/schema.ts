@@ -1,4 +1,4 @@
-import { closest } from "fastest-levenshtein";
+import { closest, distance } from "fastest-levenshtein";
 import * as z from "zod";
 import { didYouMean, mayHoldPassword, plain } from "./message.ts";
 
@@ -14,13 +14,19 @@ export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonl
     error: (issue) => {
       if (issue.code !== "unrecognized_keys") return "not a map of keys and values";
       const texts = issue.keys.slice(0, MOST_PROBLEMS).map((key) => {
-        const hint = Object.hasOwn(hints, key) ? `; ${hints[key]}` : didYouMean(key, closest(key, Object.keys(shape)));
+        const hint = Object.hasOwn(hints, key) ? `; ${hints[key]}` : didYouMean(key, near(key, Object.keys(shape)));
         return `unknown key ${quote(key)}${hint}`;
       });
       const more = issue.keys.length - texts.length;
       return [...texts, ...(more > 0 ? [`and ${more} more`] : [])].join("; ");
     },
   });
+
+/** The word that somebody may have meant; none where more than half of it would be another. */
+const near = (text: string, words: readonly string[]): string | undefined => {
+  const nearest = closest(text, words);
+  return distance(text, nearest) <= Math.max(text.length, nearest.length) / 2 ? nearest : undefined;
+};
 
 /**
  * A list. zod's own makes a problem of each bad item, half a kilobyte for one of ten bytes; this one ends with the first few.
@@ -117,7 +123,10 @@ const pathText = (path: readonly PropertyKey[]): string =>
 
 /** Each issue as `<root><path>: <what is wrong>`, at most `most` of them. */
 export const issueTexts = (root: string, error: z.ZodError, most = 10): readonly string[] => {
-  const texts = error.issues.map((issue) => `${`${root}${pathText(issue.path)}`.replace(/^\./, "")}: ${issue.message}`);
+  const texts = error.issues.map((issue) => {
+    const at = `${root}${pathText(issue.path)}`.replace(/^\./, "");
+    return at === "" ? issue.message : `${at}: ${issue.message}`;
+  });
   return texts.length <= most ? texts : [...texts.slice(0, most), `and ${texts.length - most} more`];
 };
 

@@ -37,6 +37,9 @@ const withoutSource = (message: string): string => message.replace(/:? ["`][^]*/
 const notYaml = (file: string, line: number, message: string): ManifestError =>
   /call stack/.test(message)
     ? new ManifestError(`${file}: nested too deeply: no manifest needs that`)
-    : new ManifestError(
-        `${file}:${line}: not YAML: ${withoutSource(message)}; correct the line, and separate documents by ---`,
-      );
+    : new ManifestError(`${file}:${line}: not YAML: ${withoutSource(message)}; ${fixFor(message)}`);
+
+const fixFor = (message: string): string =>
+  message.startsWith("Nested mappings")
+    ? 'put a value that holds ": " in quotes'
+    : "correct the line, and separate documents by ---";

@@ -1,6 +1,7 @@
 import jsonpatch from "fast-json-patch";
 import { isMap, isSeq, type Node } from "yaml";
 import { annotation } from "../core/names.ts";
+import { nearMisses } from "../core/near-misses.ts";
 import type { PatchOperation } from "../core/patch.ts";
 import { readPod, type Pod } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
@@ -17,6 +18,8 @@ export type Workload = {
   readonly namespace: string;
   /** The line of the annotation that asks for targets, or of the object. */
   readonly line: number;
+  /** What somebody wrote that looks like something that the webhook reads, and is not. */
+  readonly nearMisses: readonly string[];
   /** Its pods, as the API server would see one: the template with the workload's namespace. */
   readonly pod: Pod;
   /** Changes the workload where it stands in the stream. */
@@ -122,7 +125,9 @@ const workloadOf = (entry: ObjectEntry, template: Path, stream: ManifestStream):
     const [issue] = read.error.issues;
     const line = lineOf([...at, ...((issue?.path ?? []) as Path)]);
     const problems = issueTexts(template.join("."), read.error, 3).join("; ");
-    throw new ManifestError(`${stream.file}:${line}: ${nameOf(entry)} is not a valid workload: ${problems}`);
+    const isTargets = issue?.path.at(-1) === annotation.targets;
+    const fix = isTargets ? ": an annotation is a text: write `|` after the key, or put the list in quotes" : "";
+    throw new ManifestError(`${stream.file}:${line}: ${nameOf(entry)} is not a valid workload: ${problems}${fix}`);
   }
   const isAsking = read.pod.metadata.annotations?.[annotation.targets] !== undefined;
   const line = lineOf(isAsking ? [...at, "metadata", "annotations", annotation.targets] : path);
@@ -131,8 +136,19 @@ const workloadOf = (entry: ObjectEntry, template: Path, stream: ManifestStream):
     const target = valueAt(part.after, at) as Fields;
     jsonpatch.applyPatch(target, structuredClone(operations) as PatchOperation[], false, true);
   };
-  return [{ kind, name, namespace, line, pod: read.pod, patch }];
+  const marks = template.length === 0 ? undefined : marksOf(plainOf(entry.object));
+  return [{ kind, name, namespace, line, pod: read.pod, nearMisses: nearMisses(read.pod, marks), patch }];
 };
+
+/** The labels and annotations of the object that a template stands in. */
+const marksOf = (object: unknown): ReturnType<typeof readMarks> =>
+  readMarks(isFields(object) ? object["metadata"] : {});
+const readMarks = (metadata: unknown) => {
+  const { labels, annotations } = isFields(metadata) ? metadata : {};
+  return { labels: textsOf(labels), annotations: textsOf(annotations) };
+};
+const textsOf = (map: unknown): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(isFields(map) ? map : {}).map(([key, value]) => [key, String(value)]));
 
 /** An object as messages call it. */
 export const nameOf = ({ kind, namespace, name }: Pick<StreamObject, "kind" | "namespace" | "name">): string =>

@@ -8,6 +8,8 @@ import Fastify, {
 } from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
+import { parseJson } from "../core/schema.ts";
+import { admissionLog } from "./admission-log.ts";
 import { callerGuard, type CallerRule } from "./callers.ts";
 import { type Body, createBodies } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
@@ -15,6 +17,7 @@ import { type Limits, LIMITS } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import { LONGEST_TOKEN, tokenMatcher } from "./path-token.ts";
 import { createReviewReader, type Review, type Unread, writeFailure, writeReview } from "./review.ts";
+import { readWorkloadReview, warningsFor, writeWarnings } from "./warn.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
 export type AppOptions = {
@@ -41,7 +44,7 @@ const atOnce = (work: () => void): void => {
   work();
 };
 
-/** The webhook's routes: `POST /mutate`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
+/** The webhook's routes: `POST /mutate`, `POST /warn`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
 export const createApp = (options: AppOptions): FastifyInstance => {
   const {
     admit,
@@ -95,6 +98,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     return reply.code(why === undefined ? 200 : 503).send(`${why ?? "ok"}\n`);
   });
 
+  const logAdmission = admissionLog(log);
   // Before the body is read.
   const onRequest = [
     ...(pathToken === undefined ? [] : [tokenHook(pathToken)]),
@@ -108,9 +112,25 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     const ms = performance.now() - started;
     afterwards(() => {
       metrics.admission(admission, review.namespace, ms / 1000);
-      log[LEVEL[admission.outcome]](logFields(review, admission, ms), "admission");
+      logAdmission(review, admission, ms);
     });
     return answer(reply, review, admission);
+  });
+
+  app.post(pathToken === undefined ? "/warn" : "/warn/:token", { onRequest }, async (request, reply) => {
+    const { bytes, text } = request.body as Body;
+    request.body = undefined;
+    const deadline = createDeadline((request.query as { timeout?: unknown }).timeout);
+    try {
+      const review = readWorkloadReview(parseJson(text.toString()));
+
+      if (typeof review === "string") return await failure(reply, 400, review);
+      const warnings = await warningsFor(review, admit, deadline.signal);
+      return await reply.type(JSON_TYPE).send(writeWarnings(review.uid, warnings));
+    } finally {
+      deadline.lift();
+      bodies.release(bytes);
+    }
   });
 
   /** How the admission in a request ends, or why there is none in it. */
@@ -185,20 +205,7 @@ const callerHook =
     else failure(reply.header("connection", "close"), 403, problem);
   };
 
-const LEVEL = { skip: "info", inject: "info", audit: "info", reject: "warn", fail: "error" } as const;
-
-/** One line an admission: names and codes; never an env's value, never a pod. What is undefined is left out. */
-const logFields = ({ uid, namespace, podName, dryRun }: Review, admission: Admission, ms: number): object => ({
-  uid,
-  namespace,
-  pod: podName,
-  outcome: admission.outcome,
-  reason: admission.reason,
-  gateway: admission.gateway,
-  detail: admission.message,
-  dryRun: dryRun || undefined,
-  ms: Math.round(ms * 100) / 100,
-});
+const JSON_TYPE = "application/json; charset=utf-8";
 
 const failure = (reply: FastifyReply, code: number, message: string): FastifyReply =>
   reply.code(code).send(writeFailure(code, message));
@@ -207,4 +214,4 @@ const failure = (reply: FastifyReply, code: number, message: string): FastifyRep
 const answer = (reply: FastifyReply, { uid }: Review, admission: Admission): FastifyReply =>
   admission.outcome === "fail"
     ? failure(reply, admission.reason === "deadline" ? 504 : 503, `${admission.reason}: ${admission.message ?? ""}`)
-    : reply.type("application/json; charset=utf-8").send(writeReview(uid, admission));
+    : reply.type(JSON_TYPE).send(writeReview(uid, admission));

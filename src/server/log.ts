@@ -8,7 +8,7 @@ import { destination as fileDestination, type DestinationStream, type Logger, pi
 export const createLog = (level: string): Logger => {
   const stream = perTurn(fileDestination({ fd: 1, sync: true }));
   process.on("exit", stream.flushSync);
-  return pino({ level, base: null, timestamp: isoTime() }, stream);
+  return pino({ level, base: null, timestamp: isoTime(), formatters: { level: (name) => ({ level: name }) } }, stream);
 };
 
 /** A stream of lines that passes them on together, at the end of the turn. pino calls `flushSync` after a fatal line. */

@@ -9,11 +9,17 @@ import { issueTexts, parseJson, quote } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
 
 /** The API server's are UUIDs, of 36 characters. */
-const LONGEST_UID = 128;
+export const LONGEST_UID = 128;
 /** Of a pod, which is a DNS name (RFC 1123). The API server asks before it has checked that. */
 const LONGEST_NAME = 253;
 
-const API_VERSION = "admission.k8s.io/v1";
+export const API_VERSION = "admission.k8s.io/v1";
+
+/** A label of DNS (RFC 1123), as the API server has checked: what is kept by namespace stays small, whoever calls. */
+export const namespaceField = z
+  .string()
+  .regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/, "not the name of a namespace")
+  .default("");
 
 /** admission.k8s.io/v1 AdmissionReview, as far as it is read; the rest is left out. */
 const reviewSchema = z.object({
@@ -23,11 +29,7 @@ const reviewSchema = z.object({
     uid: z.string().min(1).max(LONGEST_UID),
     resource: z.object({ group: z.string(), version: z.string(), resource: z.string() }),
     subResource: z.string().optional(),
-    // A label of DNS (RFC 1123), as the API server has checked: what is kept by namespace stays small, whoever calls.
-    namespace: z
-      .string()
-      .regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/, "not the name of a namespace")
-      .default(""),
+    namespace: namespaceField,
     operation: z.string(),
     dryRun: z.boolean().nullish(),
     object: z.unknown(),
@@ -44,9 +46,17 @@ export type Review = {
   readonly text: string;
   /** Its name, or where the name is yet to be made what it will begin with. */
   readonly podName: string | undefined;
+  /** What makes it, such as a ReplicaSet. */
+  readonly owner: Owner | undefined;
 };
 
-const OBJECT = { ...POD_FIELDS, metadata: { ...POD_FIELDS.metadata, name: true, generateName: true } } satisfies Shape;
+/** A pod's controller, as its ownerReferences have it. */
+export type Owner = { readonly kind: string; readonly name: string; readonly uid: string };
+
+const OBJECT = {
+  ...POD_FIELDS,
+  metadata: { ...POD_FIELDS.metadata, name: true, generateName: true, ownerReferences: true },
+} satisfies Shape;
 /** What is read of a review: the fields of the schemas here and of the core's of a pod. */
 const cutReview = cutterOf(
   {
@@ -85,10 +95,11 @@ export const createReviewReader = (): ((body: Buffer) => Review | Unread) => {
     const envelope = readEnvelope(cut);
     if ("problem" in envelope) return envelope;
     const { uid, namespace, dryRun } = envelope;
-    if (!envelope.isPodCreation) return { uid, namespace, dryRun, pod: undefined, text: "", podName: undefined };
+    if (!envelope.isPodCreation)
+      return { uid, namespace, dryRun, pod: undefined, text: "", podName: undefined, owner: undefined };
     const text = cut.part ?? "null";
     const read = podsByText(text, readObject);
-    return "problem" in read ? read : { uid, namespace, dryRun, pod: read.pod, text, podName: read.podName };
+    return "problem" in read ? read : { uid, namespace, dryRun, text, ...read };
   };
 };
 
@@ -115,20 +126,36 @@ const readEnvelope = ({ rest }: Cut): Envelope | Unread => {
   return { uid, namespace, dryRun: dryRun === true, isPodCreation: operation === "CREATE" && isPod && isWhole };
 };
 
-type ObjectReading = { readonly pod: Pod; readonly podName: string | undefined } | Unread;
+type ObjectReading = (Pick<Review, "podName" | "owner"> & { readonly pod: Pod }) | Unread;
 
 const readObject = (text: string): ObjectReading => {
   const object = parseJson(text);
   if (object === undefined) return unread("the body is not JSON");
   const read = readPod(object);
   if (read.kind === "invalid") return unread(`not a pod: ${issueTexts("request.object", read.error, 3).join("; ")}`);
-  return { pod: read.pod, podName: podName(object as { readonly metadata: Names }) };
+  const { metadata } = object as { readonly metadata: Names & { readonly ownerReferences?: unknown } };
+  return { pod: read.pod, podName: podName({ metadata }), owner: ownerOf(metadata.ownerReferences) };
 };
 
 type Names = { readonly name?: unknown; readonly generateName?: unknown };
 const podName = ({ metadata: { name, generateName } }: { readonly metadata: Names }): string | undefined => {
   const given = [name, generateName].find((text) => typeof text === "string");
   return given === undefined ? undefined : plain(given, LONGEST_NAME);
+};
+
+const ownerSchema = z.object({
+  kind: z.string().max(LONGEST_NAME),
+  name: z.string().max(LONGEST_NAME),
+  uid: z.string().max(LONGEST_UID),
+  controller: z.literal(true),
+});
+/** Read to be named: what is not as it should be is left to the API server. */
+const ownerOf = (references: unknown): Owner | undefined => {
+  if (!Array.isArray(references)) return undefined;
+  const { data } = ownerSchema.safeParse(
+    references.find((each: { controller?: unknown } | null) => each?.controller === true),
+  );
+  return data && { kind: plain(data.kind, LONGEST_NAME), name: plain(data.name, LONGEST_NAME), uid: data.uid };
 };
 
 /** The AdmissionReview that answers request `uid`, as JSON. An admission that failed has none: the HTTP status tells the API server. */

@@ -32,6 +32,14 @@ t.test("help and version", async (t) => {
   });
 });
 
+t.test("the help of every command has examples", async (t) => {
+  const [, list = ""] = (await run(t, ["--help"])).out.split("Commands:");
+  const names = [...list.matchAll(/^ {2}(\w+) /gm)].map(([, name = ""]) => name).filter((name) => name !== "help");
+  t.ok(names.length >= 8);
+  for (const name of names)
+    t.match((await run(t, [name, "--help"])).out, new RegExp(`\nExamples:\n {2}flowgen-gateway ${name}`), name);
+});
+
 const MISTAKES: readonly (readonly [args: readonly string[], err: RegExp, env?: Env])[] = [
   [["injekt"], /unknown command 'injekt'[^]*inject/],
   [["function", "--help"], /unknown command 'function'/],

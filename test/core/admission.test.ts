@@ -42,8 +42,8 @@ t.test("a refusal keeps its whole message; in audit mode it is a warning", (t) =
   const audited = refused(rejection, "audit", "ns/gw");
   t.match(audited, { outcome: "audit", reason: "target-forbidden", message: rejection.message, gateway: "ns/gw" });
   const [warning = ""] = audited.warnings;
-  t.equal(warning, `audit: would be rejected: ${rejection.message}`);
-  t.match(warning, /^audit: would be rejected: private-targets\[0\]: long /);
+  t.equal(warning, `audit: ${rejection.reason}: would be rejected: ${rejection.message}`);
+  t.match(warning, /^audit: [a-z-]+: would be rejected: private-targets\[0\]: long /);
   t.end();
 });
 

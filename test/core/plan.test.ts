@@ -66,8 +66,25 @@ t.test("a pod may be stricter than the config, never laxer", async (t) => {
   t.match(plan(podWith(targets("a=9.9.9.9:1", { "flowgen.io/mode": "audit" }))), {
     reason: "target-not-allowed",
     mode: "audit",
+    message: /through .*\(allowed to namespace team-a: 10\.0\.0\.0\/8[^)]*\)/,
   });
   t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "off" })), "team-a", "audit"), { mode: "audit" });
+});
+
+t.test("a refused target: what the namespace may have, and whom to ask", async (t) => {
+  const refusal = (allowed: string, namespace = "team-a") => {
+    const config = configOf(
+      `contact: "#vpn"\ngateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, namespaces: [team-a], allowedTargets: ${allowed}}]}]`,
+    );
+    const planned = planPod(podOf("a=9.9.9.9:1"), namespace, config);
+    return planned.kind === "reject" ? planned.message : "";
+  };
+  t.match(
+    refusal("[10.0.0.0/8:1433, 10.0.0.5, '[fd00::/8]:5432', 'fd00::5', '*.corp.example.com', sql.example.com:1433]"),
+    /\(allowed to namespace team-a: 10\.0\.0\.0\/8:1433, 10\.0\.0\.5, \[fd00::\/8\]:5432, fd00::5, \*\.corp\.example\.com, sql\.example\.com:1433\)/,
+  );
+  t.match(refusal("[10.0.0.0/8]"), /or ask the admin \(#vpn\) to add it to allowedTargets$/);
+  t.match(refusal("[10.0.0.0/8]", "team-b"), /\(nothing is allowed to namespace team-b\)/);
 });
 
 t.test("reserved marks on a pod that is not redirected", async (t) => {

@@ -29,7 +29,7 @@ t.test("issues are named by their path, and not without end", async (t) => {
   ]);
   t.strictSame(problems({ list: [{}, {}, {}, {}] }, 2).at(-1), "and 2 more");
   t.strictSame(problems({ list: [], lst: 1, toString: 2 }), [
-    'root: unknown key "lst"; did you mean list?; unknown key "toString"; did you mean list?',
+    'root: unknown key "lst"; did you mean list?; unknown key "toString"',
   ]);
   t.strictSame(problems({ list: [{ port: 1, name: "!" }] }), [
     'root.list[0].name: "!" is not a name: a letter, then letters, digits and -, at most 63, all lower case',
@@ -66,7 +66,7 @@ t.test("of many unknown keys the first are named, and how many more there are", 
     Object.fromEntries(Array.from({ length: 1000 }, (_, k) => [`k${k}`, 1])),
   );
   const [text = ""] = issueTexts("", error ?? new z.ZodError([])).slice(-1);
-  t.match(text, /unknown key "k0"; .*unknown key "k2"; did you mean list\?; and 997 more$/);
+  t.match(text, /unknown key "k0"; .*unknown key "k2"; and 997 more$/);
 });
 
 t.test("no hint where a value is hidden", async (t) => {

@@ -1,19 +1,26 @@
 import t from "tap";
-import { fitted } from "../../src/core/warnings.ts";
+import { fitted, pieces } from "../../src/core/warnings.ts";
 
-t.test("a warning is short and plain", (t) => {
-  t.strictSame(fitted(["x".repeat(120), "y".repeat(121), "a\u001b[31mb\n"]), [
-    "x".repeat(120),
-    `${"y".repeat(119)}…`,
-    "a\\u001b[31mb\\u000a",
-  ]);
-  t.end();
+t.test("a warning is plain, and a long one comes in several, none of which is cut", async (t) => {
+  t.strictSame(fitted(["x".repeat(120), "a\u001b[31mb\n"]), ["x".repeat(120), "a\\u001b[31mb\\u000a"]);
+  const long = `target-not-allowed: ${"word ".repeat(60)}end`;
+  const shown = fitted([long]);
+  t.ok(shown.length > 2 && shown.every(({ length }) => length <= 120));
+  t.match(shown[0], /^target-not-allowed: word/);
+  t.equal(shown.map((text) => text.replace(/^… /, "")).join(" "), long);
+  t.equal(
+    pieces("y".repeat(300))
+      .map((text) => text.replace(/^… /, ""))
+      .join(""),
+    "y".repeat(300),
+    "a word that is longer than a warning",
+  );
 });
 
-t.test("all together keep to what an API server takes, and the last says how many more there are", (t) => {
+t.test("all together keep to what an API server takes, and the last says how many more there are", async (t) => {
   const shown = fitted(Array.from({ length: 100 }, (_, at) => `${at}`.padEnd(100, "z")));
   t.ok(shown.join("").length <= 4096);
   t.equal(shown.length, 40);
   t.equal(shown.at(-1), "and 61 more: see flowgen.io/gateway-status and the log");
-  t.end();
+  t.strictSame(fitted(["long ".repeat(2000)]), ["and 1 more: see flowgen.io/gateway-status and the log"]);
 });

@@ -25,7 +25,7 @@ t.test("whoever exits in the middle of a turn loses no line, and a broken pipe e
   const node = (more: string) => spawnSync(...unhooked(process.execPath, "--input-type=module", "-e", script + more));
   const exit = node("process.exit(3)");
   t.equal(exit.status, 3);
-  t.match(String(exit.stdout), /last words/);
+  t.match(JSON.parse(String(exit.stdout)), { level: "info", msg: "last words" });
   const thrown = node('throw new Error("bug")');
   t.equal(thrown.status, 1);
   t.match(String(thrown.stdout), /last words/);

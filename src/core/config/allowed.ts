@@ -10,7 +10,7 @@ export type AllowedTarget = { readonly port?: number } & (
 
 /** `host:port`, or `[host]:port`, which an IPv6 host needs; what is neither is a host alone. */
 const splitPort = (text: string): { host: string; port?: number } => {
-  const port = /:([1-9]\d{0,4})$/.exec(text)?.[1];
+  const port = /:(\d{1,9})$/.exec(text)?.[1];
   const host = port === undefined ? text : text.slice(0, -port.length - 1);
   if (host.startsWith("[") && host.endsWith("]"))
     return { host: host.slice(1, -1), ...(port !== undefined && { port: Number(port) }) };
@@ -23,8 +23,9 @@ const splitPort = (text: string): { host: string; port?: number } => {
  * refused: it is a typing error more often than not.
  */
 export const readAllowedTarget = (text: string): AllowedTarget | string => {
+  if (text.includes("://")) return "a URL: write its host, or host:port";
   const { host, port } = splitPort(text);
-  if (port !== undefined && port > 65535) return `${port} is not a port (1-65535)`;
+  if (port !== undefined && (port < 1 || port > 65535)) return `${port} is not a port (1-65535)`;
   const ported = port === undefined ? {} : { port };
   const slash = host.indexOf("/");
   if (slash >= 0) return readNetwork(host, ported);
@@ -39,6 +40,21 @@ export const readAllowedTarget = (text: string): AllowedTarget | string => {
   const parsed = ipaddr.parse(name.host);
   return { kind: "network", network: [parsed, parsed.kind() === "ipv4" ? 32 : 128], ...ported };
 };
+
+/** An entry as the config writes it. */
+export const allowedText = (allowed: AllowedTarget): string => {
+  const { port } = allowed;
+  const host =
+    allowed.kind === "network"
+      ? networkText(allowed.network)
+      : allowed.kind === "name"
+        ? allowed.name
+        : `*${allowed.suffix}`;
+  if (port === undefined) return host;
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+};
+const networkText = ([ip, bits]: readonly [ipaddr.IPv4 | ipaddr.IPv6, number]): string =>
+  bits === (ip.kind() === "ipv4" ? 32 : 128) ? ip.toString() : `${ip.toString()}/${bits}`;
 
 const readNetwork = (host: string, ported: { port?: number }): AllowedTarget | string => {
   const slash = host.indexOf("/");

@@ -1,7 +1,8 @@
-import { grants } from "./allowed.ts";
+import { allowedText, grants } from "./allowed.ts";
 import type { Config, Gateway, PlacedGateway, Tunnel } from "./config.ts";
 import { admitsNamespace, isPattern } from "./namespaces.ts";
 import { forbiddenHost } from "../host.ts";
+import { listed } from "../message.ts";
 import { reject, type Rejection } from "../reasons.ts";
 import { quote } from "../schema.ts";
 import { address, type Target } from "../target.ts";
@@ -87,6 +88,18 @@ export const reachingNamespaces = (
 export const grantsAlias = (tunnel: Tunnel, name: string): boolean =>
   tunnel.allowedAliases.some((allowed) => grants(allowed, name, 0));
 
+/** What a namespace may have: of the tunnels that it may use, and of no other. */
+const allowedTo = (namespace: string, tunnels: readonly Tunnel[]): string => {
+  const allowed = tunnels
+    .filter((tunnel) => admitsNamespace(tunnel, namespace))
+    .flatMap((tunnel) => [tunnel, ...tunnel.rules.filter((rule) => admitsNamespace(rule, namespace))])
+    .flatMap(({ allowedTargets }) => allowedTargets);
+  return allowed.length === 0
+    ? `nothing is allowed to namespace ${namespace}`
+    : `allowed to namespace ${namespace}: ${listed(allowed.map(allowedText), MOST_ALLOWED)}`;
+};
+const MOST_ALLOWED = 8;
+
 /**
  * The tunnel that carries a target: the one that the entry or the pod names, else the only one that may. `where` names the entry in
  * messages.
@@ -110,7 +123,10 @@ export const findTunnel = (
   }
   const able = named.filter((tunnel) => carries(tunnel, target));
   if (able.length === 0)
-    return reject("target-not-allowed", `${what} through ${named.map((tunnel) => tunnel.name).join(", ")}`);
+    return reject(
+      "target-not-allowed",
+      `${what} through ${named.map((tunnel) => tunnel.name).join(", ")} (${allowedTo(namespace, named)})`,
+    );
   const [only, ...others] = able.filter((tunnel) => mayReach(tunnel, target, namespace));
   if (only === undefined)
     return reject(

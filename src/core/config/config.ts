@@ -1,9 +1,10 @@
-import { parse } from "yaml";
+import { parse, YAMLParseError } from "yaml";
 import * as z from "zod";
 import { repeated } from "./clashes.ts";
 import { identityClashes } from "./identity.ts";
-import { labels, objectName } from "./values.ts";
+import { labels, objectName, text } from "./values.ts";
 import { DEFAULT_GATEWAY, gateway } from "./gateway.ts";
+import { messageOf } from "../message.ts";
 import { SELDOM, dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts";
 
 /** What an admin writes. */
@@ -19,6 +20,10 @@ export const config = strict({
     .describe(
       "of targets that name none. env: the pod's env are rewritten; auto: hostAlias for a host name or a target with aliases",
     ),
+  contact: text
+    .max(200, "longer than 200 characters")
+    .optional()
+    .describe("whom a user asks who is refused, such as a channel or an address; messages name it"),
   defaultGateway: dnsLabel
     .optional()
     .describe(`of pods without the annotation flowgen.io/gateway; default: the only gateway, else ${DEFAULT_GATEWAY}`),
@@ -91,6 +96,8 @@ const parseYaml = (
     return { kind: "yaml", value: parse(yaml, { prettyErrors: false }) as unknown };
   } catch (error) {
     // Syntax, an alias of nothing, a bomb of aliases, a second document.
-    return { kind: "invalid", problems: [`not a YAML document: ${String(error).replace(/\n.*/s, "")}`] };
+    const why = messageOf(error).replace(/\n.*/s, "");
+    const at = error instanceof YAMLParseError ? `line ${yaml.slice(0, error.pos[0]).split("\n").length}: ` : "";
+    return { kind: "invalid", problems: [`${at}not a YAML document: ${why}`] };
   }
 };

@@ -98,7 +98,10 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
   const tunnel = "{name: wg0, secretName: a}";
   const problems: Record<string, RegExp> = {
     "": /not a map/,
-    "a: [": /not a YAML document/,
+    "a: [": /^line 1: not a YAML document/,
+    "gateways:\n  - name: a\n   x: [": /^line 3: not a YAML document/,
+    "mod: audit\ngateways: [{zzzz: 1, tunnels: [{name: wg0, secretName: a, allowedTargets: ['10.0.0.5:0', 'http://a']}]}]":
+      /allowedTargets\[0\]: "10.0.0.5:0": 0 is not a port.*\n.*a URL: write its host, or host:port\n.*unknown key "zzzz"\nunknown key "mod"; did you mean mode\?/,
     "mode: enforced\ngateways: [{tunnels: [{name: wg0, secretName: a}]}]":
       /^mode: "enforced" is none of enforce, audit$/m,
     [`podSelector: {matchLabels: [a]}\ngateways: [{tunnels: [${tunnel}]}]`]:

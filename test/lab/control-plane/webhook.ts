@@ -63,6 +63,8 @@ export const kubectl = async (controlPlane: ControlPlane, args: readonly string[
   return stdout;
 };
 
+type Hook = { readonly clientConfig: { readonly service: { readonly path: string } } };
+
 /**
  * Applies deploy/kustomize/base, with the webhook's address a loopback URL and a certificate made here. Its Deployment is left out: the
  * process that is started plays its pods. `port`: where the webhook will listen.
@@ -70,15 +72,24 @@ export const kubectl = async (controlPlane: ControlPlane, args: readonly string[
 export const install = async (controlPlane: ControlPlane, config: string, port: number): Promise<Installed> => {
   const file = (name: string): string => join(controlPlane.folder, name);
   const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
-  const clientConfig = { url: `https://127.0.0.1:${port}/mutate`, caBundle: Buffer.from(ca).toString("base64") };
+  const clientConfig = (path: string) => ({
+    url: `https://127.0.0.1:${port}${path}`,
+    caBundle: Buffer.from(ca).toString("base64"),
+  });
   const base = await kubectl(controlPlane, ["kustomize", join(root, "deploy/kustomize/base")]);
   const items = parseAllDocuments(base)
-    .map((document) => document.toJS() as { readonly kind: string; readonly webhooks?: readonly object[] })
+    .map((document) => document.toJS() as { readonly kind: string; readonly webhooks?: readonly Hook[] })
     .filter(({ kind }) => kind !== "Deployment")
     .map((object) =>
       object.webhooks === undefined
         ? object
-        : { ...object, webhooks: object.webhooks.map((webhook) => ({ ...webhook, clientConfig })) },
+        : {
+            ...object,
+            webhooks: object.webhooks.map((webhook) => ({
+              ...webhook,
+              clientConfig: clientConfig(webhook.clientConfig.service.path),
+            })),
+          },
     );
   await kubectl(controlPlane, ["apply", "-f", "-"], JSON.stringify({ apiVersion: "v1", kind: "List", items }));
   const token = (await kubectl(controlPlane, ["create", "token", NAMESPACE, `--namespace=${NAMESPACE}`])).trim();

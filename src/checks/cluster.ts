@@ -1,0 +1,67 @@
+/** Versions, nodes, and what the webhook's ServiceAccount may do. */
+import type { KubeObject } from "../cluster/cluster.ts";
+import type { Right } from "../cluster/reader.ts";
+import { type Finding, findingsOf, type Seen } from "./finding.ts";
+import { statusIn } from "./objects.ts";
+
+const say = findingsOf("cluster");
+
+const OLDEST_MINOR = 30;
+/** `version`: the API server's, such as `v1.34.1`. */
+export const versionFindings = (version: Seen<string>): readonly Finding[] => {
+  if (version.kind === "unseen") return [say.unseen("API server", version.why)];
+  const minor = Number(/^v1\.(\d+)/.exec(version.value)?.[1]);
+  const object = `API server ${version.value}`;
+  return [minor < OLDEST_MINOR ? say.fault("kubernetes-old", object) : say.ok(object, "new enough")];
+};
+
+/** Linux has WireGuard since 5.6. */
+const isOld = (kernel: string): boolean => {
+  const [, major = 0, minor = 0] = (/^(\d+)\.(\d+)/.exec(kernel) ?? []).map(Number);
+  return major < 5 || (major === 5 && minor < 6);
+};
+
+/** The nodes' kernels. What devices a node has is not in the API. */
+export const nodeFindings = (nodes: Seen<readonly KubeObject[]>): readonly Finding[] => {
+  if (nodes.kind === "unseen") return [say.unseen("nodes", nodes.why)];
+  const kernels = nodes.value.map(
+    (node) => [node.metadata.name ?? "", statusIn(node).nodeInfo?.kernelVersion] as const,
+  );
+  const old = kernels.flatMap(([name, kernel]) =>
+    kernel !== undefined && isOld(kernel) ? [say.fault("kernel-old", `Node ${name}`, `Linux ${kernel}`)] : [],
+  );
+  const known = kernels.filter(([, kernel]) => kernel !== undefined).length;
+  return [
+    ...(old.length === 0 && known > 0 ? [say.ok("nodes", `${known} with a kernel that has WireGuard`)] : old),
+    say.unseen(
+      "/dev/net/tun of the nodes",
+      "devices are not in the API; the log of a gateway's pod says whether it has one",
+    ),
+  ];
+};
+
+/** A right that is needed, and whether it is there. */
+export type Asked = { readonly right: Right; readonly isGranted: Seen<boolean> };
+
+const textOf = ({ verb, group, resource, namespace = "", name = "" }: Right): string => {
+  const what = group === "" ? resource : `${resource}.${group}`;
+  const where = namespace === "" ? "" : ` in ${namespace}`;
+  return `${verb} ${what}${name === "" ? "" : ` ${name}`}${where}`;
+};
+
+/** One finding for all rights that lack. `who`: in messages. */
+export const rightFindings = (
+  who: string,
+  asked: readonly Asked[],
+  code: "right-of-webhook" | "right-to-install",
+): readonly Finding[] => {
+  const unseen = asked.flatMap(({ isGranted }) => (isGranted.kind === "unseen" ? [isGranted.why] : []));
+  const missing = asked.flatMap(({ right, isGranted }) =>
+    isGranted.kind === "seen" && !isGranted.value ? [textOf(right)] : [],
+  );
+  return [
+    ...(unseen[0] === undefined ? [] : [say.unseen(who, `its rights: ${unseen[0]}`)]),
+    ...(missing.length > 0 ? [say.fault(code, who, `it may not ${missing.join(", ")}`)] : []),
+    ...(unseen.length + missing.length === 0 && asked.length > 0 ? [say.ok(who, "has the rights that it needs")] : []),
+  ];
+};

@@ -1,0 +1,48 @@
+import { type ReasonCode, reasons } from "../core/reasons.ts";
+import { type CheckCode, checkCodes, type Level } from "./codes.ts";
+
+/** What was looked at, and how it is: in order, or one cause and one fix. */
+export type Finding = {
+  readonly section: string;
+  readonly level: Level;
+  /** Absent where all is in order, or was not looked at. */
+  readonly code?: CheckCode | ReasonCode;
+  /** Kind, namespace and name. */
+  readonly object: string;
+  /** How it is; of a fault the cause. */
+  readonly cause: string;
+  readonly fix?: string;
+  readonly docs?: string;
+};
+
+/** The documentation of the code, for those who have only the cluster. */
+const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs";
+
+export const docsOf = (code: string): string =>
+  code in checkCodes ? `${DOCS}/findings.md#${code}` : `${DOCS}/reasons.md`;
+
+/** What a section's checks say: `say.ok(object, "how it is")`. */
+export const findingsOf = (section: string) => ({
+  ok: (object: string, cause: string): Finding => ({ section, level: "ok", object, cause }),
+  /** Not looked at, and why. */
+  unseen: (object: string, why: string): Finding => ({ section, level: "unseen", object, cause: why }),
+  /** A fault by its code; `detail` says how this object is. */
+  fault: (code: CheckCode, object: string, detail?: string): Finding => {
+    const { level, says, fix } = checkCodes[code];
+    const cause = detail === undefined ? says : `${detail}: ${says}`;
+    return { section, level, code, object, cause, fix, docs: docsOf(code) };
+  },
+  /** A pod is refused, or cannot be decided. The message of a refusal holds its fix. */
+  refused: (code: ReasonCode, object: string, message: string): Finding => {
+    const text = reasons[code];
+    const fix = "fix" in text ? text.fix : "remove what the cause names, where it is not meant";
+    const end = `; ${fix}`;
+    const cause = message.endsWith(end) ? message.slice(0, -end.length) : message;
+    return { section, level: "error", code, object, cause, fix, docs: docsOf(code) };
+  },
+});
+
+/** What was read, or why it could not be. */
+export type Seen<T> = { readonly kind: "seen"; readonly value: T } | { readonly kind: "unseen"; readonly why: string };
+
+export const isSeen = <T>(seen: Seen<T>): seen is { readonly kind: "seen"; readonly value: T } => seen.kind === "seen";

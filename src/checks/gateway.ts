@@ -1,0 +1,153 @@
+/** One gateway: its namespace, Secrets, table and objects. */
+import type { KubeObject } from "../cluster/cluster.ts";
+import type { PlacedGateway } from "../core/config/config.ts";
+import { readTable, type Table } from "../core/forwards/table.ts";
+import { tableName } from "../core/gateway/manifests.ts";
+import { MANAGED_BY, MANAGER } from "../core/names.ts";
+import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
+import { dataOf, hasReady, isSliceOf, portsOf, statusIn, troubleOf } from "./objects.ts";
+
+const say = findingsOf("gateway");
+
+/** What was read of one gateway. `secrets` and `services`: by name. */
+export type GatewaySight = {
+  readonly gateway: PlacedGateway;
+  readonly namespace: Seen<KubeObject | undefined>;
+  readonly secrets: ReadonlyMap<string, Seen<KubeObject | undefined>>;
+  readonly table: Seen<KubeObject | undefined>;
+  readonly deployment: Seen<KubeObject | undefined>;
+  readonly services: Seen<readonly KubeObject[]>;
+  readonly slices: Seen<readonly KubeObject[]>;
+  readonly pods: Seen<readonly KubeObject[]>;
+  /** What its pod says of its tunnels; `undefined`: it offers no metrics. */
+  readonly metrics: Seen<string | undefined>;
+};
+
+export const gatewayFindings = (sight: GatewaySight): readonly Finding[] => {
+  const { gateway, namespace } = sight;
+  const object = `gateway ${gateway.namespace}/${gateway.name}`;
+  const about = `Namespace ${gateway.namespace}`;
+  if (namespace.kind === "seen" && namespace.value === undefined) return [say.fault("namespace-missing", about)];
+  return [
+    ...securityFindings(sight, about),
+    ...gateway.tunnels.flatMap((tunnel) => secretFindings(tunnel, sight)),
+    ...tableFindings(sight, object),
+  ];
+};
+
+/** NET_ADMIN is beyond the level "baseline". A namespace without the label has the cluster's default, which is not in the API. */
+const securityFindings = ({ namespace }: GatewaySight, about: string): readonly Finding[] => {
+  if (namespace.kind === "unseen") return [say.unseen(about, namespace.why)];
+  const level = namespace.value?.metadata.labels?.["pod-security.kubernetes.io/enforce"] ?? "privileged";
+  return level === "privileged" ? [] : [say.fault("pod-security", about, `it enforces the level ${level}`)];
+};
+
+/** Only that a key is there is looked at; its value is neither read nor shown. */
+const secretFindings = (
+  { name, secretName, secretKey = `${name}.conf` }: PlacedGateway["tunnels"][number],
+  { gateway, secrets }: GatewaySight,
+): readonly Finding[] => {
+  const secret = secrets.get(secretName);
+  const object = `Secret ${gateway.namespace}/${secretName}`;
+  const what = `tunnel ${name}`;
+  if (secret === undefined || secret.kind === "unseen") return [say.unseen(object, secret?.why ?? "not read")];
+  if (secret.value === undefined) return [say.fault("secret-missing", object, what)];
+  const keys = Object.keys(dataOf(secret.value));
+  if (keys.includes(secretKey)) return [say.ok(object, `holds ${secretKey} of ${what}`)];
+  return [
+    say.fault(
+      "secret-key-missing",
+      object,
+      `${what} reads ${secretKey}; the Secret has ${keys.join(", ") || "no key"}`,
+    ),
+  ];
+};
+
+const tableFindings = (sight: GatewaySight, object: string): readonly Finding[] => {
+  const { gateway, table } = sight;
+  const about = `ConfigMap ${gateway.namespace}/${tableName(gateway)}`;
+  if (table.kind === "unseen") return [say.unseen(about, table.why)];
+  if (table.value === undefined) return [say.ok(object, "not made yet: the first pod that uses it makes it")];
+  if (table.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
+    return [say.refused("object-unmanaged", about, "it lacks the label that tells the webhook's objects")];
+  const read = readTable(dataOf(table.value)["table.json"] ?? "", about);
+  if (read.kind !== "table") return [say.refused(read.reason, about, "message" in read ? read.message : read.detail)];
+  return [...fillFindings(read.table, gateway, object), ...objectFindings(read.table, sight, object)];
+};
+
+const fillFindings = ({ forwards }: Table, { maxForwards }: PlacedGateway, object: string): readonly Finding[] => {
+  const used = `${forwards.length} of ${maxForwards} forwards`;
+  if (forwards.length >= maxForwards) return [say.fault("forwards-full", object, used)];
+  return [
+    forwards.length >= 0.8 * maxForwards ? say.fault("forwards-nearly-full", object, used) : say.ok(object, used),
+  ];
+};
+
+const objectFindings = (table: Table, sight: GatewaySight, object: string): readonly Finding[] => [
+  ...deploymentFindings(sight, object),
+  ...serviceFindings(table, sight),
+];
+
+const deploymentFindings = ({ gateway, deployment, pods }: GatewaySight, object: string): readonly Finding[] => {
+  const about = `Deployment ${gateway.namespace}/${gateway.name}`;
+  if (deployment.kind === "unseen") return [say.unseen(about, deployment.why)];
+  if (deployment.value === undefined) return [say.fault("gateway-missing", about)];
+  if (deployment.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
+    return [say.refused("object-unmanaged", about, "it lacks the label that tells the webhook's objects")];
+  if ((statusIn(deployment.value).readyReplicas ?? 0) > 0) return [say.ok(object, "its pod is ready")];
+  const [pod] = pods.kind === "seen" ? pods.value : [];
+  const replicaFailure = statusIn(deployment.value).conditions?.find(({ type }) => type === "ReplicaFailure")?.message;
+  return [say.fault("gateway-down", about, pod === undefined ? (replicaFailure ?? "it has no pod") : troubleOf(pod))];
+};
+
+/** The ports that each Service must offer: the gateway's own, and one for each host that has one. */
+const serviceFindings = (table: Table, { gateway, services, slices }: GatewaySight): readonly Finding[] => {
+  if (services.kind === "unseen") return [say.unseen(`Services of ${gateway.namespace}`, services.why)];
+  const own = table.forwards.flatMap(({ servicePort }) => servicePort ?? []);
+  const wanted = [
+    { name: gateway.name, ports: own },
+    ...table.services.map(({ name, tunnel, host }) => ({
+      name,
+      ports: table.forwards
+        .filter((each) => each.tunnel === tunnel && each.targetHost === host)
+        .map((each) => each.targetPort),
+    })),
+  ];
+  return wanted.flatMap(({ name, ports }) => {
+    const about = `Service ${gateway.namespace}/${name}`;
+    const service = services.value.find(({ metadata }) => metadata.name === name);
+    if (service === undefined) return [say.fault("service-lost", about)];
+    const lost = ports.filter((port) => !portsOf(service).includes(port));
+    if (lost.length > 0) return [say.fault("service-port-lost", about, `port ${lost.join(", ")}`)];
+    const isLed = !isSeen(slices) || slices.value.some((slice) => isSliceOf(slice, name) && hasReady(slice));
+    return isLed || ports.length === 0 ? [] : [say.fault("service-without-pod", about)];
+  });
+};
+
+/** Gateways of ours that the config does not know. `deployments`: those with our label, in all namespaces. */
+export const orphanFindings = (
+  deployments: Seen<readonly KubeObject[]>,
+  isKnown: (namespace: string, name: string) => boolean,
+): readonly Finding[] =>
+  deployments.kind === "unseen"
+    ? [say.unseen("gateways of all namespaces", deployments.why)]
+    : deployments.value
+        .filter(({ metadata }) => !isKnown(metadata.namespace, metadata.name ?? ""))
+        .map(({ metadata }) => say.fault("gateway-orphan", `Deployment ${metadata.namespace}/${metadata.name ?? ""}`));
+
+/** Tunnels whose Secrets hold one private key. The key is compared, and never shown. */
+export const sharedKeyFindings = (sights: readonly GatewaySight[]): readonly Finding[] => {
+  const holders = new Map<string, string>();
+  return sights.flatMap(({ gateway, secrets }) =>
+    gateway.tunnels.flatMap(({ name, secretName, secretKey = `${name}.conf` }) => {
+      const secret = secrets.get(secretName);
+      const text = secret?.kind === "seen" && secret.value !== undefined ? dataOf(secret.value)[secretKey] : undefined;
+      const key = /^\s*PrivateKey\s*=\s*(\S+)/im.exec(Buffer.from(text ?? "", "base64").toString())?.[1];
+      if (key === undefined) return [];
+      const own = `Secret ${gateway.namespace}/${secretName}, key ${secretKey}`;
+      const other = holders.get(key) ?? own;
+      holders.set(key, other);
+      return other === own ? [] : [say.fault("identity-twice", own, `its private key is that of ${other}`)];
+    }),
+  );
+};

@@ -1,0 +1,136 @@
+/** How the API server reaches the webhook: the registration, and what became of a pod that it was asked about. */
+import type { KubeObject } from "../cluster/cluster.ts";
+import type { TriedPod } from "../cluster/reader.ts";
+import type { Config } from "../core/config/config.ts";
+import { annotation } from "../core/names.ts";
+import type { CheckCode } from "./codes.ts";
+import { type Finding, findingsOf, type Seen } from "./finding.ts";
+import { hasReady, isSliceOf, type RegisteredWebhook, webhooksOf } from "./objects.ts";
+
+/** The name of the webhook in the chart's registration. */
+export const WEBHOOK = "pods.flowgen.io";
+const say = findingsOf("reach");
+
+/**
+ * The pod by which the webhook is asked. It lacks flowgen's labels and its annotation cannot be read: whatever the config, the webhook
+ * answers with a warning or a refusal, and no gateway is touched. It fits into the Pod Security level "restricted".
+ */
+export const probePod = (namespace: string): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { generateName: "flowgen-gateway-check-", namespace, annotations: { [annotation.targets]: "check" } },
+  spec: {
+    automountServiceAccountToken: false,
+    securityContext: { runAsNonRoot: true, runAsUser: 65_534, seccompProfile: { type: "RuntimeDefault" } },
+    containers: [
+      {
+        name: "check",
+        image: "registry.k8s.io/pause:3.10",
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+      },
+    ],
+  },
+});
+
+/** The API server's words for a call that failed (net/http, crypto/x509), in the order in which they are looked for. */
+const CAUSES: readonly (readonly [pattern: RegExp, code: CheckCode])[] = [
+  [/service "[^"]*" not found/, "service-not-found"],
+  [/no endpoints available/, "no-endpoints"],
+  [
+    /signed by unknown authority|certificate is not standards compliant|no certificates|unable to load root/i,
+    "certificate-untrusted",
+  ],
+  [/certificate is valid for|cannot validate certificate for|not valid for any names/, "certificate-name"],
+  [/certificate has expired or is not yet valid/, "certificate-expired"],
+  [/this caller presents|client certificate/, "callers-refused"],
+];
+
+/**
+ * Why a call failed, as one finding. `isDeserted`: the Service has no ready pod. Whatever answered in its place then, or did not, says
+ * nothing about the webhook.
+ */
+const failedCall = (message: string, object: string, isDeserted: boolean): Finding => {
+  const [, code] = CAUSES.find(([pattern]) => pattern.test(message)) ?? [undefined, "not-reached" as const];
+  const cause = isDeserted && code !== "service-not-found" ? "no-endpoints" : code;
+  return say.fault(cause, object, message.replace(/^.*failed to call webhook: /, ""));
+};
+
+/** What the trial says. `object` names the registration. */
+const trialFinding = ({ code, message, warnings }: TriedPod, object: string, isDeserted: boolean): Finding => {
+  if (message.includes(`failed calling webhook "${WEBHOOK}"`)) return failedCall(message, object, isDeserted);
+  const isAnswered = message.includes(`admission webhook "${WEBHOOK}"`) || warnings.some(isOurs);
+  if (isAnswered) return say.ok(object, "the API server reaches the webhook, which answers");
+  if (code === 201) return say.fault("not-asked", object);
+  return say.unseen(object, `the trial pod was refused before the webhook could answer: ${message}`);
+};
+const isOurs = (warning: string): boolean => warning.includes(annotation.targets) || warning.startsWith("audit:");
+
+export type Reach = {
+  /** The MutatingWebhookConfiguration's name. */
+  readonly name: string;
+  readonly registration: Seen<KubeObject | undefined>;
+  /** All registrations that there are. */
+  readonly others: Seen<readonly KubeObject[]>;
+  readonly trial: Seen<TriedPod>;
+  readonly bindings: Seen<readonly KubeObject[]>;
+  /** EndpointSlices of the installation's namespace. */
+  readonly slices: Seen<readonly KubeObject[]>;
+  readonly config: Config | undefined;
+};
+
+/** The findings of the registration and of the way to the webhook. */
+export const reachFindings = (reach: Reach): readonly Finding[] => {
+  const { name, registration, trial, slices } = reach;
+  const object = `MutatingWebhookConfiguration ${name}`;
+  if (registration.kind === "unseen")
+    return [say.unseen(object, registration.why), ...trialFindings(trial, object, false)];
+  const webhook = registration.value && webhooksOf(registration.value).find((each) => each.name === WEBHOOK);
+  if (webhook === undefined) return [say.fault("registration-missing", object)];
+  const { service, url, caBundle = "" } = webhook.clientConfig;
+  const isBare = service !== undefined && caBundle === "";
+  const where =
+    service === undefined
+      ? (url ?? "").replace(/\/mutate.*/, "/mutate")
+      : `Service ${service.namespace}/${service.name}`;
+  return [
+    ...(isBare ? [say.fault("ca-bundle-missing", object)] : [say.ok(object, `leads to ${where}`)]),
+    ...(isBare ? [] : trialFindings(trial, object, service !== undefined && isDeserted(service.name, slices))),
+    ...orderFindings(webhook, reach, object),
+    ...policyFindings(reach),
+  ];
+};
+
+const isDeserted = (service: string, slices: Seen<readonly KubeObject[]>): boolean =>
+  slices.kind === "seen" && !slices.value.some((slice) => isSliceOf(slice, service) && hasReady(slice));
+
+const trialFindings = (trial: Seen<TriedPod>, object: string, isDeserted: boolean): readonly Finding[] => [
+  trial.kind === "seen"
+    ? trialFinding(trial.value, object, isDeserted)
+    : say.unseen(object, `whether the API server reaches the webhook: ${trial.why}`),
+];
+
+/** The order of webhooks is that of the registrations' names (apiserver `mutating/dispatcher.go`). */
+const orderFindings = (
+  webhook: RegisteredWebhook,
+  { others, config, name }: Reach,
+  object: string,
+): readonly Finding[] => {
+  const found: Finding[] = [];
+  if (webhook.failurePolicy === "Ignore" && config?.mode === "enforce") found.push(say.fault("fails-open", object));
+  if (others.kind === "unseen") return [...found, say.unseen("other webhooks", others.why)];
+  const later = others.value.filter((other) => (other.metadata.name ?? "") > name && webhooksOf(other).some(isForPods));
+  if (webhook.reinvocationPolicy !== "IfNeeded" && later.length > 0)
+    found.push(say.fault("reinvocation-never", object, later.map(({ metadata }) => metadata.name).join(", ")));
+  return found;
+};
+const isForPods = ({ rules = [] }: RegisteredWebhook): boolean =>
+  rules.some(({ resources }) => resources.some((each) => ["pods", "*", "*/*", "pods/*"].includes(each)));
+
+/** The ends of the names of the chart's policies that keep pods and gateways safe. */
+const POLICIES = ["marks", "gateway-objects"] as const;
+const policyFindings = ({ bindings, name }: Reach): readonly Finding[] => {
+  if (bindings.kind === "unseen") return [say.unseen("ValidatingAdmissionPolicyBindings", bindings.why)];
+  const names = bindings.value.map(({ metadata }) => metadata.name ?? "");
+  const missing = POLICIES.filter((policy) => !names.some((each) => each.startsWith(name) && each.endsWith(policy)));
+  return missing.map((policy) => say.fault("policy-missing", `ValidatingAdmissionPolicyBinding ${name}-${policy}`));
+};

@@ -1,0 +1,107 @@
+/** A workload that cannot reach its targets: from its annotation to the gateway's NetworkPolicy. */
+import type { KubeObject } from "../cluster/cluster.ts";
+import type { Admission } from "../core/admission.ts";
+import type { PlacedGateway } from "../core/config/config.ts";
+import { readTable } from "../core/forwards/table.ts";
+import { annotation, GATEWAY_LABEL } from "../core/names.ts";
+import { readPod } from "../core/pod.ts";
+import { reasons } from "../core/reasons.ts";
+import { readStatus } from "../core/status.ts";
+import { address, type Assignment } from "../core/target.ts";
+import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
+import { admittedTo, dataOf, statusIn } from "./objects.ts";
+
+const say = findingsOf("workload");
+
+export type WorkloadSight = {
+  /** Kind, namespace and name. */
+  readonly name: string;
+  /** What a pod of it would get now. */
+  readonly admission: Admission;
+  readonly isAnnotated: boolean;
+  /** What looks like something that the webhook reads. */
+  readonly nearMisses: readonly string[];
+  /** The pods that there are. */
+  readonly pods: Seen<readonly KubeObject[]>;
+  /** Why its controller cannot make pods. */
+  readonly failure: string | undefined;
+};
+
+/** The findings of the workload itself: annotation, decision, pods. */
+export const workloadFindings = (sight: WorkloadSight): readonly Finding[] => {
+  const { name, admission, isAnnotated } = sight;
+  const near = sight.nearMisses.map((miss) => say.fault("near-miss", name, miss));
+  if (!isAnnotated) return [...near, say.fault("workload-unannotated", name)];
+  const decided = decisionFinding(name, admission);
+  return [...near, decided, ...(decided.level === "ok" ? podFindings(sight) : [])];
+};
+
+const decisionFinding = (name: string, { outcome, reason, message = "", assignments }: Admission): Finding => {
+  if (reason === "api-error" || reason === "deadline") return say.unseen(name, `what a pod of it gets: ${message}`);
+  if (outcome === "reject" || outcome === "fail") return say.refused(reason, name, message);
+  const text = reasons[reason];
+  if (outcome === "skip" && reason !== "unchanged") return say.refused(reason, name, text.says);
+  if (outcome === "audit") return say.fault("audit-mode", name, message === "" ? undefined : message);
+  const list = assignments.map(
+    ({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`,
+  );
+  return say.ok(name, `a pod of it reaches ${list.join(", ")}`);
+};
+
+const podFindings = ({ name, pods, failure, admission }: WorkloadSight): readonly Finding[] => {
+  if (pods.kind === "unseen") return [say.unseen(`pods of ${name}`, pods.why)];
+  if (pods.value.length === 0) return [say.fault("workload-without-pod", name, failure)];
+  return pods.value.flatMap((object) => {
+    const about = `Pod ${object.metadata.namespace}/${object.metadata.name ?? ""}`;
+    if (
+      object.metadata.annotations?.[annotation.status] === undefined ||
+      object.metadata.labels?.[GATEWAY_LABEL] === undefined
+    )
+      return [say.fault("pod-not-redirected", about)];
+    const read = readPod(object);
+    const status = read.kind === "pod" ? readStatus(read.pod) : undefined;
+    const held = status?.kind === "status" ? status.targets : [];
+    const stale = admission.assignments.filter((each) => isStale(each, held));
+    return stale.length > 0
+      ? [say.fault("pod-outdated", about, stale.map(({ target }) => address(target.host, target.port)).join(", "))]
+      : [say.ok(about, `redirected, phase ${statusIn(object).phase ?? "Unknown"}`)];
+  });
+};
+
+const isStale = (
+  { target, addresses }: Assignment,
+  held: readonly { readonly target: string; readonly address: string }[],
+) => {
+  const own = held.find((each) => each.target === address(target.host, target.port));
+  return own === undefined || !addresses.includes(own.address);
+};
+
+/** Whether the gateway's NetworkPolicy admits the pods to each of their targets. */
+export const policyFindings = (
+  gateway: PlacedGateway,
+  policy: Seen<KubeObject | undefined>,
+  table: Seen<KubeObject | undefined>,
+  pods: Seen<readonly KubeObject[]>,
+  assignments: readonly Assignment[],
+): readonly Finding[] => {
+  const about = `NetworkPolicy ${gateway.namespace}/${gateway.name}`;
+  if (policy.kind === "unseen") return [say.unseen(about, policy.why)];
+  if (policy.value === undefined) return [say.ok(about, "there is none: every pod is admitted")];
+  const read = isSeen(table) && table.value ? readTable(dataOf(table.value)["table.json"] ?? "", about) : undefined;
+  if (read?.kind !== "table" || pods.kind === "unseen")
+    return [say.unseen(about, "the table or the pods were not read")];
+  // Of a pod that was not redirected that is the finding.
+  const redirected = pods.value.filter(({ metadata }) => metadata.labels?.[GATEWAY_LABEL] !== undefined);
+  const shut = redirected.flatMap(({ metadata: { name = "", labels = {} } }) =>
+    assignments.flatMap(({ forward, target }) => {
+      const port = read.table.forwards.find((each) => each.name === forward)?.listenPort ?? 0;
+      const isIn = admittedTo(policy.value as KubeObject, port).some((wanted) =>
+        Object.entries(wanted).every(([key, value]) => labels[key] === value),
+      );
+      return isIn
+        ? []
+        : [say.fault("network-policy", about, `pod ${name}, target ${address(target.host, target.port)}`)];
+    }),
+  );
+  return shut.length > 0 ? shut : [say.ok(about, "admits the pods to their targets")];
+};

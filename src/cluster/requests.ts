@@ -1,0 +1,31 @@
+/** A request to the API server, and where its objects are. */
+import { ClusterError, type KubeObject, type Ref, resources, type Verb } from "./cluster.ts";
+
+export type Question = {
+  readonly verb: Verb;
+  readonly ref: Ref;
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly path: string;
+  readonly body?: object;
+  /** Default: JSON. */
+  readonly accept?: string;
+};
+
+/** The path of an object, or of a kind's list where the name is `""`. */
+export const pathOf = ({ kind, namespace, name }: Ref): string => {
+  const { apiVersion, plural } = resources[kind];
+  const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+  const within = namespace === "" ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
+  return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}`}`;
+};
+
+/** The port's rule for cluster-scoped objects: their namespace is `""`. The API server leaves the field out. */
+export const inNamespace = (answer: unknown): KubeObject => {
+  const object = answer as KubeObject;
+  const { namespace = "" } = object.metadata as { readonly namespace?: string };
+  return { ...object, metadata: { ...object.metadata, namespace } };
+};
+
+/** The object is not there; another 404 is a path that the API server does not serve. */
+export const isNotFound = (error: unknown): boolean =>
+  error instanceof ClusterError && error.code === 404 && error.reason === "NotFound";

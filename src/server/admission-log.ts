@@ -1,0 +1,50 @@
+/** The log's line of each admission. */
+import type { FastifyBaseLogger } from "fastify";
+import type { Admission } from "../core/admission.ts";
+import { address } from "../core/target.ts";
+import { createRefusals } from "./refusals.ts";
+import type { Review } from "./review.ts";
+
+const LEVEL = { skip: "info", inject: "info", audit: "info", reject: "warn", fail: "error" } as const;
+
+/**
+ * One line an admission: names and codes; never an env's value, never a pod. What is undefined is left out. In audit mode it holds what the
+ * answer's warnings and patch would have been.
+ */
+const logFields = (
+  { uid, namespace, podName, owner, dryRun }: Review,
+  admission: Admission,
+  ms: number,
+  repeats: number,
+): object => ({
+  uid,
+  namespace,
+  pod: podName,
+  owner: owner && `${owner.kind}/${owner.name}`,
+  outcome: admission.outcome,
+  reason: admission.reason,
+  gateway: admission.gateway,
+  detail: admission.message,
+  ...(admission.outcome === "audit" && accountOf(admission)),
+  repeats: repeats || undefined,
+  dryRun: dryRun || undefined,
+  ms: Math.round(ms * 100) / 100,
+});
+
+/** Names, addresses and sentences. The first lines of `warnings` say the rest in words. */
+const accountOf = ({ assignments, changed, warnings }: Admission): object => ({
+  targets: assignments.map(
+    ({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`,
+  ),
+  env: changed.map(({ container, env }) => `${container}/${env}`),
+  warnings: warnings.filter((warning) => !warning.startsWith("audit: ")),
+});
+
+/** Writes the line; a refusal that comes again and again has one in a while, with the number of those between. `ms`: how long it took. */
+export const admissionLog = (log: FastifyBaseLogger): ((review: Review, admission: Admission, ms: number) => void) => {
+  const refusals = createRefusals();
+  return (review, admission, ms) => {
+    const repeats = admission.outcome === "reject" ? refusals.seen(review, admission.reason) : 0;
+    if (repeats !== undefined) log[LEVEL[admission.outcome]](logFields(review, admission, ms, repeats), "admission");
+  };
+};

@@ -1,0 +1,79 @@
+/** `POST /warn`: what the pods of a workload will get, said when the workload is applied. It allows everything and changes nothing. */
+import * as z from "zod";
+import type { PodCreation } from "../admit.ts";
+import type { Admission } from "../core/admission.ts";
+import { nearMisses } from "../core/near-misses.ts";
+import { readPod, type Pod } from "../core/pod.ts";
+import { issueTexts, textMap } from "../core/schema.ts";
+import { address } from "../core/target.ts";
+import { fitted } from "../core/warnings.ts";
+import { templatePaths } from "../manifests/template.ts";
+import { API_VERSION, LONGEST_UID, namespaceField } from "./review.ts";
+
+const workload = z.looseObject({
+  apiVersion: z.string(),
+  kind: z.string(),
+  metadata: z.object({ labels: textMap.nullish(), annotations: textMap.nullish() }),
+});
+const reviewSchema = z.object({
+  apiVersion: z.literal(API_VERSION),
+  kind: z.literal("AdmissionReview"),
+  request: z.object({ uid: z.string().min(1).max(LONGEST_UID), namespace: namespaceField, object: workload.nullish() }),
+});
+
+type WorkloadReview = {
+  readonly uid: string;
+  readonly namespace: string;
+  /** Its pods; `undefined` for an object without a template that can be read, of which nothing is said. */
+  readonly pod: Pod | undefined;
+  readonly nearMisses: readonly string[];
+};
+
+/** Reads the review of a workload. Returns the reason when it is none. */
+export const readWorkloadReview = (body: unknown): WorkloadReview | string => {
+  const { data, error } = reviewSchema.safeParse(body);
+  if (error !== undefined) return `not an AdmissionReview of a workload: ${issueTexts("", error, 3).join("; ")}`;
+  const { uid, namespace, object } = data.request;
+  const pod = object ? podOf(object) : undefined;
+  return { uid, namespace, pod, nearMisses: pod && object ? nearMisses(pod, object.metadata) : [] };
+};
+
+const podOf = (object: z.infer<typeof workload>): Pod | undefined => {
+  const [path] = templatePaths(object.apiVersion, object.kind, object);
+  const template = path?.reduce<unknown>(
+    (at, step) => (at as Readonly<Record<string, unknown>> | undefined)?.[step],
+    object,
+  );
+  const read = path && readPod({ metadata: {}, ...(template as object | undefined) });
+  return read?.kind === "pod" ? read.pod : undefined;
+};
+
+/** The warnings for a workload, the code of an outcome first. `admit` writes nothing: it is asked as in a dry run. */
+export const warningsFor = async (
+  { pod, namespace, nearMisses }: WorkloadReview,
+  admit: (creation: PodCreation) => Promise<Admission>,
+  signal: PodCreation["signal"],
+): Promise<readonly string[]> =>
+  pod === undefined ? [] : [...nearMisses, ...outcomeTexts(await admit({ pod, namespace, dryRun: true, signal }))];
+
+/** An outcome as it will be for each pod: nothing of one that is let through without a word. */
+const outcomeTexts = (admission: Admission): readonly string[] => {
+  const { outcome, reason, message = "", warnings, assignments } = admission;
+  if (outcome === "reject") return [`${reason}: each pod will be refused: ${message}`];
+  if (outcome === "fail") return [`${reason}: not known yet what a pod gets: ${message}`];
+  if (outcome !== "inject") return warnings;
+  return [
+    ...assignments.map(
+      ({ target, host, port }) => `${reason}: ${address(target.host, target.port)} at ${address(host, port)}`,
+    ),
+    ...warnings,
+  ];
+};
+
+/** The AdmissionReview that answers: allowed, with these warnings. */
+export const writeWarnings = (uid: string, warnings: readonly string[]): string =>
+  JSON.stringify({
+    apiVersion: API_VERSION,
+    kind: "AdmissionReview",
+    response: { uid, allowed: true, ...(warnings.length > 0 && { warnings: fitted(warnings) }) },
+  });

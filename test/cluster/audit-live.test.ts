@@ -1,0 +1,150 @@
+// `audit -A` on a real API server: what it says is what admissions then do, nothing is written, and 10,000 pods take little memory.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { text } from "node:stream/consumers";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import t from "tap";
+import type { Report } from "../../src/commands/report.ts";
+import { plainEnv, MAIN } from "../program.ts";
+import { until } from "../wait.ts";
+import { connectTo, type Stored } from "../lab/control-plane/api.ts";
+import { flowgenDeployment, flowgenPod, HOST, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
+
+const PODS = Number(process.env["AUDIT_PODS"] ?? 10_000);
+const scene = await startScene(t, { config: ONE_TUNNEL, controllerManager: false });
+const { controlPlane, installed, kubectl, apply, create } = scene;
+const webhook = await installed.start();
+t.teardown(webhook.stop);
+const api = connectTo(controlPlane);
+t.teardown(api.close);
+const config = join(controlPlane.folder, "audit.yaml");
+await writeFile(config, ONE_TUNNEL);
+
+const ROLE = "flowgen-gateway-webhook-reader";
+await kubectl(["create", "clusterrolebinding", "auditor", `--clusterrole=${ROLE}`, "--user=auditor"]);
+const auditor = await controlPlane.signIn("auditor", { name: "auditor" });
+await until("the auditor may read", async () =>
+  kubectl(["auth", "can-i", "list", "cronjobs", "--as=auditor", "-A"]).then(
+    () => true,
+    () => false,
+  ),
+);
+
+/** Runs the program as somebody who has the chart's read-only role alone; `--report`: its largest resident memory in KiB, as the kernel counted it, is the last line of standard error. */
+const audit = async (args: readonly string[], kubeconfig = auditor) => {
+  const started = performance.now();
+  const command = ["audit", "--cluster", "kubeconfig", "--config", config, ...args];
+  const script = `process.on("exit", () => process.stderr.write("\\nrss " + process.resourceUsage().maxRSS + "\\n"))`;
+  const child = spawn(
+    process.execPath,
+    [`--import=data:text/javascript,${encodeURIComponent(script)}`, MAIN, ...command],
+    {
+      env: { ...plainEnv(), KUBECONFIG: kubeconfig },
+    },
+  );
+  const [out, err, [code]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    once(child, "close") as Promise<[number | null]>,
+  ]);
+  const [, rss = ""] = /^rss (\d+)$/m.exec(err) ?? [];
+  return { code, out, err, mib: Number(rss) / 1024, seconds: (performance.now() - started) / 1000 };
+};
+const reported = async (...args: readonly string[]) => {
+  const { out, err, code } = await audit([...args, "-o", "json"]);
+  if (out === "") throw new Error(err);
+  return { code, report: JSON.parse(out) as Report };
+};
+
+const KINDS = ["configmaps", "services", "deployments", "networkpolicies", "secrets", "events", "pods"];
+/** Every object's resourceVersion. */
+const versions = async (): Promise<readonly string[]> =>
+  (await scene.list<Stored>(KINDS.join(), "-A")).map(({ kind, metadata }) =>
+    [kind, metadata.namespace, metadata.name, metadata.resourceVersion].join("/"),
+  );
+
+// Fifty workloads with and without targets, allowed or not.
+const asking = (index: number): string => {
+  const host = index % 5 === 0 ? `192.168.0.${index}` : `10.0.0.${index}`;
+  return `a=${host}:1433, b=10.1.0.1:${2000 + (index % 7)}`;
+};
+const deployments = Array.from({ length: 50 }, (_, index) =>
+  flowgenDeployment(index % 2 === 0 ? "team-a" : "team-b", `app-${index}`, 1, targets(asking(index)), {
+    DB: `10.0.0.${index}:1433`,
+  }),
+);
+await apply(...deployments);
+await apply(flowgenDeployment("team-a", "quiet", 1, {}, { DB_HOST: "10.0.0.77", DB_PORT: "1433" }));
+await create(flowgenPod("team-a", "first", targets("mssql=10.0.0.5:1433"), { DB: "10.0.0.5:1433" }));
+
+t.test("every workload against the live table; nothing is written", async (t) => {
+  const before = await versions();
+  const { code, report } = await reported("-A", "--suggest");
+  t.equal(code, 1);
+  t.strictSame(await versions(), before);
+  t.match(report.summary, { injected: 40, rejected: 10, unreadable: 0 });
+  t.match(report.namespaces?.["team-a"], { injected: 20, rejected: 5 });
+  const quiet = report.workloads.find(({ workload }) => workload === "Deployment team-a/quiet");
+  t.equal(quiet?.suggestion, 'flowgen.io/private-targets: "10.0.0.77:1433"');
+  const first = report.workloads.find(({ workload }) => workload === "Pod team-a/first");
+  t.match(first, { outcome: "skip", reason: "unchanged", targets: [{ assignment: `${HOST}:1433` }] });
+});
+
+t.test("its answers are those of admissions", async (t) => {
+  const { report } = await reported("-A");
+  for (const { metadata, spec } of deployments) {
+    const row = report.workloads.find(
+      ({ workload }) => workload === `Deployment ${metadata.namespace}/${metadata.name}`,
+    );
+    const pod = { apiVersion: "v1", kind: "Pod", ...spec.template };
+    const named = { ...pod, metadata: { ...pod.metadata, name: metadata.name, namespace: metadata.namespace } };
+    const { code, stderr, stdout } = await create(named, "-o", "json");
+    t.equal(code === 0, row?.outcome === "inject", metadata.name);
+    if (code !== 0) {
+      t.match(stderr, `${row?.reason ?? ""}: `);
+      continue;
+    }
+    const made = JSON.parse(stdout) as Stored;
+    const status = JSON.parse(made.metadata.annotations?.["flowgen.io/gateway-status"] ?? "") as {
+      targets: Record<string, { address: string }>;
+    };
+    const given = Object.values(status.targets).map(({ address }) => address);
+    t.strictSame(
+      given,
+      row?.targets.map(({ assignment }) => assignment),
+      metadata.name,
+    );
+  }
+});
+
+t.test("one namespace, a page, and a user who may not read", async (t) => {
+  const { report } = await reported("-n", "team-b");
+  t.strictSame([...new Set(report.workloads.map(({ namespace }) => namespace))], ["team-b"]);
+  const page = await audit(["-A", "-o", "html"]);
+  t.match(page.out, /^<!doctype html>/);
+  t.notMatch(page.out, /<(img|link|iframe)|src=|https?:\/\/(?!www\.w3\.org)/, "no request to anywhere");
+  const somebody = await controlPlane.signIn("nobody", { name: "nobody" });
+  t.match(await audit(["-A"], somebody), { code: 2, err: /deployments.*forbidden/ });
+});
+
+t.test(`${PODS} pods`, { timeout: 240_000 }, async (t) => {
+  await kubectl(["create", "namespace", "many"]);
+  await kubectl(["create", "serviceaccount", "default", "--namespace=many"]);
+  const queue = Array.from({ length: PODS }, (_, index) => index);
+  const worker = async (): Promise<void> => {
+    for (let index = queue.pop(); index !== undefined; index = queue.pop()) {
+      const pod = flowgenPod("many", `pod-${index}`, index % 100 === 0 ? targets("mssql=10.0.0.5:1433") : {}, {
+        A: "b",
+      });
+      const { status } = await api.ask("POST", "/api/v1/namespaces/many/pods", pod);
+      if (status !== 201) throw new Error(`pod-${index}: ${status}`);
+    }
+  };
+  await Promise.all(Array.from({ length: 40 }, worker));
+  const { code, mib, seconds, err } = await audit(["-n", "many"]);
+  t.equal(code, 0, err);
+  t.match(err, `${PODS - PODS / 100} workloads that ask for nothing`);
+  t.comment(`${PODS} pods in ${seconds.toFixed(1)} s and ${mib.toFixed(0)} MiB`);
+  t.ok(mib < 450, `${mib.toFixed(0)} MiB`);
+});

@@ -1,0 +1,654 @@
+/** `check` and `explain` over an API server in memory; test/cluster/check.test.ts has broken installations on a real one. */
+import { X509Certificate } from "node:crypto";
+import { join } from "node:path";
+import t, { type Test } from "tap";
+import { admit } from "../../src/admit.ts";
+import { makeServingCertificate } from "../../src/certificates/issue.ts";
+import type { Kind, KubeObject } from "../../src/cluster/cluster.ts";
+import { checkCodes } from "../../src/checks/codes.ts";
+import type { Finding } from "../../src/checks/finding.ts";
+import { runProgram } from "../../src/commands/program.ts";
+import { reasons } from "../../src/core/reasons.ts";
+import { version } from "../../src/files.ts";
+import { createProvisioner } from "../../src/provisioning/provisioner.ts";
+import { loadScripts } from "../../src/provisioning/scripts.ts";
+import { kubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
+import { setEnv } from "../environment.ts";
+import { configOf, podOf } from "../making.ts";
+
+const NAME = "flowgen-gateway-webhook";
+const GATEWAY = "flowgen-wireguard-gateway";
+const SPACE = "flowgen-gateway";
+const CONFIG = `gateways:
+  - name: ${GATEWAY}
+    namespace: ${SPACE}
+    maxForwards: 10
+    tunnels: [{name: wg0, secretName: wg, allowedTargets: [10.0.0.0/8]}]
+`;
+const signal = (): AbortSignal => AbortSignal.timeout(10_000);
+const b64 = (text: string): string => Buffer.from(text).toString("base64");
+const certificate = await makeServingCertificate(["a.svc"], 90, new Date());
+const old = await makeServingCertificate(["a.svc"], 1, new Date(Date.now() - 5 * 86_400_000));
+
+const API: Readonly<Record<string, string>> = {
+  Deployment: "apps/v1",
+  MutatingWebhookConfiguration: "admissionregistration.k8s.io/v1",
+  ValidatingAdmissionPolicyBinding: "admissionregistration.k8s.io/v1",
+  EndpointSlice: "discovery.k8s.io/v1",
+  ReplicaSet: "apps/v1",
+  Job: "batch/v1",
+  CronJob: "batch/v1",
+};
+const object = (kind: Kind, namespace: string, name: string, rest: object = {}, more: object = {}): KubeObject => ({
+  apiVersion: API[kind] ?? "v1",
+  kind,
+  metadata: { name, namespace, ...more },
+  ...rest,
+});
+const registration = (more: object = {}, clientConfig: object = {}) =>
+  object("MutatingWebhookConfiguration", "", NAME, {
+    webhooks: [
+      {
+        name: "pods.flowgen.io",
+        sideEffects: "None",
+        admissionReviewVersions: ["v1"],
+        clientConfig: {
+          service: { name: NAME, namespace: NAME, path: "/mutate" },
+          caBundle: b64(certificate.ca),
+          ...clientConfig,
+        },
+        failurePolicy: "Fail",
+        reinvocationPolicy: "IfNeeded",
+        ...more,
+      },
+    ],
+  });
+const webhookDeployment = (image: string, ready: number, args: readonly string[] = []) =>
+  object("Deployment", NAME, NAME, {
+    spec: {
+      template: {
+        spec: {
+          serviceAccountName: NAME,
+          volumes: [{ name: "config", configMap: { name: `${NAME}-config` } }],
+          containers: [{ name: "webhook", image, args }],
+        },
+      },
+    },
+    status: { readyReplicas: ready },
+  });
+const secret = (name: string, data: Readonly<Record<string, string>>, namespace = SPACE) =>
+  object("Secret", namespace, name, { type: "Opaque", data });
+const slice = (namespace: string, service: string, isReady: boolean) =>
+  object(
+    "EndpointSlice",
+    namespace,
+    `${service}-1`,
+    { endpoints: [{ conditions: { ready: isReady } }] },
+    { labels: { "kubernetes.io/service-name": service } },
+  );
+const WG = "[Interface]\nPrivateKey = c2VjcmV0\n";
+
+type Trial = { readonly code: number; readonly message?: string; readonly warning?: string };
+const ANSWERED: Trial = { code: 201, warning: "flowgen.io/private-targets does nothing: the pod lacks a=b" };
+
+/** A cluster with a healthy installation whose webhook has admitted a pod. */
+const startCluster = async (t: Test) => {
+  const { memory, answer } = overMemory();
+  let trial = ANSWERED;
+  let serverVersion = "v1.34.1";
+  let mayAll = true;
+  const forbidden = new Set<string>();
+  const server = await listen((request, response) => {
+    const url = request.url ?? "";
+    const [, plural = ""] = /\/(?:namespaces\/[^/]+\/)?([a-z]+)(?:\/[^/]*)?(?:\?.*)?$/.exec(url) ?? [];
+    if (forbidden.has("*") || forbidden.has(plural))
+      reply(response, 403, status(403, "Forbidden", `${plural} is forbidden: User "x" cannot do it`));
+    else if (url === "/version") reply(response, 200, { gitVersion: serverVersion });
+    else if (url.endsWith("subjectaccessreviews") || url.endsWith("selfsubjectaccessreviews"))
+      reply(response, 201, { metadata: {}, status: { allowed: mayAll } });
+    else if (url.includes("dryRun=All")) {
+      const warning: Record<string, string> =
+        trial.warning === undefined ? {} : { warning: `299 - "${trial.warning}"` };
+      const body = trial.code < 300 ? { metadata: {} } : status(trial.code, "Invalid", trial.message ?? "");
+      reply(response, trial.code, body, warning);
+    } else if (url.includes(":65534/proxy/metrics")) reply(response, 200, metrics);
+    else answer(request, response);
+  });
+  let metrics = "";
+  t.teardown(server.close);
+  const put = async (...objects: readonly KubeObject[]): Promise<void> => {
+    for (const each of objects) {
+      const { kind, metadata } = each;
+      const ref = { kind, namespace: metadata.namespace, name: metadata.name ?? "" };
+      memory.remove(ref);
+      const { status: state, ...rest } = each as KubeObject & { readonly status?: unknown };
+      await memory.create(rest, signal());
+      if (state !== undefined) memory.edit("controller", ref, (there) => ({ ...there, status: state }));
+    }
+  };
+  await put(
+    object("Namespace", "", SPACE, {}, { labels: { "pod-security.kubernetes.io/enforce": "privileged" } }),
+    object("Node", "", "node-1", { status: { nodeInfo: { kernelVersion: "6.1.0" } } }),
+    registration(),
+    webhookDeployment(`x/y:${version}`, 2),
+    object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": CONFIG } }),
+    secret(`${NAME}-tls`, { "tls.crt": b64(certificate.cert) }, NAME),
+    secret("wg", { "wg0.conf": b64(WG) }),
+    ...["marks", "gateway-objects"].map((each) => object("ValidatingAdmissionPolicyBinding", "", `${NAME}-${each}`)),
+    slice(NAME, NAME, true),
+    slice(SPACE, GATEWAY, true),
+  );
+  const provision = createProvisioner(memory, { scripts: loadScripts() });
+  const context = { config: configOf(CONFIG), provision, version };
+  const pod = podOf("mssql=10.0.0.5:1433", { DB: "10.0.0.5:1433" });
+  const { operations } = await admit({ pod, namespace: "team-a", dryRun: false, signal }, context);
+  const gateway = { kind: "Deployment", namespace: SPACE, name: GATEWAY } as const;
+  const setReady = (readyReplicas: number) =>
+    memory.edit("kubelet", gateway, (there) => ({ ...there, status: { readyReplicas } }));
+  setReady(1);
+  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true }) });
+  return {
+    memory,
+    put,
+    operations,
+    setReady,
+    setTrial: (next: Trial) => (trial = next),
+    setVersion: (next: string) => (serverVersion = next),
+    setRights: (next: boolean) => (mayAll = next),
+    setMetrics: (next: string) => (metrics = next),
+    forbid: (...plurals: readonly string[]) => plurals.forEach((plural) => forbidden.add(plural)),
+  };
+};
+
+const program = async (...args: readonly string[]) => {
+  let [out, err] = ["", ""];
+  const code = await runProgram(args, { out: (text) => void (out += text), err: (text) => void (err += text) });
+  return { code, out, err };
+};
+const check = async (...args: readonly string[]) => {
+  const { code, out, err } = await program("check", ...args, "-o", "json");
+  if (out === "") throw new Error(err);
+  return { code, findings: (JSON.parse(out) as { readonly findings: readonly Finding[] }).findings };
+};
+const faults = (findings: readonly Finding[]) =>
+  findings.filter(({ level }) => level === "error" || level === "warning");
+
+t.test("a healthy installation, in each format", async (t) => {
+  await startCluster(t);
+  const { code, findings } = await check();
+  t.strictSame([code, faults(findings)], [0, []]);
+  t.match(await program("check"), {
+    code: 0,
+    out: /^reach$[^]*√ MutatingWebhookConfiguration[^]*0 errors, 0 warnings/m,
+  });
+  t.match(await program("check", "-o", "short"), { code: 0, out: /^\? \/dev\/net\/tun[^]*\n0 errors/ });
+});
+
+type Cluster = Awaited<ReturnType<typeof startCluster>>;
+const failing = (says: string): Trial => ({
+  code: 500,
+  message: `failed calling webhook "pods.flowgen.io": failed to call webhook: ${says}`,
+});
+/** What breaks the installation, and the code that is found. */
+const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: Cluster) => unknown]>> = {
+  "no registration": [
+    "registration-missing",
+    ({ memory }) => memory.remove({ kind: "MutatingWebhookConfiguration", namespace: "", name: NAME }),
+  ],
+  "no caBundle": ["ca-bundle-missing", ({ put }) => put(registration({}, { caBundle: "" }))],
+  "another CA": [
+    "certificate-untrusted",
+    ({ setTrial }) => setTrial(failing("x509: certificate signed by unknown authority")),
+  ],
+  "another name": ["certificate-name", ({ setTrial }) => setTrial(failing("x509: certificate is valid for a, not b"))],
+  "an old certificate": [
+    "certificate-expired",
+    ({ setTrial }) => setTrial(failing("x509: certificate has expired or is not yet valid")),
+  ],
+  "no Service": ["service-not-found", ({ setTrial }) => setTrial(failing('service "x" not found'))],
+  "another caller": ["callers-refused", ({ setTrial }) => setTrial(failing("this caller presents none"))],
+  "no way": ["not-reached", ({ setTrial }) => setTrial(failing("connect: connection refused"))],
+  "no pod": [
+    "no-endpoints",
+    async ({ setTrial, put }) => {
+      setTrial(failing("connect: connection refused"));
+      await put(slice(NAME, NAME, false));
+    },
+  ],
+  "a Deployment that is not ready": ["no-endpoints", ({ put }) => put(webhookDeployment(`x/y:${version}`, 0))],
+  "not asked": ["not-asked", ({ setTrial }) => setTrial({ code: 201 })],
+  "a policy that is gone": [
+    "policy-missing",
+    ({ memory }) => memory.remove({ kind: "ValidatingAdmissionPolicyBinding", namespace: "", name: `${NAME}-marks` }),
+  ],
+  "a later webhook": [
+    "reinvocation-never",
+    async ({ put }) => {
+      const [own] = registration()["webhooks"] as readonly object[];
+      const rules = [{ apiGroups: [""], apiVersions: ["v1"], operations: ["CREATE"], resources: ["pods"] }];
+      await put(
+        registration({ reinvocationPolicy: "Never" }),
+        object("MutatingWebhookConfiguration", "", "istio", { webhooks: [{ ...own, rules }] }),
+      );
+    },
+  ],
+  "an open door": ["fails-open", ({ put }) => put(registration({ failurePolicy: "Ignore" }))],
+  "another version": ["version-differs", ({ put }) => put(webhookDeployment("x/y:9.9.9", 2, ["--client-ca=x"]))],
+  "an old cluster": ["kubernetes-old", ({ setVersion }) => setVersion("v1.29.0")],
+  "an old node": [
+    "kernel-old",
+    ({ put }) => put(object("Node", "", "old", { status: { nodeInfo: { kernelVersion: "4.18.0-x" } } })),
+  ],
+  "no rights": ["right-of-webhook", ({ setRights }) => setRights(false)],
+  "no config": [
+    "config-missing",
+    ({ memory }) => memory.remove({ kind: "ConfigMap", namespace: NAME, name: `${NAME}-config` }),
+  ],
+  "a config that is not valid": [
+    "config-invalid",
+    ({ put }) => put(object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": "mode: x" } })),
+  ],
+  "no namespace": [
+    "namespace-missing",
+    ({ memory }) => memory.remove({ kind: "Namespace", namespace: "", name: SPACE }),
+  ],
+  "Pod Security": [
+    "pod-security",
+    ({ put }) =>
+      put(object("Namespace", "", SPACE, {}, { labels: { "pod-security.kubernetes.io/enforce": "baseline" } })),
+  ],
+  "no Secret": ["secret-missing", ({ memory }) => memory.remove({ kind: "Secret", namespace: SPACE, name: "wg" })],
+  "another key": ["secret-key-missing", ({ put }) => put(secret("wg", { a: b64(WG) }))],
+  "an expired Secret": [
+    "certificate-expired",
+    ({ put }) => put(secret(`${NAME}-tls`, { "tls.crt": b64(old.cert) }, NAME)),
+  ],
+  "a table that cannot be read": [
+    "table-invalid",
+    ({ memory }) =>
+      memory.edit("x", { kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` }, (there) => ({
+        ...there,
+        data: { "table.json": "{" },
+      })),
+  ],
+  "a table of somebody's": [
+    "object-unmanaged",
+    ({ memory }) =>
+      memory.edit("x", { kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` }, (there) => ({
+        ...there,
+        metadata: { ...there.metadata, labels: {} },
+      })),
+  ],
+  "no Deployment": [
+    "gateway-missing",
+    ({ memory }) => memory.remove({ kind: "Deployment", namespace: SPACE, name: GATEWAY }),
+  ],
+  "a gateway that is down": ["gateway-down", ({ setReady }) => setReady(0)],
+  "a Service that is gone": [
+    "service-lost",
+    ({ memory }) => memory.remove({ kind: "Service", namespace: SPACE, name: GATEWAY }),
+  ],
+  "a Service with another port": [
+    "service-port-lost",
+    ({ memory }) =>
+      memory.edit("x", { kind: "Service", namespace: SPACE, name: GATEWAY }, (there) => ({
+        ...there,
+        spec: { ...(there["spec"] as object), ports: [{ name: "a", port: 5, targetPort: 5, protocol: "TCP" }] },
+      })),
+  ],
+  "a Service without a pod": ["service-without-pod", ({ put }) => put(slice(SPACE, GATEWAY, false))],
+  "an orphan": [
+    "gateway-orphan",
+    ({ put }) => put(object("Deployment", "elsewhere", "gw", {}, { labels: { "app.kubernetes.io/managed-by": NAME } })),
+  ],
+};
+for (const [title, [code, damage]] of Object.entries(BREAKS)) {
+  t.test(title, async (t) => {
+    const cluster = await startCluster(t);
+    await damage(cluster);
+    const { findings, code: exit } = await check();
+    const found = findings.find((each) => each.code === code);
+    t.ok(found, JSON.stringify(faults(findings)));
+    t.ok(found?.fix);
+    t.equal(exit, faults(findings).some(({ level }) => level === "error") ? 1 : 0);
+    if (found?.level === "warning") t.equal((await check("--fail-on", "warning")).code, 1);
+  });
+}
+
+t.test("of a gateway: as full as it is, and why its pod is not ready", async (t) => {
+  const { put, setReady, memory } = await startCluster(t);
+  const full = (max: number) =>
+    object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": CONFIG.replace("10\n", `${max}\n`) } });
+  const causeOf = async (code: string) => (await check()).findings.find((each) => each.code === code)?.cause;
+  await put(full(1));
+  t.match(await causeOf("forwards-full"), /^1 of 1 forwards/);
+  await put(full(10));
+  const table = { kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` } as const;
+  const forward = {
+    name: "a",
+    tunnel: "wg0",
+    targetHost: "10.0.0.5",
+    targetPort: 1433,
+    listenPort: 1433,
+    servicePort: 1433,
+  };
+  const forwards = Array.from({ length: 8 }, (_, index) => ({
+    ...forward,
+    ...(index > 0 && {
+      name: `a${index}`,
+      targetPort: 2000 + index,
+      listenPort: 2000 + index,
+      servicePort: 2000 + index,
+    }),
+  }));
+  memory.edit("x", table, (there) => ({ ...there, data: { "table.json": JSON.stringify({ version: 1, forwards }) } }));
+  t.match(await causeOf("forwards-nearly-full"), /^8 of 10 forwards/);
+
+  setReady(0);
+  t.match(await causeOf("gateway-down"), /^it has no pod/);
+  memory.edit("x", { kind: "Deployment", namespace: SPACE, name: GATEWAY }, (there) => ({
+    ...there,
+    status: { conditions: [{ type: "ReplicaFailure", status: "True", message: "violates PodSecurity" }] },
+  }));
+  t.match(await causeOf("gateway-down"), /^violates PodSecurity/);
+  const labels = {
+    "app.kubernetes.io/name": "flowgen",
+    "app.kubernetes.io/instance": GATEWAY,
+    "app.kubernetes.io/component": "wireguard-gateway",
+  };
+  const waits = (state: object) =>
+    object("Pod", SPACE, "gw-1", { spec: {}, status: { phase: "Pending", ...state } }, { labels });
+  await put(waits({}));
+  t.match(await causeOf("gateway-down"), /^phase Pending/);
+  const container = { name: "wireguard", ready: false };
+  await put(
+    waits({
+      containerStatuses: [{ ...container, state: { waiting: { reason: "CrashLoopBackOff", message: "no device" } } }],
+    }),
+  );
+  t.match(await causeOf("gateway-down"), /^container wireguard: CrashLoopBackOff: no device/);
+  await put(waits({ initContainerStatuses: [{ ...container, state: { terminated: { reason: "Error" } } }] }));
+  t.match(await causeOf("gateway-down"), /^container wireguard: Error/);
+  memory.edit("x", { kind: "Deployment", namespace: SPACE, name: GATEWAY }, (there) => ({
+    ...there,
+    metadata: { ...there.metadata, labels: {} },
+  }));
+  t.match(await causeOf("object-unmanaged"), /lacks the label/);
+});
+
+t.test("the age of a handshake, and the last connect, by the gateway's own metrics", async (t) => {
+  const { put, setMetrics } = await startCluster(t);
+  const labels = {
+    "app.kubernetes.io/name": "flowgen",
+    "app.kubernetes.io/instance": GATEWAY,
+    "app.kubernetes.io/component": "wireguard-gateway",
+  };
+  const ports = [{ name: "metrics", containerPort: 65_534 }];
+  const state = { conditions: [{ type: "Ready", status: "True" }] };
+  await put(
+    object(
+      "Pod",
+      SPACE,
+      "gw-1",
+      { spec: { containers: [{ name: "port-forward", ports }] }, status: state },
+      { labels },
+    ),
+  );
+  await put(deployment(), object("Pod", "team-a", "p", { spec: template.spec }, { labels: template.metadata.labels }));
+  const now = Math.floor(Date.now() / 1000);
+  const sample = (name: string, of: string, value: number): string =>
+    `flowgen_gateway_${name}{gateway="g/gw",${of}} ${value}\n`;
+  const handshake = (value: number): string =>
+    sample("tunnel_latest_handshake_timestamp_seconds", 'tunnel="wg0",peer="1"', value);
+  const target = 'tunnel="wg0",target="10.0.0.5:1433",port="1433"';
+  const found = async (...args: readonly string[]) => (await check(...args)).findings;
+  setMetrics(handshake(now - 20) + sample("forward_last_use_timestamp_seconds", target, now - 7300));
+  t.ok((await found()).some(({ level, cause }) => level === "ok" && /^last handshake \d+ s ago$/.test(cause)));
+  t.ok((await found("deploy/orders", "-n", "team-a")).some(({ cause }) => cause === "last connect 2 h ago"));
+  setMetrics(handshake(now - 610) + sample("forward_refuses", `${target},reason="tunnel"`, 1));
+  t.match(faults(await found()), [
+    { code: "tunnel-silent", object: /^tunnel wg0/, cause: /^last handshake 10 min ago/ },
+    { code: "forward-refuses", object: /^forward to 10.0.0.5:1433 through wg0/, cause: /^reason tunnel/ },
+  ]);
+  setMetrics(handshake(0) + sample("forward_last_use_timestamp_seconds", target, 0));
+  t.match(faults(await found()), [{ code: "tunnel-silent", cause: /^it never had one/ }]);
+  t.ok((await found("deploy/orders", "-n", "team-a")).some(({ cause }) => cause.startsWith("nobody has connected")));
+});
+
+t.test("two tunnels with one key, and a gateway that is not made yet", async (t) => {
+  const { put, memory } = await startCluster(t);
+  const two = CONFIG.replace("}]", "}, {name: wg1, secretName: wg-2, allowedTargets: [10.0.0.0/8]}]");
+  await put(
+    object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": two } }),
+    secret("wg-2", { "wg1.conf": b64(WG) }),
+  );
+  const { findings } = await check();
+  t.match(
+    findings.find((each) => each.code === "identity-twice"),
+    { object: /wg-2, key wg1.conf/, cause: /wg, key wg0.conf/ },
+  );
+  t.notMatch(JSON.stringify(findings), "c2VjcmV0", "no key is shown");
+  memory.remove({ kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` });
+  t.ok((await check()).findings.some(({ cause }) => cause.startsWith("not made yet")));
+});
+
+t.test("each kind that may not be read is named, and the others are looked at", async (t) => {
+  const kinds = [
+    "secrets",
+    "services",
+    "endpointslices",
+    "deployments",
+    "nodes",
+    "namespaces",
+    "networkpolicies",
+    "pods",
+  ];
+  for (const plural of [...kinds, "mutatingwebhookconfigurations", "validatingadmissionpolicybindings"]) {
+    await t.test(plural, async (t) => {
+      const { forbid, put } = await startCluster(t);
+      await put(
+        deployment(),
+        object("Pod", "team-a", "p", { spec: template.spec }, { labels: template.metadata.labels }),
+      );
+      forbid(plural);
+      const all = [...(await check()).findings, ...(await check("deploy/orders", "-n", "team-a")).findings];
+      const isNamed = all.some(({ level, cause }) => level === "unseen" && cause.includes(`${plural} is forbidden`));
+      t.equal(isNamed, plural !== "endpointslices");
+      t.ok(all.some(({ level }) => level === "ok"));
+    });
+  }
+});
+
+t.test("a webhook that runs elsewhere, and certificates that end soon or cannot be read", async (t) => {
+  const { put, memory, setTrial } = await startCluster(t);
+  const found = async () => (await check()).findings;
+  const late = await makeServingCertificate(["a.svc"], 10, new Date(Date.now() - 9 * 86_400_000));
+  await put(secret(`${NAME}-tls`, { "tls.crt": b64(late.cert) }, NAME));
+  t.match(
+    (await found()).find((each) => each.code === "certificate-ends"),
+    { level: "warning" },
+  );
+  await put(secret(`${NAME}-tls`, { "tls.crt": "" }, NAME));
+  t.ok((await found()).some(({ cause }) => cause.startsWith("tls.crt holds no certificate")));
+  memory.remove({ kind: "Secret", namespace: NAME, name: `${NAME}-tls` });
+  memory.remove({ kind: "Deployment", namespace: NAME, name: NAME });
+  await put(registration({ clientConfig: { url: "https://webhook.example.com/mutate/token" } }));
+  const all = await found();
+  t.strictSame(faults(all), []);
+  t.ok(
+    all.some(({ cause }) => cause === "leads to https://webhook.example.com/mutate"),
+    "without the token",
+  );
+  setTrial({ code: 403, message: "exceeded quota" });
+  t.ok((await found()).some(({ cause }) => cause.includes("refused before the webhook could answer")));
+  setTrial({ code: 403, message: 'pods is forbidden: User "x" cannot create' });
+  t.ok(
+    (await found()).some(({ cause }) =>
+      cause.startsWith("whether the API server reaches the webhook: pods is forbidden"),
+    ),
+  );
+  setTrial({ code: 422, message: 'admission webhook "pods.flowgen.io" denied the request: annotation-invalid' });
+  t.strictSame(faults(await found()), []);
+});
+
+t.test("a user without rights, and a cluster that does not answer", async (t) => {
+  const { forbid } = await startCluster(t);
+  forbid("*");
+  const { code, findings } = await check();
+  t.strictSame([code, faults(findings)], [0, []]);
+  t.ok(findings.length > 5 && findings.every(({ level }) => level === "unseen"));
+  t.match(await program("check", "pod/x"), { code: 0, out: /\? config/ });
+  setEnv(t, { ...process.env, KUBECONFIG: "/nowhere" });
+  t.match(await program("check"), { code: 2, err: /--cluster kubeconfig: .*KUBECONFIG/ });
+});
+
+t.test("before an installation", async (t) => {
+  const { setRights, memory } = await startCluster(t);
+  t.match(
+    (await check("--pre")).findings.find((each) => each.code === "installed-already"),
+    { level: "warning" },
+  );
+  memory.remove({ kind: "MutatingWebhookConfiguration", namespace: "", name: NAME });
+  t.strictSame(faults((await check("--pre")).findings), []);
+  setRights(false);
+  t.match(faults((await check("--pre")).findings), [{ code: "right-to-install", cause: /create namespaces/ }]);
+});
+
+t.test("a config", async (t) => {
+  const folder = t.testdir({
+    "good.yaml": CONFIG,
+    "open.yaml": CONFIG.replace("10.0.0.0/8", "0.0.0.0/0"),
+    "shut.yaml": CONFIG.replace("10.0.0.0/8", ""),
+    "twice.yaml": `${CONFIG}  - name: b\n    namespace: ${SPACE}\n    tunnels: [{name: wg0, secretName: wg, allowedTargets: [10.0.0.1]}]\n`,
+    "bad.yaml": "mode: x\n",
+  });
+  const found = async (name: string) =>
+    faults((await check("config", join(folder, name))).findings).map((each) => each.code);
+  t.strictSame(await found("good.yaml"), []);
+  t.strictSame(await found("open.yaml"), ["tunnel-allows-all"]);
+  t.strictSame(await found("shut.yaml"), ["tunnel-allows-nothing"]);
+  t.strictSame(await found("twice.yaml"), ["config-invalid"]);
+  t.strictSame(await found("bad.yaml"), ["config-invalid", "config-invalid"]);
+  t.match(await program("check", "config", "/nowhere"), { code: 2 });
+});
+
+const template = {
+  metadata: podOf("mssql=10.0.0.5:1433").metadata,
+  spec: { containers: [{ name: "app", env: [{ name: "DB", value: "10.0.0.5:1433" }] }] },
+};
+const deployment = (more: object = {}, metadata = template.metadata) =>
+  object("Deployment", "team-a", "orders", {
+    spec: { selector: { matchLabels: { app: "flowgen" } }, template: { ...template, metadata } },
+    ...more,
+  });
+
+t.test("a workload", async (t) => {
+  const cluster = await startCluster(t);
+  const { put, memory } = cluster;
+  const found = async (name = "deploy/orders") =>
+    faults((await check(name, "-n", "team-a")).findings).map((each) => each.code);
+  t.strictSame(await found(), ["workload-missing"]);
+  await put(deployment());
+  t.strictSame(await found(), ["workload-without-pod"]);
+  const owned = { ownerReferences: [{ apiVersion: "apps/v1", kind: "Deployment", name: "orders", uid: "u" }] };
+  const failure = { status: { conditions: [{ type: "ReplicaFailure", status: "True", message: "quota" }] } };
+  await put(object("ReplicaSet", "team-a", "orders-1", failure, owned));
+  t.match(
+    (await check("deploy/orders", "-n", "team-a")).findings.find((each) => each.code === "workload-without-pod"),
+    { cause: /^quota/ },
+  );
+
+  const bare = object("Pod", "team-a", "orders-1", { spec: template.spec }, { labels: template.metadata.labels });
+  await put(bare);
+  t.strictSame(await found(), ["pod-not-redirected"]);
+  const { metadata } = template;
+  await put(
+    object(
+      "Pod",
+      "team-a",
+      "orders-1",
+      { spec: template.spec, status: { phase: "Running" } },
+      marksOf(cluster, metadata),
+    ),
+  );
+  t.strictSame(await found(), []);
+  await put(object("Pod", "team-a", "orders-1", { spec: template.spec }, marksOf(cluster, metadata, ":1433", ":9")));
+  t.strictSame(await found(), ["pod-outdated"]);
+  await put(
+    object(
+      "Pod",
+      "team-a",
+      "orders-1",
+      { spec: template.spec },
+      marksOf(cluster, metadata, "target.flowgen.io/mssql", "x"),
+    ),
+  );
+  t.strictSame(await found(), ["network-policy"]);
+  memory.remove({ kind: "NetworkPolicy", namespace: SPACE, name: GATEWAY });
+  t.strictSame(await found(), []);
+  await put(object("Pod", "team-a", "bare", { spec: template.spec }, { labels: { app: "x" } }));
+  t.strictSame(await found("pod/bare"), ["workload-unannotated"]);
+
+  await put(deployment({}, { labels: template.metadata.labels, annotations: { "flowgen.io/private-target": "x" } }));
+  t.strictSame(await found(), ["near-miss", "workload-unannotated"]);
+  await put(deployment({}, podOf("a=9.9.9.9:1").metadata));
+  t.strictSame(await found(), ["target-not-allowed"]);
+  await put(deployment({}, podOf("a=10.0.0.5:1", {}, { "flowgen.io/mode": "audit" }).metadata));
+  t.strictSame(await found(), ["audit-mode"]);
+  await put(deployment({}, podOf("a=10.0.0.5:1", {}, { "flowgen.io/mode": "disabled" }).metadata));
+  t.strictSame(await found(), ["disabled"]);
+});
+
+/** The marks that an admission gave, with a text in them replaced. */
+const marksOf = ({ operations }: Cluster, metadata: object, from = "", to = ""): object => {
+  const value = (path: string): unknown =>
+    operations.map((each) => ("value" in each ? each : undefined)).find((each) => each?.path.includes(path))?.value;
+  const marks = {
+    labels: {
+      ...(metadata as { labels: object }).labels,
+      "flowgen.io/gateway": GATEWAY,
+      "target.flowgen.io/mssql": "true",
+    },
+    annotations: {
+      ...(metadata as { annotations: object }).annotations,
+      "flowgen.io/gateway-status": value("gateway-status"),
+    },
+  };
+  return JSON.parse(JSON.stringify(marks).replaceAll(from === "" ? "\u0000" : from, to)) as object;
+};
+
+t.test("a CronJob's pods have a Job between", async (t) => {
+  const { put } = await startCluster(t);
+  await put(
+    object("CronJob", "team-a", "nightly", { spec: { jobTemplate: { spec: { template } } } }),
+    object(
+      "Job",
+      "team-a",
+      "nightly-1",
+      {},
+      { ownerReferences: [{ apiVersion: "batch/v1", kind: "CronJob", name: "nightly", uid: "u" }] },
+    ),
+    object("Pod", "team-a", "p", { spec: template.spec }, { labels: { "job-name": "nightly-1" } }),
+  );
+  t.match(faults((await check("cj/nightly", "-n", "team-a")).findings), [
+    { code: "pod-not-redirected", object: "Pod team-a/p" },
+  ]);
+});
+
+t.test("mistakes", async (t) => {
+  await startCluster(t);
+  t.match(await program("check", "thing/x"), { code: 2, err: /write config FILE, or a workload such as pod\/NAME/ });
+  t.match(await program("check", "pod/a", "pod/b"), { code: 2, err: /one workload at a time/ });
+  t.match(await program("check", "config", "a", "b"), { code: 2, err: /too many arguments/ });
+});
+
+t.test("explain", async (t) => {
+  for (const code of [...Object.keys(reasons), ...Object.keys(checkCodes)]) {
+    const { code: exit, out } = await program("explain", code);
+    t.equal(exit, 0);
+    t.match(out, new RegExp(`^${code} \\([^]*cause: [^]*see +https://`));
+  }
+  t.match(await program("explain"), { code: 0, out: /^not-annotated +an admission ends as skip/m });
+  t.match(await program("explain", "target-not-allwed"), { code: 1, err: /did you mean target-not-allowed/ });
+  t.ok(new X509Certificate(certificate.cert));
+});
