@@ -179,7 +179,7 @@ const cutMap = (cutting: Cutting, fields: readonly Field[]): void => {
       kept = cutting.at;
       isFirst = false;
     }
-  } while (text[cutting.at] === COMMA);
+  } while (text[cutting.at] === COMMA && cutting.values <= MOST_VALUES);
   if (text[cutting.at] !== CLOSE_MAP) return;
   cut(cutting, kept, cutting.at);
   cutting.at += 1;
@@ -196,7 +196,7 @@ const cutList = (cutting: Cutting, fields: readonly Field[]): void => {
     if (text[cutting.at] === CLOSE_LIST) break;
     cutOneMap(cutting, fields);
     skipSpace(cutting);
-  } while (text[cutting.at] === COMMA);
+  } while (text[cutting.at] === COMMA && cutting.values <= MOST_VALUES);
   if (text[cutting.at] !== CLOSE_LIST) return;
   cutting.at += 1;
   cutting.levels -= 1;
