@@ -1,7 +1,8 @@
 import { pino } from "pino";
 import t from "tap";
 import type { Config } from "../../src/core/config/config.ts";
-import { reject } from "../../src/core/reasons.ts";
+import { ClusterError } from "../../src/cluster/cluster.ts";
+import { fail, reject } from "../../src/core/reasons.ts";
 import type { Repair } from "../../src/provisioning/lane.ts";
 import type { Unrepaired } from "../../src/provisioning/provisioner.ts";
 import { startRepairs } from "../../src/server/repairs.ts";
@@ -77,6 +78,33 @@ t.test("a gateway that is not kept is told once for each reason, and counted eac
   why = reject("table-invalid", "ConfigMap ns/gw-forwards");
   await until("the other reason", () => lines.length === 2);
   t.strictSame([...new Set(results)], ["object-unmanaged", "table-invalid"]);
+});
+
+t.test("what the API server refuses, and a newer format, have their own reasons", async (t) => {
+  const gateway = gatewayOf(configIn("enforce"));
+  const ref = { kind: "Service", namespace: "ns", name: "gw" } as const;
+  const refused = new ClusterError({ verb: "apply", ref, code: 403, reason: "Forbidden", says: "no" });
+  const { lines, results } = started(60_000, () => [
+    { gateway, why: refused },
+    { gateway, why: fail("format-newer", "format 9") },
+  ]);
+  await until("both", () => lines.length === 2);
+  t.match(lines, [
+    { reason: "api-error", detail: "cannot apply services ns/gw: no (403 Forbidden)" },
+    { reason: "format-newer", detail: "format 9" },
+  ]);
+  t.strictSame(results, ["api-error", "format-newer"]);
+});
+
+t.test("an end during a look, and a change after the end, begin no other", async (t) => {
+  let end: (value: readonly Unrepaired[]) => void = () => undefined;
+  const { repairs, looks } = started(1, () => new Promise((resolve) => (end = resolve)));
+  await until("the look", () => looks.length === 1);
+  repairs.stop();
+  end([]);
+  repairs.now();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  t.strictSame(looks, ["config"]);
 });
 
 t.test("a fault of the program is logged and ends nothing", async (t) => {
