@@ -18,7 +18,9 @@ const list = (items: Schema): Schema => ({ type: "array", items });
 
 const issuerRef = object({ name: text, kind: text, group: text }, ["name"]);
 const endpoint = object({ port: text, interval: text, path: text, scheme: text }, ["port"]);
-const selector = object({ matchLabels: strings });
+const requirement = object({ key: text, operator: text, values: texts }, ["key", "operator"]);
+const selector = object({ matchLabels: strings, matchExpressions: list(requirement) });
+const namespaceSelector = object({ any: flag, matchNames: texts });
 const rule = object({ alert: text, expr: text, for: text, labels: strings, annotations: strings }, ["expr"]);
 
 // What Knative lets through of a pod's spec; automountServiceAccountToken only as false.
@@ -87,7 +89,7 @@ const kinds: readonly (readonly [group: string, plural: string, kind: string, sp
     "monitoring.coreos.com",
     "podmonitors",
     "PodMonitor",
-    object({ selector, podMetricsEndpoints: list(endpoint) }, ["selector"]),
+    object({ selector, namespaceSelector, podMetricsEndpoints: list(endpoint) }, ["selector"]),
   ],
   [
     "monitoring.coreos.com",
