@@ -28,6 +28,8 @@ export type PodCreation = {
 export type Context = {
   readonly config: Config;
   readonly provision: Provisioner;
+  /** Whether another config made the gateways: a refusal by this one may not be that one's. Absent: never. */
+  readonly isBehind?: () => boolean;
   /** Written into the pod's status. */
   readonly version: string;
 };
@@ -46,7 +48,8 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const text = creation.text ?? JSON.stringify(creation.pod);
   const plan = planOf(text, creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
-  if (plan.kind === "reject") return refused(plan, plan.mode);
+  if (plan.kind === "reject")
+    return context.isBehind?.() === true ? failed("superseded", plan.message) : refused(plan, plan.mode);
   if (plan.kind === "fail") return failed(plan.reason, plan.detail, plan.gateway);
 
   const { gateway, mode, wants } = plan;

@@ -9,6 +9,7 @@ import { createLog } from "../server/log.ts";
 import { createMetrics } from "../server/metrics.ts";
 import { pathTokenProblem } from "../server/path-token.ts";
 import { observedProvisioning } from "../server/provisioning.ts";
+import { createStanding } from "../server/standing.ts";
 import { CLUSTERS, type ClusterName, connectCluster, parseConfig, UsageError } from "./options.ts";
 
 /** What an HTTP event of API Gateway (payload format 2.0), a Function URL or an Application Load Balancer is answered with. */
@@ -33,10 +34,13 @@ export const createHandler = async (env: Environment, log: Logger = createLog("i
   const config = await configFromEnv(env);
   const cluster = await connectCluster(readCluster(env));
   const metrics = createMetrics(version);
+  // A platform asks no function whether it is ready: the API server's next try may reach another instance.
+  const standing = createStanding(() => performance.now());
   const context = {
     config,
-    provision: observedProvisioning({ cluster, scripts: loadScripts(), log }, metrics).provision,
+    provision: observedProvisioning({ cluster, scripts: loadScripts(), log }, metrics, standing).provision,
     version,
+    isBehind: standing.isBehind,
   };
   const app = createApp({
     admit: (creation) => admit(creation, context),

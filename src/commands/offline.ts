@@ -1,6 +1,7 @@
 import { admit } from "../admit.ts";
 import { type Cluster, isConflict, type KubeObject, type Metadata, refOf } from "../cluster/cluster.ts";
 import { createMemoryCluster } from "../emulator/memory.ts";
+import { withoutIntent } from "../provisioning/intent.ts";
 import { createProvisioner } from "../provisioning/provisioner.ts";
 import { loadScripts } from "../provisioning/scripts.ts";
 import { type Admission, refused } from "../core/admission.ts";
@@ -63,7 +64,7 @@ const inMemory = (live: LiveCluster | undefined): Cluster => {
   /** Of two calls at the same time that read one object, the first puts it there. */
   const take = async (object: KubeObject, signal: AbortSignal): Promise<KubeObject | undefined> => {
     try {
-      return await memory.create(asWritten(object), signal);
+      return await memory.create(copyOf(object), signal);
     } catch (error) {
       if (isConflict(error)) return memory.get(refOf(object), signal);
       throw error;
@@ -83,6 +84,13 @@ const inMemory = (live: LiveCluster | undefined): Cluster => {
       return read === undefined ? object : take(read, signal);
     },
   };
+};
+
+/** Whichever config is in force in the live cluster, the command shows what this one would do. */
+const copyOf = (object: KubeObject): KubeObject => {
+  const { metadata, ...rest } = asWritten(object);
+  const { annotations } = metadata;
+  return { ...rest, metadata: { ...metadata, ...(annotations && { annotations: withoutIntent(annotations) }) } };
 };
 
 /** The object as it is applied: without what the API server adds, versions and uids to be met among it. */

@@ -55,12 +55,12 @@ export const refused = ({ reason, message }: Rejection, mode: Config["mode"], ga
   ...(gateway !== undefined && { gateway }),
 });
 
-export const failed = (reason: FailCode, detail: string, gateway: string): Admission => ({
+export const failed = (reason: FailCode, detail: string, gateway?: string): Admission => ({
   ...emptyAnswer,
   outcome: "fail",
   reason,
   message: plain(`${reasons[reason].says}: ${detail}`, MAX_MESSAGE),
-  gateway,
+  ...(gateway !== undefined && { gateway }),
 });
 
 type Redirected = {

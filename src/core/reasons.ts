@@ -162,6 +162,11 @@ export const reasons = {
 
   // fail: HTTP 5xx and no review, so that failurePolicy decides
   deadline: { outcome: "fail", says: "the deadline came before the gateway's objects were written" },
+  superseded: {
+    outcome: "fail",
+    says: "another config made the gateway, and this process cannot tell what that one grants; a process with that config answers the next try",
+    fix: "finish the rollout; where no process has the newer config, write a higher `revision` into this one",
+  },
   "format-newer": {
     outcome: "fail",
     says: "a newer version of the webhook wrote it; that version answers the next try",

@@ -4,9 +4,10 @@
 # and the log says why, once.
 #
 # When the table changes, only the listeners whose line changed are started or stopped; a session is a child process of
-# its own and outlives its listener, so no change cuts a session. A listener that died is started again; one that ends
-# again and again, in pauses that grow. While nothing changes, a round looks at two things: the text of its input, and
-# whether all listeners are there.
+# its own and outlives its listener. It ends when its line is gone from the table: the target is no longer granted, and
+# a client's pool would hold the connection for days. A listener that died is started again; one that ends again and
+# again, in pauses that grow. While nothing changes, a round looks at two things: the text of its input, and whether all
+# listeners are there.
 #
 # Every socket to a target is bound to the tunnel's interface: a forward leaves by its tunnel or not at all, also when
 # the interface is down or gone. Every listener is bound to the pod's: who is at a tunnel's other end does not reach it.
@@ -57,7 +58,9 @@ start() { # LISTEN TO WHAT [OPTION...]: options of socat
   # -t30: late replies after a half-close.
   from=$from,fork,max-children=$MAX_CHILDREN,reuseaddr,backlog=1024,so-bindtodevice=$CLIENT_INTERFACE,$ALIVE
   listen=$1 to=$2 what=$3 && shift 3
-  "$SOCAT" -t30 "$@" -lp"$listen" "$from" "$to" 2>&3 3>&- &
+  # The kernel names the listener and its sessions after the link: so end_sessions knows them.
+  ln -sf "$socat" "$STATE_DIR/bin/socat$listen"
+  "$STATE_DIR/bin/socat$listen" -t30 "$@" -lp"$listen" "$from" "$to" 2>&3 3>&- &
   pid=$!
   echo "$pid $what" >"$STATE_DIR/$listen"
   rm -f "$STATE_DIR/said/$listen"
@@ -124,9 +127,18 @@ reconcile() { # makes the listeners what the table says
   done
 }
 
+end_sessions() { # LISTEN: those of a line that is gone, and of its listeners of before
+  stop "$1" "removed"
+  sessions=$(grep -lxF "socat$1" /proc/[0-9]*/comm 2>/dev/null)
+  for session in $sessions; do
+    session=${session%/comm} && kill "${session#/proc/}" 2>/dev/null
+  done
+}
+
 read_table() { # what its lines say, and which of them may be served now
   if ! cmp -s "$FORWARDS_FILE" "$STATE_DIR/seen" && cp "$FORWARDS_FILE" "$STATE_DIR/next" 2>/dev/null; then
     sh "$scripts/table.sh" "$STATE_DIR/table" <"$STATE_DIR/next" >"$STATE_DIR/new"
+    for line in $(sh "$scripts/gone.sh" "$STATE_DIR/new" <"$STATE_DIR/table" | cut -d ' ' -f 1); do end_sessions "$line"; done
     mv "$STATE_DIR/new" "$STATE_DIR/table" && mv "$STATE_DIR/next" "$STATE_DIR/seen"
   fi
   sh "$scripts/reach.sh" <"$STATE_DIR/table" >"$STATE_DIR/reachable"
@@ -140,7 +152,7 @@ finish() {
   sleep "$DRAIN" & drain=$!; sleep "$LINGER" & linger=$!
   set -- "$STATE_DIR"/[0-9]*; [ -e "$1" ] || shift # the listeners
   # (grep's status says nothing: it fails where any process ends meanwhile.)
-  while sessions=$(grep -lxF "${SOCAT##*/}" /proc/[0-9]*/comm 2>/dev/null); [ -n "$sessions" ] && is_running $drain &&
+  while sessions=$(grep -lx "socat[0-9]*" /proc/[0-9]*/comm 2>/dev/null); [ -n "$sessions" ] && is_running $drain &&
     [ "$(echo "$sessions" | wc -l)" -gt $# ]; do sleep 0.1; done
   for file; do stop "${file##*/}" "ends"; done
   for session in $sessions; do session=${session%/comm} && kill "${session#/proc/}" 2>/dev/null; done
@@ -149,8 +161,9 @@ finish() {
 }
 
 hint=$(sh "$scripts/kernel-release.sh") # where the kernel is the likely reason that no listener starts
-rm -rf "$STATE_DIR" && mkdir -p "$STATE_DIR/failed" "$STATE_DIR/said" && : >"$STATE_DIR/table"
+rm -rf "$STATE_DIR" && mkdir -p "$STATE_DIR/failed" "$STATE_DIR/said" "$STATE_DIR/bin" && : >"$STATE_DIR/table"
 mkfifo "$STATE_DIR/events" && exec 3<>"$STATE_DIR/events"
+socat=$(command -v "$SOCAT")
 statistics=$("$SOCAT" -h 2>/dev/null | grep -o -e --statistics)
 names='' counter='' before=none changed='' listeners='' retry=0 rounds=0
 trap finish TERM INT

@@ -8,7 +8,8 @@
 #
 # When the table, the tunnels or their MTU change, the rules of a family are replaced by one iptables-restore, in chains
 # of our own; every ten seconds they are put in again, whatever happened to them. Only the first packet of a connection
-# asks for its forward, so a connection outlives it.
+# asks for its forward. When a line is gone, the next packet of each of its connections is answered by a reset: the
+# target is no longer granted, and a client's pool would hold them for days.
 #
 # A forward leaves by its tunnel or not at all: a connection keeps the mark of its tunnel, as long as that is up, and the
 # mark leads to the tunnel's routing table (tunnel.sh). What would be forwarded otherwise, or a marked packet that would
@@ -16,8 +17,8 @@
 # set, because the pod has no socket that would learn that a packet was too big.
 set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}" "${RUN_DIR:=/run/flowgen-gateway}"
-: "${UP_DIR:=/run/flowgen-tunnels}" "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}"
-seen=$RUN_DIR/_seen table=$RUN_DIR/_table filters=/proc/sys/net/ipv4/conf
+: "${UP_DIR:=/run/flowgen-tunnels}" "${CLIENT_INTERFACE:=eth0}" "${POLL:=0.5}" "${MOST_CUT:=50}"
+seen=$RUN_DIR/_seen table=$RUN_DIR/_table cut=$RUN_DIR/_cut filters=/proc/sys/net/ipv4/conf
 lines=$RUN_DIR/_reachable # those that count, see reach.sh: at the end none
 
 tunnels() { # FAMILY: `tunnel mark mtu` of each that is up and can be used, and `# reason` of the others
@@ -40,7 +41,7 @@ tunnels() { # FAMILY: `tunnel mark mtu` of each that is up and can be used, and 
 rules() { # FAMILY: for iptables-restore; the nat table, which sends connections this way, comes last
   # The life of an entry without an answer; a SYN that comes again does not renew it.
   life=$(cat /proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent 2>/dev/null)
-  tunnels "$1" | awk -v family="$1" -v clients="$CLIENT_INTERFACE" -v left="$((${life:-120} - 7))" '
+  { sed 's/^/cut /' "$cut"; tunnels "$1"; } | awk -v family="$1" -v clients="$CLIENT_INTERFACE" -v left="$((${life:-120} - 7))" '
     function rule(table, text) { rules[table] = rules[table] "-A FLOWGEN-" text "\n" }
     function chains(table, chain, other) {
       print "*" table "\n:FLOWGEN-" chain " - [0:0]"
@@ -55,6 +56,11 @@ rules() { # FAMILY: for iptables-restore; the nat table, which sends connections
       rule("nat", "PREROUTING -m addrtype ! --dst-type LOCAL -j RETURN")
     }
     /^#/ { print; next }
+    /^cut / {
+      was = " -m conntrack --ctorigdstport " $2 " --ctreplsrc " $4 " --ctreplsrcport " $5
+      if ($3 == family) rule("filter", "FORWARD -p tcp" was reset)
+      next
+    }
     NF == 3 { rule("mangle", "PREROUTING -i " clients " -m connmark --mark " $2 " -j CONNMARK --restore-mark") }
     NF == 3 && $3 > 0 {
       mark[$1] = $2
@@ -135,6 +141,11 @@ update() { # the families whose rules changed; when it is due both
   done
 }
 
+remember_cut() { # the lines that are gone, the newest last; each costs every packet a rule
+  { cat "$cut"; sh "${0%/*}/gone.sh" "$RUN_DIR/_new" <"$table"; } >"$RUN_DIR/_gone"
+  sh "${0%/*}/gone.sh" "$RUN_DIR/_new" <"$RUN_DIR/_gone" | tail -n "$MOST_CUT" >"$cut"
+}
+
 finish() { # no new connections; the others have until tunnel.sh ends
   lines=/dev/null
   update
@@ -143,12 +154,12 @@ finish() { # no new connections; the others have until tunnel.sh ends
 
 due=0 before=''
 rm -f "$UP_DIR"/._kernel[46]
-: >>"$table" && : >"$lines"
+: >>"$table" && : >>"$cut" && : >"$lines"
 trap finish TERM INT
 while :; do
   : >"$RUN_DIR/_kernel.alive"
   if ! cmp -s "$FORWARDS_FILE" "$seen" && cp "$FORWARDS_FILE" "$seen" 2>/dev/null; then
-    sh "${0%/*}/table.sh" "$table" <"$seen" >"$RUN_DIR/_new" 2>/dev/null && mv "$RUN_DIR/_new" "$table"
+    sh "${0%/*}/table.sh" "$table" <"$seen" >"$RUN_DIR/_new" 2>/dev/null && remember_cut && mv "$RUN_DIR/_new" "$table"
     before=changed
   fi
   now=$(tunnels 4; tunnels 6; cat "$UP_DIR"/* 2>/dev/null)

@@ -5,7 +5,7 @@ import type { PlacedGateway } from "../core/config/config.ts";
 import { isEqual } from "../core/equal.ts";
 import { type Forward, readTable, type Table } from "../core/forwards/table.ts";
 import type { Manifest } from "../core/gateway/manifests.ts";
-import { identified, locked, readTableObject, tableText } from "./objects.ts";
+import { locked, readTableObject, tableText } from "./objects.ts";
 
 /** On objects that are made from the table: a hash of their content. */
 const CONTENT_ANNOTATION = "flowgen.io/content";
@@ -18,8 +18,6 @@ const CONTENT_ANNOTATION = "flowgen.io/content";
 export type Applied = Map<string, string>;
 
 export type Bringing = {
-  /** False: applied whatever version the object has now. */
-  readonly isLocked?: boolean;
   /** Fields of the spec that are asked for when the object is made, and kept by the API server after that. */
   readonly atCreation?: object | undefined;
 };
@@ -32,6 +30,8 @@ const withContentHash = (manifest: Manifest): Manifest => withSpecHash(manifest,
 export type Applier = {
   /** Applies the manifest, unless this process did and the object has not changed since. `read`: the object before. */
   readonly bring: (read: KubeObject | undefined, manifest: Manifest, more?: Bringing) => Promise<KubeObject>;
+  /** The same for an object that others change too, and that has the annotation `mark` where it is as wanted. */
+  readonly keep: (read: KubeObject | undefined, manifest: Manifest, mark: string) => Promise<KubeObject>;
   /** The same for an object that is made from the table. */
   readonly follow: (
     read: KubeObject | undefined,
@@ -56,14 +56,13 @@ type Parts = {
 
 export const applierOf = ({ cluster, gateway, table, applied, signal, events }: Parts): Applier => {
   const bring: Applier["bring"] = async (read, manifest, more = {}) => {
-    const { isLocked = true, atCreation } = more;
+    const { atCreation } = more;
     const key = `${manifest.kind} ${manifest.metadata.namespace}/${manifest.metadata.name}`;
     const content = JSON.stringify(manifest);
     const mark = ({ metadata }: KubeObject): string => [metadata.uid, metadata.resourceVersion, content].join(" ");
     if (read !== undefined && applied.get(key) === mark(read)) return read;
     const wanted = read === undefined ? withSpec(manifest, atCreation) : manifest;
-    const object = isLocked || read === undefined ? locked(wanted, read) : identified(wanted, read);
-    const made = await cluster.apply(object, signal);
+    const made = await cluster.apply(locked(wanted, read), signal);
     applied.set(key, mark(made));
     if (read?.metadata.resourceVersion !== made.metadata.resourceVersion)
       events.wrote?.(gateway, refOf(made), read === undefined ? "made" : "changed");
@@ -90,7 +89,22 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
       return now;
     }
   };
-  return { bring, follow };
+  /**
+   * For the Deployment, whose status changes all the time: what another writer made of it is the wanted object where it has the mark of its
+   * template. Where it has another one, the wanted template may be an older config's by now.
+   */
+  const keep: Applier["keep"] = async (read, manifest, mark) => {
+    try {
+      return await bring(read, manifest);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      const { kind, metadata } = manifest;
+      const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
+      if (now === undefined || now.metadata.annotations?.[mark] !== metadata.annotations?.[mark]) throw error;
+      return now;
+    }
+  };
+  return { bring, follow, keep };
 };
 
 const holdsForwards = (last: Table, { forwards }: Table): boolean => {

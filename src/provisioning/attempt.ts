@@ -1,9 +1,10 @@
 /** From a gateway's objects to the assignments of the pods that wait for it: pure. */
+import type { KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { allocate, type Given, givenAlready, withStaticForwards } from "../core/forwards/allocate.ts";
-import { type Table, withAddresses } from "../core/forwards/table.ts";
-import { dnsName, dnsNames } from "../core/names.ts";
-import type { Failure, Rejection } from "../core/reasons.ts";
+import { type Forward, lineOf, serviceOf, type Table, withAddresses } from "../core/forwards/table.ts";
+import { dnsName, dnsNames, gatewayId } from "../core/names.ts";
+import { fail, type Failure, type Rejection } from "../core/reasons.ts";
 import { address, type Assignment, type Want } from "../core/target.ts";
 import {
   type Addresses,
@@ -12,8 +13,10 @@ import {
   type GatewayObjects,
   holds,
   type IpFamily,
+  linesText,
   tableIn,
 } from "./objects.ts";
+import type { Stand } from "./intent.ts";
 
 /** Assignments that the table holds, or the reason why there are none. Failed I/O is a ClusterError. */
 export type Provisioned =
@@ -38,15 +41,24 @@ export type Attempt =
       /** The API server has another one. */
       readonly isNew: boolean;
       /** One per pod, in their order. */
-      readonly results: readonly (Rejection | { readonly kind: "given"; readonly given: readonly Given[] })[];
+      readonly results: readonly (Rejection | Failure | { readonly kind: "given"; readonly given: readonly Given[] })[];
+      /** Nothing may be written: another config is in force. */
+      readonly isBehind: boolean;
       /** Static forwards that cannot be had. */
       readonly omitted: readonly string[];
     };
 
 /** Serves the pods from the table that was read, one after another. */
-export const attempt = (objects: GatewayObjects, gateway: PlacedGateway, asked: readonly Asked[]): Attempt => {
+export const attempt = (
+  objects: GatewayObjects,
+  gateway: PlacedGateway,
+  asked: readonly Asked[],
+  stand: Stand,
+): Attempt => {
   const read = tableIn(objects, gateway);
+  if (stand === "behind" && read.kind === "reject") return superseded(gateway);
   if (read.kind !== "table") return read;
+  if (stand === "behind") return attemptBehind(objects, read.table, gateway, asked);
   const known = withAddresses(read.table, unrecorded(objects, read.table));
   const changed = asked.reduce((table, { change }) => change?.(table) ?? table, known);
   const start = withStaticForwards(changed, gateway);
@@ -55,8 +67,45 @@ export const attempt = (objects: GatewayObjects, gateway: PlacedGateway, asked: 
     objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given, familiesOf(objects))),
   }));
   const { table, results } = allocate(start.table, gateway, claims);
-  const isNew = table !== read.table || !holds(objects.table, gateway, table);
-  return { kind: "attempt", table, isNew, results, omitted: start.omitted };
+  const isNew = stand === "due" || table !== read.table || !holds(objects.table, gateway, table);
+  return { kind: "attempt", table, isNew, results, omitted: start.omitted, isBehind: false };
+};
+
+/** Another process has the config that is in force, and decides. */
+export const superseded = (gateway: PlacedGateway): Failure => fail("superseded", gatewayId(gateway));
+
+/** Whether a Service leads from a port to a port of the gateway's pod. */
+const offers = (service: KubeObject | undefined, port: number, listenPort: number): boolean => {
+  const { ports = [] } = { ...(service?.["spec"] as { readonly ports?: readonly ServicePort[] } | undefined) };
+  return ports.some((item) => item.port === port && item.targetPort === listenPort);
+};
+type ServicePort = { readonly port: number; readonly targetPort: number };
+
+/** Serves the pods from what the gateway serves now, as the config that is in force left it; other pods are for its processes to answer. */
+const attemptBehind = (
+  objects: GatewayObjects,
+  read: Table,
+  gateway: PlacedGateway,
+  asked: readonly Asked[],
+): Attempt => {
+  const lines = new Set(linesText(objects.table).split("\n"));
+  const isServed = (item: Forward): boolean => {
+    const { servicePort, targetPort, listenPort, tunnel, targetHost } = item;
+    const own = serviceOf(read, tunnel, targetHost);
+    const hosts = objects.hostServices.find(({ metadata }) => metadata.name === own?.name);
+    return (
+      lines.has(lineOf(item)) &&
+      (servicePort === undefined || offers(objects.service, servicePort, listenPort)) &&
+      (own === undefined || offers(hosts, targetPort, listenPort))
+    );
+  };
+  const table = { ...read, forwards: read.forwards.filter(isServed) };
+  const results = asked.map(({ wants, objection, change }) => {
+    const given = change ? undefined : givenAlready(table, gateway, wants);
+    if (given === undefined || objection?.(assignmentsOf(gateway, given, [])) !== undefined) return superseded(gateway);
+    return { kind: "given", given } as const;
+  });
+  return { kind: "attempt", table, isNew: false, results, omitted: [], isBehind: true };
 };
 
 /** The addresses of Services that exist, where the table has none: their maker ended before it wrote them down. */
@@ -73,13 +122,13 @@ export const assignedBy = (table: Table, gateway: PlacedGateway, wants: readonly
 };
 
 /** What a pod would get; the allocation is thrown away. */
-export const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, asked: Asked): Provisioned => {
-  const attempted = attempt(objects, gateway, [asked]);
+export const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, asked: Asked, stand: Stand): Provisioned => {
+  const attempted = attempt(objects, gateway, [asked], stand);
   if (attempted.kind !== "attempt") return attempted;
   const [result] = attempted.results;
   return result?.kind === "given"
     ? { kind: "assigned", assignments: assignmentsOf(gateway, result.given, familiesOf(objects)) }
-    : (result as Rejection);
+    : (result as Rejection | Failure);
 };
 
 /** The stand-in for each IP family, from the ranges for documentation (RFC 5737, RFC 3849). */

@@ -42,8 +42,6 @@ export const converge = async (
     readonly table: Table;
     readonly scripts: Scripts;
     readonly podSelector: Config["podSelector"];
-    /** A Deployment of another config or version is left as it is, with its scripts. */
-    readonly isDriftOnly?: boolean;
   },
   objects: GatewayObjects,
   applied: Applied,
@@ -51,7 +49,7 @@ export const converge = async (
   events: ConvergeEvents = {},
 ): Promise<Addresses> => {
   const { gateway, table, scripts } = desired;
-  const { bring, follow } = applierOf({ cluster, gateway, table, applied, signal, events });
+  const { bring, follow, keep } = applierOf({ cluster, gateway, table, applied, signal, events });
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
   const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
     const { name, clusterIPs } = service;
@@ -76,20 +74,21 @@ export const converge = async (
     return [name, clusterIPsOf(made)];
   };
   const deployment = withSpecHash(deploymentManifest(gateway, scripts), TEMPLATE_ANNOTATION);
-  const restarted = objects.deployment && isRestart(objects.deployment, deployment) ? objects.deployment : undefined;
-  const isLeft = restarted !== undefined && desired.isDriftOnly === true;
-  if (restarted !== undefined && !isLeft) {
+  if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
     events.restart?.(gateway, RESTART);
-    await bestEffort(signal, (soon) => cluster.create(eventAbout(restarted, restartNote), soon));
+    const { deployment: read } = objects;
+    await bestEffort(signal, (soon) => cluster.create(eventAbout(read, restartNote), soon));
   }
-  const claim = objects.deployment && !isLeft && strategyClaim(objects.deployment, deployment);
-  if (claim) await cluster.apply(claim, signal);
-  if (!isLeft) await bring(objects.scripts, scriptsManifest(gateway, scripts));
+  const claim = objects.deployment && strategyClaim(objects.deployment, deployment);
+  const claimed = claim && (await cluster.apply(claim, signal));
+  await bring(objects.scripts, scriptsManifest(gateway, scripts));
   const [addresses] = await Promise.all([
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
     Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
-    // Not locked: its status changes all the time, and nothing in it depends on the table.
-    !isLeft && bring(objects.deployment, deployment, { isLocked: false }),
+    // Not locked after a claim: its status changes at once, and the claim has the mark of the template already.
+    claimed
+      ? cluster.apply(identified(deployment, claimed), signal)
+      : keep(objects.deployment, deployment, TEMPLATE_ANNOTATION),
     follow(objects.service, (from) => serviceManifest(gateway, from)),
     follow(objects.networkPolicy, (from) => networkPolicyManifest(gateway, from, desired.podSelector)),
   ]);

@@ -3,7 +3,7 @@
  * server. Other pods wait in a queue: the gateway's objects are read, the new forwards of all that wait are written in one
  * write of the table, and the derived objects follow the table before a pod is answered.
  */
-import { type Cluster, isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
+import { type Cluster, isConflict, isTransient, type KubeObject, orDeadline } from "../cluster/cluster.ts";
 import { delayMs, whenAllAbort } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { CACHE_MS } from "../core/forwards/retire.ts";
@@ -12,8 +12,9 @@ import { type Scripts, tableName } from "../core/gateway/manifests.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/target.ts";
 import type { Applied } from "./applier.ts";
-import { type Asked, assignedBy, assignmentsOf, attempt, previewOf, type Provisioned } from "./attempt.ts";
+import { type Asked, assignedBy, assignmentsOf, attempt, previewOf, type Provisioned, superseded } from "./attempt.ts";
 import { converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
+import { type Intent, intentOf, type Intents, type Stand } from "./intent.ts";
 import { familiesOf, type GatewayObjects, isTableLost, linesText, readGateway, writeTableObject } from "./objects.ts";
 
 export type Request = Asked & {
@@ -38,12 +39,15 @@ export type LaneEvents = ConvergeEvents & {
   readonly table?: (gateway: PlacedGateway, table: Table) => void;
   /** The table was gone and was made again of what the Services carry. */
   readonly recovered?: (gateway: PlacedGateway, table: Table) => void;
+  /** Whether another config than the request's is in force; told each time that the gateway is read. */
+  readonly standing?: (gateway: PlacedGateway, isBehind: boolean) => void;
   readonly omitted?: (gateway: PlacedGateway, forwards: readonly string[]) => void;
 };
 
 export type LaneParts = {
   readonly cluster: Cluster;
   readonly scripts: Scripts;
+  readonly intents: Intents;
   readonly events: LaneEvents;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
@@ -68,6 +72,7 @@ type Waiting = Omit<Request, "signal"> & {
 type Job = Waiting & { readonly since: number };
 /** A gateway's objects, and when the reading of them began. */
 type Reading = { readonly objects: GatewayObjects; readonly readAt: number };
+type Standing = { readonly ours: Intent; readonly stand: Stand };
 type Cache = {
   readonly config: Config;
   readonly readAt: number;
@@ -92,31 +97,43 @@ export const createLane = (parts: LaneParts): Lane => {
     return taken.map((waiting) => ({ ...waiting, since }));
   };
 
+  /** The intent of a config, and how it stands to the one that is in force. */
+  const standing = ({ config, gateway }: Pick<Request, "config" | "gateway">, objects: GatewayObjects): Standing => {
+    const ours = intentOf(config, gateway, parts.scripts);
+    const stand = parts.intents.standOf({ config, gateway }, ours, objects.table);
+    events.standing?.(gateway, stand === "behind");
+    return { ours, stand };
+  };
+
   const serve = async (jobs: readonly Job[], { objects, readAt }: Reading): Promise<void> => {
     const [{ config, gateway }] = jobs as [Job];
-    const attempted = attempt(objects, gateway, jobs);
+    const { ours, stand } = standing({ config, gateway }, objects);
+    const attempted = attempt(objects, gateway, jobs, stand);
     if (attempted.kind !== "attempt") {
       jobs.forEach(({ settle }) => settle(attempted));
       return;
     }
-    if (objects.table === undefined && !isTableLost(objects) && jobs.every(({ repair }) => repair !== undefined)) {
-      jobs.forEach(({ settle }) => settle({ kind: "assigned", assignments: [] }));
+    const isMissing = objects.table === undefined;
+    const isUntouched = (repair: Repair): boolean => !isTableLost(objects) && (isMissing || isLeft(repair, stand));
+    if (jobs.every(({ repair }) => repair !== undefined && isUntouched(repair))) {
+      jobs.forEach(({ settle, change }) =>
+        settle(change && !isMissing ? superseded(gateway) : { kind: "assigned", assignments: [] }),
+      );
       return;
     }
-    const { results } = attempted;
-    const refused = results.every(({ kind }) => kind === "reject");
-    const table = refused
-      ? attempted.table
-      : await perform(parts, applied, attempted, { config, gateway, objects, jobs });
+    const { results, isBehind } = attempted;
+    const refused = results.every(({ kind }) => kind !== "given");
+    const doing = { config, gateway, objects, jobs, ours };
+    const table = refused || isBehind ? attempted.table : await perform(parts, applied, attempted, doing);
     // The pods of a Deployment share their wants: found once for all that wait, and for those that the cache answers.
     const known: Cache["assignedBy"] = perObject((wants) => ({ found: assignedBy(table, gateway, wants) }));
     if (!refused) {
       cache = { config, readAt, assignedBy: known };
-      events.table?.(gateway, table);
+      if (!isBehind) events.table?.(gateway, table);
     }
     jobs.forEach(({ wants, settle }, at) => {
       const result = results[at] as (typeof results)[number];
-      if (result.kind === "reject") settle(result);
+      if (result.kind !== "given") settle(result);
       else
         settle(
           known(wants).found ?? {
@@ -168,7 +185,10 @@ export const createLane = (parts: LaneParts): Lane => {
       if (found !== undefined) return found;
     }
     const signal = request.signal();
-    if (!request.write) return previewOf(await readGateway(cluster, gateway, signal), gateway, request);
+    if (!request.write) {
+      const objects = await readGateway(cluster, gateway, signal);
+      return previewOf(objects, gateway, request, standing(request, objects).stand);
+    }
     const answer = new Promise<Provisioned>((settle, fail) => {
       queue = [...queue, { ...request, signal, settle, fail }];
     });
@@ -183,29 +203,34 @@ export const createLane = (parts: LaneParts): Lane => {
   };
 };
 
+/** Only a config that came to this process may take the place of another one; drift is repaired as the one in force has it. */
+const isLeft = (repair: Repair, stand: Stand): boolean => stand === "behind" || (repair === "drift" && stand === "due");
+
 type Attempted = Extract<ReturnType<typeof attempt>, { readonly kind: "attempt" }>;
-type Performing = Pick<Job, "config" | "gateway"> & Pick<Reading, "objects"> & { readonly jobs: readonly Job[] };
+type Performing = Pick<Job, "config" | "gateway"> &
+  Pick<Reading, "objects"> & { readonly jobs: readonly Job[]; readonly ours: Intent };
 
 /** Writes the table and the objects that are made from it. Returns the table with the addresses of the hosts' Services. */
 const perform = async (
-  { cluster, scripts, events }: LaneParts,
+  { cluster, scripts, events, intents }: LaneParts,
   applied: Applied,
   { table, isNew, omitted }: Attempted,
-  { config, gateway, objects, jobs }: Performing,
+  { config, gateway, objects, jobs, ours }: Performing,
 ): Promise<Table> => {
   const signal = endOf(jobs);
   if (omitted.length > 0) events.omitted?.(gateway, omitted);
   if (isTableLost(objects)) events.recovered?.(gateway, table);
-  const written = isNew ? await writeTableObject(cluster, gateway, table, objects.table, signal) : objects.table;
-  const isDriftOnly = jobs.every(({ repair }) => repair === "drift");
-  const desired = { gateway, table, scripts, podSelector: config.podSelector, isDriftOnly };
+  const write = (next: Table, read: KubeObject | undefined): Promise<KubeObject> =>
+    intents.putInForce({ config, gateway }, read, () => writeTableObject(cluster, gateway, next, ours, read, signal));
+  const written = isNew ? await write(table, objects.table) : objects.table;
+  const desired = { gateway, table, scripts, podSelector: config.podSelector };
   const [addresses] = await Promise.all([
     converge(cluster, desired, objects, applied, signal, events),
     written && linesText(written) !== linesText(objects.table) && wakeKubelet(cluster, gateway, written, signal),
   ]);
   const final = withAddresses(table, addresses);
   // Before a pod learns of an address: the table has it, and a Service that is made again asks for it.
-  if (final !== table) await writeTableObject(cluster, gateway, final, written, signal);
+  if (final !== table) await write(final, written);
   return final;
 };
 

@@ -13,6 +13,7 @@ import {
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
 import { COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
+import { type Intent, withIntent } from "./intent.ts";
 import { isEqual } from "../core/equal.ts";
 
 /** A gateway's objects as they were read: the derived ones first, the table second (see `readGateway`). */
@@ -177,11 +178,12 @@ export const locked = (manifest: Manifest, read: KubeObject | undefined): KubeOb
   return { ...object, metadata: { ...object.metadata, resourceVersion: read?.metadata.resourceVersion ?? NEVER } };
 };
 
-/** Writes the table if it is still the version that was read; 409 otherwise. */
+/** Writes the table, and the intent that is in force, if it is still the version that was read; 409 otherwise. */
 export const writeTableObject = (
   cluster: Cluster,
   gateway: PlacedGateway,
   table: Table,
+  intent: Intent,
   read: KubeObject | undefined,
   signal: AbortSignal,
-): Promise<KubeObject> => cluster.apply(locked(tableManifest(gateway, table), read), signal);
+): Promise<KubeObject> => cluster.apply(locked(withIntent(tableManifest(gateway, table), intent, read), read), signal);

@@ -4,6 +4,7 @@ import { placedGateways } from "../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { gatewayId } from "../core/names.ts";
 import type { Provisioned } from "./attempt.ts";
+import { createIntents } from "./intent.ts";
 import { createLane, type Lane, type LaneParts, type Repair, type Request } from "./lane.ts";
 
 export type Provisioner = (request: Request) => Promise<Provisioned>;
@@ -36,7 +37,7 @@ type Known = { readonly lane: Lane; readonly gateway: PlacedGateway };
  */
 export const createProvisioning = (cluster: Cluster, options: ProvisionOptions): Provisioning => {
   const defaults = { events: {}, now: () => performance.now(), random: Math.random, pause: sleepUnless };
-  const parts: LaneParts = { cluster, ...defaults, ...options };
+  const parts: LaneParts = { cluster, intents: createIntents(), ...defaults, ...options };
   const lanes = new Map<string, Known>();
   const laneOf = (gateway: PlacedGateway): Lane => {
     const key = gatewayId(gateway);

@@ -211,7 +211,10 @@ const failure = (reply: FastifyReply, code: number, message: string): FastifyRep
   reply.code(code).send(writeFailure(code, message));
 
 /** An admission that failed is answered without a review, so that the configured failurePolicy decides. */
-const answer = (reply: FastifyReply, { uid }: Review, admission: Admission): FastifyReply =>
-  admission.outcome === "fail"
+const answer = (reply: FastifyReply, { uid }: Review, admission: Admission): FastifyReply => {
+  // The next try is to reach another process.
+  if (admission.reason === "superseded") reply.header("connection", "close");
+  return admission.outcome === "fail"
     ? failure(reply, admission.reason === "deadline" ? 504 : 503, `${admission.reason}: ${admission.message ?? ""}`)
     : reply.type(JSON_TYPE).send(writeReview(uid, admission));
+};

@@ -27,6 +27,8 @@ export type Metrics = {
   /** `max`: how many the config lets the gateway have. */
   forwards(gateway: string, count: number, max: number): void;
   conflict(gateway: string): void;
+  /** Whether another config than this replica's made the gateway. */
+  behind(gateway: string, isBehind: boolean): void;
   /** A config is in force from now on. `now`: milliseconds since 1970. */
   config(mode: Config["mode"], now: number): void;
   /** A gateway's object was made or changed. */
@@ -138,6 +140,12 @@ export const createMetrics = (version: string): Metrics => {
     labelNames: ["gateway"],
     registers,
   });
+  const behind = new Gauge({
+    name: "flowgen_gateway_config_behind",
+    help: "1 where another config than this replica's made the gateway, else 0",
+    labelNames: ["gateway"],
+    registers,
+  });
   const conflicts = new Counter({
     name: "flowgen_gateway_table_conflicts_total",
     help: "Writes that lost against another replica's and were made again",
@@ -201,6 +209,7 @@ export const createMetrics = (version: string): Metrics => {
     forwards.remove({ gateway: oldest });
     forwardsMax.remove({ gateway: oldest });
     conflicts.remove({ gateway: oldest });
+    behind.remove({ gateway: oldest });
   };
   return {
     registry,
@@ -225,6 +234,10 @@ export const createMetrics = (version: string): Metrics => {
     conflict: (gateway) => {
       heardOf(gateway);
       conflicts.inc({ gateway });
+    },
+    behind: (gateway, isBehind) => {
+      heardOf(gateway);
+      behind.set({ gateway }, isBehind ? 1 : 0);
     },
     config: (mode, now) => {
       configInfo.reset();

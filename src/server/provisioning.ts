@@ -6,11 +6,16 @@ import { createProvisioning, type Provisioning } from "../provisioning/provision
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { gatewayId } from "../core/names.ts";
 import type { Metrics } from "./metrics.ts";
+import type { Standing } from "./standing.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };
 
 /** What gives targets their forwards and keeps the gateways, with metrics and log lines for its calls and writes. */
-export const observedProvisioning = ({ cluster, scripts, log }: Parts, metrics: Metrics): Provisioning => {
+export const observedProvisioning = (
+  { cluster, scripts, log }: Parts,
+  metrics: Metrics,
+  standing: Standing,
+): Provisioning => {
   const events: LaneEvents = {
     conflict: (gateway) => metrics.conflict(gatewayId(gateway)),
     table: (gateway, { forwards }) => metrics.forwards(gatewayId(gateway), forwards.length, gateway.maxForwards),
@@ -26,6 +31,12 @@ export const observedProvisioning = ({ cluster, scripts, log }: Parts, metrics: 
         { gateway: gatewayId(gateway), service: name, host, clusterIPs, holders },
         "Service made again with other addresses: pods that hold these must be restarted",
       ),
+    standing: (gateway, isBehind) => {
+      const id = gatewayId(gateway);
+      if (isBehind && !standing.isBehind()) log.warn({ gateway: id }, "another config made the gateway");
+      standing.note(id, isBehind);
+      metrics.behind(id, isBehind);
+    },
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };
   const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));

@@ -13,6 +13,7 @@ import { watchConnections } from "./connections.ts";
 import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import { startRepairs } from "./repairs.ts";
+import { createStanding } from "./standing.ts";
 import { serveMetrics } from "./metrics-server.ts";
 import { createMetrics, type Metrics } from "./metrics.ts";
 import { observedProvisioning } from "./provisioning.ts";
@@ -76,18 +77,24 @@ export const run = async (options: RunOptions): Promise<Running> => {
   } = options;
   const metrics = createMetrics(version);
   metrics.config(options.config.mode, Date.now());
-  const { provision, repair } = observedProvisioning(options, metrics);
-  let context: Context = { config: options.config, provision, version };
+  const standing = createStanding(() => performance.now());
+  const { provision, repair } = observedProvisioning(options, metrics, standing);
+  const { isBehind } = standing;
+  let context: Context = { config: options.config, provision, version, isBehind };
   let isDraining = false;
   const { add: afterwards, settle } = createAfterwards();
   const app = createApp({
-    admit: (creation) => admit(creation, context),
+    admit: async (creation) => {
+      const admission = await admit(creation, context);
+      if (admission.reason === "superseded") standing.giveWay();
+      return admission;
+    },
     log,
     metrics,
     limits,
     afterwards,
     isReady: () => !isDraining,
-    ...(waitsFor && { waitsFor }),
+    waitsFor: () => waitsFor?.() ?? standing.waitsFor(),
     ...(pathToken !== undefined && { pathToken }),
     ...(callers && { callers }),
     ...(tls && { tls }),
@@ -128,7 +135,8 @@ export const run = async (options: RunOptions): Promise<Running> => {
     metricsUrl: `${urlOf(metricsServer, "http")}/metrics`,
     metrics,
     setConfig: (config) => {
-      context = { config, provision, version };
+      standing.reset();
+      context = { config, provision, version, isBehind };
       metrics.config(config.mode, Date.now());
       repairs?.now();
     },

@@ -10,7 +10,7 @@ import { flowgenPod, GATEWAY, startScene, targets } from "../lab/control-plane/s
 const gateway = (name: string): object => ({
   name,
   namespace: GATEWAY.namespace,
-  tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"] }],
+  tunnels: [{ name: "wg0", secretName: `peer-of-${name}`, allowedTargets: ["10.0.0.0/8"] }],
 });
 const mistaken = { ...gateway("mistaken"), securityContext: { privilegd: true } };
 const FOREIGN = ["Service", "Deployment", "NetworkPolicy", "ConfigMap forwards", "ConfigMap scripts"] as const;
@@ -217,8 +217,8 @@ t.test("what the webhook's ServiceAccount may do, beyond what every account may"
       "get,create,patch configmaps of core",
       "get,create,patch deployments,networkpolicies of apps,networking.k8s.io",
       "get,list,create,patch,delete services of core",
-      "list deployments of apps",
       registration,
+      "list deployments of apps",
       "list,patch pods of core",
     ],
     "flowgen-gateway-webhook": [

@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { converge, wakeKubelet } from "../../src/provisioning/converge.ts";
+import { intentOf } from "../../src/provisioning/intent.ts";
 import { readGateway, tableIn, writeTableObject } from "../../src/provisioning/objects.ts";
 import { connect } from "../../src/cluster/kubernetes.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
@@ -28,8 +29,10 @@ export const removeForward = async (controlPlane: ControlPlane, yaml: string, na
   const forwards = read.table.forwards.filter((forward) => forward.name !== name);
   const services = read.table.services.filter((service) => forwardsOf({ forwards }, service).length > 0);
   const table = { ...read.table, forwards, services };
-  const written = await writeTableObject(cluster, gateway, table, objects.table, signal);
-  await converge(cluster, { gateway, table, scripts: loadScripts(), podSelector }, objects, new Map(), signal);
+  const scripts = loadScripts();
+  const intent = intentOf(reading.config, gateway, scripts);
+  const written = await writeTableObject(cluster, gateway, table, intent, objects.table, signal);
+  await converge(cluster, { gateway, table, scripts, podSelector }, objects, new Map(), signal);
   await wakeKubelet(cluster, gateway, written, signal);
 };
 

@@ -77,14 +77,24 @@ for (const forwarder of forwarders) {
     await untilHeard(network, 7001, "five");
     await gateway.inForce(7001);
     const before = listeners();
-    const session = await startSession(network, 7001, { say: "still here", afterMs: 4_000, forMs: 6_000 });
+    const kept = await startSession(network, 7000, { say: "still here", afterMs: 6_000, forMs: 8_000 });
+    const changed = await startSession(network, 7001, { say: "x", afterMs: 6_000, forMs: 20_000 });
 
     gateway.setForwards("7000 10.0.0.5 7000 wg0", "7001 10.0.0.6 7000 wg0");
     await untilHeard(network, 7001, "six");
+    const removed = await startSession(network, 7001, { say: "x", afterMs: 4_000, forMs: 20_000 });
     t.equal(listeners().split("\n")[0], before.split("\n")[0], "the other listener is the same process");
     gateway.setForwards("7000 10.0.0.5 7000 wg0");
     await untilRefused(network, 7001);
-    t.equal((await session.heard).text, "five\nstill here", "a session outlives its forward");
+    for (const [session, text] of [
+      [changed, "five\n"],
+      [removed, "six\n"],
+    ] as const) {
+      const heard = await session.heard;
+      t.equal(heard.text, text, "no byte of a session passes when its line is gone");
+      t.ok((heard.endedMs ?? Infinity) < 10_000, `and it ended after ${heard.endedMs} ms (${heard.error ?? "closed"})`);
+    }
+    t.equal((await kept.heard).text, "five\nstill here", "a session of another line does not notice");
 
     const victim = listeners().split(" ")[1] ?? "";
     run(network.pod, `kill -9 ${victim}`);

@@ -10,6 +10,11 @@ import { SELDOM, dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts
 /** What an admin writes. */
 export const config = strict({
   mode: oneOf("enforce", "audit").default("enforce").describe("audit: say what would be done, do nothing"),
+  revision: z
+    .int({ error: (issue) => `${quote(issue.input)} is not a revision: a whole number, from 1 up` })
+    .min(1, { error: (issue) => `${quote(issue.input)} is not a revision: a whole number, from 1 up` })
+    .default(1)
+    .describe("of this config: of two at work at once the higher one makes the gateways (docs/operations.md)"),
   podSelector: strict({
     matchLabels: labels.describe("labels that a pod must have, all of them"),
   })

@@ -116,6 +116,10 @@ const tableJson = (table: Table): string => {
   return `{"version":${TABLE_FORMAT},"forwards":${lines(forwards)},"services":${lines(services)}${last}${rest.join("")}}\n`;
 };
 
+/** A forward's line for the gateway's scripts. */
+export const lineOf = ({ listenPort, targetHost, targetPort, tunnel }: Forward): string =>
+  `${listenPort} ${targetHost} ${targetPort} ${tunnel}`;
+
 /**
  * The ConfigMap's two keys: `table.json`, and made from it `forwards` for the gateway's scripts, one line a forward that is served:
  * `listenPort host port tunnel`. A forward that is not served keeps its place in `table.json`.
@@ -127,7 +131,7 @@ export const writeTable = (
   "table.json": tableJson(table),
   forwards: table.forwards
     .filter(isServed)
-    .map((item) => `${item.listenPort} ${item.targetHost} ${item.targetPort} ${item.tunnel}\n`)
+    .map((item) => `${lineOf(item)}\n`)
     .join(""),
 });
 
