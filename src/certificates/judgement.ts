@@ -12,6 +12,8 @@ export type CertificatePolicy = {
   readonly caMs: number;
   /** How long a CA stays in `caBundle` before a certificate that it signed is served: the time until every API server has read it. */
   readonly settleMs: number;
+  /** The path in the registration ends in a token; absent: it is the installer's. */
+  readonly hasPathToken?: boolean;
 };
 
 /** `isLost`: the certificate cannot be used. Otherwise it can; a `reason` then says why it is due for renewal. */

@@ -1,6 +1,7 @@
 import { type CertificateFailure, isRepair, stepText } from "./reasons.ts";
 import type { Certificates, KeyPair } from "./secret.ts";
 import type { CertificatePolicy } from "./judgement.ts";
+import { pathOf, pathTokens } from "./own-path.ts";
 import { type CertificateStep, nextStep, type Rest, trusts } from "./step.ts";
 import type { CertificateReading, CertificateStore } from "./store.ts";
 import { isConflict, isTransient } from "../cluster/cluster.ts";
@@ -34,6 +35,10 @@ export type Look =
       readonly certificates: Certificates;
       /** Every `caBundle` holds the CA of the certificate. */
       readonly isTrusted: boolean;
+      /** The path tokens that are taken. */
+      readonly tokens: readonly string[];
+      /** Every API server calls the webhook by a path with a token. */
+      readonly isPathKnown: boolean;
       readonly rest: Rest;
       readonly failure?: CertificateFailure;
     }
@@ -64,6 +69,8 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
   const { random = Math.random, pause = sleepUnless } = options;
   let held: Certificates | undefined;
   let seen: { readonly cert: string; readonly since: number } | undefined;
+  /** When this process changed the path, or saw one without a token; undefined: it never did. */
+  let pathSince: number | undefined;
 
   /** How long this process has seen the next CA in every `caBundle`, in milliseconds; `undefined`: it is missing from one. */
   const trustedForMs = ({ stored, bundles }: CertificateReading): number | undefined => {
@@ -73,9 +80,17 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     return seen && clock() - seen.since;
   };
 
+  /** Whoever comes to a registration whose path has the token already need not wait. */
+  const isPathKnown = ({ ca }: Certificates, paths: readonly string[]): boolean => {
+    if (policy.hasPathToken !== true || paths.length === 0 || paths.some((path) => path !== pathOf(ca))) return false;
+    return pathSince === undefined || clock() - pathSince >= policy.settleMs;
+  };
+
   const perform = async (step: CertificateStep, reading: CertificateReading, signal: AbortSignal): Promise<void> => {
-    if (step.kind === "trust") await reading.trust(step.bundle, signal);
-    else await reading.write(await made(step, options, now()), signal);
+    if (step.kind === "trust") {
+      if (reading.paths.some((path) => !path.startsWith("/mutate/"))) pathSince = clock();
+      await reading.trust(step.bundle, step.path, signal);
+    } else await reading.write(await made(step, options, now()), signal);
     options.onStep?.(step);
     const note = isRepair(step)
       ? ({ type: "Warning", reason: "CertificateRepaired" } as const)
@@ -93,6 +108,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
         stored,
         held,
         bundles,
+        paths: reading.paths,
         trustedForMs: seenForMs !== undefined && wish.isSettled === true ? Infinity : seenForMs,
         isAsked: wish.isAsked === true,
       },
@@ -108,6 +124,8 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
       kind: "kept",
       certificates,
       isTrusted: bundles?.every((bundle) => trusts(bundle, certificates.ca.cert)) ?? false,
+      tokens: pathTokens(certificates, now()),
+      isPathKnown: isPathKnown(certificates, reading.paths),
       rest: step,
       ...(bundles === undefined && { failure: "no-webhook-configuration" as const }),
     };

@@ -16,6 +16,7 @@ export const certificateReasons = {
   "too-long": "it is valid for longer than the configured lifetime",
   asked: "it was asked for (certs --rotate)",
   "bundle-differs": "caBundle does not hold exactly the trusted CAs",
+  "path-differs": "the path does not end in the token of the CA",
   trusted: "caBundle has held the new CA long enough for every API server to have read it",
   "former-ended": "no certificate of the former CA can be served any more",
 } as const;
@@ -30,7 +31,7 @@ const steps = {
   introduce: "the next CA is made; it is trusted first and signs later",
   promote: "the next CA replaces the present one and signs a certificate",
   forget: "former CAs are removed",
-  trust: "the CAs are put into caBundle",
+  trust: "the CAs are put into caBundle, and where it is asked for the token into the path",
 } as const;
 
 export type StepKind = keyof typeof steps;

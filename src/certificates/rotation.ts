@@ -21,6 +21,8 @@ export type RotationOptions = {
   readonly makeKeeper: (onStep: (step: CertificateStep) => void) => Keeper;
   /** Makes the server use a certificate from the next connection on. */
   readonly take: (tls: Tls) => void;
+  /** Makes the server take these path tokens, and nothing else where `isNeeded`, from the next request on. */
+  readonly takePath?: (tokens: readonly string[], isNeeded: boolean) => void;
   /** The mean time between two looks. */
   readonly everyMs: number;
   readonly log: FastifyBaseLogger;
@@ -47,9 +49,10 @@ const FIRST_WAIT_MS = 250;
  * and counted each time.
  */
 export const startRotation = (options: RotationOptions): Rotation => {
-  const { name, take, everyMs, log, metrics, random = Math.random } = options;
+  const { name, take, takePath, everyMs, log, metrics, random = Math.random } = options;
   let served = "";
   let waiting: string | undefined = `its certificate in ${name}`;
+  let isPathNeeded = false;
   let lastFailure = "";
   let failures = 0;
   let timer: NodeJS.Timeout | undefined;
@@ -85,6 +88,10 @@ export const startRotation = (options: RotationOptions): Rotation => {
   const learn = (look: Look): void => {
     if (look.kind === "kept") {
       takeNew(look.certificates);
+      takePath?.(look.tokens, look.isPathKnown);
+      if (look.isPathKnown && !isPathNeeded)
+        log.info({ certificates: name }, "reviews are taken by the path with the token only");
+      isPathNeeded = look.isPathKnown;
       if (waiting !== undefined) waiting = look.isTrusted ? undefined : "every caBundle to hold its CA";
     }
     if (look.failure !== undefined) {

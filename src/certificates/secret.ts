@@ -15,6 +15,8 @@ export type Certificates = {
   /** The CA that will sign once every API server can be expected to trust it. */
   readonly next?: KeyPair;
   readonly former: readonly FormerCa[];
+  /** The path token of the CA before, and the end of its use (RFC 3339). */
+  readonly formerPath?: { readonly token: string; readonly until: string };
   /** The present CA is being revoked (its key may be known to others): its trust ends soon after the next CA signs. */
   readonly isRevoking: boolean;
 };
@@ -32,6 +34,7 @@ const KEY = {
 
 const rotationState = z.object({
   former: z.array(z.object({ cert: z.string(), until: z.iso.datetime() })),
+  formerPath: z.object({ token: z.string(), until: z.iso.datetime() }).optional(),
   isRevoking: z.boolean(),
 });
 
@@ -49,17 +52,18 @@ export const fromFiles = (files: CertificateFiles): Certificates | undefined => 
     ca: { cert: text(KEY.ca), key: text(KEY.caKey) },
     ...(next.cert !== "" && { next }),
     former: rotation?.former ?? [],
+    ...(rotation?.formerPath && { formerPath: rotation.formerPath }),
     isRevoking: rotation?.isRevoking ?? false,
   };
 };
 
-export const toFiles = ({ leaf, ca, next, former, isRevoking }: Certificates): CertificateFiles => ({
+export const toFiles = ({ leaf, ca, next, former, formerPath, isRevoking }: Certificates): CertificateFiles => ({
   [KEY.cert]: leaf.cert,
   [KEY.key]: leaf.key,
   [KEY.ca]: ca.cert,
   [KEY.caKey]: ca.key,
   ...(next && { [KEY.next]: next.cert, [KEY.nextKey]: next.key }),
-  [KEY.state]: `${JSON.stringify({ former, isRevoking }, undefined, 2)}\n`,
+  [KEY.state]: `${JSON.stringify({ former, formerPath, isRevoking }, undefined, 2)}\n`,
 });
 
 /** The names of all files that `toFiles` may write. */

@@ -1,4 +1,5 @@
 import { type CertificatePolicy, judgeCa, judgeLeaf } from "./judgement.ts";
+import { pathOf, pathTokenOf } from "./own-path.ts";
 import type { CertificateReason, StepKind } from "./reasons.ts";
 import type { Certificates, FormerCa, KeyPair } from "./secret.ts";
 import { expiryOf, pemBlocks, readCertificate } from "./x509.ts";
@@ -11,6 +12,8 @@ export type Situation = {
   readonly held: Certificates | undefined;
   /** `caBundle` of each webhook, PEM; `undefined`: there is no webhook configuration. */
   readonly bundles: readonly string[] | undefined;
+  /** The path of each webhook that is called by its Service. */
+  readonly paths: readonly string[];
   /** How long the next CA has been in all bundles without a break, in milliseconds; `undefined`: it is missing from one. */
   readonly trustedForMs: number | undefined;
   /** An admin asked for another CA, even if none is due. */
@@ -25,7 +28,7 @@ export type Situation = {
  * - `introduce`: writes a next CA, which signs nothing yet.
  * - `promote`: makes the next CA the present one, and writes a certificate that it signed.
  * - `forget`: removes from the Secret the former CAs that are no longer trusted.
- * - `trust`: writes `caBundle` of every webhook.
+ * - `trust`: writes `caBundle` of every webhook, and the path where it is to hold a token.
  */
 export type CertificateStep =
   | {
@@ -35,7 +38,7 @@ export type CertificateStep =
       readonly from: Certificates;
       readonly makes: readonly ("ca" | "leaf" | "next")[];
     }
-  | { readonly kind: "trust"; readonly reason: CertificateReason; readonly bundle: string };
+  | { readonly kind: "trust"; readonly reason: CertificateReason; readonly bundle: string; readonly path?: string };
 
 /** No step is due. `forMs`: the time until the next one, when a rotation waits for nothing but time. */
 export type Rest = { readonly kind: "rest"; readonly isUnderWay: boolean; readonly forMs?: number };
@@ -58,7 +61,7 @@ export const nextStep = (situation: Situation, policy: CertificatePolicy, now: n
   const next = stored.next && judgeCa(stored.next, policy, now);
   if (ca.isLost && leaf.isLost) {
     if (stored.next === undefined || next?.isLost !== false) return begin(leaf.reason, situation, policy, now);
-    return promote(leaf.reason, stored, stored.next, stored.former);
+    return promote(leaf.reason, stored, stored.next, stored.former, policy, now);
   }
   if (!ca.isLost && leaf.reason !== undefined)
     return { kind: "issue", reason: leaf.reason, from: stored, makes: ["leaf"] };
@@ -71,13 +74,16 @@ export const nextStep = (situation: Situation, policy: CertificatePolicy, now: n
   }
 
   const bundle = bundleOf(stored, now);
+  const path = policy.hasPathToken === true ? { path: pathOf(stored.ca) } : {};
   if (bundles?.every((each) => isSamePem(each, bundle)) === false)
-    return { kind: "trust", reason: "bundle-differs", bundle };
+    return { kind: "trust", reason: "bundle-differs", bundle, ...path };
+  if (path.path !== undefined && situation.paths.some((each) => each !== path.path))
+    return { kind: "trust", reason: "path-differs", bundle, ...path };
   if (stored.next !== undefined) {
     const { settleMs } = policy;
     if (trustedForMs === undefined) return { kind: "rest", isUnderWay: true };
     if (trustedForMs < settleMs) return { kind: "rest", isUnderWay: true, forMs: settleMs - trustedForMs };
-    return promote("trusted", stored, stored.next, givenUp(stored, policy, now));
+    return promote("trusted", stored, stored.next, givenUp(stored, policy, now), policy, now);
   }
   const former = stored.former.filter((each) => isTrusted(each, now));
   if (former.length < stored.former.length)
@@ -116,10 +122,16 @@ const noCertificates: Certificates = { leaf: empty, ca: empty, former: [], isRev
 
 const promote = (
   reason: CertificateReason,
-  { leaf }: Certificates,
+  stored: Certificates,
   ca: KeyPair,
   former: readonly FormerCa[],
-): CertificateStep => ({ kind: "promote", reason, from: { leaf, ca, former, isRevoking: false }, makes: ["leaf"] });
+  { settleMs }: CertificatePolicy,
+  now: number,
+): CertificateStep => {
+  const formerPath = { token: pathTokenOf(stored.ca), until: new Date(now + 2 * settleMs).toISOString() };
+  const from = { leaf: stored.leaf, ca, former, formerPath, isRevoking: false };
+  return { kind: "promote", reason, from, makes: ["leaf"] };
+};
 
 /** The former CAs, and all other valid CAs that are in `caBundle` now. */
 const adopted = ({ stored, bundles = [] }: Situation, now: number): readonly FormerCa[] => {

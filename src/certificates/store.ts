@@ -11,8 +11,11 @@ export type CertificateReading = {
   readonly stored: Certificates | undefined;
   /** `caBundle` of each webhook, PEM; `undefined`: there is no webhook configuration. */
   readonly bundles: readonly string[] | undefined;
+  /** The path of each webhook that is called by its Service. */
+  readonly paths: readonly string[];
   readonly write: (certificates: Certificates, signal: AbortSignal) => Promise<void>;
-  readonly trust: (bundle: string, signal: AbortSignal) => Promise<void>;
+  /** `path`: undefined leaves the present one. */
+  readonly trust: (bundle: string, path: string | undefined, signal: AbortSignal) => Promise<void>;
 };
 export type CertificateRefusal = { readonly kind: "refused"; readonly failure: CertificateFailure };
 
@@ -58,18 +61,21 @@ export const clusterStore = (
   };
 };
 
-/** `caBundle` of the webhooks of a MutatingWebhookConfiguration, and a function that writes it. */
+/** `caBundle` and the paths of the webhooks of a MutatingWebhookConfiguration, and a function that writes both. */
 export const readBundles = async (
   cluster: Cluster,
   configuration: string,
   signal: AbortSignal,
-): Promise<Pick<CertificateReading, "bundles" | "trust">> => {
+): Promise<Pick<CertificateReading, "bundles" | "paths" | "trust">> => {
   const ref: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", name: configuration };
   const webhooks = await cluster.get(ref, signal);
   return {
     bundles: webhooks && hooksOf(webhooks).map(hookBundle),
-    trust: async (bundle, signal) => {
-      if (webhooks !== undefined) await cluster.apply(bundleManifest(webhooks, bundle), signal);
+    paths: (webhooks ? hooksOf(webhooks) : []).flatMap(({ clientConfig: { service } = {} }) =>
+      service ? [service.path ?? ""] : [],
+    ),
+    trust: async (bundle, path, signal) => {
+      if (webhooks !== undefined) await cluster.apply(hooksManifest(webhooks, bundle, path), signal);
     },
   };
 };
@@ -80,7 +86,11 @@ const isOwnSecret = (secret: KubeObject): boolean =>
 
 const dataOf = (secret: KubeObject): CertificateFiles => (secret["data"] ?? {}) as CertificateFiles;
 
-type Hook = { readonly name: string; readonly clientConfig?: { readonly caBundle?: string } };
+type HookService = { readonly name: string; readonly namespace: string; readonly path?: string };
+type Hook = {
+  readonly name: string;
+  readonly clientConfig?: { readonly caBundle?: string; readonly service?: HookService };
+};
 const hooksOf = (webhooks: KubeObject): readonly Hook[] => (webhooks["webhooks"] ?? []) as readonly Hook[];
 const hookBundle = ({ clientConfig }: Hook): string => Buffer.from(clientConfig?.caBundle ?? "", "base64").toString();
 
@@ -97,8 +107,8 @@ const secretManifest = (ref: Ref, certificates: Certificates, read: KubeObject |
   data: encodeData(toFiles(certificates)),
 });
 
-/** Applies `caBundle` alone: the installer owns all other fields. The `resourceVersion` keeps a removed webhook from being created again without them. */
-const bundleManifest = (webhooks: KubeObject, bundle: string): KubeObject => {
+/** Applies `caBundle`, and `path` where it is given, alone: the installer owns all other fields. The `resourceVersion` keeps a removed webhook from being created again without them. */
+const hooksManifest = (webhooks: KubeObject, bundle: string, path: string | undefined): KubeObject => {
   const { apiVersion, kind, metadata } = webhooks;
   const { name = "", namespace, resourceVersion = NEVER } = metadata;
   const caBundle = Buffer.from(bundle).toString("base64");
@@ -106,6 +116,19 @@ const bundleManifest = (webhooks: KubeObject, bundle: string): KubeObject => {
     apiVersion,
     kind,
     metadata: { name, namespace, resourceVersion },
-    webhooks: hooksOf(webhooks).map((hook) => ({ name: hook.name, clientConfig: { caBundle } })),
+    webhooks: hooksOf(webhooks).map(({ name, clientConfig: { service } = {} }) => ({
+      name,
+      clientConfig: {
+        caBundle,
+        ...servicePart(service, path),
+      },
+    })),
   };
+};
+
+/** An apply takes away what the same manager applied before and leaves out now, so a path with a token is written again by who knows of none. */
+const servicePart = (service: HookService | undefined, path: string | undefined): object => {
+  const wanted = path ?? (service?.path?.startsWith("/mutate/") === true ? service.path : undefined);
+  if (service === undefined || wanted === undefined) return {};
+  return { service: { name: service.name, namespace: service.namespace, path: wanted } };
 };

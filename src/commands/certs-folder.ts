@@ -40,7 +40,7 @@ export const memoryFolder = (files: CertificateFiles): Folder => {
 export const folderStore = (
   name: string,
   folder: Folder,
-  readBundles?: (signal: AbortSignal) => Promise<Pick<CertificateReading, "bundles" | "trust">>,
+  readBundles?: (signal: AbortSignal) => Promise<Pick<CertificateReading, "bundles" | "paths" | "trust">>,
 ): CertificateStore => ({
   name,
   read: async (signal) => {
@@ -55,6 +55,7 @@ export const folderStore = (
       },
       ...((await readBundles?.(signal)) ?? {
         bundles: [bundle],
+        paths: [],
         trust: (text) => folder.write({ [BUNDLE_FILE]: text }),
       }),
     };

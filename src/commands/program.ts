@@ -61,6 +61,7 @@ const addServe = (program: Command): void => {
     .addOption(
       option("--client-name <names>", "… and of these common names only, with commas", "CLIENT_NAME").argParser(names),
     )
+    .addOption(flag("--own-path-token", "with --tls-secret: a secret in the path", "OWN_PATH_TOKEN"))
     .addOption(flag("--plain-http", "no TLS, behind a platform that ends it", "PLAIN_HTTP"))
     .addOption(
       option("--namespace <name>", "of --tls-secret (default: this pod's own)", "NAMESPACE").argParser(namespaceOption),

@@ -9,6 +9,7 @@ type Inputs = {
   readonly config: string;
   readonly configYaml?: string;
   readonly pathTokenFile?: string;
+  readonly ownPathToken?: boolean;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly plainHttp?: boolean;
@@ -27,8 +28,10 @@ export const readInputs = async ({ config, configYaml, tlsCert, tlsKey }: Inputs
 };
 
 /** The token without the line's end that files have; undefined when none is asked for. It is read once, and never shown. */
-export const readPathToken = async ({ pathTokenFile: file }: Inputs): Promise<string | undefined> => {
+export const readPathToken = async ({ pathTokenFile: file, ownPathToken }: Inputs): Promise<string | undefined> => {
   if (file === undefined) return undefined;
+  if (ownPathToken === true)
+    throw new UsageError("--path-token-file and --own-path-token do not go together: give one of them");
   const token = (await readGiven({ "--path-token-file": file })).join("").trimEnd();
   const problem = pathTokenProblem(token);
   if (problem === undefined) return token;

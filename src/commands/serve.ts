@@ -137,13 +137,14 @@ const rotate = (
   source: Extract<TlsSource, { kind: "secret" }>,
   { cluster, server, log, options }: Rotating,
 ): Rotation => {
-  const { metrics, setTls } = server;
+  const { metrics, setTls, setPath } = server;
   const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
   const store = clusterStore(counting, source, options.webhookConfiguration);
   return startRotation({
     name: store.name,
     makeKeeper: (onStep) => createKeeper({ store, issuer: lazyIssuer, policy: source.policy, onStep }),
     take: setTls,
+    takePath: setPath,
     everyMs: options.reloadSeconds * 1000,
     log,
     metrics,

@@ -19,6 +19,8 @@ export type ServeTlsOptions = CertificateOptions & {
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsSecret?: string;
+  /** The webhook puts a secret into its path in the registration. */
+  readonly ownPathToken?: boolean;
 };
 
 /** Where `serve` has its certificate from. */
@@ -42,8 +44,12 @@ export const tlsSource = async (options: ServeTlsOptions): Promise<TlsSource> =>
   if (given.length > 1) throw new UsageError(`${given.join(" and ")} do not go together: ${CHOICES}`);
   if (tlsSecret !== undefined) {
     const namespace = await namespaceOf(options);
-    return { kind: "secret", namespace, name: tlsSecret, policy: certificatePolicy(options, namespace) };
+    const asked = certificatePolicy(options, namespace);
+    const policy = options.ownPathToken === true ? { ...asked, hasPathToken: true } : asked;
+    return { kind: "secret", namespace, name: tlsSecret, policy };
   }
+  if (options.ownPathToken === true)
+    throw new UsageError("--own-path-token is made from the key of the webhook's own CA: give --tls-secret too");
   if (plainHttp) return { kind: "plain" };
   if (tlsCert === undefined || tlsKey === undefined)
     throw new UsageError(`${tlsCert === undefined ? "--tls-cert" : "--tls-key"} is missing: both are needed`);

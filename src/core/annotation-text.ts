@@ -1,5 +1,5 @@
 /** From the text of `flowgen.io/private-targets` to its entries, in the short or the long form. */
-import { parseDocument } from "yaml";
+import { type RawReading, readPlainYaml } from "./plain-yaml.ts";
 import { quote } from "./schema.ts";
 
 const SHORT_ENTRY = /^(?:([^=:[\]]*)=)?(?:\[([^\]]*)\]|([^:[\]]*)):([^:]*)$/;
@@ -16,10 +16,6 @@ const readShortEntry = (text: string): unknown => {
   };
 };
 
-/** The entries of an annotation, each as the long form has it and not checked yet; or why the text is no list. */
-export type EntriesReading =
-  { readonly kind: "read"; readonly raw: unknown } | { readonly kind: "unreadable"; readonly why: string };
-
 /** What somebody wrote instead of `name=host:port`, and how it is written. The first that fits. */
 const SHORT_MISTAKES: readonly (readonly [pattern: RegExp, says: string])[] = [
   [/:\/\//, "is a URL: write name=host:port"],
@@ -30,7 +26,7 @@ const SHORT_MISTAKES: readonly (readonly [pattern: RegExp, says: string])[] = [
   [/^(?:[^=]*=)?\[[^\]]*\]$/, "has no port: write name=[host]:port"],
 ];
 
-const readShortList = (text: string): EntriesReading => {
+const readShortList = (text: string): RawReading => {
   const raw: unknown[] = [];
   if (isListWithoutDashes(text)) return { kind: "unreadable", why: ": begin each entry of a list with `- `" };
   for (const item of text.split(/[,\n]/).map((part) => part.trim())) {
@@ -59,36 +55,22 @@ const isShortInList = (entry: unknown): boolean =>
     Object.keys(entry).length === 1 &&
     Object.values(entry).every((value) => typeof value === "string" && /:\d+$/.test(value)));
 
-/** YAML 1.2, of which JSON is a part. Aliases are refused: an annotation needs none and a bomb is made of them. */
-const readYaml = (text: string): EntriesReading => {
-  try {
-    const document = parseDocument(text, { prettyErrors: false, logLevel: "error" });
-    const problem = document.errors[0];
-    if (problem?.code === "MULTIPLE_DOCS") return { kind: "unreadable", why: ": more than one YAML document" };
-    if (problem !== undefined) return { kind: "unreadable", why: `: not YAML or JSON: ${firstLine(problem.message)}` };
-    const raw = document.toJS({ maxAliasCount: 0 }) as unknown;
-    const short = Array.isArray(raw) ? raw.findIndex(isShortInList) : -1;
-    return short < 0
-      ? { kind: "read", raw }
-      : {
-          kind: "unreadable",
-          why: `[${short}]: write name=host:port without \`- \`, or a map with targetHost and targetPort`,
-        };
-  } catch (error) {
-    // The parser throws on aliases (ReferenceError) and on nesting deeper than the stack (RangeError).
-    return { kind: "unreadable", why: `: not a plain list: ${firstLine(String(error))}` };
-  }
+/** A YAML or JSON list of maps; an entry in the short form is refused, with the form to write. */
+const readLongList = (text: string): RawReading => {
+  const reading = readPlainYaml(text);
+  if (reading.kind === "unreadable" || !Array.isArray(reading.raw)) return reading;
+  const short = reading.raw.findIndex(isShortInList);
+  return short < 0
+    ? reading
+    : {
+        kind: "unreadable",
+        why: `[${short}]: write name=host:port without \`- \`, or a map with targetHost and targetPort`,
+      };
 };
-
-const firstLine = (text: string): string =>
-  text
-    .replace(/\n.*/s, "")
-    .replace(/[^\x20-\x7e]/g, "?")
-    .slice(0, 120);
 
 const isShortList = (text: string): boolean =>
   !/^(-\s|---|[{#%])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
 const firstItem = (text: string): string => text.replace(/[,\n].*/s, "").trim();
 
-/** Reads a trimmed text: a short list, else YAML or JSON. */
-export const readEntries = (text: string): EntriesReading => (isShortList(text) ? readShortList(text) : readYaml(text));
+/** Reads a trimmed text: a short list, else YAML or JSON. The entries are as the long form has them, and not checked yet. */
+export const readEntries = (text: string): RawReading => (isShortList(text) ? readShortList(text) : readLongList(text));

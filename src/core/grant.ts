@@ -1,6 +1,6 @@
 /** What a pod's annotations ask for, as far as the config allows it: the gateway, and a tunnel and a redirect for each target. */
 import { readTargets } from "./annotation.ts";
-import { findGateway, findTunnel } from "./config/choose.ts";
+import { findGateway, findTunnel, withoutTunnel } from "./config/choose.ts";
 import type { Config, PlacedGateway } from "./config/config.ts";
 import { hostKey } from "./forwards/table.ts";
 import { readHost } from "./host.ts";
@@ -74,11 +74,14 @@ const twiceLed = (wants: readonly Want[]): Rejection | undefined => {
 
 /** The gateway, and a tunnel for each target, as far as the config allows them. */
 const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWish, config: Config): Grant => {
-  const read = readTargets(targets);
-  if (read.kind === "reject") return read;
   const found = findGateway(config, namespace, wished);
   if (found.kind === "reject") return found;
   const { gateway } = found;
+  // The rights first: to read the text costs far more.
+  const without = withoutTunnel(gateway, namespace);
+  if (without !== undefined) return without;
+  const read = readTargets(targets);
+  if (read.kind === "reject") return read;
   const wants: Want[] = [];
   for (const [index, target] of read.targets.entries()) {
     const found = findTunnel(gateway, namespace, target, podTunnel, `${annotation.targets}[${index}]`);

@@ -16,9 +16,20 @@ export const webhookProblems = (content: Fields): readonly string[] =>
       ...((service === undefined) === (url === undefined)
         ? [`${at}.clientConfig: Required value: exactly one of url or service is required`]
         : []),
+      ...pathProblems(`${at}.clientConfig.service.path`, (service as Fields | undefined)?.["path"]),
       ...("admissionReviewVersions" in webhook ? [] : [`${at}.admissionReviewVersions: Required value`]),
     ];
   });
+
+const SUBDOMAIN = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+/** The parts of a Service's path are DNS names (k8s.io/apiserver `ValidateWebhookService`). */
+const pathProblems = (at: string, path: unknown): readonly string[] => {
+  if (typeof path !== "string" || path === "/") return [];
+  const parts = path.split("/").slice(1);
+  const wrong = parts.findIndex((part) => part.length > 253 || !SUBDOMAIN.test(part));
+  return wrong < 0 ? [] : [`${at}: Invalid value: "${path}": segment[${wrong}]: a lowercase RFC 1123 subdomain`];
+};
 
 const hookDefaults: Fields = Object.freeze({
   failurePolicy: "Fail",

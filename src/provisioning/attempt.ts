@@ -3,6 +3,7 @@ import type { KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { allocate, type Given, givenAlready, withStaticForwards } from "../core/forwards/allocate.ts";
 import { type Forward, lineOf, serviceOf, type Table, withAddresses } from "../core/forwards/table.ts";
+import { perObject } from "../core/memo.ts";
 import { dnsName, dnsNames, gatewayId } from "../core/names.ts";
 import { fail, type Failure, type Rejection } from "../core/reasons.ts";
 import { address, type Assignment, type Want } from "../core/target.ts";
@@ -121,15 +122,23 @@ export const assignedBy = (table: Table, gateway: PlacedGateway, wants: readonly
   return given && { kind: "assigned", assignments: assignmentsOf(gateway, given, []) };
 };
 
-/** What a pod would get; the allocation is thrown away. */
-export const previewOf = (objects: GatewayObjects, gateway: PlacedGateway, asked: Asked, stand: Stand): Provisioned => {
-  const attempted = attempt(objects, gateway, [asked], stand);
-  if (attempted.kind !== "attempt") return attempted;
-  const [result] = attempted.results;
-  return result?.kind === "given"
-    ? { kind: "assigned", assignments: assignmentsOf(gateway, result.given, familiesOf(objects)) }
-    : (result as Rejection | Failure);
-};
+/**
+ * What pods would get from one reading of a gateway's objects; the allocation is thrown away. Pods that want the same get one answer. No pod objects
+ * to it: no forward is written, and who asked sees the assignments.
+ */
+export const previewsOf = (
+  objects: GatewayObjects,
+  gateway: PlacedGateway,
+  stand: Stand,
+): ((wants: readonly Want[]) => Provisioned) =>
+  perObject((wants) => {
+    const attempted = attempt(objects, gateway, [{ wants }], stand);
+    if (attempted.kind !== "attempt") return attempted;
+    const [result] = attempted.results;
+    return result?.kind === "given"
+      ? { kind: "assigned", assignments: assignmentsOf(gateway, result.given, familiesOf(objects)) }
+      : (result as Rejection | Failure);
+  });
 
 /** The stand-in for each IP family, from the ranges for documentation (RFC 5737, RFC 3849). */
 const STAND_IN: Readonly<Record<IpFamily, (number: number) => string>> = {

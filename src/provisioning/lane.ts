@@ -12,15 +12,16 @@ import { type Scripts, tableName } from "../core/gateway/manifests.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/target.ts";
 import type { Applied } from "./applier.ts";
-import { type Asked, assignedBy, assignmentsOf, attempt, previewOf, type Provisioned, superseded } from "./attempt.ts";
+import { type Asked, assignedBy, assignmentsOf, attempt, previewsOf, type Provisioned, superseded } from "./attempt.ts";
 import { converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
 import { type Intent, intentOf, type Intents, type Stand } from "./intent.ts";
+import { createRecall } from "./recall.ts";
 import { familiesOf, type GatewayObjects, isTableLost, linesText, readGateway, writeTableObject } from "./objects.ts";
 
 export type Request = Asked & {
   readonly config: Config;
   readonly gateway: PlacedGateway;
-  /** False (dry run, audit): nothing is written; a new target is allocated in a copy that is thrown away. */
+  /** False (dry run, audit): nothing is written, and nobody's objection is asked for; a new target is allocated in a copy that is thrown away. */
   readonly write: boolean;
   /** The gateway is kept as it should be, whatever pods ask for; one that has no table is not made for it. */
   readonly repair?: Repair;
@@ -57,6 +58,8 @@ export type LaneParts = {
 
 export type Lane = {
   readonly join: (request: Request) => Promise<Provisioned>;
+  /** Pods wait. */
+  readonly isBusy: () => boolean;
   /** Nothing waits, and no pod asked for as long as a cached table is used. */
   readonly isIdle: () => boolean;
 };
@@ -73,16 +76,11 @@ type Job = Waiting & { readonly since: number };
 /** A gateway's objects, and when the reading of them began. */
 type Reading = { readonly objects: GatewayObjects; readonly readAt: number };
 type Standing = { readonly ours: Intent; readonly stand: Stand };
-type Cache = {
-  readonly config: Config;
-  readonly readAt: number;
-  readonly assignedBy: (wants: readonly Want[]) => { readonly found: Provisioned | undefined };
-};
 
 export const createLane = (parts: LaneParts): Lane => {
   const { cluster, events, now, random, pause } = parts;
   const applied: Applied = new Map();
-  let cache: Cache | undefined;
+  const recall = createRecall(now);
   let queue: readonly Waiting[] = [];
   let isBusy = false;
   /** When a pod last did. */
@@ -126,9 +124,9 @@ export const createLane = (parts: LaneParts): Lane => {
     const doing = { config, gateway, objects, jobs, ours };
     const table = refused || isBehind ? attempted.table : await perform(parts, applied, attempted, doing);
     // The pods of a Deployment share their wants: found once for all that wait, and for those that the cache answers.
-    const known: Cache["assignedBy"] = perObject((wants) => ({ found: assignedBy(table, gateway, wants) }));
+    const assigned = perObject((wants: readonly Want[]) => ({ found: assignedBy(table, gateway, wants) }));
     if (!refused) {
-      cache = { config, readAt, assignedBy: known };
+      recall.keepTable({ config, readAt, assignedBy: assigned });
       if (!isBehind) events.table?.(gateway, table);
     }
     jobs.forEach(({ wants, settle }, at) => {
@@ -136,12 +134,24 @@ export const createLane = (parts: LaneParts): Lane => {
       if (result.kind !== "given") settle(result);
       else
         settle(
-          known(wants).found ?? {
+          assigned(wants).found ?? {
             kind: "assigned",
             assignments: assignmentsOf(gateway, result.given, familiesOf(objects)),
           },
         );
     });
+  };
+
+  /** Answers the pods for which nothing is written; returns the others. */
+  const preview = (jobs: readonly Job[], { objects, readAt }: Reading): readonly Job[] => {
+    const [writing, dry] = partition(jobs, ({ write }) => write);
+    const [first] = dry;
+    if (first === undefined) return writing;
+    const { config, gateway } = first;
+    const of = previewsOf(objects, gateway, standing({ config, gateway }, objects).stand);
+    recall.keepPreviews({ config, readAt, of });
+    dry.forEach(({ wants, settle }) => settle(of(wants)));
+    return writing;
   };
 
   /** Serves the pods that wait under this config, and those that come until the table is written: one write for all. */
@@ -154,8 +164,8 @@ export const createLane = (parts: LaneParts): Lane => {
         const readAt = now();
         const objects = await readGateway(cluster, gateway, endOf(jobs));
         // The write is locked to the version that was read, so it may serve pods that came during the reading.
-        jobs = [...jobs, ...take(config, attempts)];
-        await serve(jobs, { objects, readAt });
+        jobs = preview([...jobs, ...take(config, attempts)], { objects, readAt });
+        if (jobs.length > 0) await serve(jobs, { objects, readAt });
         return;
       } catch (error) {
         if (isConflict(error)) events.conflict?.(gateway);
@@ -178,27 +188,24 @@ export const createLane = (parts: LaneParts): Lane => {
   };
 
   const join: Lane["join"] = async (request) => {
-    const { gateway, config, wants, repair } = request;
-    if (repair === undefined) askedAt = now();
-    if (repair === undefined && cache?.config === config && now() - cache.readAt <= CACHE_MS) {
-      const { found } = cache.assignedBy(wants);
-      if (found !== undefined) return found;
+    const { gateway, write, repair } = request;
+    if (repair === undefined) {
+      askedAt = now();
+      const answered = recall.answer(request);
+      if (answered !== undefined) return answered;
     }
     const signal = request.signal();
-    if (!request.write) {
-      const objects = await readGateway(cluster, gateway, signal);
-      return previewOf(objects, gateway, request, standing(request, objects).stand);
-    }
     const answer = new Promise<Provisioned>((settle, fail) => {
       queue = [...queue, { ...request, signal, settle, fail }];
     });
     if (!isBusy) void drainQueue();
     const ref = { kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) } as const;
-    return await orDeadline(answer, "apply", ref, signal, () => trouble);
+    return await orDeadline(answer, write ? "apply" : "get", ref, signal, () => trouble);
   };
 
   return {
     join,
+    isBusy: () => isBusy,
     isIdle: () => !isBusy && queue.length === 0 && now() - askedAt > CACHE_MS,
   };
 };

@@ -28,6 +28,8 @@ export type ProvisionOptions = Pick<LaneParts, "scripts"> & Partial<Omit<LanePar
 
 /** Above this many, lanes of gateways that no pod asks for any more are dropped: namespaces with gateways of their own come and go. */
 const MANY_LANES = 100;
+/** No more are kept, whatever they have cached: a lane holds some 40 kB, and names of namespaces cost nothing. */
+const MOST_LANES = 500;
 
 type Known = { readonly lane: Lane; readonly gateway: PlacedGateway };
 
@@ -43,7 +45,9 @@ export const createProvisioning = (cluster: Cluster, options: ProvisionOptions):
     const key = gatewayId(gateway);
     const known = lanes.get(key)?.lane;
     if (known !== undefined) return known;
-    if (lanes.size >= MANY_LANES) for (const [name, { lane }] of lanes) if (lane.isIdle()) lanes.delete(name);
+    if (lanes.size >= MANY_LANES)
+      for (const [name, { lane }] of lanes)
+        if (lane.isIdle() || (lanes.size >= MOST_LANES && !lane.isBusy())) lanes.delete(name);
     const lane = createLane(parts);
     lanes.set(key, { lane, gateway });
     return lane;

@@ -15,7 +15,7 @@ import { type Body, createBodies } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
 import { type Limits, LIMITS } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
-import { LONGEST_TOKEN, tokenMatcher } from "./path-token.ts";
+import { LONGEST_TOKEN, type OwnPath, tokenMatcher } from "./path-token.ts";
 import { createReviewReader, type Review, type Unread, writeFailure, writeReview } from "./review.ts";
 import { readWorkloadReview, warningsFor, writeWarnings } from "./warn.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
@@ -32,6 +32,8 @@ export type AppOptions = {
   readonly waitsFor?: () => string | undefined;
   /** The webhook is `/mutate/<token>` then, and `/mutate` does not exist: for a URL that anybody can reach. */
   readonly pathToken?: string;
+  /** The webhook is `/mutate/<token>` with tokens of its own, and `/mutate` too while that is not refused. */
+  readonly ownPath?: OwnPath;
   /** Default: LIMITS. */
   readonly limits?: Limits;
   /** Whose reviews are taken, where there is TLS; default: anybody's. */
@@ -54,6 +56,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     isReady,
     waitsFor,
     pathToken,
+    ownPath,
     callers,
     tls,
     limits = LIMITS,
@@ -100,11 +103,8 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 
   const logAdmission = admissionLog(log);
   // Before the body is read.
-  const onRequest = [
-    ...(pathToken === undefined ? [] : [tokenHook(pathToken)]),
-    ...(tls ? [callerHook(callerGuard(callers, metrics, log))] : []),
-  ];
-  app.post(pathToken === undefined ? "/mutate" : "/mutate/:token", { onRequest }, async (request, reply) => {
+  const callerHooks = tls ? [callerHook(callerGuard(callers, metrics, log))] : [];
+  const mutate = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const started = performance.now();
     const concluded = await conclude(request);
     if ("problem" in concluded) return failure(reply, concluded.status, concluded.problem);
@@ -115,7 +115,12 @@ export const createApp = (options: AppOptions): FastifyInstance => {
       logAdmission(review, admission, ms);
     });
     return answer(reply, review, admission);
-  });
+  };
+  const isToken = pathToken === undefined ? ownPath?.isTaken : tokenMatcher(pathToken);
+  const isOpen = ownPath === undefined ? () => true : () => !ownPath.isNeeded();
+  if (isToken)
+    app.post("/mutate/:token", { onRequest: [onlyIf((request) => isToken(tokenIn(request))), ...callerHooks] }, mutate);
+  if (pathToken === undefined) app.post("/mutate", { onRequest: [onlyIf(isOpen), ...callerHooks] }, mutate);
 
   app.post(pathToken === undefined ? "/warn" : "/warn/:token", { onRequest }, async (request, reply) => {
     const { bytes, text } = request.body as Body;
@@ -188,14 +193,15 @@ const tlsServerOptions = ({ arrivalMs }: Limits): object => ({
   rejectUnauthorized: false,
 });
 
-/** The answer is that of any path which does not exist. */
-const tokenHook = (pathToken: string): onRequestHookHandler => {
-  const isToken = tokenMatcher(pathToken);
-  return (request, reply, done) => {
-    if (isToken((request.params as { token: string }).token)) done();
+const tokenIn = ({ params }: FastifyRequest): string => (params as { readonly token: string }).token;
+
+/** Else the answer is that of any path which does not exist. */
+const onlyIf =
+  (isRight: (request: FastifyRequest) => boolean): onRequestHookHandler =>
+  (request, reply, done) => {
+    if (isRight(request)) done();
     else reply.callNotFound();
   };
-};
 
 const callerHook =
   (problemOf: (socket: object) => string | undefined): onRequestHookHandler =>

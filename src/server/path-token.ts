@@ -10,6 +10,28 @@ export const tokenMatcher = (token: string): ((given: string) => boolean) => {
   return (given) => timingSafeEqual(digest(given), expected);
 };
 
+/** Tokens that come and go with a certificate that the webhook keeps itself. */
+export type OwnPath = {
+  readonly isTaken: (given: string) => boolean;
+  /** Reviews without a token are refused. */
+  readonly isNeeded: () => boolean;
+  /** From the next request on. */
+  readonly set: (tokens: readonly string[], isNeeded: boolean) => void;
+};
+
+export const createOwnPath = (): OwnPath => {
+  let matchers: readonly ((given: string) => boolean)[] = [];
+  let isNeeded = false;
+  return {
+    isTaken: (given) => matchers.some((isToken) => isToken(given)),
+    isNeeded: () => isNeeded,
+    set: (tokens, needed) => {
+      matchers = tokens.map(tokenMatcher);
+      isNeeded = needed;
+    },
+  };
+};
+
 export const LONGEST_TOKEN = 256;
 
 /** Why a text is no path token; undefined: it is one. Long enough that nobody finds it by trying, and the same in a URL as it is written. */

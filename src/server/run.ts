@@ -12,6 +12,7 @@ import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
 import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
 import { listenOn } from "./listen.ts";
+import { createOwnPath } from "./path-token.ts";
 import { startRepairs } from "./repairs.ts";
 import { createStanding } from "./standing.ts";
 import { serveMetrics } from "./metrics-server.ts";
@@ -53,6 +54,8 @@ export type Running = {
   readonly setConfig: (config: Config) => void;
   /** Used from the next connection on. */
   readonly setTls: (tls: Tls) => void;
+  /** Path tokens that are taken besides, and whether reviews without one are refused; with `tls: "later"` only. */
+  readonly setPath: (tokens: readonly string[], isNeeded: boolean) => void;
   /** PEM; used from the next connection on. */
   readonly setClientCa: (ca: string) => void;
   /** Not ready, wait, answer what is under way, close. */
@@ -83,6 +86,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
   let context: Context = { config: options.config, provision, version, isBehind };
   let isDraining = false;
   const { add: afterwards, settle } = createAfterwards();
+  const ownPath = createOwnPath();
   const app = createApp({
     admit: async (creation) => {
       const admission = await admit(creation, context);
@@ -96,6 +100,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
     isReady: () => !isDraining,
     waitsFor: () => waitsFor?.() ?? standing.waitsFor(),
     ...(pathToken !== undefined && { pathToken }),
+    ...(tls === "later" && { ownPath }),
     ...(callers && { callers }),
     ...(tls && { tls }),
   });
@@ -145,6 +150,7 @@ export const run = async (options: RunOptions): Promise<Running> => {
       takeTls();
       metrics.certificateExpiry(next.expiry);
     },
+    setPath: ownPath.set,
     setClientCa: (ca) => {
       clientCa = ca;
       takeTls();

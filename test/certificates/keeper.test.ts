@@ -7,6 +7,7 @@ import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memo
 import { stepText } from "../../src/certificates/reasons.ts";
 import { type Certificates, decodeData, fromFiles } from "../../src/certificates/secret.ts";
 import type { CertificatePolicy } from "../../src/certificates/judgement.ts";
+import { pathOf } from "../../src/certificates/own-path.ts";
 import { trusts } from "../../src/certificates/step.ts";
 import { pemBlocks, readCertificate } from "../../src/certificates/x509.ts";
 import * as issuer from "../../src/certificates/issue.ts";
@@ -21,7 +22,7 @@ const hooksRef: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", nam
 const { signal } = new AbortController();
 
 /** A cluster, a clock, and replicas that tell what they did. */
-const stage = async () => {
+const stage = async (more: Partial<CertificatePolicy> = {}) => {
   const cluster = createMemoryCluster();
   await cluster.create(webhookConfiguration("w", [{ name: "a.b.c" }, { name: "d.b.c" }]), signal);
   const scene = { now: START, steps: [] as string[] };
@@ -29,7 +30,7 @@ const stage = async () => {
     createKeeper({
       store: clusterStore(through, { namespace: "n", name: "tls" }, "w"),
       issuer,
-      policy,
+      policy: { ...policy, ...more },
       now: () => scene.now,
       clock: () => scene.now - START,
       pause: () => Promise.resolve(),
@@ -160,6 +161,50 @@ t.test("the next CA counts as trusted only while it is seen in caBundle without 
   t.strictSame(steps(), ["trust bundle-differs", "forget former-ended"], "asked for: the old CA leaves soon");
   t.strictSame(bundles(cluster), [stored(cluster).ca.cert, stored(cluster).ca.cert]);
 });
+
+t.test(
+  "a token in the path: written with the CA, needed once every API server has it, and new with a new CA",
+  async (t) => {
+    const { cluster, scene, replica, steps } = await stage({ hasPathToken: true });
+    const keeper = replica();
+    const paths = () => {
+      type Hook = { readonly clientConfig: { readonly service: { readonly name: string; readonly path?: string } } };
+      const hooks = (object(cluster, hooksRef)?.["webhooks"] ?? []) as readonly Hook[];
+      return hooks.map(({ clientConfig: { service } }) => `${service.name} ${service.path ?? ""}`);
+    };
+    const first = kept(await keeper.look(signal));
+    const path = pathOf(first.certificates.ca);
+    t.strictSame(paths(), [`none ${path}`, `none ${path}`]);
+    t.match(first, { isPathKnown: false, tokens: [path.slice("/mutate/".length)] });
+    t.match(await replica().look(signal), { isPathKnown: true }, "who comes later finds it there");
+    scene.now += SETTLE;
+    t.match(await keeper.look(signal), { isPathKnown: true });
+    t.match(await keeper.look(signal, { isAsked: true }), { isPathKnown: true, tokens: { length: 2 } });
+    scene.now += SETTLE;
+    const promoted = kept(await keeper.look(signal));
+    const next = pathOf(promoted.certificates.ca);
+    t.not(next, path);
+    t.strictSame(paths(), [`none ${next}`, `none ${next}`]);
+    t.strictSame(
+      promoted.tokens.map((token) => `/mutate/${token}`),
+      [next, path],
+    );
+    t.equal(promoted.isPathKnown, true);
+    scene.now += 2 * SETTLE;
+    t.strictSame(kept(await keeper.look(signal)).tokens.length, 1, "the former one is over");
+    steps();
+    cluster.edit("installer", hooksRef, (read) => ({
+      ...read,
+      webhooks: (read["webhooks"] as { clientConfig: { service: object } }[]).map((hook) => ({
+        ...hook,
+        clientConfig: { ...hook.clientConfig, service: { ...hook.clientConfig.service, path: "/mutate" } },
+      })),
+    }));
+    t.match(await keeper.look(signal), { isPathKnown: false }, "an API server may still know the other path");
+    t.strictSame(steps(), ["trust path-differs"]);
+    t.strictSame(paths(), [`none ${next}`, `none ${next}`]);
+  },
+);
 
 t.test("the Secret deleted: what is served stays trusted, and another CA takes over", async (t) => {
   const { cluster, scene, replica, steps } = await stage();

@@ -5,7 +5,8 @@ import { clusterStore } from "../../src/certificates/store.ts";
 import { createKeeper } from "../../src/certificates/keeper.ts";
 import { type Cluster, ClusterError, type KubeObject, type Ref } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
-import { decodeData, fromFiles } from "../../src/certificates/secret.ts";
+import { pathOf } from "../../src/certificates/own-path.ts";
+import { type Certificates, decodeData, fromFiles, type KeyPair } from "../../src/certificates/secret.ts";
 import type { CertificatePolicy } from "../../src/certificates/judgement.ts";
 import * as issuer from "../../src/certificates/issue.ts";
 import { type Rotation, startRotation } from "../../src/certificates/rotation.ts";
@@ -13,7 +14,7 @@ import { run, type Running } from "../../src/server/run.ts";
 import { webhookConfiguration } from "../cluster-port/contract.ts";
 import { configOf, scripts } from "../making.ts";
 import { until } from "../wait.ts";
-import { admitAt, send, traffic } from "../server/client.ts";
+import { admitAt, review, send, traffic } from "../server/client.ts";
 
 const MINUTE = 60_000;
 /** So short that every certificate of a test is valid at the real time too, which is what clients go by. */
@@ -36,7 +37,12 @@ type Line = Readonly<Record<string, unknown>>;
 type Replica = Running & { readonly rotation: Rotation; readonly lines: Line[]; readonly tick: (ms: number) => void };
 
 /** A running webhook that keeps its certificate in this cluster. It looks when it is told to, and its clock is set by hand. */
-const start = async (t: Test, cluster: Cluster, everyMs = 3_600_000): Promise<Replica> => {
+const start = async (
+  t: Test,
+  cluster: Cluster,
+  everyMs = 3_600_000,
+  more: Partial<typeof policy> = {},
+): Promise<Replica> => {
   const lines: Line[] = [];
   const log = pino({ level: "info" }, { write: (line: string) => lines.push(JSON.parse(line) as Line) });
   let ahead = 0;
@@ -50,8 +56,16 @@ const start = async (t: Test, cluster: Cluster, everyMs = 3_600_000): Promise<Re
   const rotation: Rotation = startRotation({
     name: store.name,
     makeKeeper: (onStep) =>
-      createKeeper({ store, issuer, policy, onStep, now: () => Date.now() + ahead, clock: () => ahead }),
+      createKeeper({
+        store,
+        issuer,
+        policy: { ...policy, ...more },
+        onStep,
+        now: () => Date.now() + ahead,
+        clock: () => ahead,
+      }),
     take: server.setTls,
+    takePath: server.setPath,
     everyMs,
     log,
     metrics: server.metrics,
@@ -214,3 +228,34 @@ t.test("a stopped one looks no more, and its last look ends quietly", async (t) 
   await last;
   t.strictSame(replica.lines, []);
 });
+
+t.test(
+  "reviews by the path with the token, and after a while by no other; both tokens while the CA rotates",
+  async (t) => {
+    const cluster = await withHooks();
+    const replica = await start(t, cluster, undefined, { hasPathToken: true });
+    await replica.rotation.check();
+    const ask = async (path: string): Promise<number> => {
+      const { status, body } = await send(`${replica.url}${path}?timeout=10s`, { ca: bundle(cluster), body: review });
+      t.notMatch(body, /mutate/);
+      return status;
+    };
+    const certificates = () => stored(cluster) as Certificates;
+    const path = pathOf(certificates().ca);
+    t.strictSame([await ask(path), await ask("/mutate"), await ask(`/mutate/${"x".repeat(64)}`)], [200, 200, 404]);
+    replica.tick(policy.settleMs);
+    await replica.rotation.check();
+    t.strictSame([await ask(path), await ask("/mutate")], [200, 404]);
+    t.match(messages(replica).at(-1), "reviews are taken by the path with the token only");
+    t.notMatch(JSON.stringify(replica.lines), path.slice("/mutate/".length));
+    const other = createKeeper({ store: clusterStore(cluster, secretRef, "w"), issuer, policy });
+    await other.look(signal, { isAsked: true });
+    await replica.rotation.check();
+    const next = pathOf(certificates().next as KeyPair);
+    t.strictSame([await ask(path), await ask(next)], [200, 200]);
+    await other.look(signal, { isSettled: true });
+    t.strictSame([await ask(path), await ask(next)], [200, 200], "before it has read the Secret");
+    await replica.rotation.check();
+    t.strictSame([await ask(path), await ask(next), await ask("/mutate")], [200, 200, 404]);
+  },
+);

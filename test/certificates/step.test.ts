@@ -3,7 +3,8 @@ import { createPrivateKey, createPublicKey, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import t from "tap";
 import { certificateReasons, isRepair, stepText } from "../../src/certificates/reasons.ts";
-import type { Certificates, FormerCa, KeyPair } from "../../src/certificates/secret.ts";
+import { pathOf, pathTokenOf, pathTokens } from "../../src/certificates/own-path.ts";
+import { type Certificates, type FormerCa, fromFiles, type KeyPair, toFiles } from "../../src/certificates/secret.ts";
 import type { CertificatePolicy } from "../../src/certificates/judgement.ts";
 import { type CertificateStep, nextStep, type Rest, type Situation, trusts } from "../../src/certificates/step.ts";
 import { makeCa, makeLeaf } from "../../src/certificates/issue.ts";
@@ -40,6 +41,7 @@ const at = (stored: Certificates | undefined, more: Partial<Situation> = {}): Si
   stored,
   held: undefined,
   bundles: [(stored?.ca.cert ?? "") + (stored?.next?.cert ?? "")],
+  paths: ["/mutate"],
   trustedForMs: undefined,
   isAsked: false,
   ...more,
@@ -150,6 +152,7 @@ const table: readonly Case[] = [
   ["somebody asks while there is a next one", at({ ...good, next: other }, { isAsked: true }), 1, "introduce", "asked"],
   ["the next CA is spoilt", at({ ...good, next: { ...other, key: "" } }), 1, "introduce", "key-mismatch"],
 
+  ["a path without a token, where none is asked for", at(good, { paths: ["/mutate"] }), 1, "rest"],
   ["caBundle empty", at(good, { bundles: [""] }), 1, "trust", "bundle-differs"],
   ["caBundle of one webhook empty", at(good, { bundles: [ca.cert, ""] }), 1, "trust", "bundle-differs"],
   ["caBundle rubbish", at(good, { bundles: [`${ca.cert}rubbish`] }), 1, "rest"],
@@ -314,4 +317,24 @@ t.test("every step has its sentence; what time alone brings about is no repair",
   t.notOk(isRepair({ kind: "issue", reason: "near-expiry" }));
   t.ok(isRepair({ kind: "restore", reason: "missing" }));
   t.ok(isRepair({ kind: "issue", reason: "key-mismatch" }));
+});
+
+t.test("a path that is to hold the token of the CA", async (t) => {
+  const wanted = { ...policy, hasPathToken: true };
+  const step = (situation: Situation) => nextStep(situation, wanted, day(1));
+  const path = pathOf(ca);
+  t.match(path, /^\/mutate\/[0-9a-f]{64}$/);
+  t.not(path, pathOf(other));
+  t.match(step(at(good)), { kind: "trust", reason: "path-differs", bundle: ca.cert, path });
+  t.match(step(at(good, { paths: [path, "/mutate"] })), { kind: "trust", path });
+  t.match(step(at(good, { paths: [path] })), { kind: "rest" });
+  t.match(step(at(good, { paths: [] })), { kind: "rest" }, "called by a URL, which is the installer's");
+  t.match(step(at(good, { bundles: [""] })), { kind: "trust", reason: "bundle-differs", path }, "both in one write");
+  const promoted = step(at(rotating, { paths: [path], trustedForMs: policy.settleMs }));
+  const until = new Date(day(1) + 2 * policy.settleMs).toISOString();
+  t.match(promoted, { kind: "promote", from: { ca: other, formerPath: { token: pathTokenOf(ca), until } } });
+  t.strictSame(fromFiles(toFiles({ ...good, formerPath: { token: "t", until } }))?.formerPath, { token: "t", until });
+  const tokens = (on: number) => pathTokens({ ...rotating, formerPath: { token: "t", until } }, on);
+  t.strictSame(tokens(day(1)), [pathTokenOf(ca), pathTokenOf(other), "t"]);
+  t.strictSame(tokens(day(2)), [pathTokenOf(ca), pathTokenOf(other)]);
 });

@@ -661,6 +661,7 @@ const certificates: Readonly<Record<string, Rule>> = {
       { name: "a.example.test", admissionReviewVersions: undefined },
       { name: "a.example.test", clientConfig: {} },
       { name: "a.example.test", clientConfig: undefined },
+      { name: "a.example.test", clientConfig: { service: { name: "a", namespace: "a", path: "/mutate/A_b" } } },
       { name: "a.example.test", clientConfig: { url: "https://a.test", service: { name: "a", namespace: "a" } } },
     ];
     for (const hook of missing) {

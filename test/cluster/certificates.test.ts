@@ -1,6 +1,7 @@
 // The webhook's own certificate on a real API server: three replicas with the rights of the installed ServiceAccount, behind one
 // address, under a stream of pods that the API server asks them about.
 import { X509Certificate } from "node:crypto";
+import { Agent } from "node:https";
 import { connect as connectTls } from "node:tls";
 import t from "tap";
 import { ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
@@ -13,6 +14,7 @@ import { startBalancer } from "../lab/control-plane/balancer.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
 import { flowgenPod, startScene, targets } from "../lab/control-plane/scene.ts";
 import type { Webhook } from "../lab/control-plane/webhook.ts";
+import { send } from "../server/client.ts";
 import { until } from "../wait.ts";
 
 const NAMESPACE = "flowgen-gateway-webhook";
@@ -259,3 +261,41 @@ for (const [what, { kind, reason }, args] of damages) {
     t.ok(said.includes(`Warning: ${stepText({ kind, reason })}`), said.join());
   });
 }
+
+t.test(
+  "a path with a token: the API server calls it, an installer's apply leaves it, and nothing else is answered",
+  async (t) => {
+    const [port = 0] = await freePorts(1);
+    // As a name outside the cluster, a Service leads an API server to this machine.
+    await scene.apply({
+      apiVersion: "v1",
+      kind: "Service",
+      metadata: { name: "by-name", namespace: NAMESPACE },
+      spec: { type: "ExternalName", externalName: "localhost", ports: [{ port }] },
+    });
+    const clientConfig = { url: null, service: { name: "by-name", namespace: NAMESPACE, port } };
+    await register({ clientConfig });
+    const servername = `by-name.${NAMESPACE}.svc`;
+    await Promise.all(webhooks.map(({ stop }) => stop()));
+    webhooks = [];
+    const replica = await installed.start({ port, tls: [...TLS, `--tls-names=${servername}`, "--own-path-token"] });
+    t.teardown(replica.stop);
+    const path = async (): Promise<string> => {
+      type Hooks = {
+        readonly webhooks: readonly { readonly clientConfig: { readonly service: { readonly path?: string } } }[];
+      };
+      const { webhooks: hooks } = await get<Hooks>("mutatingwebhookconfiguration", HOOKS);
+      return hooks.map(({ clientConfig: { service } }) => service.path ?? "").join();
+    };
+    await until("the path has a token", async () => /^\/mutate\/[0-9a-f]{64}$/.test(await path()), MINUTE);
+    const only = "reviews are taken by the path with the token only";
+    await until(only, () => replica.log.some(({ msg }) => msg === only), MINUTE);
+    const written = await path();
+    const made = await scene.made(flowgenPod("team-a", "by-path", targets("mssql=10.0.0.5:1433")));
+    t.equal(made.metadata.labels?.["target.flowgen.io/mssql"], "true");
+    await register({ clientConfig });
+    t.equal(await path(), written);
+    const agent = new Agent({ ca: (await bundle()).join(""), servername });
+    t.match(await send(`${replica.url}/mutate`, { agent, body: "{}" }), { status: 404, body: '{"error":"not found"}' });
+  },
+);

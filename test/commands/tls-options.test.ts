@@ -24,6 +24,9 @@ t.test("one source of the certificate", async (t) => {
   t.strictSame(await tlsSource({ ...options, tlsSecret: "s", namespace: "n" }), { ...secret, policy });
   const named = await tlsSource({ ...options, tlsSecret: "s", namespace: "n", tlsNames: ["a", "b"] });
   t.strictSame(named, { ...secret, policy: { ...policy, names: ["a", "b"] } });
+  const withPath = await tlsSource({ ...options, tlsSecret: "s", namespace: "n", ownPathToken: true });
+  t.strictSame(withPath, { ...secret, policy: { ...policy, hasPathToken: true } });
+  await t.rejects(tlsSource({ ...options, plainHttp: true, ownPathToken: true }), { message: /give --tls-secret too/ });
   await t.rejects(tlsSource({ ...options, tlsCert: "c" }), { message: /^--tls-key is missing/ });
   await t.rejects(tlsSource({ ...options, tlsKey: "k" }), { message: /^--tls-cert is missing/ });
 });

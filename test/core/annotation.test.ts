@@ -157,6 +157,27 @@ t.test("hostile annotations are refused whole and at once", async (t) => {
   t.ok(refusal(Array.from({ length: 100 }, () => `-${"é".repeat(300)}=10.0.0.5:0`).join(",")).message.length < 4000);
 });
 
+t.test("YAML is read in a time that its length bounds", async (t) => {
+  const fill = (piece: string): string => piece.repeat(16_000 / piece.length);
+  const keys = Array.from({ length: 2400 }, (_, key) => `k${key}`).join(", ");
+  const slow: [text: string, message: RegExp][] = [
+    [`- ${"{".repeat(500)}${"}".repeat(500)}`, /a key that is no text/],
+    [`- ${"? ".repeat(500)}`, /a key that is no text/],
+    [`- ${"[".repeat(500)}${"]".repeat(500)}`, /more than 4 levels of lists and maps/],
+    [`- {${keys}}`, /unknown key/],
+    [`[${fill("{},[],").slice(0, -6)}]`, /entries, at most 128/],
+    [`[${fill("{")}`, /not YAML or JSON/],
+    [fill("- - "), /./],
+  ];
+  for (const [text, message] of slow) {
+    const before = process.cpuUsage();
+    t.match(refusal(text).message, message);
+    const { user, system } = process.cpuUsage(before);
+    t.ok(user + system < 1_000_000, `${text.slice(0, 20)}: ${user + system} µs`);
+  }
+  t.match(refusal("- {targetHost: 10.0.0.5, targetHost: 10.0.0.6, targetPort: 1}").message, /stands twice in one map/);
+});
+
 t.test("never a crash, never half", async () => {
   const piece = fc.constantFrom(
     "a=",

@@ -174,6 +174,19 @@ t.test("the gateway of a pod", async (t) => {
   });
 });
 
+t.test("a namespace without a tunnel is refused before anybody reads its annotation", async (t) => {
+  const shared = {
+    ...config,
+    gateways: config.gateways.map((gateway) => ({ ...gateway, tunnels: gateway.tunnels.slice(0, 1) })),
+  };
+  const asks = (namespace: string) => planPod(podWith(targets("neither YAML: nor: a list")), namespace, shared);
+  t.match(asks("team-a"), { reason: "annotation-invalid" });
+  t.match(asks("team-x"), {
+    reason: "tunnel-namespace",
+    message: /^namespace team-x may use no tunnel of flowgen-wireguard-gateway: /,
+  });
+});
+
 t.test("a pod that cannot resolve a Service is warned", async (t) => {
   const warned: Record<string, unknown>[] = [
     { dnsPolicy: "Default" },

@@ -59,6 +59,10 @@ const matrix: Readonly<Record<string, object>> = {
     replicaCount: 0,
     podDisruptionBudget: { enabled: false },
   },
+  "a path token of the webhook's own, and callers by address": {
+    webhook: { ownPathToken: true },
+    networkPolicy: { webhookFrom: [{ ipBlock: { cidr: "192.0.2.0/28" } }] },
+  },
   "gateways in several namespaces and in the pods' own": {
     config: {
       defaultGateway: "one",
@@ -207,6 +211,11 @@ const refused: readonly (readonly [what: string, values: object, reason: RegExp]
     "a path token for pods that ask for none",
     { webhook: { url: "https://a.example.com", pathToken: "x".repeat(32) } },
     /webhook\.pathToken is for a webhook outside/,
+  ],
+  [
+    "a path token that nobody could put in",
+    { webhook: { ownPathToken: true }, tls: { mode: "certManager" } },
+    /webhook\.ownPathToken is made from the key of the webhook's own CA/,
   ],
   ["Deny and Warn", { policies: { unredirected: { validationActions: ["Deny", "Warn"] } } }, /validationActions/],
   ["no gateway", { config: { gateways: [] } }, /at '\/config\/gateways': minItems/],

@@ -84,6 +84,7 @@ t.test("nobody forges a label or a status", async (t) => {
     "a label, in audit mode": labelled(asking("mssql=10.0.0.5:1433", { "flowgen.io/mode": "audit" }), label),
     "a label, disabled": labelled(asking("mssql=10.0.0.5:1433", { "flowgen.io/mode": "disabled" }), label),
     "where the webhook is not asked": labelled(minimalPod({}, "flowgen-gateway"), label),
+    "annotated, where the webhook is not asked": labelled(asking("mssql=10.0.0.5:1433", {}, "flowgen-gateway"), label),
   };
   for (const [what, pod] of Object.entries(atCreation)) {
     const { status } = await create(pod);

@@ -210,7 +210,8 @@ t.test("a preview is refused as the real thing would be", async (t) => {
 });
 
 t.test("a preview's stand-ins are of the families that the gateway's Service has", async (t) => {
-  const webhook = setup();
+  let clock = 0;
+  const webhook = setup({ now: () => (clock += 31_000) });
   await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
   const ref = { kind: "Service", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
   const given = (...clusterIPs: readonly string[]) =>
@@ -585,4 +586,72 @@ t.test("a gateway of another name does not start while the former one holds its 
   }));
   t.match(await ask(), { kind: "assigned" });
   t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1433)], { config: named("new") }), { kind: "assigned" });
+});
+
+/** A clock, and the calls that the cluster was asked. */
+const counted = () => {
+  const calls: MemoryCall[] = [];
+  let clock = 0;
+  const webhook = setup({ now: () => clock }, { before: async (call) => void calls.push(call) });
+  return {
+    ...webhook,
+    pass: (ms: number) => (clock += ms),
+    /** How many calls were made since it was asked the last time. */
+    made: () => calls.splice(0).length,
+  };
+};
+t.test("pods for which nothing is written share one reading, and what was read serves the next ones", async (t) => {
+  const webhook = counted();
+  const wants = [wantOf("a", "10.0.0.5", 1)];
+  const dry = (these = wants) => webhook.ask(these, { write: false });
+  await dry();
+  const reading = webhook.made();
+  webhook.pass(31_000);
+  const answers = await Promise.all(Array.from({ length: 50 }, () => dry()));
+  t.match(answers[0], { kind: "assigned" });
+  t.ok(answers.every((answer) => answer === answers[0]));
+  t.ok(webhook.made() <= 2 * reading, "those that came during the reading are served by it");
+  t.equal(await dry(), answers[0]);
+  t.match(await dry([wantOf("b", "10.0.0.6", 1)]), { kind: "assigned" });
+  t.equal(webhook.made(), 0);
+  webhook.pass(31_000);
+  await dry();
+  t.equal(webhook.made(), reading);
+  await dry([wantOf("c", "10.0.0.7", 9)]);
+  await webhook.ask([wantOf("a", "10.0.0.8", 9)]);
+  webhook.made();
+  const after = await dry([wantOf("c", "10.0.0.7", 9)]);
+  t.not(webhook.made(), 0, "a table was written meanwhile");
+  t.match(after, { assignments: [{ isAssumed: true }] }, "port 9 is the other's now");
+});
+
+t.test("a preview that fails is tried again, and tells why", async (t) => {
+  let fails = 1;
+  const webhook = setup(
+    { pause: async () => undefined },
+    {
+      before: async (call) => {
+        if (fails-- > 0) throw fault(call, 503, "ServiceUnavailable", "no");
+      },
+    },
+  );
+  t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)], { write: false }), { kind: "assigned" });
+});
+
+t.test("lanes are bounded, whatever they have cached: names of namespaces cost nothing", async (t) => {
+  const webhook = counted();
+  const ask = (namespace: string) =>
+    webhook.provision({
+      config,
+      gateway: { ...gatewayOf(config), namespace },
+      wants: [wantOf("a", "10.0.0.5", 1)],
+      write: false,
+      signal: () => signal,
+    });
+  for (let at = 0; at < 501; at += 1) await ask(`ns-${at}`);
+  webhook.made();
+  await ask("ns-500");
+  t.equal(webhook.made(), 0);
+  await ask("ns-0");
+  t.not(webhook.made(), 0, "its lane was dropped");
 });

@@ -26,6 +26,8 @@ export class NotConnected extends Error {
   }
 }
 
+const connected = new WeakSet<Socket>();
+
 /** POSTs a review, or GETs where there is no body to send. */
 export const send = (url: string, { ca, agent, body }: Call = {}): Promise<Answer> =>
   new Promise((resolve, reject) => {
@@ -50,8 +52,12 @@ export const send = (url: string, { ca, agent, body }: Call = {}): Promise<Answe
     );
     let isConnected = false;
     call.on("socket", (socket) => {
-      if (call.reusedSocket) isConnected = true;
-      else socket.once(isTls ? "secureConnect" : "connect", () => (isConnected = true));
+      if (connected.has(socket)) isConnected = true;
+      else
+        socket.once(isTls ? "secureConnect" : "connect", () => {
+          isConnected = true;
+          connected.add(socket);
+        });
     });
     call.on("error", (error) => reject(isConnected ? error : new NotConnected(error))).end(body);
   });

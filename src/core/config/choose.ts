@@ -47,6 +47,12 @@ export const placedGateways = (config: Config, known: readonly Place[]): readonl
         : [placed(config, gateway, gateway.namespace)],
     );
 
+/** A refusal where the namespace may use none of the gateway's tunnels, whatever the targets are. */
+export const withoutTunnel = (gateway: Gateway, namespace: string): Rejection | undefined =>
+  gateway.tunnels.some((tunnel) => admitsNamespace(tunnel, namespace))
+    ? undefined
+    : reject("tunnel-namespace", `namespace ${namespace} may use no tunnel of ${gateway.name}`);
+
 /** Whether a tunnel has a static forward to the target. */
 export const isStatic = (tunnel: Tunnel, { host, port }: HostPort): boolean =>
   tunnel.portForwards.some((forward) => forward.targetHost === host && forward.targetPort === port);

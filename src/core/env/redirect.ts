@@ -123,11 +123,15 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
  * a target's host, else new ones. A host is replaced and nothing else. Decides from the values alone, and reads what it wrote, so
  * a second run finds nothing to do. `assignments`: those of targets whose redirect is env.
  */
-export const redirectEnv = (pod: Pod, assignments: readonly Assignment[]): Redirection | Rejection => {
+export const redirectEnv = (
+  pod: Pod,
+  assignments: readonly Assignment[],
+  work: Work = workOf(),
+): Redirection | Rejection => {
   const { settings, routes: meant, byValue } = meaningOf(assignments);
   const routes = withAliases(pod, meant);
   const setup = { reached: assignments, settings, keeps: keptEnv(pod) };
-  const job = { setup, routes, work: workOf() };
+  const job = { setup, routes, work };
   const drafts = assignments.length === 0 ? [] : containerDrafts(pod, setup, job.work);
   if (drafts === undefined) return tooMuch();
   const start = drafts.map((draft): RedirectedContainer => {

@@ -77,6 +77,18 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.webhook.pathToken }}
 {{- end }}
 
+{{- /* The path by which the API servers call the Service now: the webhook may have put a token into it. */}}
+{{- define "fgw.servicePath" -}}
+{{- if and .Values.webhook.ownPathToken (or .Values.webhook.url (ne .Values.tls.mode "self")) }}
+{{- fail "webhook.ownPathToken is made from the key of the webhook's own CA, and put into the path at its Service: leave tls.mode self and webhook.url empty" }}
+{{- end }}
+{{- $live := "" }}
+{{- range (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" (include "fgw.fullname" .)).webhooks }}
+{{- $live = default "" (dig "clientConfig" "service" "path" "" .) }}
+{{- end }}
+{{- if hasPrefix "/mutate" $live }}{{ $live }}{{ else if not .Values.webhook.ownPathToken }}/mutate{{ end }}
+{{- end }}
+
 {{- /* The namespaces that the config's gateways name, as a JSON list. */}}
 {{- define "fgw.gatewayNamespaces" -}}
 {{- $namespaces := list }}
@@ -133,6 +145,25 @@ matchExpressions:
 matchLabels:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end }}
+
+{{- /* The same selector as a CEL expression of `variables.namespaceLabels`. */}}
+{{- define "fgw.isAsked" -}}
+{{- $selector := include "fgw.namespaceSelector" . | fromYaml }}
+{{- $terms := list }}
+{{- range $key, $value := $selector.matchLabels }}
+{{- $terms = append $terms (printf "variables.namespaceLabels[?'%s'] == optional.of('%s')" $key $value) }}
+{{- end }}
+{{- range $selector.matchExpressions }}
+{{- $has := printf "'%s' in variables.namespaceLabels" .key }}
+{{- $isOne := printf "(%s && variables.namespaceLabels['%s'] in [%s])" $has .key (include "fgw.celStrings" .values) }}
+{{- $terms = append $terms (index (dict "In" $isOne "NotIn" (print "!" $isOne) "Exists" (print "(" $has ")") "DoesNotExist" (print "!(" $has ")")) .operator) }}
+{{- end }}
+{{- join " && " $terms }}
+{{- end }}
+
+{{- define "fgw.celStrings" -}}
+{{- range $at, $text := . }}{{ if $at }}, {{ end }}'{{ $text }}'{{ end }}
 {{- end }}
 
 {{- /* Whom the policies of the gateways' objects concern: everybody but the webhook, the controllers that delete what has lost its namespace or owner,

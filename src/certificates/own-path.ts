@@ -1,0 +1,19 @@
+/**
+ * The secret part of the webhook's path where the webhook keeps its own certificate. It is made from the key of the CA, so that every replica that
+ * has read the Secret knows it, and it changes when the CA does. The key cannot be found from it.
+ */
+import { createHmac } from "node:crypto";
+import type { Certificates, KeyPair } from "./secret.ts";
+
+/** 64 characters of 0-9 a-f: an API server takes a path whose parts are DNS names in lower case. */
+export const pathTokenOf = ({ key }: KeyPair): string =>
+  createHmac("sha256", key).update("flowgen-gateway-webhook path token").digest("hex");
+
+export const pathOf = (ca: KeyPair): string => `/mutate/${pathTokenOf(ca)}`;
+
+/** The tokens that are taken: the present CA's, the next one's, and the former one's until the API servers have read the registration again. */
+export const pathTokens = ({ ca, next, formerPath }: Certificates, now: number): readonly string[] => [
+  pathTokenOf(ca),
+  ...(next ? [pathTokenOf(next)] : []),
+  ...(formerPath && Date.parse(formerPath.until) > now ? [formerPath.token] : []),
+];

@@ -1,0 +1,201 @@
+/**
+ * Searches for pods whose admission costs more than their size and the work that is charged for them: a loop that nobody counts. What costs is
+ * counted as V8 counts code coverage, in runs of blocks, so that a machine's speed plays no part. A process of its own, because counting coverage in
+ * one that measures coverage would disturb that.
+ *
+ * Prints the highest ratio, and what gave it. Exit 1 with the smallest pod that breaks the bound.
+ */
+import { Session } from "node:inspector/promises";
+import fc from "fast-check";
+import { aliasHosts } from "../../src/core/host-aliases.ts";
+import { redirected, refused } from "../../src/core/admission.ts";
+import { readPodHosts } from "../../src/core/env/reading.ts";
+import { redirectEnv } from "../../src/core/env/redirect.ts";
+import { workOf } from "../../src/core/env/work.ts";
+import { grantOf } from "../../src/core/grant.ts";
+import { planPod } from "../../src/core/plan.ts";
+import { markPod, statusOf } from "../../src/core/status.ts";
+import { createReviewReader, writeReview } from "../../src/server/review.ts";
+import { assignmentOf, configOf } from "../making.ts";
+import "../seed.ts";
+
+/** Runs of blocks that a byte of a review, and a unit of work, may cost: twice the highest of some thousand pods. */
+const BLOCKS_A_BYTE = 8;
+const BLOCKS_A_UNIT = 0.1;
+const BLOCKS_AT_LEAST = 40_000;
+
+const config = configOf(`
+redirect: env
+gateways:
+  - namespace: flowgen-gateway
+    maxForwards: 500
+    tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8", "fd00::/8", "*.corp.example.com"]}]
+`);
+
+const session = new Session();
+session.connect();
+await session.post("Profiler.enable");
+await session.post("Profiler.startPreciseCoverage", { callCount: true, detailed: true });
+const blocksOf = async (run: () => void): Promise<number> => {
+  await session.post("Profiler.takePreciseCoverage");
+  run();
+  const { result } = await session.post("Profiler.takePreciseCoverage");
+  return result
+    .flatMap(({ functions }) => functions)
+    .flatMap(({ ranges }) => ranges)
+    .reduce((sum, { count }) => sum + count, 0);
+};
+
+const BUDGET = workOf().left;
+
+/** An admission from the review's text to the answer's, without the cluster. Returns the work that was charged. */
+const admission = (text: string): number => {
+  const fresh = { ...config };
+  const review = createReviewReader()(Buffer.from(text));
+  if ("problem" in review || review.pod === undefined) return 0;
+  const { pod, namespace, uid } = review;
+  const { annotations = {} } = pod.metadata;
+  const targets = annotations?.["flowgen.io/private-targets"] ?? "";
+  const plan = planPod(pod, namespace, fresh);
+  const granted = grantOf({ namespace, targets, gateway: undefined, tunnel: undefined }, fresh);
+  if (granted.kind === "reject") {
+    if (plan.kind === "reject") writeReview(uid, refused(plan, "enforce"));
+    return 0;
+  }
+  const work = [workOf(), workOf()] as const;
+  readPodHosts(pod, granted.wants.map(({ target }) => target), work[0]); // prettier-ignore
+  const assignments = granted.wants.map(({ target, names }, at) =>
+    assignmentOf(target, { names, host: at % 2 === 0 ? "gw.ns.svc" : `s${at}.ns.svc`, clusterIPs: ["10.96.0.1"] }),
+  );
+  const env = redirectEnv(pod, assignments, work[1]);
+  const aliases = aliasHosts(pod, assignments);
+  if (env.kind === "redirect" && aliases.kind === "aliases") {
+    const { gateway } = granted;
+    const marks = markPod(pod, gateway.name, assignments, statusOf(gateway, assignments, env, "1"));
+    const operations = [...aliases.operations, ...env.operations, ...marks];
+    const { changed, unread, warnings } = env;
+    writeReview(uid, redirected({ gateway: "g/gw", assignments, operations, changed, unread, warnings }, "enforce"));
+  }
+  // planPod has read the pod as well.
+  return 2 * Math.min(BUDGET, BUDGET - work[0].left) + (BUDGET - work[1].left);
+};
+
+const PIECES = [
+  "10.0.0.5", "10.0.0.5,", "fd00::5", "h1.corp.example.com", "$(A)", ",", ":", "::", ";", "=", " ", "\n", "/", "//", "://", "@", "(", ")", "[", "]", "{", "}", "$", "$$",
+  "$(", "$(A0)", "$(B)", "$(T0_HOST)", "a", "a,", "1433", ":1433", "mssql://", "postgres://", "jdbc:sqlserver://", "jdbc:oracle:thin:@", "host=",
+  "Server=", "'", '"', "\\", "\\\\", "%2F", "tcp(", "(HOST=", "(PORT=1)", "?host=", "&", "ssl=true,", ".", "-", "\0", "é", "SQL.CORP.example.com.",
+]; // prettier-ignore
+const word = fc.oneof(fc.constantFrom(...PIECES), fc.constantFrom(...PIECES.slice(0, 5)));
+const piece = fc.array(word, { minLength: 1, maxLength: 4 }).map((pieces) => pieces.join(""));
+const count = fc.oneof({ weight: 2, arbitrary: fc.integer({ min: 1, max: 8 }) }, fc.constantFrom(30, 300, 3000));
+const name = fc.constantFrom(
+  "A",
+  "A#",
+  "A#_HOST",
+  "A#_PORT",
+  "B",
+  "T#_HOST",
+  "NO_PROXY",
+  "DB_PASSWORD",
+  "PGHOSTADDR",
+  "no_proxy",
+);
+/** `times` env, each with a value of `length` pieces between a beginning and an end; `#` in a name is the number. */
+const envs = fc.record({ name, times: count, before: piece, piece, length: count, after: piece });
+const targetText = fc.constantFrom(
+  "t#=10.0.0.@:1433",
+  "t#=[fd00::@]:1433",
+  "t#=h#.corp.example.com:1433",
+  "t#=10.0.0.5:@",
+  "{},",
+  "[],",
+  "- ",
+  "{",
+  "a: b, ",
+  "? ",
+);
+const shape = fc.record({
+  targets: fc.record({
+    text: targetText,
+    times: fc.oneof(fc.integer({ min: 1, max: 8 }), fc.constantFrom(32, 128, 1000)),
+    hostEnv: fc.boolean(),
+  }),
+  containers: fc.oneof({ weight: 3, arbitrary: fc.integer({ min: 1, max: 3 }) }, fc.constantFrom(30, 300)),
+  env: fc.array(envs, { maxLength: 3 }),
+  args: fc.record({ times: fc.constantFrom(0, 1, 300), piece, length: count }),
+  aliases: fc.constantFrom(0, 0, 3, 1000),
+  labels: fc.constantFrom(0, 0, 3, 1000),
+});
+type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never;
+
+const numbered = (text: string, at: number): string =>
+  text.replaceAll("#", String(at)).replaceAll("@", String((at % 250) + 1));
+const list = <Item>(length: number, make: (at: number) => Item): Item[] => Array.from({ length }, (_, at) => make(at));
+/** Larger reviews are another's matter: nothing of their kind is left out by that, and a search tries more of small ones. */
+const LONGEST = 400_000;
+
+const annotationOf = ({ text, times, hostEnv }: Shape["targets"]): string => {
+  if (!text.startsWith("t#")) return `[${text.repeat(times)}`.slice(0, 16_000);
+  if (!hostEnv) return list(times, (at) => numbered(text, at)).join();
+  const [, name = "", rest = ""] = /^([^=]*)=(.*)$/.exec(text) ?? [];
+  const host = rest.slice(0, rest.lastIndexOf(":")).replace(/[[\]]/g, "");
+  return list(times, (at) =>
+    numbered(`- {name: ${name}, targetHost: "${host}", targetPort: 1433, hostEnv: [E#, F#]}`, at),
+  ).join("\n");
+};
+
+const reviewOf = ({ targets, containers, env, args, aliases, labels }: Shape): string | undefined => {
+  const bytes = env.reduce((sum, { times, piece, length }) => sum + times * (20 + piece.length * length), 0);
+  if (containers * (50 + bytes + args.times * args.piece.length * args.length) > LONGEST) return undefined;
+  const own = env.flatMap(({ name, times, before, piece, length, after }) =>
+    list(times, (at) => ({ name: numbered(name, at), value: `${before}${piece.repeat(length)}${after}` })),
+  );
+  return JSON.stringify({
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    request: {
+      uid: "u",
+      resource: { group: "", version: "v1", resource: "pods" },
+      namespace: "team-a",
+      operation: "CREATE",
+      object: {
+        metadata: {
+          labels: {
+            "app.kubernetes.io/name": "flowgen",
+            ...Object.fromEntries(list(labels, (at) => [`target.flowgen.io/l${at}`, "true"])),
+          },
+          annotations: { "flowgen.io/private-targets": annotationOf(targets) },
+        },
+        spec: {
+          containers: list(containers, (at) => ({
+            name: `c${at}`,
+            env: own,
+            args: list(args.times, () => args.piece.repeat(args.length)),
+          })),
+          ...(aliases > 0 && {
+            hostAliases: list(aliases, (at) => ({ ip: "10.0.0.5", hostnames: [`h${at}.corp.example.com`] })),
+          }),
+        },
+      },
+    },
+  });
+};
+
+let highest = 0;
+let at: Shape | undefined;
+const cheap = async (each: Shape): Promise<void> => {
+  const text = reviewOf(each);
+  if (text === undefined) return;
+  let units = 0;
+  const blocks = await blocksOf(() => (units = admission(text)));
+  const ratio = blocks / (BLOCKS_AT_LEAST + BLOCKS_A_BYTE * text.length + BLOCKS_A_UNIT * units);
+  if (ratio > highest) {
+    highest = ratio;
+    at = each;
+    if (process.env["TELL"]) console.log(ratio.toFixed(2), text.length, units, blocks, JSON.stringify(each));
+  }
+  if (ratio > 1) throw new Error(`${text.length} bytes, ${units} units of work, ${blocks} runs of blocks`);
+};
+
+await fc.assert(fc.asyncProperty(shape, cheap), { numRuns: Number(process.env["RUNS"] ?? 200) });
+console.log(`${highest.toFixed(2)} of the bound: ${JSON.stringify(at)}`);
