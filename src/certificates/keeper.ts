@@ -1,7 +1,7 @@
 import { type CertificateFailure, isRepair, stepText } from "./reasons.ts";
 import type { Certificates, KeyPair } from "./secret.ts";
 import type { CertificatePolicy } from "./judgement.ts";
-import { pathOf, pathTokens } from "./own-path.ts";
+import { pathOf, pathTokens, tokenIn } from "./own-path.ts";
 import { type CertificateStep, nextStep, type Rest, trusts } from "./step.ts";
 import type { CertificateReading, CertificateStore } from "./store.ts";
 import { isConflict, isTransient } from "../cluster/cluster.ts";
@@ -82,14 +82,15 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
 
   /** Whoever comes to a registration whose path has the token already need not wait. */
   const isPathKnown = ({ ca }: Certificates, paths: readonly string[]): boolean => {
-    if (policy.hasPathToken !== true || paths.length === 0 || paths.some((path) => path !== pathOf(ca))) return false;
+    if (policy.hasPathToken !== true || paths.length === 0 || paths.some((path) => path !== pathOf(ca, path)))
+      return false;
     return pathSince === undefined || clock() - pathSince >= policy.settleMs;
   };
 
   const perform = async (step: CertificateStep, reading: CertificateReading, signal: AbortSignal): Promise<void> => {
     if (step.kind === "trust") {
-      if (reading.paths.some((path) => !path.startsWith("/mutate/"))) pathSince = clock();
-      await reading.trust(step.bundle, step.path, signal);
+      if (reading.paths.some((path) => tokenIn(path) === undefined)) pathSince = clock();
+      await reading.trust(step.bundle, step.token, signal);
     } else await reading.write(await made(step, options, now()), signal);
     options.onStep?.(step);
     const note = isRepair(step)

@@ -28,7 +28,7 @@ export type Situation = {
  * - `introduce`: writes a next CA, which signs nothing yet.
  * - `promote`: makes the next CA the present one, and writes a certificate that it signed.
  * - `forget`: removes from the Secret the former CAs that are no longer trusted.
- * - `trust`: writes `caBundle` of every webhook, and the path where it is to hold a token.
+ * - `trust`: writes `caBundle` of every webhook, and the token in its path where it is to hold one.
  */
 export type CertificateStep =
   | {
@@ -38,7 +38,7 @@ export type CertificateStep =
       readonly from: Certificates;
       readonly makes: readonly ("ca" | "leaf" | "next")[];
     }
-  | { readonly kind: "trust"; readonly reason: CertificateReason; readonly bundle: string; readonly path?: string };
+  | { readonly kind: "trust"; readonly reason: CertificateReason; readonly bundle: string; readonly token?: string };
 
 /** No step is due. `forMs`: the time until the next one, when a rotation waits for nothing but time. */
 export type Rest = { readonly kind: "rest"; readonly isUnderWay: boolean; readonly forMs?: number };
@@ -74,11 +74,11 @@ export const nextStep = (situation: Situation, policy: CertificatePolicy, now: n
   }
 
   const bundle = bundleOf(stored, now);
-  const path = policy.hasPathToken === true ? { path: pathOf(stored.ca) } : {};
+  const token = policy.hasPathToken === true ? { token: pathTokenOf(stored.ca) } : {};
   if (bundles?.every((each) => isSamePem(each, bundle)) === false)
-    return { kind: "trust", reason: "bundle-differs", bundle, ...path };
-  if (path.path !== undefined && situation.paths.some((each) => each !== path.path))
-    return { kind: "trust", reason: "path-differs", bundle, ...path };
+    return { kind: "trust", reason: "bundle-differs", bundle, ...token };
+  if (policy.hasPathToken === true && situation.paths.some((path) => path !== pathOf(stored.ca, path)))
+    return { kind: "trust", reason: "path-differs", bundle, ...token };
   if (stored.next !== undefined) {
     const { settleMs } = policy;
     if (trustedForMs === undefined) return { kind: "rest", isUnderWay: true };

@@ -1,3 +1,4 @@
+import { pathWith, tokenIn } from "./own-path.ts";
 import type { CertificateFailure } from "./reasons.ts";
 import { type CertificateFiles, type Certificates, decodeData, encodeData, fromFiles, toFiles } from "./secret.ts";
 import { MANAGED_BY, MANAGER } from "../core/names.ts";
@@ -14,8 +15,8 @@ export type CertificateReading = {
   /** The path of each webhook that is called by its Service. */
   readonly paths: readonly string[];
   readonly write: (certificates: Certificates, signal: AbortSignal) => Promise<void>;
-  /** `path`: undefined leaves the present one. */
-  readonly trust: (bundle: string, path: string | undefined, signal: AbortSignal) => Promise<void>;
+  /** `token`: of the paths; undefined leaves the present one. */
+  readonly trust: (bundle: string, token: string | undefined, signal: AbortSignal) => Promise<void>;
 };
 export type CertificateRefusal = { readonly kind: "refused"; readonly failure: CertificateFailure };
 
@@ -74,8 +75,8 @@ export const readBundles = async (
     paths: (webhooks ? hooksOf(webhooks) : []).flatMap(({ clientConfig: { service } = {} }) =>
       service ? [service.path ?? ""] : [],
     ),
-    trust: async (bundle, path, signal) => {
-      if (webhooks !== undefined) await cluster.apply(hooksManifest(webhooks, bundle, path), signal);
+    trust: async (bundle, token, signal) => {
+      if (webhooks !== undefined) await cluster.apply(hooksManifest(webhooks, bundle, token), signal);
     },
   };
 };
@@ -107,8 +108,8 @@ const secretManifest = (ref: Ref, certificates: Certificates, read: KubeObject |
   data: encodeData(toFiles(certificates)),
 });
 
-/** Applies `caBundle`, and `path` where it is given, alone: the installer owns all other fields. The `resourceVersion` keeps a removed webhook from being created again without them. */
-const hooksManifest = (webhooks: KubeObject, bundle: string, path: string | undefined): KubeObject => {
+/** Applies `caBundle`, and the paths where a token is given, alone: the installer owns all other fields. The `resourceVersion` keeps a removed webhook from being created again without them. */
+const hooksManifest = (webhooks: KubeObject, bundle: string, token: string | undefined): KubeObject => {
   const { apiVersion, kind, metadata } = webhooks;
   const { name = "", namespace, resourceVersion = NEVER } = metadata;
   const caBundle = Buffer.from(bundle).toString("base64");
@@ -120,15 +121,15 @@ const hooksManifest = (webhooks: KubeObject, bundle: string, path: string | unde
       name,
       clientConfig: {
         caBundle,
-        ...servicePart(service, path),
+        ...servicePart(service, token),
       },
     })),
   };
 };
 
 /** An apply takes away what the same manager applied before and leaves out now, so a path with a token is written again by who knows of none. */
-const servicePart = (service: HookService | undefined, path: string | undefined): object => {
-  const wanted = path ?? (service?.path?.startsWith("/mutate/") === true ? service.path : undefined);
+const servicePart = (service: HookService | undefined, token: string | undefined): object => {
+  const wanted = token ?? tokenIn(service?.path ?? "");
   if (service === undefined || wanted === undefined) return {};
-  return { service: { name: service.name, namespace: service.namespace, path: wanted } };
+  return { service: { name: service.name, namespace: service.namespace, path: pathWith(wanted, service.path) } };
 };

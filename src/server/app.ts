@@ -116,19 +116,12 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     });
     return answer(reply, review, admission);
   };
-  const isToken = pathToken === undefined ? ownPath?.isTaken : tokenMatcher(pathToken);
-  const isOpen = ownPath === undefined ? () => true : () => !ownPath.isNeeded();
-  if (isToken)
-    app.post("/mutate/:token", { onRequest: [onlyIf((request) => isToken(tokenIn(request))), ...callerHooks] }, mutate);
-  if (pathToken === undefined) app.post("/mutate", { onRequest: [onlyIf(isOpen), ...callerHooks] }, mutate);
-
-  app.post(pathToken === undefined ? "/warn" : "/warn/:token", { onRequest }, async (request, reply) => {
+  const warn = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const { bytes, text } = request.body as Body;
     request.body = undefined;
     const deadline = createDeadline((request.query as { timeout?: unknown }).timeout);
     try {
       const review = readWorkloadReview(parseJson(text.toString()));
-
       if (typeof review === "string") return await failure(reply, 400, review);
       const warnings = await warningsFor(review, admit, deadline.signal);
       return await reply.type(JSON_TYPE).send(writeWarnings(review.uid, warnings));
@@ -136,7 +129,22 @@ export const createApp = (options: AppOptions): FastifyInstance => {
       deadline.lift();
       bodies.release(bytes);
     }
-  });
+  };
+
+  const isToken = pathToken === undefined ? ownPath?.isTaken : tokenMatcher(pathToken);
+  const isOpen = ownPath === undefined ? () => true : () => !ownPath.isNeeded();
+  for (const [path, handler] of [
+    ["/mutate", mutate],
+    ["/warn", warn],
+  ] as const) {
+    if (isToken)
+      app.post(
+        `${path}/:token`,
+        { onRequest: [onlyIf((request) => isToken(tokenIn(request))), ...callerHooks] },
+        handler,
+      );
+    if (pathToken === undefined) app.post(path, { onRequest: [onlyIf(isOpen), ...callerHooks] }, handler);
+  }
 
   /** How the admission in a request ends, or why there is none in it. */
   const conclude = async (request: FastifyRequest): Promise<Concluded | Unread> => {

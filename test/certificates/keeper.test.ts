@@ -195,14 +195,17 @@ t.test(
     steps();
     cluster.edit("installer", hooksRef, (read) => ({
       ...read,
-      webhooks: (read["webhooks"] as { clientConfig: { service: object } }[]).map((hook) => ({
+      webhooks: (read["webhooks"] as { clientConfig: { service: object } }[]).map((hook, index) => ({
         ...hook,
-        clientConfig: { ...hook.clientConfig, service: { ...hook.clientConfig.service, path: "/mutate" } },
+        clientConfig: {
+          ...hook.clientConfig,
+          service: { ...hook.clientConfig.service, path: index === 0 ? "/mutate" : "/warn" },
+        },
       })),
     }));
     t.match(await keeper.look(signal), { isPathKnown: false }, "an API server may still know the other path");
     t.strictSame(steps(), ["trust path-differs"]);
-    t.strictSame(paths(), [`none ${next}`, `none ${next}`]);
+    t.strictSame(paths(), [`none ${next}`, `none ${next.replace("mutate", "warn")}`]);
   },
 );
 

@@ -323,13 +323,15 @@ t.test("a path that is to hold the token of the CA", async (t) => {
   const wanted = { ...policy, hasPathToken: true };
   const step = (situation: Situation) => nextStep(situation, wanted, day(1));
   const path = pathOf(ca);
+  const token = pathTokenOf(ca);
   t.match(path, /^\/mutate\/[0-9a-f]{64}$/);
   t.not(path, pathOf(other));
-  t.match(step(at(good)), { kind: "trust", reason: "path-differs", bundle: ca.cert, path });
-  t.match(step(at(good, { paths: [path, "/mutate"] })), { kind: "trust", path });
+  t.match(step(at(good)), { kind: "trust", reason: "path-differs", bundle: ca.cert, token });
+  t.match(step(at(good, { paths: [path, "/mutate"] })), { kind: "trust", token });
+  t.match(step(at(good, { paths: [path, `/warn/${token}`] })), { kind: "rest" }, "each webhook has a path of its own");
   t.match(step(at(good, { paths: [path] })), { kind: "rest" });
   t.match(step(at(good, { paths: [] })), { kind: "rest" }, "called by a URL, which is the installer's");
-  t.match(step(at(good, { bundles: [""] })), { kind: "trust", reason: "bundle-differs", path }, "both in one write");
+  t.match(step(at(good, { bundles: [""] })), { kind: "trust", reason: "bundle-differs", token }, "both in one write");
   const promoted = step(at(rotating, { paths: [path], trustedForMs: policy.settleMs }));
   const until = new Date(day(1) + 2 * policy.settleMs).toISOString();
   t.match(promoted, { kind: "promote", from: { ca: other, formerPath: { token: pathTokenOf(ca), until } } });

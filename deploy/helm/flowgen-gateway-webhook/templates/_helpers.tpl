@@ -77,16 +77,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- .Values.webhook.pathToken }}
 {{- end }}
 
-{{- /* The path by which the API servers call the Service now: the webhook may have put a token into it. */}}
+{{- /* The path by which the API servers call a webhook (a list: the context, its name, its path) at the Service now: a token may be in it. */}}
 {{- define "fgw.servicePath" -}}
+{{- $name := index . 1 }}
+{{- $path := index . 2 }}
+{{- with index . 0 }}
 {{- if and .Values.webhook.ownPathToken (or .Values.webhook.url (ne .Values.tls.mode "self")) }}
 {{- fail "webhook.ownPathToken is made from the key of the webhook's own CA, and put into the path at its Service: leave tls.mode self and webhook.url empty" }}
 {{- end }}
 {{- $live := "" }}
 {{- range (lookup "admissionregistration.k8s.io/v1" "MutatingWebhookConfiguration" "" (include "fgw.fullname" .)).webhooks }}
-{{- $live = default "" (dig "clientConfig" "service" "path" "" .) }}
+{{- if eq .name $name }}{{- $live = default "" (dig "clientConfig" "service" "path" "" .) }}{{- end }}
 {{- end }}
-{{- if hasPrefix "/mutate" $live }}{{ $live }}{{ else if not .Values.webhook.ownPathToken }}/mutate{{ end }}
+{{- if hasPrefix $path $live }}{{ $live }}{{ else if or (ne $path "/mutate") (not .Values.webhook.ownPathToken) }}{{ $path }}{{ end }}
+{{- end }}
 {{- end }}
 
 {{- /* The namespaces that the config's gateways name, as a JSON list. */}}
