@@ -32,6 +32,8 @@ export type Admission = {
 const MAX_MESSAGE = 2000;
 /** Names of env in the audit log. */
 const MAX_NAMES = 50;
+/** Of a text in a log. */
+const LONGEST_TEXT = 4096;
 
 /** A warning in full, as a log or a terminal may show it. The answer to the API server shortens it. */
 const shown = (warning: string): string => plain(warning, MAX_MESSAGE);
@@ -99,6 +101,12 @@ const targetsText = perObject((assignments: readonly Assignment[]) =>
   assignments.map(({ target, host, port }) => `${address(target.host, target.port)}=${address(host, port)}`).join(","),
 );
 
+/** The env that change, `container/NAME`, as a log may show them. */
+export const envText = (changed: readonly EnvChange[]): string => {
+  const names = changed.map(({ container, env }) => `${container}/${env}`);
+  return plain(listed(names, MAX_NAMES), LONGEST_TEXT);
+};
+
 /** Key/value notes for the API server's audit log; `undefined` for a pod that is skipped. */
 export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
   if (admission.outcome === "skip") return undefined;
@@ -108,16 +116,11 @@ export const auditAnnotations = (admission: Admission): Readonly<Record<string, 
     outcome,
     reason,
     ...(outcome === "audit" && message !== undefined && { message }),
-    ...(outcome === "audit" && said.length > 0 && { warnings: said.join("; ") }),
+    ...(outcome === "audit" && said.length > 0 && { warnings: plain(said.join("; "), LONGEST_TEXT) }),
     ...(gateway !== undefined && { gateway }),
     ...(assignments.length > 0 && {
       targets: targetsText(assignments),
     }),
-    ...(changed.length > 0 && {
-      env: listed(
-        changed.map((item) => `${item.container}/${item.env}`),
-        MAX_NAMES,
-      ),
-    }),
+    ...(changed.length > 0 && { env: envText(changed) }),
   };
 };

@@ -1,7 +1,8 @@
 /** The log's line of each admission. */
 import type { FastifyBaseLogger } from "fastify";
-import type { Admission } from "../core/admission.ts";
+import { type Admission, envText } from "../core/admission.ts";
 import { address } from "../core/target.ts";
+import { fitted } from "../core/warnings.ts";
 import { createRefusals } from "./refusals.ts";
 import type { Review } from "./review.ts";
 
@@ -36,8 +37,8 @@ const accountOf = ({ assignments, changed, warnings }: Admission): object => ({
   targets: assignments.map(
     ({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`,
   ),
-  env: changed.map(({ container, env }) => `${container}/${env}`),
-  warnings: warnings.filter((warning) => !warning.startsWith("audit: ")),
+  env: envText(changed),
+  warnings: fitted(warnings.filter((warning) => !warning.startsWith("audit: "))),
 });
 
 /** Writes the line; a refusal that comes again and again has one in a while, with the number of those between. `ms`: how long it took. */

@@ -84,7 +84,7 @@ t.test("a refused target: what the namespace may have, and whom to ask", async (
     /\(allowed to namespace team-a: 10\.0\.0\.0\/8:1433, 10\.0\.0\.5, \[fd00::\/8\]:5432, fd00::5, \*\.corp\.example\.com, sql\.example\.com:1433\)/,
   );
   t.match(refusal("[10.0.0.0/8]"), /or ask the admin \(#vpn\) to add it to allowedTargets$/);
-  t.match(refusal("[10.0.0.0/8]", "team-b"), /\(nothing is allowed to namespace team-b\)/);
+  t.match(refusal("[10.0.0.0/8]", "team-b"), /^namespace team-b may use no tunnel of /);
 });
 
 t.test("reserved marks on a pod that is not redirected", async (t) => {

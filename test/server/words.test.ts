@@ -16,7 +16,7 @@ import { configOf, scripts } from "../making.ts";
 const SECRET = "Zq7vXw9K";
 const CONTROL = /[\0-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/;
 /** Characters of one text, and bytes of all that one pod writes into a log. */
-const LONGEST_TEXT = 2100;
+const LONGEST_TEXT = 4200;
 const LONGEST_LINE = 16_384;
 
 const config = configOf(`
