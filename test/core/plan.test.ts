@@ -85,6 +85,13 @@ t.test("a refused target: what the namespace may have, and whom to ask", async (
   );
   t.match(refusal("[10.0.0.0/8]"), /or ask the admin \(#vpn\) to add it to allowedTargets$/);
   t.match(refusal("[10.0.0.0/8]", "team-b"), /^namespace team-b may use no tunnel of /);
+  const forOthers = configOf(
+    "gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, rules: [{namespaces: [team-b], allowedTargets: [10.0.0.5]}]}]}]",
+  );
+  t.match(planPod(podOf("a=9.9.9.9:1"), "team-a", forOthers), {
+    reason: "target-not-allowed",
+    message: /\(nothing is allowed to namespace team-a\)/,
+  });
 });
 
 t.test("reserved marks on a pod that is not redirected", async (t) => {
