@@ -49,6 +49,8 @@ export type Attempt =
       readonly omitted: readonly string[];
     };
 
+export type Attempted = Extract<Attempt, { readonly kind: "attempt" }>;
+
 /** Serves the pods from the table that was read, one after another. */
 export const attempt = (
   objects: GatewayObjects,

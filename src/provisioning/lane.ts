@@ -3,20 +3,20 @@
  * server. Other pods wait in a queue: the gateway's objects are read, the new forwards of all that wait are written in one
  * write of the table, and the derived objects follow the table before a pod is answered.
  */
-import { type Cluster, isConflict, isTransient, type KubeObject, orDeadline } from "../cluster/cluster.ts";
+import { isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
 import { delayMs, whenAllAbort } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { CACHE_MS } from "../core/forwards/retire.ts";
-import { type Table, withAddresses } from "../core/forwards/table.ts";
-import { type Scripts, tableName } from "../core/gateway/manifests.ts";
+import type { Table } from "../core/forwards/table.ts";
+import { tableName } from "../core/gateway/manifests.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/target.ts";
 import type { Applied } from "./applier.ts";
 import { type Asked, assignedBy, assignmentsOf, attempt, previewsOf, type Provisioned, superseded } from "./attempt.ts";
-import { converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
-import { type Intent, intentOf, type Intents, type Stand } from "./intent.ts";
+import { type Intent, intentOf, type Stand } from "./intent.ts";
+import { perform, type PerformEvents, type PerformParts } from "./perform.ts";
 import { createRecall } from "./recall.ts";
-import { familiesOf, type GatewayObjects, isTableLost, linesText, readGateway, writeTableObject } from "./objects.ts";
+import { familiesOf, type GatewayObjects, isTableLost, readGateway } from "./objects.ts";
 
 export type Request = Asked & {
   readonly config: Config;
@@ -35,20 +35,14 @@ export type Request = Asked & {
  */
 export type Repair = "config" | "drift";
 
-export type LaneEvents = ConvergeEvents & {
+export type LaneEvents = PerformEvents & {
   readonly conflict?: (gateway: PlacedGateway) => void;
   readonly table?: (gateway: PlacedGateway, table: Table) => void;
-  /** The table was gone and was made again of what the Services carry. */
-  readonly recovered?: (gateway: PlacedGateway, table: Table) => void;
   /** Whether another config than the request's is in force; told each time that the gateway is read. */
   readonly standing?: (gateway: PlacedGateway, isBehind: boolean) => void;
-  readonly omitted?: (gateway: PlacedGateway, forwards: readonly string[]) => void;
 };
 
-export type LaneParts = {
-  readonly cluster: Cluster;
-  readonly scripts: Scripts;
-  readonly intents: Intents;
+export type LaneParts = PerformParts & {
   readonly events: LaneEvents;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
@@ -121,7 +115,7 @@ export const createLane = (parts: LaneParts): Lane => {
     }
     const { results, isBehind } = attempted;
     const refused = results.every(({ kind }) => kind !== "given");
-    const doing = { config, gateway, objects, jobs, ours };
+    const doing = { config, gateway, objects, ours, signal: endOf(jobs) };
     const table = refused || isBehind ? attempted.table : await perform(parts, applied, attempted, doing);
     // The pods of a Deployment share their wants: found once for all that wait, and for those that the cache answers.
     const assigned = perObject((wants: readonly Want[]) => ({ found: assignedBy(table, gateway, wants) }));
@@ -212,34 +206,6 @@ export const createLane = (parts: LaneParts): Lane => {
 
 /** Only a config that came to this process may take the place of another one; drift is repaired as the one in force has it. */
 const isLeft = (repair: Repair, stand: Stand): boolean => stand === "behind" || (repair === "drift" && stand === "due");
-
-type Attempted = Extract<ReturnType<typeof attempt>, { readonly kind: "attempt" }>;
-type Performing = Pick<Job, "config" | "gateway"> &
-  Pick<Reading, "objects"> & { readonly jobs: readonly Job[]; readonly ours: Intent };
-
-/** Writes the table and the objects that are made from it. Returns the table with the addresses of the hosts' Services. */
-const perform = async (
-  { cluster, scripts, events, intents }: LaneParts,
-  applied: Applied,
-  { table, isNew, omitted }: Attempted,
-  { config, gateway, objects, jobs, ours }: Performing,
-): Promise<Table> => {
-  const signal = endOf(jobs);
-  if (omitted.length > 0) events.omitted?.(gateway, omitted);
-  if (isTableLost(objects)) events.recovered?.(gateway, table);
-  const write = (next: Table, read: KubeObject | undefined): Promise<KubeObject> =>
-    intents.putInForce({ config, gateway }, read, () => writeTableObject(cluster, gateway, next, ours, read, signal));
-  const written = isNew ? await write(table, objects.table) : objects.table;
-  const desired = { gateway, table, scripts, podSelector: config.podSelector };
-  const [addresses] = await Promise.all([
-    converge(cluster, desired, objects, applied, signal, events),
-    written && linesText(written) !== linesText(objects.table) && wakeKubelet(cluster, gateway, written, signal),
-  ]);
-  const final = withAddresses(table, addresses);
-  // Before a pod learns of an address: the table has it, and a Service that is made again asks for it.
-  if (final !== table) await write(final, written);
-  return final;
-};
 
 const endOf = (jobs: readonly Job[]): AbortSignal => whenAllAbort(jobs.map(({ signal }) => signal));
 

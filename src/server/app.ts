@@ -4,7 +4,6 @@ import Fastify, {
   type FastifyReply,
   type FastifyRequest,
   LogController,
-  type onRequestHookHandler,
 } from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
@@ -13,10 +12,12 @@ import { admissionLog } from "./admission-log.ts";
 import { callerGuard, type CallerRule } from "./callers.ts";
 import { type Body, createBodies } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
+import { callerHook, onlyIf, tokenIn } from "./hooks.ts";
 import { type Limits, LIMITS } from "./limits.ts";
 import type { Metrics } from "./metrics.ts";
 import { LONGEST_TOKEN, type OwnPath, tokenMatcher } from "./path-token.ts";
-import { createReviewReader, type Review, type Unread, writeFailure, writeReview } from "./review.ts";
+import { answer, failure, JSON_TYPE, notFound } from "./replies.ts";
+import { createReviewReader, type Review, type Unread } from "./review.ts";
 import { readWorkloadReview, warningsFor, writeWarnings } from "./warn.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
@@ -188,10 +189,6 @@ const noSchemas = (): never => {
   throw new Error("routes of the webhook have no JSON schema");
 };
 
-/** The rest of a body that nobody reads is cut off. Fastify's own answer would hold the path, and with it a token. */
-const notFound = (reply: FastifyReply): FastifyReply =>
-  reply.code(404).header("connection", "close").send({ error: "not found" });
-
 type Concluded = { readonly review: Review; readonly admission: Admission };
 
 /** Every client is asked for a certificate, and served without: kubelets have none, and ask for `/readyz`. */
@@ -200,35 +197,3 @@ const tlsServerOptions = ({ arrivalMs }: Limits): object => ({
   requestCert: true,
   rejectUnauthorized: false,
 });
-
-const tokenIn = ({ params }: FastifyRequest): string => (params as { readonly token: string }).token;
-
-/** Else the answer is that of any path which does not exist. */
-const onlyIf =
-  (isRight: (request: FastifyRequest) => boolean): onRequestHookHandler =>
-  (request, reply, done) => {
-    if (isRight(request)) done();
-    else reply.callNotFound();
-  };
-
-const callerHook =
-  (problemOf: (socket: object) => string | undefined): onRequestHookHandler =>
-  (request, reply, done) => {
-    const problem = problemOf(request.raw.socket);
-    if (problem === undefined) done();
-    else failure(reply.header("connection", "close"), 403, problem);
-  };
-
-const JSON_TYPE = "application/json; charset=utf-8";
-
-const failure = (reply: FastifyReply, code: number, message: string): FastifyReply =>
-  reply.code(code).send(writeFailure(code, message));
-
-/** An admission that failed is answered without a review, so that the configured failurePolicy decides. */
-const answer = (reply: FastifyReply, { uid }: Review, admission: Admission): FastifyReply => {
-  // The next try is to reach another process.
-  if (admission.reason === "superseded") reply.header("connection", "close");
-  return admission.outcome === "fail"
-    ? failure(reply, admission.reason === "deadline" ? 504 : 503, `${admission.reason}: ${admission.message ?? ""}`)
-    : reply.type(JSON_TYPE).send(writeReview(uid, admission));
-};
