@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
+import { METRICS_PORT } from "../../src/core/forwards/table.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { flowgenPod, GATEWAY, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
 import { eventually, until } from "../wait.ts";
@@ -87,9 +88,11 @@ t.test(
   "a target that is revoked is closed, and a pod that must be another is replaced, when the config changes",
   async (t) => {
     const file = join(controlPlane.folder, "webhook.yaml");
+    /** Beside the rule for the metrics. */
     const rules = async (): Promise<number> => {
-      const [policy] = await list<{ spec: { ingress?: object[] } }>("networkpolicies", named);
-      return policy?.spec.ingress?.length ?? 0;
+      type Rule = { readonly ports: readonly { readonly port: number }[] };
+      const [policy] = await list<{ spec: { ingress?: readonly Rule[] } }>("networkpolicies", named);
+      return (policy?.spec.ingress ?? []).filter(({ ports: [first] }) => first?.port !== METRICS_PORT).length;
     };
     t.equal(await rules(), 2);
     await writeFile(
@@ -108,7 +111,7 @@ t.test(
 t.test("a gateway that is not in the cluster is not made", async (t) => {
   await writeFile(
     join(controlPlane.folder, "webhook.yaml"),
-    ONE_TUNNEL.replaceAll(name, "other").replace("gateways:", "gateways:\n"),
+    ONE_TUNNEL.replaceAll(name, "other").replace("wireguard-client-a", "wireguard-client-b"),
   );
   const start = await looks();
   await until("three looks", async () => (await looks()) >= start + 3);
