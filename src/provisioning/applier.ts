@@ -22,6 +22,9 @@ export type Bringing = {
   readonly atCreation?: object | undefined;
 };
 
+/** Of an object whose status changes at the same time. */
+const MOST_TRIES = 5;
+
 const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
   more === undefined ? manifest : { ...manifest, spec: { ...(manifest["spec"] as object), ...more } };
 
@@ -90,18 +93,20 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
     }
   };
   /**
-   * For the Deployment, whose status changes all the time: what another writer made of it is the wanted object where it has the mark of its
-   * template. Where it has another one, the wanted template may be an older config's by now.
+   * For the Deployment, whose status changes all the time: it is applied to the next version where that has the mark of the wanted
+   * template. Where it has another mark, the wanted template may be an older config's by now.
    */
   const keep: Applier["keep"] = async (read, manifest, mark) => {
-    try {
-      return await bring(read, manifest);
-    } catch (error) {
-      if (!isConflict(error)) throw error;
-      const { kind, metadata } = manifest;
-      const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
-      if (now === undefined || now.metadata.annotations?.[mark] !== metadata.annotations?.[mark]) throw error;
-      return now;
+    const { kind, metadata } = manifest;
+    let last = read;
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await bring(last, manifest);
+      } catch (error) {
+        if (!isConflict(error) || tries === MOST_TRIES) throw error;
+        last = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
+        if (last?.metadata.annotations?.[mark] !== metadata.annotations?.[mark]) throw error;
+      }
     }
   };
   return { bring, follow, keep };
