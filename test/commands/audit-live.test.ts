@@ -122,6 +122,29 @@ t.test("every workload that no other has made; nothing is written", async (t) =>
   t.match(err, /3 injected, 1 rejected, 0 unchanged, 3 workloads that ask for nothing/);
 });
 
+t.test("a ConfigMap that an env reads suggests too; a Secret, and what is no pod, do not", async (t) => {
+  const { config, put } = await startCluster(t);
+  const { metadata, spec } = podOf(undefined);
+  const [container] = spec.containers;
+  const from = { ...container, envFrom: [{ secretRef: { name: "s" } }, { configMapRef: { name: "settings" } }] };
+  await put(
+    object(
+      "Deployment",
+      "env",
+      { spec: { template: { metadata, spec: { containers: [from], volumes: [{ name: "v" }] } } } },
+      {},
+      "team-c",
+    ),
+    object("Deployment", "empty", { spec: { template: { spec: {} } } }, {}, "team-c"),
+    object("ConfigMap", "settings", { data: { "a.json": '{"host": "10.0.0.8", "port": 5432}' } }, {}, "team-c"),
+  );
+  const report = JSON.parse((await audit("-n", "team-c", "--suggest", "--config", config, "-o", "json")).out) as Report;
+  t.match(report.workloads, [
+    { workload: "Deployment team-c/env", suggestion: 'flowgen.io/private-targets: "10.0.0.8:5432"' },
+  ]);
+  t.equal(report.workloads.length, 1);
+});
+
 t.test("a table, of one namespace", async (t) => {
   const { config } = await startCluster(t);
   const { code, out } = await audit("-n", "team-b", "--config", config);

@@ -1,6 +1,7 @@
 /** `check` and `explain` over an API server in memory; test/cluster/check.test.ts has broken installations on a real one. */
 import { X509Certificate } from "node:crypto";
-import { join } from "node:path";
+import { writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
 import { admit } from "../../src/admit.ts";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
@@ -91,7 +92,7 @@ const WG = "[Interface]\nPrivateKey = c2VjcmV0\n";
 type Trial = { readonly code: number; readonly message?: string; readonly warning?: string };
 const ANSWERED: Trial = { code: 201, warning: "flowgen.io/private-targets does nothing: the pod lacks a=b" };
 
-/** A cluster with a healthy installation whose webhook has admitted a pod. */
+/** A cluster with a healthy installation whose webhook has admitted a pod. `config`: a file with its config. */
 const startCluster = async (t: Test) => {
   const { memory, answer } = overMemory();
   let trial = ANSWERED;
@@ -146,8 +147,12 @@ const startCluster = async (t: Test) => {
   const setReady = (readyReplicas: number) =>
     memory.edit("kubelet", gateway, (there) => ({ ...there, status: { readyReplicas } }));
   setReady(1);
-  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true }) });
+  const path = kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
+  setEnv(t, { ...process.env, KUBECONFIG: path });
+  const config = join(dirname(path), "config.yaml");
+  writeFileSync(config, CONFIG);
   return {
+    config,
     memory,
     put,
     operations,
@@ -216,6 +221,10 @@ const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: 
     },
   ],
   "a Deployment that is not ready": ["no-endpoints", ({ put }) => put(webhookDeployment(`x/y:${version}`, 0))],
+  "a Deployment that was just made": [
+    "no-endpoints",
+    ({ put }) => put({ ...webhookDeployment(`x/y:${version}`, 0), status: {} }),
+  ],
   "not asked": ["not-asked", ({ setTrial }) => setTrial({ code: 201 })],
   "a policy that is gone": [
     "policy-missing",
@@ -239,6 +248,10 @@ const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: 
     "kernel-old",
     ({ put }) => put(object("Node", "", "old", { status: { nodeInfo: { kernelVersion: "4.18.0-x" } } })),
   ],
+  "a node just too old": [
+    "kernel-old",
+    ({ put }) => put(object("Node", "", "old", { status: { nodeInfo: { kernelVersion: "5.4.0-x" } } })),
+  ],
   "no rights": ["right-of-webhook", ({ setRights }) => setRights(false)],
   "no config": [
     "config-missing",
@@ -259,6 +272,7 @@ const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: 
   ],
   "no Secret": ["secret-missing", ({ memory }) => memory.remove({ kind: "Secret", namespace: SPACE, name: "wg" })],
   "another key": ["secret-key-missing", ({ put }) => put(secret("wg", { a: b64(WG) }))],
+  "a Secret without a key": ["secret-key-missing", ({ put }) => put(object("Secret", SPACE, "wg"))],
   "an expired Secret": [
     "certificate-expired",
     ({ put }) => put(secret(`${NAME}-tls`, { "tls.crt": b64(old.cert) }, NAME)),
@@ -269,6 +283,22 @@ const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: 
       memory.edit("x", { kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` }, (there) => ({
         ...there,
         data: { "table.json": "{" },
+      })),
+  ],
+  "a table of a newer version": [
+    "format-newer",
+    ({ memory }) =>
+      memory.edit("x", { kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` }, (there) => ({
+        ...there,
+        data: { "table.json": '{"version": 99}' },
+      })),
+  ],
+  "a table without its key": [
+    "table-invalid",
+    ({ memory }) =>
+      memory.edit("x", { kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` }, (there) => ({
+        ...there,
+        data: {},
       })),
   ],
   "a table of somebody's": [
@@ -459,6 +489,41 @@ t.test("each kind that may not be read is named, and the others are looked at", 
   }
 });
 
+t.test("with a config of a file, where ConfigMaps may not be read", async (t) => {
+  const { forbid, config } = await startCluster(t);
+  forbid("configmaps");
+  const { code, findings } = await check("--config", config);
+  t.strictSame([code, faults(findings)], [0, []]);
+  t.match(
+    findings.find(({ object: about }) => about === `ConfigMap ${SPACE}/${GATEWAY}-forwards`),
+    { level: "unseen", cause: /configmaps is forbidden/ },
+  );
+  t.ok(findings.some(({ level, object: about }) => level === "ok" && about === `Secret ${SPACE}/wg`));
+});
+
+t.test("what is in order without being said: no Pod Security label, a node just new enough", async (t) => {
+  const { put } = await startCluster(t);
+  await put(
+    object("Namespace", "", SPACE),
+    object("Node", "", "node-1", { status: { nodeInfo: { kernelVersion: "5.6.0" } } }),
+  );
+  t.strictSame(faults((await check()).findings), []);
+});
+
+t.test("a gateway in each namespace is an orphan in none", async (t) => {
+  const { put } = await startCluster(t);
+  const label = { labels: { "app.kubernetes.io/managed-by": NAME } };
+  const everywhere = CONFIG.replace(`    namespace: ${SPACE}\n`, "");
+  await put(
+    object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": everywhere } }),
+    object("Deployment", "team-a", GATEWAY, {}, label),
+    object("Deployment", "team-a", "other", {}, label),
+  );
+  const orphans = (await check()).findings.filter(({ code }) => code === "gateway-orphan");
+  t.match(orphans, [{ object: "Deployment team-a/other" }]);
+  t.equal(orphans.length, 1);
+});
+
 t.test("a webhook that runs elsewhere, and certificates that end soon or cannot be read", async (t) => {
   const { put, memory, setTrial } = await startCluster(t);
   const found = async () => (await check()).findings;
@@ -514,6 +579,27 @@ t.test("before an installation", async (t) => {
   t.match(faults((await check("--pre")).findings), [{ code: "right-to-install", cause: /create namespaces/ }]);
 });
 
+t.test("before an installation, with its config", async (t) => {
+  const { memory, forbid, config } = await startCluster(t);
+  const found = async () => faults((await check("--pre", "--config", config)).findings).map((each) => each.code);
+  memory.remove({ kind: "MutatingWebhookConfiguration", namespace: "", name: NAME });
+  memory.remove({ kind: "Secret", namespace: SPACE, name: "wg" });
+  t.strictSame(await found(), ["secret-missing"]);
+  memory.remove({ kind: "Namespace", namespace: "", name: SPACE });
+  t.strictSame(await found(), [], "the chart makes the namespace");
+  writeFileSync(config, "mode: x\n");
+  t.strictSame(await found(), ["config-invalid", "config-invalid"]);
+  forbid("*");
+  const { code, findings } = await check("--pre");
+  t.equal(code, 0);
+  t.ok(findings.every(({ level }) => level === "unseen"));
+  t.match(
+    findings.find(({ object: about }) => about === "you"),
+    { cause: /^its rights: .*is forbidden/ },
+  );
+  t.ok(findings.some(({ object: about }) => about === `MutatingWebhookConfiguration ${NAME}`));
+});
+
 t.test("a config", async (t) => {
   const folder = t.testdir({
     "good.yaml": CONFIG,
@@ -530,6 +616,10 @@ t.test("a config", async (t) => {
   t.strictSame(await found("twice.yaml"), ["config-invalid"]);
   t.strictSame(await found("bad.yaml"), ["config-invalid", "config-invalid"]);
   t.match(await program("check", "config", "/nowhere"), { code: 2 });
+  t.match(await program("check", "config", "--config", join(folder, "open.yaml")), {
+    code: 0,
+    out: /^‼ tunnel-allows-all: [^]*\n {4}fix: .+\n {4}see https:.+\n[^]*0 errors, 1 warnings/m,
+  });
 });
 
 const template = {
@@ -574,6 +664,9 @@ t.test("a workload", async (t) => {
   t.strictSame(await found(), []);
   await put(object("Pod", "team-a", "orders-1", { spec: template.spec }, marksOf(cluster, metadata, ":1433", ":9")));
   t.strictSame(await found(), ["pod-outdated"]);
+  const newer = marksOf(cluster, metadata, '\\"format\\":2', '\\"format\\":99');
+  await put(object("Pod", "team-a", "orders-1", { spec: template.spec }, newer));
+  t.strictSame(await found(), ["pod-outdated"], "its status is of a newer version");
   await put(
     object(
       "Pod",
@@ -597,6 +690,25 @@ t.test("a workload", async (t) => {
   t.strictSame(await found(), ["audit-mode"]);
   await put(deployment({}, podOf("a=10.0.0.5:1", {}, { "flowgen.io/mode": "disabled" }).metadata));
   t.strictSame(await found(), ["disabled"]);
+  const refused = podOf("a=9.9.9.9:1", {}, { "flowgen.io/mode": "audit" });
+  await put(deployment({}, refused.metadata));
+  t.match(faults((await check("deploy/orders", "-n", "team-a")).findings), [
+    { code: "audit-mode", cause: /9\.9\.9\.9:1/ },
+  ]);
+  await put(object("Pod", "team-a", "empty", { spec: {} }));
+  t.match((await check("pod/empty", "-n", "team-a")).findings, [
+    { level: "unseen", object: "Pod team-a/empty", cause: "it has no pod template that can be read" },
+  ]);
+});
+
+t.test("a workload of a gateway whose table is gone", async (t) => {
+  const { put, memory } = await startCluster(t);
+  await put(deployment());
+  memory.remove({ kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` });
+  t.match(
+    (await check("deploy/orders", "-n", "team-a")).findings.find(({ object: about }) => about.startsWith("Network")),
+    { level: "unseen", cause: "the table or the pods were not read" },
+  );
 });
 
 /** The marks that an admission gave, with a text in them replaced. */
@@ -618,7 +730,7 @@ const marksOf = ({ operations }: Cluster, metadata: object, from = "", to = ""):
 };
 
 t.test("a CronJob's pods have a Job between", async (t) => {
-  const { put } = await startCluster(t);
+  const { put, forbid } = await startCluster(t);
   await put(
     object("CronJob", "team-a", "nightly", { spec: { jobTemplate: { spec: { template } } } }),
     object(
@@ -630,9 +742,21 @@ t.test("a CronJob's pods have a Job between", async (t) => {
     ),
     object("Pod", "team-a", "p", { spec: template.spec }, { labels: { "job-name": "nightly-1" } }),
   );
+  await put(
+    object("Job", "team-a", "by-hand"),
+    object("Pod", "team-a", "of-by-hand", { spec: template.spec }, { labels: { "job-name": "by-hand" } }),
+    object("Pod", "team-a", "of-no-job", { spec: template.spec }),
+  );
   t.match(faults((await check("cj/nightly", "-n", "team-a")).findings), [
     { code: "pod-not-redirected", object: "Pod team-a/p" },
   ]);
+  for (const plural of ["pods", "jobs"]) {
+    forbid(plural);
+    t.match(
+      (await check("cj/nightly", "-n", "team-a")).findings.find(({ object: about }) => about.startsWith("pods of")),
+      { level: "unseen", cause: new RegExp(`^.*${plural} is forbidden`) },
+    );
+  }
 });
 
 t.test("mistakes", async (t) => {
