@@ -173,7 +173,7 @@ t.test("one address family, three replicas", async (t) => {
       t.not(String(now), lost);
       isOne(t, [now], await look("taken"));
       const [line] = first.log.filter(({ msg }) => String(msg).startsWith("Service made again with other addresses"));
-      t.match(line, { level: 50, service: name, host: hostOf("taken"), clusterIPs: [lost] });
+      t.match(line, { level: "error", service: name, host: hostOf("taken"), clusterIPs: [lost] });
       const [selector = ""] = line?.["holders"] as readonly string[];
       t.match(await kubectl(["get", "pods", "-A", "-l", selector, "-o", "name"]), "pod/stranded");
       const [event] = await scene.list<{ message: string }>("events", named, "--field-selector=reason=AddressLost");
