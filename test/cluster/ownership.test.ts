@@ -146,7 +146,12 @@ t.test("what others add to our objects stays, and our own fields come back", asy
   const ports = (after.service.spec["ports"] as { port: number }[]).map(({ port }) => port);
   t.strictSame(ports.sort(), [5432, 9].sort(), "a port that others add is one more");
   t.strictSame(after.deployment.spec, before.deployment.spec, "as it was, with what others had added");
-  t.match(after.networkpolicy.spec["ingress"], [...(before.networkpolicy.spec["ingress"] as object[]), {}]);
+  const rules = before.networkpolicy.spec["ingress"] as object[];
+  t.match(
+    after.networkpolicy.spec["ingress"],
+    [...rules.slice(0, -1), {}, rules.at(-1)],
+    "that of the metrics is the last",
+  );
   const table = await read("configmap", `${GATEWAY.name}-forwards`);
   t.match(table, { data: { theirs: "1", forwards: /^5432 10\.0\.1\.\d+ 5432 wg0\n5433 10\.0\.1\.\d+ 5432 wg0\n$/ } });
   const scripts = await read("configmap", `${GATEWAY.name}-scripts`);
