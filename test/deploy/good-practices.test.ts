@@ -59,7 +59,14 @@ const growth = async (line: string, work: () => Promise<unknown>): Promise<numbe
 const admissions = (rest = ""): string => `flowgen_gateway_admissions_total${rest}`;
 
 t.test("1. one webhook, and few API calls: none for a known target", async (t) => {
-  t.equal((ofKind("MutatingWebhookConfiguration")["webhooks"] as unknown[]).length, 1);
+  type Webhook = { readonly name: string; readonly rules: readonly { readonly resources: readonly string[] }[] };
+  const webhooks = ofKind("MutatingWebhookConfiguration")["webhooks"] as readonly Webhook[];
+  const changesPods = ({ rules }: Webhook): boolean => rules.some(({ resources }) => resources.includes("pods"));
+  t.strictSame(
+    webhooks.filter(changesPods).map(({ name }) => name),
+    ["pods.flowgen.io"],
+    "the other one says at `kubectl apply` what pods will get",
+  );
   t.equal(made.filter(({ kind }) => kind.endsWith("WebhookConfiguration")).length, 1);
   for (let replica = 0; replica < 8; replica += 1) await create(mssql);
   const calls = ["ConfigMap", "Service", "Deployment", "NetworkPolicy", "Pod", "Event"];
