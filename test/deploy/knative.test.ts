@@ -42,14 +42,23 @@ for (const folder of ["knative", "function"]) {
     async (t) => {
       const objects = parseManifests(await kubectl(["kustomize", folderOf(folder)]));
       const chart = parseManifests(await kubectl(["kustomize", folderOf("kustomize/base")]));
-      const webhook = (manifests: readonly Manifest[]) => {
-        const [entry] = manifests.find(({ kind }) => kind === "MutatingWebhookConfiguration")?.["webhooks"] as [object];
-        return JSON.stringify(entry, (key, value: unknown) =>
+      type Webhook = { readonly clientConfig: { readonly url?: string } };
+      const webhooks = (manifests: readonly Manifest[]) =>
+        manifests.find(({ kind }) => kind === "MutatingWebhookConfiguration")?.["webhooks"] as readonly Webhook[];
+      const without = (all: readonly Webhook[]) =>
+        JSON.stringify(all, (key, value: unknown) =>
           key === "clientConfig" || value === "knative-serving" ? null : value,
         );
-      };
-      t.equal(webhook(objects).replace(",null]", "]"), webhook(chart));
-      const roles = objects.filter(({ kind }) => /^(Cluster)?Role$/.test(kind));
+      t.equal(without(webhooks(objects)).replace(",null]", "]"), without(webhooks(chart)));
+      t.strictSame(
+        webhooks(objects).map(({ clientConfig: { url = "" } }) => new URL(url).pathname.split("/")[1]),
+        ["mutate", "warn"],
+        "no webhook is called by a Service that is not there",
+      );
+      // The readers' role is bound to nobody.
+      const roles = objects.filter(
+        ({ kind, metadata }) => /^(Cluster)?Role$/.test(kind) && !metadata.name.endsWith("-reader"),
+      );
       const rights = roles.flatMap(({ rules }) =>
         (rules as { resources: string[] }[]).flatMap(({ resources }) => resources),
       );

@@ -51,6 +51,7 @@ const knativeTemplate = object({
       serviceAccountName: text,
       timeoutSeconds: integer,
       containerConcurrency: integer,
+      enableServiceLinks: flag,
       containers: list(knativeContainer),
       volumes: list(object({ name: text, secret: object({ secretName: text }) }, ["name"])),
     },
