@@ -1,5 +1,5 @@
 import { type Cluster, ClusterError, type KubeObject, type Metadata } from "../cluster/cluster.ts";
-import { placedGateways, type Place } from "../core/config/choose.ts";
+import { placedGateways, type GatewayRef } from "../core/config/choose.ts";
 import { listed } from "../core/message.ts";
 import { dnsName, gatewayId, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { readStatus } from "../core/status.ts";
@@ -26,17 +26,17 @@ const DELETING_MS = 60_000;
  * not removed. Throws a UsageError (exit code 2) when the name, the config or the cluster cannot be used, or the config knows the gateway.
  */
 export const remove = async (gateway: string, options: RemoveOptions, output: Output): Promise<0 | 1> => {
-  const place = placeOf(gateway);
+  const ref = gatewayRefOf(gateway);
   if (!options.uninstalled) {
     const config = await readConfigFile(options.config);
-    if (placedGateways(config, [place]).some((known) => gatewayId(known) === gateway))
+    if (placedGateways(config, [ref]).some((known) => gatewayId(known) === gateway))
       throw new UsageError(
         `${gateway} is a gateway of ${options.config}, and the webhook would make it again: take it out of the config, or set enabled: false, first`,
       );
   }
   const cluster = await connectCluster(options.cluster);
   try {
-    return await run(place, options, cluster, output);
+    return await run(ref, options, cluster, output);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     await output.err(`${error.message}\n`);
@@ -44,7 +44,7 @@ export const remove = async (gateway: string, options: RemoveOptions, output: Ou
   }
 };
 
-const placeOf = (gateway: string): Place => {
+const gatewayRefOf = (gateway: string): GatewayRef => {
   const [, namespace, name] = /^([a-z0-9-]+)\/([a-z0-9-]+)$/.exec(gateway) ?? [];
   if (namespace === undefined || name === undefined)
     throw new UsageError(`${JSON.stringify(gateway)} is no gateway: write it as namespace/name`);
@@ -53,18 +53,18 @@ const placeOf = (gateway: string): Place => {
 
 /** As `remove`, on a cluster that is connected. */
 export const run = async (
-  place: Place,
+  ref: GatewayRef,
   { force, dryRun }: Pick<RemoveOptions, "force" | "dryRun">,
   cluster: Cluster,
   { out, err }: Output,
 ): Promise<0 | 1> => {
-  const objects = await objectsOf(cluster, place, AbortSignal.timeout(DELETING_MS));
+  const objects = await objectsOf(cluster, ref, AbortSignal.timeout(DELETING_MS));
   if (objects.length === 0) {
-    await err(`there is no gateway ${place.namespace}/${place.name} of flowgen-gateway-webhook\n`);
+    await err(`there is no gateway ${ref.namespace}/${ref.name} of flowgen-gateway-webhook\n`);
     return 1;
   }
-  const users = await usersOf(cluster, place, objects);
-  const held = `${users.length} live pods use ${place.namespace}/${place.name}: ${listed(users)}`;
+  const users = await usersOf(cluster, ref, objects);
+  const held = `${users.length} live pods use ${ref.namespace}/${ref.name}: ${listed(users)}`;
   if (users.length > 0) await out(`${held}\n`);
   if (users.length > 0 && !force && !dryRun) {
     await err("nothing was removed: restart or delete these pods without the gateway first, or add --force\n");
@@ -73,9 +73,7 @@ export const run = async (
   const signal = AbortSignal.timeout(DELETING_MS);
   for (const object of objects) {
     if (!dryRun) await cluster.delete(object, signal);
-    await out(
-      `${dryRun ? "would delete" : "deleted"} ${object.kind} ${place.namespace}/${object.metadata.name ?? ""}\n`,
-    );
+    await out(`${dryRun ? "would delete" : "deleted"} ${object.kind} ${ref.namespace}/${object.metadata.name ?? ""}\n`);
   }
   await err(
     "the Secrets of its tunnels stay: delete them, and the peers at the VPN servers, if nothing else uses them\n",
@@ -86,7 +84,7 @@ export const run = async (
 /** The gateway's objects that are the webhook's, in the order in which they go: who uses the table before the table. */
 const objectsOf = async (
   cluster: Cluster,
-  { namespace, name }: Place,
+  { namespace, name }: GatewayRef,
   signal: AbortSignal,
 ): Promise<readonly KubeObject[]> => {
   const get = (kind: KubeObject["kind"], of = name) => cluster.get({ kind, namespace, name: of }, signal);
@@ -104,7 +102,7 @@ const objectsOf = async (
 /** Live pods with an address of one of the gateway's Services in their status, as `namespace/name`. */
 const usersOf = async (
   cluster: Cluster,
-  { namespace }: Place,
+  { namespace }: GatewayRef,
   objects: readonly KubeObject[],
 ): Promise<readonly string[]> => {
   const hosts = new Set(

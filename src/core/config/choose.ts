@@ -35,10 +35,10 @@ const placed = ({ clusterDomain }: Config, gateway: Gateway, namespace: string):
 });
 
 /** Where a gateway of this name is, or was seen. */
-export type Place = { readonly name: string; readonly namespace: string };
+export type GatewayRef = { readonly name: string; readonly namespace: string };
 
 /** All gateways of the config: those with a namespace, and of each other one those in the places that are known. */
-export const placedGateways = (config: Config, known: readonly Place[]): readonly PlacedGateway[] =>
+export const placedGateways = (config: Config, known: readonly GatewayRef[]): readonly PlacedGateway[] =>
   config.gateways
     .filter(({ enabled }) => enabled)
     .flatMap((gateway) =>
