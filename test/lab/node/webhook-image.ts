@@ -46,7 +46,8 @@ const renumber = async (folder: string): Promise<void> => {
   let found = 0;
   for (const file of globSync(`${folder}/*.js`)) {
     const text = await readFile(file, "utf8");
-    const next = text.replaceAll(`version: "${version}"`, `version: "${NEXT_VERSION}"`);
+    // The bundle is minified: no space stands behind the colon.
+    const next = text.replaceAll(`version:"${version}"`, `version:"${NEXT_VERSION}"`);
     if (next === text) continue;
     found += 1;
     await writeFile(file, next);
