@@ -42,7 +42,7 @@ const leftOut: Plugin = {
  * Node's own modules are asked for by `require`, and of their exports those that are named. An import of `node:http` reads all of its exports, which
  * loads the whole of fetch and WebSocket: a tenth of a start.
  */
-const builtins: Plugin = {
+export const builtins: Plugin = {
   name: "builtins",
   setup: (build) => {
     build.onResolve({ filter: /^node:/ }, ({ path, kind }) =>
@@ -60,7 +60,12 @@ const builtins: Plugin = {
  * Bundles the entry points into `outdir`: a file each, and the chunks that they load on demand. White space goes and names stay, and no line
  * is long: a stack in a log names functions, and places that can be read where they run.
  */
-export const bundle = async (root: string, outdir: string, entryPoints: readonly string[]): Promise<Metafile> => {
+export const bundle = async (
+  root: string,
+  outdir: string,
+  entryPoints: readonly string[],
+  plugins: readonly Plugin[] = [builtins, leftOut, clientNode],
+): Promise<Metafile> => {
   const options = {
     absWorkingDir: root,
     entryPoints: [...entryPoints],
@@ -75,7 +80,7 @@ export const bundle = async (root: string, outdir: string, entryPoints: readonly
     target: "node22.19",
     banner: { js: REQUIRE },
     legalComments: "none",
-    plugins: [builtins, leftOut, clientNode],
+    plugins: [...plugins],
     metafile: true,
     logLevel: "warning",
   } satisfies BuildOptions;
