@@ -28,7 +28,12 @@ const MOST_TRIES = 5;
 const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
   more === undefined ? manifest : { ...manifest, spec: { ...(manifest["spec"] as object), ...more } };
 
-const withContentHash = (manifest: Manifest): Manifest => withSpecHash(manifest, CONTENT_ANNOTATION);
+/**
+ * The hash is of the removals too. A forward may be removed and given again while a replica has an object of before the removal in hand, which
+ * is read before the table: by its spec alone that object would be the wanted one, and the live one lacks the forward.
+ */
+const withContentHash = (manifest: Manifest, { removals }: Table): Manifest =>
+  withSpecHash(manifest, CONTENT_ANNOTATION, removals);
 
 export type Applier = {
   /** Applies the manifest, unless this process did and the object has not changed since. `read`: the object before. */
@@ -77,7 +82,7 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
    * table holds all forwards of this one: forwards are removed too. One that was made with other fields than `atCreation`, as by a replica whose table had no address yet, is not the wanted object.
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
-    const manifest = withContentHash(render(table));
+    const manifest = withContentHash(render(table), table);
     try {
       return await bring(read, manifest, { atCreation });
     } catch (error) {
@@ -87,7 +92,7 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
       const last = readTable(tableText(await readTableObject(cluster, gateway, signal)), "");
       if (now === undefined || last.kind !== "table" || !holdsForwards(last.table, table)) throw error;
       if (!hasFields(now["spec"], atCreation)) throw error;
-      const wanted = withContentHash(render(last.table)).metadata.annotations;
+      const wanted = withContentHash(render(last.table), last.table).metadata.annotations;
       if (now.metadata.annotations?.[CONTENT_ANNOTATION] !== wanted?.[CONTENT_ANNOTATION]) throw error;
       return now;
     }
@@ -122,9 +127,10 @@ const holdsForwards = (last: Table, { forwards }: Table): boolean => {
 const hasFields = (spec: unknown, fields: object = {}): boolean =>
   Object.entries(fields).every(([name, value]) => isEqual((spec as Readonly<Record<string, unknown>>)[name], value));
 
-/** The manifest with a short hash of its spec in an annotation. */
-export const withSpecHash = (manifest: Manifest, annotation: string): Manifest => {
-  const hash = createHash("sha256").update(JSON.stringify(manifest["spec"])).digest("hex").slice(0, 16);
+/** The manifest with a short hash of its spec in an annotation; `more`: of this too. */
+export const withSpecHash = (manifest: Manifest, annotation: string, more?: number): Manifest => {
+  const text = `${JSON.stringify(manifest["spec"])}${more ?? ""}`;
+  const hash = createHash("sha256").update(text).digest("hex").slice(0, 16);
   const { metadata } = manifest;
   return { ...manifest, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotation]: hash } } };
 };

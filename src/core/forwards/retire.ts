@@ -70,7 +70,9 @@ export const retire = (table: Table, { isUsed, isNamed }: Used, { listedAt, now,
     return { ...service, isClosed: true as const };
   });
   const isSame = [marked, unmarked, removed, closed].every(({ length }) => length === 0);
-  const next = { ...table, forwards, services, ...withRetired(table, removed) };
+  const isLess = removed.length > 0 || closed.length > 0;
+  const removals = isLess ? { removals: (table.removals ?? 0) + 1 } : {};
+  const next = { ...table, forwards, services, ...withRetired(table, removed), ...removals };
   return { table: isSame ? table : next, marked, unmarked, removed, closed };
 };
 

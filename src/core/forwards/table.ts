@@ -67,6 +67,8 @@ const tableSchema = z.looseObject({
   services: z.array(hostService).default([]),
   /** The last removed first. */
   retired: z.array(retiredForward).optional(),
+  /** How often forwards were removed, or Services closed. */
+  removals: z.int().min(0).optional(),
 });
 const formatOf = z.object({ version: z.int().min(1) });
 
@@ -82,6 +84,7 @@ export type Table = {
   readonly forwards: readonly Forward[];
   readonly services: readonly HostService[];
   readonly retired?: readonly RetiredForward[];
+  readonly removals?: number;
   readonly other?: Readonly<Record<string, unknown>>;
 };
 
@@ -97,9 +100,10 @@ const FIELDS_OF_FORMAT_1 = new Set([
   "unusedSince",
 ]);
 
-const isFormat1 = ({ forwards, services, retired, other }: Table): boolean =>
+const isFormat1 = ({ forwards, services, retired, removals, other }: Table): boolean =>
   services.length === 0 &&
   retired === undefined &&
+  removals === undefined &&
   other === undefined &&
   forwards.every(
     (item) => item.servicePort !== undefined && Object.keys(item).every((field) => FIELDS_OF_FORMAT_1.has(field)),
@@ -109,10 +113,11 @@ const lines = (items: readonly unknown[]): string =>
   `[${items.map((item) => `\n  ${JSON.stringify(item)}`).join(",")}\n]`;
 
 const tableJson = (table: Table): string => {
-  const { forwards, services, retired, other = {} } = table;
+  const { forwards, services, retired, removals, other = {} } = table;
   if (isFormat1(table)) return `{"version":1,"forwards":${lines(forwards)}}\n`;
   const rest = Object.entries(other).map(([field, value]) => `,${JSON.stringify(field)}:${JSON.stringify(value)}`);
-  const last = retired === undefined ? "" : `,"retired":${lines(retired)}`;
+  const count = removals === undefined ? "" : `,"removals":${removals}`;
+  const last = `${retired === undefined ? "" : `,"retired":${lines(retired)}`}${count}`;
   return `{"version":${TABLE_FORMAT},"forwards":${lines(forwards)},"services":${lines(services)}${last}${rest.join("")}}\n`;
 };
 
@@ -205,8 +210,14 @@ export const readTable = (
     return fail("format-newer", `${where} has format ${format.data.version}, this version reads up to ${TABLE_FORMAT}`);
   const parsed = tableSchema.safeParse(raw, SELDOM);
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
-  const { version, forwards, services, retired, ...other } = parsed.data;
-  const table = { forwards, services, ...(retired && { retired }), ...(Object.keys(other).length > 0 && { other }) };
+  const { version, forwards, services, retired, removals, ...other } = parsed.data;
+  const table = {
+    forwards,
+    services,
+    ...(retired && { retired }),
+    ...(removals !== undefined && { removals }),
+    ...(Object.keys(other).length > 0 && { other }),
+  };
   const wrong = inconsistency(version, table);
   return wrong === undefined ? { kind: "table", table } : reject("table-invalid", `${where}${wrong}`);
 };

@@ -128,3 +128,15 @@ t.test("the last removed ports are remembered, five hundred of them", async (t) 
   t.equal(retired[0]?.targetHost, "10.0.0.6");
   t.equal(retired.filter(({ targetHost }) => targetHost === "10.0.0.5").length, 100);
 });
+
+t.test("removals are counted, marks are not: a table never looks again like one of before a removal", async (t) => {
+  const unused = { forwards: [forward("a", "10.0.0.5", 1, { unusedSince: ago(DAY) })], services: [] };
+  const first = retire(unused, nobody, times(1000)).table;
+  t.equal(first.removals, 1);
+  const again = retire({ ...first, forwards: unused.forwards }, nobody, times(1000)).table;
+  t.equal(again.removals, 2);
+  const marked = retire({ ...again, forwards: [forward("a", "10.0.0.5", 1)] }, nobody, times(1000)).table;
+  t.equal(marked.removals, 2);
+  const read = readTable(JSON.stringify({ version: 2, ...again }), "table");
+  t.match(read, { kind: "table", table: { removals: 2 } });
+});
