@@ -99,12 +99,9 @@ const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[
   if (gone !== undefined) return gone;
   const aliases = aliasHosts(pod, assignments);
   if (aliases.kind === "reject") return aliases;
-  const env = redirectEnv(pod, byEnv(assignments));
+  const env = redirectEnv(pod, assignments);
   return env.kind === "reject" ? env : { kind: "redirected", aliases, env };
 };
-const byEnv = perObject((assignments: readonly Assignment[]) =>
-  assignments.filter(({ redirect }) => redirect === "env"),
-);
 
 type PodRedirect = { readonly kind: "redirected"; readonly aliases: Aliasing; readonly env: Redirection };
 

@@ -15,7 +15,7 @@ export type RedirectedContainer = {
 };
 
 /** The remarks of a container in words. What an earlier look said of an env in the same way is not said again of its new host. */
-export const remarkTexts = ({ remarks }: RedirectedContainer, { known }: Routes): readonly string[] => {
+export const remarkTexts = ({ remarks }: RedirectedContainer, { hosts: routes }: Routes): readonly string[] => {
   const said = new Map<string, { readonly look: number; readonly first: Remark; readonly hosts: string[] }>();
   for (const [look, batch] of remarks.entries()) {
     for (const remark of batch) {
@@ -27,7 +27,7 @@ export const remarkTexts = ({ remarks }: RedirectedContainer, { known }: Routes)
     }
   }
   return [...said.values()].map(({ first, hosts }) =>
-    noteText(first.name, first.note, hosts, [...(known.ports.get(first.host) ?? [])]),
+    noteText(first.name, first.note, hosts, [...(routes.get(first.host)?.ports ?? [])]),
   );
 };
 

@@ -32,11 +32,16 @@ export type Redirection = {
 };
 
 /** What assignments mean for the env of any pod. */
-const meaningOf = perObject((assignments: readonly Assignment[]) => ({
-  settings: settingsOf(assignments),
-  routes: routesOf(assignments),
-  byValue: assignments.filter(({ target }) => target.hostEnv.length === 0),
-}));
+const meaningOf = perObject((all: readonly Assignment[]) => {
+  const assignments = all.filter(({ redirect }) => redirect === "env");
+  const aliased = all.filter(({ redirect }) => redirect === "hostAlias");
+  return {
+    assignments,
+    settings: settingsOf(assignments),
+    routes: routesOf(assignments, aliased),
+    byValue: assignments.filter(({ target }) => target.hostEnv.length === 0),
+  };
+});
 
 type Job = { readonly setup: Setup; readonly routes: Routes; readonly work: Work };
 
@@ -121,14 +126,14 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
 /**
  * Makes a pod's env lead to the gateway, in every container and init container: env that the annotation names, and those that hold
  * a target's host, else new ones. A host is replaced and nothing else. Decides from the values alone, and reads what it wrote, so
- * a second run finds nothing to do. `assignments`: those of targets whose redirect is env.
+ * a second run finds nothing to do. Targets of the other redirect change no env.
  */
 export const redirectEnv = (
   pod: Pod,
-  assignments: readonly Assignment[],
+  all: readonly Assignment[],
   work: Work = workOf(),
 ): Redirection | Rejection => {
-  const { settings, routes: meant, byValue } = meaningOf(assignments);
+  const { assignments, settings, routes: meant, byValue } = meaningOf(all);
   const routes = withAliases(pod, meant);
   const setup = { reached: assignments, settings, keeps: keptEnv(pod) };
   const job = { setup, routes, work };

@@ -19,8 +19,17 @@ export const aliasesOf = ({ spec }: Pod, isKnown: (host: string) => boolean): Re
   return aliases;
 };
 
-/** Where each host of a pod's env leads: the targets' own, and every address at which the table offers them. */
-export const routesOf = (assignments: readonly Assignment[]): Routes => {
+/** The ports at which hostAliases lead a name, whatever the env say. */
+const aliasedPorts = (aliased: readonly Assignment[], host: string): readonly number[] =>
+  aliased.filter(({ names }) => names.includes(host)).map(({ target }) => target.port);
+
+/**
+ * Where each host of a pod's env leads: the targets' own, and every address at which the table offers them.
+ *
+ * @param assignments - of targets whose redirect is env
+ * @param aliased - those of the others
+ */
+export const routesOf = (assignments: readonly Assignment[], aliased: readonly Assignment[] = []): Routes => {
   const hosts = new Map<string, { isAssigned: boolean; to: Map<number, Assignment> }>();
   const lead = (host: string, port: number, isAssigned: boolean, to: Assignment): void => {
     const route = hosts.get(host) ?? { isAssigned, to: new Map<number, Assignment>() };
@@ -36,10 +45,14 @@ export const routesOf = (assignments: readonly Assignment[]): Routes => {
       lead(host, port, true, each);
     }
   }
-  return { known: knownHosts(portsOf(hosts)), hosts };
+  const routes = [...hosts].map(([host, route]): [string, Route] => {
+    const ports = new Set([...route.to.keys(), ...aliasedPorts(aliased, host)]);
+    return [host, { ...route, ports }];
+  });
+  return { known: knownHosts(portsOf(hosts)), hosts: new Map(routes) };
 };
 
-const portsOf = (hosts: ReadonlyMap<string, Route>): ReadonlyMap<string, ReadonlySet<number>> =>
+const portsOf = (hosts: ReadonlyMap<string, Pick<Route, "to">>): ReadonlyMap<string, ReadonlySet<number>> =>
   new Map([...hosts].map(([host, { to }]) => [host, new Set(to.keys())]));
 
 /** The routes of one pod, whose hostAliases give hosts more names. */

@@ -11,6 +11,8 @@ export type Route = {
   /** It is an address of the table already, so it stays. */
   readonly isAssigned: boolean;
   readonly to: ReadonlyMap<number, Assignment>;
+  /** Ports beside it that are right: those of `to`, and those at which hostAliases lead it. */
+  readonly ports: ReadonlySet<number>;
 };
 export type Routes = { readonly known: KnownHosts; readonly hosts: ReadonlyMap<string, Route> };
 
@@ -42,7 +44,7 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
   for (const each of held) {
     const ports = known.ports.get(each.host) as ReadonlySet<number>;
     const route = hosts.get(each.host) as Route;
-    for (const read of each.reads) say(read.env, each.host, noteOf(read, ports));
+    for (const read of each.reads) say(read.env, each.host, noteOf(read, route.ports));
     const verdict = verdictOf(each, ports);
     if (verdict.kind === "stay") {
       if (verdict.why === "joined") say(each.env, each.host, { kind: "left", why: "joined" });

@@ -74,3 +74,22 @@ t.test("what is not as it should be is left to the API server", (t) => {
   t.strictSame(unreadOf(podOf({ args: "10.0.0.5", livenessProbe: 7, lifecycle: [] }, { hostAliases: "x" })), []);
   t.end();
 });
+
+t.test("a port at which hostAliases lead the name is right, though the env redirect does not have it", (t) => {
+  const name = "a.corp.example.com";
+  const byEnv = assignmentOf(targetOf("sql", name, 1433));
+  const byName = assignmentOf(targetOf("web", name, 443), { redirect: "hostAlias", names: [name] });
+  const env = [
+    { name: "DB", value: `${name}:1433` },
+    { name: "WEB", value: `https://${name}/x` },
+    { name: "OTHER", value: `${name}:8080` },
+  ];
+  const result = redirectEnv(podOf({ env }), [byEnv, byName]);
+  t.match(result, {
+    changed: [{ env: "DB" }],
+    unread: ["c/OTHER"],
+    warnings: [`OTHER is ${name} with port 8080, the annotation says 1433, 443`],
+  });
+  t.equal(result.kind === "redirect" && result.warnings.length, 1);
+  t.end();
+});
