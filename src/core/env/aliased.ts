@@ -5,6 +5,7 @@ import { heldElsewhere } from "./elsewhere.ts";
 import { knownHosts } from "./known.ts";
 import { MOST_NAMES, noteText } from "./note.ts";
 import { keptEnv, srvRejection, tooMuch } from "./reading.ts";
+import { noteOf } from "./verdict.ts";
 import { isSpent, MOST_NAMES_TEXT, workOf } from "./work.ts";
 import { listed } from "../message.ts";
 import type { EnvVar, Pod } from "../pod.ts";
@@ -47,7 +48,8 @@ const unsetEnv = ({ redirect, target: { name, hostEnv, portEnv } }: Want): reado
 
 /**
  * Reads a pod for the names of its targets, which hostAliases lead. Names what holds the address of a target that only its aliases
- * lead to, and a led name with a port that no target has. Refuses a URL whose servers are found by SRV records: no hosts file is asked for these.
+ * lead to, and a led name with a port that no target has. An env that is a URL whose servers are found by SRV records is refused, and
+ * such a URL in another text is named: no hosts file is asked for these.
  */
 export const readAliased = (pod: Pod, wants: readonly Want[]): Aliased | Rejection => {
   const { ports, bare } = knownOf(wants);
@@ -72,16 +74,20 @@ export const readAliased = (pod: Pod, wants: readonly Want[]): Aliased | Rejecti
     for (const { host, env, reads } of reading.held) {
       if (bare.has(host)) unled(`${draft.container.name}/${nameOf(env)}`, host);
       const isTargets = ports.get(host) as ReadonlySet<number>;
-      for (const { env: reader, how } of bare.has(host) ? [] : reads)
-        if (how.kind === "port" && !isTargets.has(how.port))
-          warnings.add(noteText(nameOf(reader), how, [host], [...isTargets]));
+      for (const { env: reader, how } of bare.has(host) ? [] : reads) {
+        const note = noteOf({ env: reader, how }, isTargets);
+        if (note?.kind === "port" || (note?.kind === "left" && note.why === "srv"))
+          warnings.add(noteText(nameOf(reader), note, [host], [...isTargets]));
+      }
     }
     for (const [env, breaks] of reading.broken)
       for (const { host } of breaks)
         if (host !== undefined && bare.has(host)) unled(`${draft.container.name}/${nameOf(env)}`, host);
   }
-  for (const { where, hosts } of heldElsewhere(pod, known, (host) => bare.has(host), work))
-    for (const host of hosts) unled(where, host);
+  for (const { where, hosts, srv } of heldElsewhere(pod, known, (host) => ports.has(host), work)) {
+    for (const host of hosts) if (bare.has(host)) unled(where, host);
+    if (srv.length > 0) warnings.add(noteText(where, { kind: "left", why: "srv" }, srv, []));
+  }
   const isTooMuch = isSpent(work) || [...unread].join("").length > MOST_NAMES_TEXT;
   return isTooMuch ? tooMuch() : { kind: "aliased", unread: [...unread], warnings: [...warnings] };
 };

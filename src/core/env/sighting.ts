@@ -63,12 +63,17 @@ const portBeside = (behind: string, ports: ReadonlySet<number>): number | undefi
 /** A key in front whose value is a secret, in whatever syntax. */
 const SECRET_KEY = /(passw?(or)?d?|pwd|secret|token)\\?["']?\s*[:=]>?\s*\\?["']?$/i;
 
+/** Whether a URL whose servers are found by SRV records names the host that stands at `start`. */
+export const asksForSrv = (text: string, start: number): boolean =>
+  /\+srv:\/\/[^\s/"'\\]*$/i.test(text.slice(Math.max(0, start - 256), start));
+
 /** A host in a form that no reader knows. */
 const unreadHow = (text: string, word: Word, ports: ReadonlySet<number>): How => {
   const before = text.slice(Math.max(0, word.start - 48), word.start);
   const behind = text.slice(word.end, word.end + 24);
   const port = portBeside(behind, ports);
   if (/udp[46]?:\/\/$/i.test(before)) return left("udp");
+  if (asksForSrv(text, word.start)) return left("srv");
   if (/(^|[^\\])\\\\(\\\\)?$/.test(before) && behind.startsWith("\\")) return left("share");
   if (/(^|[^/\\]|\/\/)(\/|\\\/)$/.test(before) && port === undefined && !/^[,(]/.test(behind)) return left("path");
   if (/^\\?\/\d{1,3}(?![\w.])/.test(behind) && !/([/@]|%2f|%40)$/i.test(before)) return left("network");

@@ -71,6 +71,15 @@ t.test("a URL that asks for SRV records is refused, by the env redirect's reason
   t.match(read({ URL: url.replace("+srv", "") }, [byName]), { kind: "aliased" });
 });
 
+t.test("a URL that asks for SRV records inside another text is named: it leads nowhere", async (t) => {
+  const url = "mongodb+srv://u:p@sql.corp.example.com/db";
+  const args = { containers: [{ name: "c", texts: [{ at: "args[0]", text: `--uri=${url}` }] }] };
+  const says = "holds sql.corp.example.com in a URL that asks for SRV records: write its servers";
+  t.match(read({}, [byName], args), { unread: { length: 0 }, warnings: [`c: args[0]: ${says}`] });
+  t.match(read({ JSON: `{"uri":"${url}"}` }, [byName]), { unread: { length: 0 }, warnings: [`JSON: ${says}`] });
+  t.match(read({ JSON: `{"uri":"${url.replace("+srv", "")}"}` }, [byName]), { warnings: { length: 0 } });
+});
+
 t.test("nothing is read for targets of the env redirect, and the work is bounded", async (t) => {
   t.strictSame(read({ URL: "10.0.0.5" }, [wantOf("a", "10.0.0.5", 1)]), { kind: "aliased", unread: [], warnings: [] });
   const texts = Array.from({ length: 20_000 }, (_, at) => ({ at: `args[${at}]`, text: "10.0.0.5 ".repeat(20) }));
