@@ -32,10 +32,12 @@ export const remarkTexts = ({ remarks }: RedirectedContainer, { hosts: routes }:
 };
 
 /** What is to be said of env that lead to a Service now: text that is right, and a connection that may fail. */
-export const adviceOf = ({ draft, first }: RedirectedContainer): readonly string[] =>
+export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Routes): readonly string[] =>
   [...first.replaced].flatMap(([name, host]) => {
     const value = draft.env.find((each) => each.name === name)?.value ?? "";
-    return adviceFor(name, value, /^[\d.]+$|:/.test(host));
+    const targets = [...(hosts.get(host)?.to.values() ?? [])];
+    const aliases = targets.flatMap(({ target }) => target.aliases);
+    return adviceFor(name, value, /^[\d.]+$|:/.test(host), [...new Set(aliases)]);
   });
 
 /** Names of all that holds a host and was not rewritten or not understood. */

@@ -1,5 +1,7 @@
 /** Text that is right and a connection that fails all the same: what a client checks or is given besides the host that it dials. */
 
+import { MOST_NAMES } from "./note.ts";
+import { listed } from "../message.ts";
 import type { Target } from "../target.ts";
 
 type Check = { readonly pattern: RegExp; readonly names?: RegExp; readonly says: string };
@@ -26,19 +28,30 @@ const CHECKS: readonly Check[] = [
 
 const LONGEST_READ = 16_384;
 
-/** What is to be said of an env that now leads to the gateway, with the redirect that serves it. */
-export const adviceFor = (name: string, value: string, isAddress: boolean): readonly string[] => {
+/** What is to be said of an env that now leads to the gateway, with the redirect that serves it. `aliases`: those of the host's targets. */
+export const adviceFor = (
+  name: string,
+  value: string,
+  isAddress: boolean,
+  aliases: readonly string[],
+): readonly string[] => {
   if (value.length > LONGEST_READ) return [];
   return CHECKS.filter(({ pattern, names }) => pattern.test(value) || names?.test(name) === true).map(
-    ({ says }) => `${name}: ${says}; ${servedBy(isAddress)}`,
+    ({ says }) => `${name}: ${says}; ${servedBy(isAddress, aliases)}`,
   );
 };
 
-const servedBy = (isAddress: boolean): string =>
-  isAddress ? "list the server's own name in aliases" : "redirect: hostAlias keeps the name";
+const servedBy = (isAddress: boolean, aliases: readonly string[]): string => {
+  if (!isAddress) return "redirect: hostAlias keeps the name";
+  return aliases.length === 0
+    ? "list the server's own name in aliases"
+    : `write its alias there: ${listed(aliases, MOST_NAMES)}`;
+};
 
 const HTTPS = 443;
 
 /** What is to be said of a target that no env leads to: flows may hold a URL of it, and `https` to a Service's name fails. */
-export const adviceForTarget = ({ name, port }: Target, isAddress: boolean): readonly string[] =>
-  port === HTTPS ? [`${name}: https checks the certificate for the name in its URL; ${servedBy(isAddress)}`] : [];
+export const adviceForTarget = ({ name, port, aliases }: Target, isAddress: boolean): readonly string[] =>
+  port === HTTPS
+    ? [`${name}: https checks the certificate for the name in its URL; ${servedBy(isAddress, aliases)}`]
+    : [];

@@ -128,11 +128,7 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
  * a target's host, else new ones. A host is replaced and nothing else. Decides from the values alone, and reads what it wrote, so
  * a second run finds nothing to do. Targets of the other redirect change no env.
  */
-export const redirectEnv = (
-  pod: Pod,
-  all: readonly Assignment[],
-  work: Work = workOf(),
-): Redirection | Rejection => {
+export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = workOf()): Redirection | Rejection => {
   const { assignments, settings, routes: meant, byValue } = meaningOf(all);
   const routes = withAliases(pod, meant);
   const setup = { reached: assignments, settings, keeps: keptEnv(pod) };
@@ -164,7 +160,7 @@ export const redirectEnv = (
       ...warnings,
       ...containers.flatMap((each) => remarkTexts(each, routes)),
       ...elsewhere.map(({ where, hosts }) => `${where} holds ${listed(unique(hosts), MOST_NAMES)}: left alone`),
-      ...containers.flatMap(adviceOf),
+      ...containers.flatMap((each) => adviceOf(each, routes)),
     ]),
   };
 };

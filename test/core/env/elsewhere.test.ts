@@ -93,3 +93,16 @@ t.test("a port at which hostAliases lead the name is right, though the env redir
   t.equal(result.kind === "redirect" && result.warnings.length, 1);
   t.end();
 });
+
+t.test("whose client checks a certificate is told the alias that the target has", (t) => {
+  const aliases = ["erp.corp.example.com"];
+  const byEnv = assignmentOf(targetOf("erp", "10.0.0.5", 443, { aliases }), { names: aliases });
+  const warningsOf = (env: readonly object[]) => redirectEnv(podOf({ env }), [byEnv]);
+  t.match(warningsOf([{ name: "URL", value: "https://10.0.0.5/x" }]), {
+    warnings: [/^URL: its client checks the certificate .*; write its alias there: erp\.corp\.example\.com$/],
+  });
+  t.match(warningsOf([]), {
+    warnings: [/^erp: no env leads to it/, /^erp: https checks .*; write its alias there: erp\.corp\.example\.com$/],
+  });
+  t.end();
+});
