@@ -2,7 +2,7 @@
 import { adviceFor } from "./advice.ts";
 import type { ContainerDraft, Setup } from "./draft.ts";
 import { noteText } from "./note.ts";
-import type { Remark, Routes, Settled } from "./settle.ts";
+import type { Remark, Route, Routes, Settled } from "./settle.ts";
 
 /** A container while its env are redirected. */
 export type RedirectedContainer = {
@@ -35,8 +35,9 @@ export const remarkTexts = ({ remarks }: RedirectedContainer, { hosts: routes }:
 export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Routes): readonly string[] =>
   [...first.replaced].flatMap(([name, host]) => {
     const value = draft.env.find((each) => each.name === name)?.value ?? "";
-    const targets = [...(hosts.get(host)?.to.values() ?? [])];
-    const aliases = targets.flatMap(({ target }) => target.aliases);
+    // A host that was replaced has a route.
+    const { to } = hosts.get(host) as Route;
+    const aliases = [...to.values()].flatMap(({ target }) => target.aliases);
     return adviceFor(name, value, /^[\d.]+$|:/.test(host), [...new Set(aliases)]);
   });
 
