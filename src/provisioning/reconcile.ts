@@ -4,7 +4,7 @@ import type { Census } from "../core/census.ts";
 import { isStatic } from "../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { retire, type Retired, withoutServices } from "../core/forwards/retire.ts";
-import type { Forward, Table } from "../core/forwards/table.ts";
+import { emptyTable, type Forward, type Table } from "../core/forwards/table.ts";
 import type { Failure, Rejection } from "../core/reasons.ts";
 import { readGateway, tableIn } from "./objects.ts";
 import type { Provisioner } from "./provisioner.ts";
@@ -30,6 +30,8 @@ export type Reconciled = Retired & {
 };
 export type Unreconciled = (Rejection | Failure) & { readonly gateway: PlacedGateway };
 
+const NOTHING_RETIRED: Retired = { table: emptyTable, marked: [], unmarked: [], removed: [], closed: [] };
+
 /**
  * Reconciles one gateway of the config. Safe beside admissions and other passes, and after any crash: the table is written at the version that was
  * read, and a Service is deleted only when a table that was written before says that nobody uses it. Failed I/O is a ClusterError.
@@ -40,14 +42,17 @@ export const reconcileGateway = async (
   signal: AbortSignal,
 ): Promise<Reconciled | Unreconciled> => {
   const { cluster, census, isDryRun } = pass;
-  let retired: Retired = { table: { forwards: [], services: [] }, marked: [], unmarked: [], removed: [], closed: [] };
+  let retired: Retired = NOTHING_RETIRED;
   const change = (table: Table): Table => {
     // Where a pod's status cannot be read, nobody knows what is used.
-    retired =
+    const next =
       census.unread().length > 0
-        ? { ...retired, table }
+        ? { ...NOTHING_RETIRED, table }
         : retire(table, usedOf(pass, gateway, table), times(pass, gateway));
-    return retired.table;
+    // An attempt that is made again reads what the one before wrote: those removals are this run's too.
+    const gone = retired.removed.filter(({ name }) => table.forwards.every((forward) => forward.name !== name));
+    retired = { ...next, removed: [...gone, ...next.removed] };
+    return next.table;
   };
   if (isDryRun) {
     const read = tableIn(await readGateway(cluster, gateway, signal), gateway);
