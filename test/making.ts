@@ -73,6 +73,21 @@ export const podOf = (
   spec: { containers: [{ name: "flowgen", env: Object.entries(env).map(([name, value]) => ({ name, value })) }] },
 });
 
+/** The AdmissionReview of a pod's creation, as JSON. `more`: fields of the request that are to be others. */
+export const reviewText = (pod: object, more: object = {}): string =>
+  JSON.stringify({
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    request: {
+      uid: "u",
+      resource: { group: "", version: "v1", resource: "pods" },
+      namespace: "team-a",
+      operation: "CREATE",
+      object: pod,
+      ...more,
+    },
+  });
+
 /** The pod as the API server stores it: a copy with a JSON patch applied, each operation checked. */
 export const patched = (pod: Pod, operations: readonly PatchOperation[]): Pod =>
   jsonpatch.applyPatch(structuredClone(pod), structuredClone(operations) as PatchOperation[], true).newDocument;

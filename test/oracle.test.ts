@@ -166,12 +166,9 @@ const runs = { numRuns: Math.ceil(Number(process.env["VALUES"] ?? 20_000) / 50) 
 
 t.test("every endpoint reaches its target by one redirect or the other, and nothing else is touched", async (t) => {
   const uses = fc.array(useOf([...HOSTS, ...ALIASES]), { minLength: 1, maxLength: 4 });
-  await fc.assert(
-    fc.asyncProperty(uses, wishes, fc.nat(1), fc.nat(2), async (uses, wishes, config, entries) => {
-      const problem = await wrong(uses, askedFor(wishes), config, entries);
-      if (problem !== undefined) throw new Error(problem);
-    }),
-    runs,
-  );
-  t.pass(`seed ${fc.readConfigureGlobal().seed}`);
+  const property = fc.asyncProperty(uses, wishes, fc.nat(1), fc.nat(2), async (uses, wishes, config, entries) => {
+    const problem = await wrong(uses, askedFor(wishes), config, entries);
+    if (problem !== undefined) throw new Error(problem);
+  });
+  await t.resolves(fc.assert(property, runs), `seed ${fc.readConfigureGlobal().seed}`);
 });

@@ -80,7 +80,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
     return seen && clock() - seen.since;
   };
 
-  /** Whoever comes to a registration whose path has the token already need not wait. */
+  /** A process that finds the token in the registration's paths need not wait: the API servers have read it. */
   const isPathKnown = ({ ca }: Certificates, paths: readonly string[]): boolean => {
     if (policy.hasPathToken !== true || paths.length === 0 || paths.some((path) => path !== pathOf(ca, path)))
       return false;

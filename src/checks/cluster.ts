@@ -41,7 +41,7 @@ export const nodeFindings = (nodes: Seen<readonly KubeObject[]>): readonly Findi
 };
 
 /** A right that is needed, and whether it is there. */
-export type Asked = { readonly right: Right; readonly isGranted: Seen<boolean> };
+export type AskedRight = { readonly right: Right; readonly isGranted: Seen<boolean> };
 
 const textOf = ({ verb, group, resource, namespace = "", name = "" }: Right): string => {
   const what = group === "" ? resource : `${resource}.${group}`;
@@ -52,7 +52,7 @@ const textOf = ({ verb, group, resource, namespace = "", name = "" }: Right): st
 /** One finding for all rights that lack. `who`: in messages. */
 export const rightFindings = (
   who: string,
-  asked: readonly Asked[],
+  asked: readonly AskedRight[],
   code: "right-of-webhook" | "right-to-install",
 ): readonly Finding[] => {
   const unseen = asked.flatMap(({ isGranted }) => (isGranted.kind === "unseen" ? [isGranted.why] : []));

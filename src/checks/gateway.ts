@@ -1,7 +1,8 @@
 /** One gateway: its namespace, Secrets, table and objects. */
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
-import { readTable, type Table } from "../core/forwards/table.ts";
+import { secretKeyOf } from "../core/config/identity.ts";
+import { forwardsOf, readTable, type Table } from "../core/forwards/table.ts";
 import { tableName } from "../core/gateway/manifests.ts";
 import { MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
@@ -44,9 +45,11 @@ const securityFindings = ({ namespace }: GatewaySight, about: string): readonly 
 
 /** Only that a key is there is looked at; its value is neither read nor shown. */
 const secretFindings = (
-  { name, secretName, secretKey = `${name}.conf` }: PlacedGateway["tunnels"][number],
+  tunnel: PlacedGateway["tunnels"][number],
   { gateway, secrets }: GatewaySight,
 ): readonly Finding[] => {
+  const { name, secretName } = tunnel;
+  const secretKey = secretKeyOf(tunnel);
   const secret = secrets.get(secretName);
   const object = `Secret ${gateway.namespace}/${secretName}`;
   const what = `tunnel ${name}`;
@@ -106,11 +109,9 @@ const serviceFindings = (table: Table, { gateway, services, slices }: GatewaySig
   const own = table.forwards.flatMap(({ servicePort }) => servicePort ?? []);
   const wanted = [
     { name: gateway.name, ports: own },
-    ...table.services.map(({ name, tunnel, host }) => ({
-      name,
-      ports: table.forwards
-        .filter((each) => each.tunnel === tunnel && each.targetHost === host)
-        .map((each) => each.targetPort),
+    ...table.services.map((service) => ({
+      name: service.name,
+      ports: forwardsOf(table, service).map(({ targetPort }) => targetPort),
     })),
   ];
   return wanted.flatMap(({ name, ports }) => {
@@ -124,7 +125,7 @@ const serviceFindings = (table: Table, { gateway, services, slices }: GatewaySig
   });
 };
 
-/** Gateways of ours that the config does not know. `deployments`: those with our label, in all namespaces. */
+/** Gateways of the webhook that the config does not know. `deployments`: those with its label, in all namespaces. */
 export const orphanFindings = (
   deployments: Seen<readonly KubeObject[]>,
   isKnown: (namespace: string, name: string) => boolean,
@@ -139,7 +140,9 @@ export const orphanFindings = (
 export const sharedKeyFindings = (sights: readonly GatewaySight[]): readonly Finding[] => {
   const holders = new Map<string, string>();
   return sights.flatMap(({ gateway, secrets }) =>
-    gateway.tunnels.flatMap(({ name, secretName, secretKey = `${name}.conf` }) => {
+    gateway.tunnels.flatMap((tunnel) => {
+      const { secretName } = tunnel;
+      const secretKey = secretKeyOf(tunnel);
       const secret = secrets.get(secretName);
       const text = secret?.kind === "seen" && secret.value !== undefined ? dataOf(secret.value)[secretKey] : undefined;
       const key = /^\s*PrivateKey\s*=\s*(\S+)/im.exec(Buffer.from(text ?? "", "base64").toString())?.[1];

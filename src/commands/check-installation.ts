@@ -1,7 +1,7 @@
 /** `check` of an installation, and `check --pre` before there is one. */
 import type { Reader, Right } from "../cluster/reader.ts";
 import { certificateFindings, imageFindings } from "../checks/serving.ts";
-import { type Asked, nodeFindings, rightFindings, versionFindings } from "../checks/cluster.ts";
+import { type AskedRight, nodeFindings, rightFindings, versionFindings } from "../checks/cluster.ts";
 import { configFindings, invalidConfig } from "../checks/config.ts";
 import { type Finding, findingsOf, type Seen } from "../checks/finding.ts";
 import { gatewayFindings, orphanFindings, sharedKeyFindings } from "../checks/gateway.ts";
@@ -53,7 +53,7 @@ export const readConfigCheck = async (
   return checkConfig(found.value);
 };
 
-const asked = (reader: Reader, user: string | undefined, rights: readonly Right[]): Promise<readonly Asked[]> =>
+const asked = (reader: Reader, user: string | undefined, rights: readonly Right[]): Promise<readonly AskedRight[]> =>
   Promise.all(rights.map(async (right) => ({ right, isGranted: await seen(reader.may(user, right, soon())) })));
 
 /** Everything that is installed. `trialNamespace`: where a pod is tried. */
@@ -109,7 +109,7 @@ export const checkBefore = async (
     Seen<string>,
     Awaited<ReturnType<typeof listSeen>>,
     Awaited<ReturnType<typeof getSeen>>,
-    readonly Asked[],
+    readonly AskedRight[],
     Awaited<ReturnType<typeof listSeen>>,
   ] = await Promise.all([
     seen(reader.version(soon())),

@@ -12,7 +12,7 @@ import { annotation } from "../core/names.ts";
 import { address } from "../core/target.ts";
 import { nearMisses } from "../core/near-misses.ts";
 import { getSeen, listSeen, readGateway } from "./check-read.ts";
-import { podIn } from "./live-workloads.ts";
+import { podIn } from "../manifests/template.ts";
 import { createAdmitter } from "./offline.ts";
 import { UsageError } from "./options.ts";
 

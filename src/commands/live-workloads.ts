@@ -2,8 +2,8 @@
 import { ClusterError, type Kind, type KubeObject } from "../cluster/cluster.ts";
 import type { Reader } from "../cluster/reader.ts";
 import { nearMisses } from "../core/near-misses.ts";
-import { readPod, type Pod } from "../core/pod.ts";
-import { templatePaths } from "../manifests/template.ts";
+import type { Pod } from "../core/pod.ts";
+import { podIn } from "../manifests/template.ts";
 
 export type LiveWorkload = {
   readonly kind: string;
@@ -50,16 +50,6 @@ const workloadOf = (kind: Kind, object: KubeObject): readonly LiveWorkload[] => 
   const { pod, spec } = read;
   return [{ kind, namespace, name, pod, nearMisses: nearMisses(pod, marks), configMaps: configMapsOf(spec) }];
 };
-
-/** The pod of a workload, or the one that its template describes; `undefined`: there is none that can be read. */
-export const podIn = (object: KubeObject): { readonly pod: Pod; readonly spec: unknown } | undefined => {
-  const [path] = templatePaths(object.apiVersion, object.kind, object);
-  const template = path?.reduce<unknown>((at, step) => (at as Fields | undefined)?.[step], object) as
-    Fields | undefined;
-  const read = readPod({ metadata: {}, ...template });
-  return path !== undefined && read.kind === "pod" ? { pod: read.pod, spec: template?.["spec"] } : undefined;
-};
-type Fields = Readonly<Record<string, unknown>>;
 
 type Reference = { readonly name?: string };
 type PodSpec = {

@@ -4,11 +4,11 @@ import { gatewayId } from "../core/names.ts";
 import { messageOf } from "../core/message.ts";
 import type { Reconciled } from "../provisioning/reconcile.ts";
 import { UsageError } from "./options.ts";
-import type { Finding } from "./reconcile.ts";
+import type { ReconcileFinding } from "./reconcile.ts";
 
 export type Figures = {
   readonly gateways: readonly Reconciled[];
-  readonly findings: readonly Finding[];
+  readonly findings: readonly ReconcileFinding[];
   /** Milliseconds since 1970. */
   readonly at: number;
 };
@@ -20,7 +20,7 @@ const REASONS = [
   "address-lost",
   "format-newer",
   "not-kept",
-] as const satisfies readonly Finding["reason"][];
+] as const satisfies readonly ReconcileFinding["reason"][];
 
 /** The figures of one run as Prometheus reads them. */
 export const figuresRegistry = ({ gateways, findings, at }: Figures): Registry => {

@@ -28,7 +28,7 @@ const GATEWAY_MS = 30_000;
 /** Events of one run: more of one kind say nothing more. */
 const MOST_EVENTS = 50;
 
-export type Finding = {
+export type ReconcileFinding = {
   readonly reason: "orphan" | "identity-twice" | "unredirected" | "address-lost" | "format-newer" | "not-kept";
   readonly about: Pick<KubeObject, "kind" | "metadata">;
   readonly says: string;
@@ -73,16 +73,18 @@ export const run = async (
   const provision = createProvisioner(cluster, { scripts: loadScripts() });
   const pass = { cluster, provision, config, census, listedAt, now, isDryRun };
   const done: Reconciled[] = [];
-  const failed: Finding[] = [];
+  const failed: ReconcileFinding[] = [];
   for (const gateway of gateways) {
     const result = await reconcileGateway(pass, gateway, AbortSignal.timeout(GATEWAY_MS)).catch((error: unknown) => {
       if (error instanceof ClusterError) return error;
       throw error;
     });
-    if (result instanceof ClusterError || result.kind !== "reconciled") failed.push(notKept(gateway, result));
-    else done.push(result);
-    if (!(result instanceof ClusterError) && result.kind === "reconciled")
-      for (const line of linesOf(result, isDryRun)) await output.out(`${line}\n`);
+    if (result instanceof ClusterError || result.kind !== "reconciled") {
+      failed.push(notKept(gateway, result));
+      continue;
+    }
+    done.push(result);
+    for (const line of linesOf(result, isDryRun)) await output.out(`${line}\n`);
   }
   const findings = [
     ...failed,
@@ -136,7 +138,7 @@ const linesOf = (
   ];
 };
 
-const notKept = (gateway: PlacedGateway, why: Unreconciled | ClusterError): Finding => {
+const notKept = (gateway: PlacedGateway, why: Unreconciled | ClusterError): ReconcileFinding => {
   const { name, namespace } = gateway;
   const about = { kind: "Deployment", metadata: { name, namespace } } as const;
   if (why instanceof ClusterError) return { reason: "not-kept", about, says: why.message };
@@ -147,7 +149,7 @@ const notKept = (gateway: PlacedGateway, why: Unreconciled | ClusterError): Find
   };
 };
 
-const strandedBy = (census: Census, { gateway, table }: Reconciled): readonly Finding[] =>
+const strandedBy = (census: Census, { gateway, table }: Reconciled): readonly ReconcileFinding[] =>
   table.services.flatMap((service) =>
     census.stranded(gateway, service).map((metadata) => ({
       reason: "address-lost" as const,
@@ -160,13 +162,13 @@ const findingsOf = (
   census: Census,
   deployments: readonly KubeObject[],
   gateways: readonly PlacedGateway[],
-): readonly Finding[] => {
-  const ofDeployment = (name: string, namespace: string): Finding["about"] =>
+): readonly ReconcileFinding[] => {
+  const ofDeployment = (name: string, namespace: string): ReconcileFinding["about"] =>
     deployments.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace) ?? {
       kind: "Deployment",
       metadata: { name, namespace },
     };
-  const ofPod = (metadata: PodMetadata): Finding["about"] => ({ kind: "Pod", metadata });
+  const ofPod = (metadata: PodMetadata): ReconcileFinding["about"] => ({ kind: "Pod", metadata });
   return [
     ...gatewayFindings(deployments, gateways).map(({ reason, name, namespace, says }) => ({
       reason,
@@ -186,7 +188,8 @@ const findingsOf = (
   ];
 };
 
-const nameOf = ({ kind, metadata }: Finding["about"]): string => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
+const nameOf = ({ kind, metadata }: ReconcileFinding["about"]): string =>
+  `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
 
 const EVENT_REASONS = {
   orphan: "GatewayOrphan",
@@ -198,7 +201,7 @@ const EVENT_REASONS = {
 } as const;
 
 /** An Event is a convenience: without the right to make one, the output and the figures say the same. */
-const tellEvents = async (cluster: Cluster, findings: readonly Finding[]): Promise<void> => {
+const tellEvents = async (cluster: Cluster, findings: readonly ReconcileFinding[]): Promise<void> => {
   const signal = AbortSignal.timeout(GATEWAY_MS);
   for (const { reason, about, says } of findings.slice(0, MOST_EVENTS)) {
     const event = eventAbout(about, { type: "Warning", reason: EVENT_REASONS[reason], message: says });

@@ -1,10 +1,10 @@
 /** The account of a run as `-o json` and `-o table` print it. */
 import * as z from "zod";
+import { warningsOf } from "../core/admission.ts";
 import { address } from "../core/target.ts";
 import { envDiff } from "./masked.ts";
 import { nameOf } from "../manifests/stream.ts";
 import type { Admitted } from "./run.ts";
-import { warningsOf } from "./tally.ts";
 
 const outcome = z.enum(["inject", "audit", "skip", "reject", "fail"]);
 const count = z.int().min(0);

@@ -1,4 +1,4 @@
-import type { Admission } from "../core/admission.ts";
+import { type Admission, warningsOf } from "../core/admission.ts";
 
 /** How many workloads ended how, and what else a run has read. */
 export type Tally = {
@@ -27,10 +27,6 @@ const COUNTS = {
   audit: "audited",
   fail: "failed",
 } as const satisfies Record<Admission["outcome"], keyof Tally>;
-
-/** An admission's warnings, without the account that those of audit mode give in them. */
-export const warningsOf = ({ warnings }: Admission): readonly string[] =>
-  warnings.filter((warning) => !warning.startsWith("audit: "));
 
 export const count = (tally: Tally, admission: Admission): void => {
   tally[COUNTS[admission.outcome]] += 1;

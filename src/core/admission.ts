@@ -101,6 +101,10 @@ const targetsText = perObject((assignments: readonly Assignment[]) =>
   assignments.map(({ target, host, port }) => `${address(target.host, target.port)}=${address(host, port)}`).join(","),
 );
 
+/** An admission's warnings, without the account that those of audit mode give in them. */
+export const warningsOf = ({ warnings }: Pick<Admission, "warnings">): readonly string[] =>
+  warnings.filter((warning) => !warning.startsWith("audit: "));
+
 /** The env that change, `container/NAME`, as a log may show them. */
 export const envText = (changed: readonly EnvChange[]): string => {
   const names = changed.map(({ container, env }) => `${container}/${env}`);
@@ -110,8 +114,8 @@ export const envText = (changed: readonly EnvChange[]): string => {
 /** Key/value notes for the API server's audit log; `undefined` for a pod that is skipped. */
 export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
   if (admission.outcome === "skip") return undefined;
-  const { outcome, reason, message, gateway, assignments, changed, warnings } = admission;
-  const said = warnings.filter((warning) => !warning.startsWith("audit: "));
+  const { outcome, reason, message, gateway, assignments, changed } = admission;
+  const said = warningsOf(admission);
   return {
     outcome,
     reason,

@@ -7,7 +7,7 @@ import { readPod, type Pod } from "../core/pod.ts";
 import { issueTexts } from "../core/schema.ts";
 import { changedText } from "./text.ts";
 import { type ManifestDocument, ManifestError, type ManifestStream, parseStream } from "./document.ts";
-import { type Path, templatePaths } from "./template.ts";
+import { type Path, templatePaths, valueAt } from "./template.ts";
 import { copyOf, type Fields, isFields, plainOf, valueOfDocument } from "./value.ts";
 
 /** A workload found in a stream: what makes pods, or is one. */
@@ -83,9 +83,6 @@ export const readStream = (text: string, file: string, defaultNamespace: string,
     },
   };
 };
-
-const valueAt = (value: unknown, path: Path): unknown =>
-  path.reduce<unknown>((at, step) => (isFields(at) || Array.isArray(at) ? (at as Fields)[step] : undefined), value);
 
 /** The objects of a document; items of a typed list (DeploymentList) may leave out their kind. */
 const entriesOf = (

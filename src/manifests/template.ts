@@ -1,4 +1,5 @@
 /** Where pod templates stand in the objects of a manifest. */
+import { type Pod, readPod } from "../core/pod.ts";
 import { type Fields, isFields } from "./value.ts";
 
 export type Path = readonly (string | number)[];
@@ -30,6 +31,19 @@ export const templatePaths = (apiVersion: string, kind: string, object: Fields):
   if (!GROUPS.has(group)) return [...findTemplates(object, [])];
   const path = Object.hasOwn(TEMPLATE, kind) ? TEMPLATE[kind] : undefined;
   return path === undefined ? [] : [path];
+};
+
+export const valueAt = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>((at, step) => (isFields(at) || Array.isArray(at) ? (at as Fields)[step] : undefined), value);
+
+type KubernetesObject = { readonly apiVersion: string; readonly kind: string };
+
+/** The pod that an object's first template describes, or the object is, with its whole spec; `undefined`: there is none that can be read. */
+export const podIn = (object: KubernetesObject): { readonly pod: Pod; readonly spec: unknown } | undefined => {
+  const [path] = templatePaths(object.apiVersion, object.kind, object);
+  const template = path && (valueAt(object, path) as Fields | undefined);
+  const read = path && readPod({ metadata: {}, ...template });
+  return read?.kind === "pod" ? { pod: read.pod, spec: template?.["spec"] } : undefined;
 };
 
 function* findTemplates(value: unknown, path: Path): Generator<Path> {

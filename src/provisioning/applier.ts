@@ -87,8 +87,7 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
       return await bring(read, manifest, { atCreation });
     } catch (error) {
       if (!isConflict(error)) throw error;
-      const { kind, metadata } = manifest;
-      const now = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
+      const now = await cluster.get(refOf(manifest), signal);
       const last = readTable(tableText(await readTableObject(cluster, gateway, signal)), "");
       if (now === undefined || last.kind !== "table" || !holdsForwards(last.table, table)) throw error;
       if (!hasFields(now["spec"], atCreation)) throw error;
@@ -102,15 +101,14 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
    * template. Where it has another mark, the wanted template may be an older config's by now.
    */
   const keep: Applier["keep"] = async (read, manifest, mark) => {
-    const { kind, metadata } = manifest;
     let last = read;
     for (let tries = 1; ; tries += 1) {
       try {
         return await bring(last, manifest);
       } catch (error) {
         if (!isConflict(error) || tries === MOST_TRIES) throw error;
-        last = await cluster.get({ kind, namespace: metadata.namespace, name: metadata.name }, signal);
-        if (last?.metadata.annotations?.[mark] !== metadata.annotations?.[mark]) throw error;
+        last = await cluster.get(refOf(manifest), signal);
+        if (last?.metadata.annotations?.[mark] !== manifest.metadata.annotations?.[mark]) throw error;
       }
     }
   };

@@ -1,6 +1,6 @@
 /** The log's line of each admission. */
 import type { FastifyBaseLogger } from "fastify";
-import { type Admission, envText } from "../core/admission.ts";
+import { type Admission, envText, warningsOf } from "../core/admission.ts";
 import { address } from "../core/target.ts";
 import { fitted } from "../core/warnings.ts";
 import { createRefusals } from "./refusals.ts";
@@ -38,7 +38,7 @@ const accountOf = ({ assignments, changed, warnings }: Admission): object => ({
     ({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`,
   ),
   env: envText(changed),
-  warnings: fitted(warnings.filter((warning) => !warning.startsWith("audit: "))),
+  warnings: fitted(warningsOf({ warnings })),
 });
 
 /** Writes the line; a refusal that comes again and again has one in a while, with the number of those between. `ms`: how long it took. */

@@ -3,11 +3,11 @@ import * as z from "zod";
 import type { PodCreation } from "../admit.ts";
 import type { Admission } from "../core/admission.ts";
 import { nearMisses } from "../core/near-misses.ts";
-import { readPod, type Pod } from "../core/pod.ts";
+import type { Pod } from "../core/pod.ts";
 import { issueTexts, textMap } from "../core/schema.ts";
 import { address } from "../core/target.ts";
 import { fitted } from "../core/warnings.ts";
-import { templatePaths } from "../manifests/template.ts";
+import { podIn } from "../manifests/template.ts";
 import { API_VERSION, LONGEST_UID, namespaceField } from "./review.ts";
 
 const workload = z.looseObject({
@@ -34,18 +34,8 @@ export const readWorkloadReview = (body: unknown): WorkloadReview | string => {
   const { data, error } = reviewSchema.safeParse(body);
   if (error !== undefined) return `not an AdmissionReview of a workload: ${issueTexts("", error, 3).join("; ")}`;
   const { uid, namespace, object } = data.request;
-  const pod = object ? podOf(object) : undefined;
+  const pod = object ? podIn(object)?.pod : undefined;
   return { uid, namespace, pod, nearMisses: pod && object ? nearMisses(pod, object.metadata) : [] };
-};
-
-const podOf = (object: z.infer<typeof workload>): Pod | undefined => {
-  const [path] = templatePaths(object.apiVersion, object.kind, object);
-  const template = path?.reduce<unknown>(
-    (at, step) => (at as Readonly<Record<string, unknown>> | undefined)?.[step],
-    object,
-  );
-  const read = path && readPod({ metadata: {}, ...(template as object | undefined) });
-  return read?.kind === "pod" ? read.pod : undefined;
 };
 
 /** The warnings for a workload, the code of an outcome first. `admit` writes nothing: it is asked as in a dry run. */

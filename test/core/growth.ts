@@ -16,7 +16,7 @@ import { grantOf } from "../../src/core/grant.ts";
 import { planPod } from "../../src/core/plan.ts";
 import { markPod, statusOf } from "../../src/core/status.ts";
 import { createReviewReader, writeReview } from "../../src/server/review.ts";
-import { assignmentOf, configOf } from "../making.ts";
+import { assignmentOf, configOf, reviewText } from "../making.ts";
 import "../seed.ts";
 
 /** Runs of blocks that a byte of a review, and a unit of work, may cost: twice the highest of some thousand pods. */
@@ -150,33 +150,23 @@ const reviewOf = ({ targets, containers, env, args, aliases, labels }: Shape): s
   const own = env.flatMap(({ name, times, before, piece, length, after }) =>
     list(times, (at) => ({ name: numbered(name, at), value: `${before}${piece.repeat(length)}${after}` })),
   );
-  return JSON.stringify({
-    apiVersion: "admission.k8s.io/v1",
-    kind: "AdmissionReview",
-    request: {
-      uid: "u",
-      resource: { group: "", version: "v1", resource: "pods" },
-      namespace: "team-a",
-      operation: "CREATE",
-      object: {
-        metadata: {
-          labels: {
-            "app.kubernetes.io/name": "flowgen",
-            ...Object.fromEntries(list(labels, (at) => [`target.flowgen.io/l${at}`, "true"])),
-          },
-          annotations: { "flowgen.io/private-targets": annotationOf(targets) },
-        },
-        spec: {
-          containers: list(containers, (at) => ({
-            name: `c${at}`,
-            env: own,
-            args: list(args.times, () => args.piece.repeat(args.length)),
-          })),
-          ...(aliases > 0 && {
-            hostAliases: list(aliases, (at) => ({ ip: "10.0.0.5", hostnames: [`h${at}.corp.example.com`] })),
-          }),
-        },
+  return reviewText({
+    metadata: {
+      labels: {
+        "app.kubernetes.io/name": "flowgen",
+        ...Object.fromEntries(list(labels, (at) => [`target.flowgen.io/l${at}`, "true"])),
       },
+      annotations: { "flowgen.io/private-targets": annotationOf(targets) },
+    },
+    spec: {
+      containers: list(containers, (at) => ({
+        name: `c${at}`,
+        env: own,
+        args: list(args.times, () => args.piece.repeat(args.length)),
+      })),
+      ...(aliases > 0 && {
+        hostAliases: list(aliases, (at) => ({ ip: "10.0.0.5", hostnames: [`h${at}.corp.example.com`] })),
+      }),
     },
   });
 };

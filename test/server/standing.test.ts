@@ -4,7 +4,7 @@ import { pino } from "pino";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { run } from "../../src/server/run.ts";
 import { createStanding } from "../../src/server/standing.ts";
-import { configOf, podOf, scripts } from "../making.ts";
+import { configOf, podOf, reviewText, scripts } from "../making.ts";
 import { type Answer, send } from "./client.ts";
 
 const cluster = createMemoryCluster();
@@ -19,20 +19,8 @@ const start = async (config: ReturnType<typeof configWith>) => {
   t.teardown(server.stop);
   return server;
 };
-const review = (targets: string): string =>
-  JSON.stringify({
-    apiVersion: "admission.k8s.io/v1",
-    kind: "AdmissionReview",
-    request: {
-      uid: "u",
-      resource: { group: "", version: "v1", resource: "pods" },
-      namespace: "team-a",
-      operation: "CREATE",
-      object: podOf(targets),
-    },
-  });
 const ask = (url: string, targets: string): Promise<Answer> =>
-  send(`${url}/mutate?timeout=5s`, { body: review(targets) });
+  send(`${url}/mutate?timeout=5s`, { body: reviewText(podOf(targets)) });
 const allowed = (answer: Answer): boolean => (JSON.parse(answer.body) as Review).response.allowed;
 type Review = { readonly response: { readonly allowed: boolean } };
 

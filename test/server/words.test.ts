@@ -10,7 +10,7 @@ import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { createApp } from "../../src/server/app.ts";
 import { createMetrics } from "../../src/server/metrics.ts";
-import { configOf, scripts } from "../making.ts";
+import { configOf, reviewText, scripts } from "../making.ts";
 
 /** Stands for a password: in every value, and in nothing that may be shown. */
 const SECRET = "Zq7vXw9K";
@@ -110,19 +110,9 @@ const reviewOf = ({
     "flowgen.io/private-targets": targets,
     ...Object.fromEntries(Object.entries(more).map(([key, text]) => [`flowgen.io/${key}`, text])),
   };
-  return JSON.stringify({
-    apiVersion: "admission.k8s.io/v1",
-    kind: "AdmissionReview",
-    request: {
-      uid: "u",
-      resource: { group: "", version: "v1", resource: "pods" },
-      namespace: "team-a",
-      operation: "CREATE",
-      object: {
-        metadata: { name, labels: { "app.kubernetes.io/name": "flowgen", ...labels }, annotations },
-        spec: { containers, hostAliases: aliases },
-      },
-    },
+  return reviewText({
+    metadata: { name, labels: { "app.kubernetes.io/name": "flowgen", ...labels }, annotations },
+    spec: { containers, hostAliases: aliases },
   });
 };
 

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { Agent } from "node:https";
 import type { PatchOperation } from "../../../src/core/patch.ts";
+import { reviewText } from "../../making.ts";
 import { send } from "../../server/client.ts";
 
 export type Admitted = {
@@ -24,19 +25,9 @@ type Body = {
   };
 };
 
+/** As the API server sends it: each has a uid of its own. */
 export const reviewOf = (pod: object, more: object = {}): string =>
-  JSON.stringify({
-    apiVersion: "admission.k8s.io/v1",
-    kind: "AdmissionReview",
-    request: {
-      uid: randomUUID(),
-      resource: { group: "", version: "v1", resource: "pods" },
-      namespace: "default",
-      operation: "CREATE",
-      object: pod,
-      ...more,
-    },
-  });
+  reviewText(pod, { uid: randomUUID(), namespace: "default", ...more });
 
 /** The webhook's answer to the creation of a pod. `url` is where it serves; it is told to be done in `seconds`. */
 export const mutate = async (url: string, ca: string, pod: object, seconds = 10): Promise<Admitted> => {
