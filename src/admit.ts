@@ -45,8 +45,8 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const { dryRun, signal } = creation;
   const { config, provision } = context;
 
-  const text = creation.text ?? JSON.stringify(creation.pod);
-  const plan = planOf(text, creation, context);
+  const key = `${creation.namespace} ${creation.text ?? JSON.stringify(creation.pod)}`;
+  const plan = planOf(key, creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject")
     return context.isBehind?.() === true ? failed("superseded", plan.message) : refused(plan, plan.mode);
@@ -62,7 +62,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
     const provisioned = await provision({ config, gateway, wants, objection, write, signal });
     if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
     if (provisioned.kind === "fail") return failed(provisioned.reason, provisioned.detail, gatewayId(gateway));
-    return answerOf(text, plan, provisioned.assignments, context);
+    return answerOf(key, plan, provisioned.assignments, context);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     return failed(isDeadline(error) ? "deadline" : "api-error", error.message, gatewayId(gateway));
@@ -82,16 +82,12 @@ const ASSIGNMENT_BYTES = 500;
 const OPERATION_TEXT = 40;
 
 const plansBy = perObject((_context: Context) =>
-  perText<{ readonly namespace: string; readonly plan: Plan }>(PLANS_BYTES, (_plan, text) => PLAN_FACTOR * text.length),
+  perText<Plan>(PLANS_BYTES, (_plan, text) => PLAN_FACTOR * text.length),
 );
 
 /** One plan for all pods that say the same, as those of a ReplicaSet do: it is made once, and so is all that follows from it. */
-const planOf = (text: string, { pod, namespace }: PodCreation, context: Context): Plan =>
-  plansBy(context)(
-    text,
-    () => ({ namespace, plan: planPod(pod, namespace, context.config) }),
-    (kept) => kept.namespace === namespace,
-  ).plan;
+const planOf = (key: string, { pod, namespace }: PodCreation, context: Context): Plan =>
+  plansBy(context)(key, () => planPod(pod, namespace, context.config));
 
 /** The pod's env and names lead to the assignments: all of it, or a reason to refuse the pod. */
 const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[]): PodRedirect | Rejection => {
@@ -105,7 +101,7 @@ const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[
 
 type PodRedirect = { readonly kind: "redirected"; readonly aliases: Aliasing; readonly env: Redirection };
 
-type Answer = { readonly plan: Plan; readonly assignments: readonly Assignment[]; readonly admission: Admission };
+type Answer = { readonly assignments: readonly Assignment[]; readonly admission: Admission };
 
 /** Bytes of an answer: its texts, and what stands around them. */
 const answerSize = ({ assignments, admission: { operations, message = "" } }: Answer): number => {
@@ -120,11 +116,11 @@ const answerSize = ({ assignments, admission: { operations, message = "" } }: An
 const answersBy = perObject((_context: Context) => perText<Answer>(ANSWERS_BYTES, answerSize));
 
 /** The answer for a plan, for as long as its assignments hold. */
-const answerOf = (text: string, plan: Planned, assignments: readonly Assignment[], context: Context): Admission =>
+const answerOf = (key: string, plan: Planned, assignments: readonly Assignment[], context: Context): Admission =>
   answersBy(context)(
-    text,
-    () => ({ plan, assignments, admission: redirectTo(plan, assignments, context.version) }),
-    (answer) => answer.plan === plan && answer.assignments === assignments,
+    key,
+    () => ({ assignments, admission: redirectTo(plan, assignments, context.version) }),
+    (answer) => answer.assignments === assignments,
   ).admission;
 
 const redirectTo = (plan: Planned, assignments: readonly Assignment[], version: string): Admission => {
