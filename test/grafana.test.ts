@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { parser } from "@prometheus-io/lezer-promql";
 import t from "tap";
 import { parse } from "yaml";
-import { createMetrics } from "../src/server/metrics.ts";
+import { createMetrics } from "../src/server/metrics/metrics.ts";
 import { root } from "./program.ts";
 
 type Panel = { id: number; title: string; targets: { expr: string }[]; fieldConfig: object };

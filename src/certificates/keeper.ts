@@ -1,7 +1,7 @@
 import { type CertificateFailure, isRepair, stepText } from "./reasons.ts";
 import type { Certificates, KeyPair } from "./secret.ts";
 import type { CertificatePolicy } from "./judgement.ts";
-import { pathOf, pathTokens, tokenIn } from "./own-path.ts";
+import { webhookPath, pathTokens, tokenIn } from "./own-path.ts";
 import { type CertificateStep, nextStep, type Rest, trusts } from "./step.ts";
 import type { CertificateReading, CertificateStore } from "./store.ts";
 import { isConflict, isTransient } from "../cluster/cluster.ts";
@@ -82,7 +82,7 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
 
   /** A process that finds the token in the registration's paths need not wait: the API servers have read it. */
   const isPathKnown = ({ ca }: Certificates, paths: readonly string[]): boolean => {
-    if (policy.hasPathToken !== true || paths.length === 0 || paths.some((path) => path !== pathOf(ca, path)))
+    if (policy.hasPathToken !== true || paths.length === 0 || paths.some((path) => path !== webhookPath(ca, path)))
       return false;
     return pathSince === undefined || clock() - pathSince >= policy.settleMs;
   };

@@ -13,7 +13,7 @@ export const pathTokenOf = ({ key }: KeyPair): string =>
 export const pathWith = (token: string, path = ""): string =>
   `/${path === "" ? "mutate" : (path.split("/")[1] ?? "")}/${token}`;
 
-export const pathOf = (ca: KeyPair, path?: string): string => pathWith(pathTokenOf(ca), path);
+export const webhookPath = (ca: KeyPair, path?: string): string => pathWith(pathTokenOf(ca), path);
 
 /** The token in a path; undefined: it has none. */
 export const tokenIn = (path: string): string | undefined => path.split("/")[2];

@@ -1,5 +1,5 @@
 import { type CertificatePolicy, judgeCa, judgeLeaf } from "./judgement.ts";
-import { pathOf, pathTokenOf } from "./own-path.ts";
+import { webhookPath, pathTokenOf } from "./own-path.ts";
 import type { CertificateReason, StepKind } from "./reasons.ts";
 import type { Certificates, FormerCa, KeyPair } from "./secret.ts";
 import { expiryOf, pemBlocks, readCertificate } from "./x509.ts";
@@ -77,7 +77,7 @@ export const nextStep = (situation: Situation, policy: CertificatePolicy, now: n
   const token = policy.hasPathToken === true ? { token: pathTokenOf(stored.ca) } : {};
   if (bundles?.every((each) => isSamePem(each, bundle)) === false)
     return { kind: "trust", reason: "bundle-differs", bundle, ...token };
-  if (policy.hasPathToken === true && situation.paths.some((path) => path !== pathOf(stored.ca, path)))
+  if (policy.hasPathToken === true && situation.paths.some((path) => path !== webhookPath(stored.ca, path)))
     return { kind: "trust", reason: "path-differs", bundle, ...token };
   if (stored.next !== undefined) {
     const { settleMs } = policy;

@@ -1,5 +1,6 @@
 import { type ReasonCode, reasons } from "../core/reasons.ts";
-import { type CheckCode, checkCodes, type Level } from "./codes.ts";
+import { type CheckCode, checkCodes } from "./codes.ts";
+import type { Level } from "./codes/text.ts";
 
 /** What was looked at, and how it is: in order, or one cause and one fix. */
 export type Finding = {

@@ -24,7 +24,7 @@ import { type Access, type AccessOptions, accessTo } from "./access.ts";
 import { type Answer, readAnswer } from "./answers.ts";
 import { livePods, METADATA } from "./live-pods.ts";
 import { createReader, type Reader } from "./reader.ts";
-import { inNamespace, isNotFound, pathOf, type Question } from "./requests.ts";
+import { inNamespace, isNotFound, apiPath, type Question } from "./requests.ts";
 import { atMost } from "./waiting.ts";
 
 const PODS: Ref = { kind: "Pod", namespace: "", name: "" };
@@ -45,12 +45,12 @@ export const connect = async (source: Source, options: ConnectOptions = {}): Pro
   return {
     livePods: (selector, signal) =>
       livePods(selector, (query) => {
-        const path = `${pathOf(PODS)}?${String(query)}`;
+        const path = `${apiPath(PODS)}?${String(query)}`;
         return ask({ verb: "list", ref: PODS, method: "GET", path, accept: METADATA }, signal);
       }),
     get: async (ref, signal) => {
       try {
-        return inNamespace(await ask({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
+        return inNamespace(await ask({ verb: "get", ref, method: "GET", path: apiPath(ref) }, signal));
       } catch (error) {
         if (isNotFound(error)) return undefined;
         throw error;
@@ -59,17 +59,17 @@ export const connect = async (source: Source, options: ConnectOptions = {}): Pro
     list: async (kind, namespace, selector, signal) => {
       const ref = { kind, namespace, name: "" };
       const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);
-      const path = `${pathOf(ref)}?${String(new URLSearchParams({ labelSelector: labels.join(",") }))}`;
+      const path = `${apiPath(ref)}?${String(new URLSearchParams({ labelSelector: labels.join(",") }))}`;
       const { items } = (await ask({ verb: "list", ref, method: "GET", path }, signal)) as { items: KubeObject[] };
       // the API server leaves these two fields out of the items of a list
       return items.map((item) => inNamespace({ ...item, apiVersion: resources[kind].apiVersion, kind }));
     },
     create: async (body, signal) => {
-      const path = `${pathOf({ ...refOf(body), name: "" })}?fieldManager=${MANAGER}`;
+      const path = `${apiPath({ ...refOf(body), name: "" })}?fieldManager=${MANAGER}`;
       return inNamespace(await ask({ verb: "create", ref: refOf(body), method: "POST", path, body }, signal));
     },
     apply: async (body, signal) => {
-      const path = `${pathOf(refOf(body))}?fieldManager=${MANAGER}&force=true`;
+      const path = `${apiPath(refOf(body))}?fieldManager=${MANAGER}&force=true`;
       return inNamespace(await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal));
     },
     delete: async (object, signal) => {
@@ -77,7 +77,7 @@ export const connect = async (source: Source, options: ConnectOptions = {}): Pro
       const { uid, resourceVersion } = object.metadata;
       const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } };
       try {
-        await ask({ verb: "delete", ref, method: "DELETE", path: pathOf(ref), body }, signal);
+        await ask({ verb: "delete", ref, method: "DELETE", path: apiPath(ref), body }, signal);
       } catch (error) {
         if (!isNotFound(error)) throw error;
       }

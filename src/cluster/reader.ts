@@ -1,7 +1,7 @@
 /** A cluster that is looked at: nothing is written. Lists come in pages, and a pod is tried by a dry run. */
 import { type Answer, readAnswer } from "./answers.ts";
 import { type Cluster, ClusterError, type Kind, type KubeObject, type Ref, resources } from "./cluster.ts";
-import { inNamespace, isNotFound, pathOf, type Question } from "./requests.ts";
+import { inNamespace, isNotFound, apiPath, type Question } from "./requests.ts";
 
 /** What the API server said of a pod that was not made. */
 export type TriedPod = {
@@ -46,11 +46,11 @@ export const createReader = (ask: (question: Question, signal: AbortSignal) => P
   const read = async (question: Question, signal: AbortSignal): Promise<unknown> =>
     readAnswer(question, await ask(question, signal));
   const asked = (ref: Ref, query: string, signal: AbortSignal) =>
-    read({ verb: "list", ref, method: "GET", path: `${pathOf(ref)}?${query}` }, signal) as Promise<List>;
+    read({ verb: "list", ref, method: "GET", path: `${apiPath(ref)}?${query}` }, signal) as Promise<List>;
   return {
     get: async (ref, signal) => {
       try {
-        return inNamespace(await read({ verb: "get", ref, method: "GET", path: pathOf(ref) }, signal));
+        return inNamespace(await read({ verb: "get", ref, method: "GET", path: apiPath(ref) }, signal));
       } catch (error) {
         if (isNotFound(error)) return undefined;
         throw error;
@@ -72,7 +72,7 @@ export const createReader = (ask: (question: Question, signal: AbortSignal) => P
     },
     tryPod: async (body, signal) => {
       const ref: Ref = { kind: "Pod", namespace: body.metadata.namespace, name: "" };
-      const question: Question = { verb: "create", ref, method: "POST", path: `${pathOf(ref)}?dryRun=All`, body };
+      const question: Question = { verb: "create", ref, method: "POST", path: `${apiPath(ref)}?dryRun=All`, body };
       const { code, text, warnings = "" } = await ask(question, signal);
       return { code, message: code < 300 ? "" : messageIn(text), warnings: warningsIn(warnings) };
     },
@@ -84,7 +84,7 @@ export const createReader = (ask: (question: Question, signal: AbortSignal) => P
         resourceAttributes: { verb, group, resource, namespace, name },
       };
       const body = { apiVersion: resources[kind].apiVersion, kind, metadata: {}, spec };
-      const answer = await read({ verb: "create", ref, method: "POST", path: pathOf(ref), body }, signal);
+      const answer = await read({ verb: "create", ref, method: "POST", path: apiPath(ref), body }, signal);
       return (answer as { readonly status?: { readonly allowed?: boolean } }).status?.allowed === true;
     },
     version: async (signal) => {
@@ -94,7 +94,7 @@ export const createReader = (ask: (question: Question, signal: AbortSignal) => P
       return (JSON.parse(text) as { readonly gitVersion?: string }).gitVersion ?? "";
     },
     proxied: async (ref, port, path, signal) => {
-      const question: Question = { verb: "get", ref, method: "GET", path: `${pathOf(ref)}:${port}/proxy${path}` };
+      const question: Question = { verb: "get", ref, method: "GET", path: `${apiPath(ref)}:${port}/proxy${path}` };
       const { code, text } = await ask(question, signal);
       if (code === 200) return text;
       throw new ClusterError({ verb: "get", ref, code, reason: "Proxy", says: messageIn(text) });

@@ -12,7 +12,7 @@ export type Question = {
 };
 
 /** The path of an object, or of a kind's list where the name is `""`. */
-export const pathOf = ({ kind, namespace, name }: Ref): string => {
+export const apiPath = ({ kind, namespace, name }: Ref): string => {
   const { apiVersion, plural } = resources[kind];
   const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const within = namespace === "" ? "" : `/namespaces/${encodeURIComponent(namespace)}`;

@@ -1,9 +1,9 @@
 import type { Purpose } from "./offline.ts";
 import { coloured, type Output } from "./output.ts";
 import { type Report, type ReportRow, rowOf, tableLines } from "./report.ts";
-import { type Run, type RunOptions, startRun } from "./run.ts";
+import { type Run, type ManifestOptions, startRun } from "./run.ts";
 
-export type AuditOptions = RunOptions & { readonly output: "table" | "json" };
+export type AuditOptions = ManifestOptions & { readonly output: "table" | "json" };
 
 /**
  * `audit -f`: what the webhook would do to each workload of the manifests if the config's mode were enforce. Changes nothing. A pod

@@ -16,12 +16,12 @@ import {
   type Installation,
   installRights,
   listSeen,
-  placedGateways,
-  readGateway,
+  readGatewaySight,
   readGateways,
   readInstalledConfig,
   readReach,
   seen,
+  seenGateways,
   soon,
 } from "./check-read.ts";
 
@@ -72,13 +72,13 @@ export const checkInstallation = async (
     listSeen(reader, "Node"),
     readGateways(reader),
   ]);
-  const placed = config === undefined ? [] : placedGateways(config, gateways);
+  const placed = config === undefined ? [] : seenGateways(config, gateways);
   const account =
     (deployment.kind === "seen" && deployment.value && podSpecOf(deployment.value).serviceAccountName) || name;
   const user = `system:serviceaccount:${namespace}:${account}`;
   const [reach, sights, rights] = await Promise.all([
     readReach(reader, installation, trialNamespace, config),
-    Promise.all(placed.map((gateway) => readGateway(reader, gateway))),
+    Promise.all(placed.map((gateway) => readGatewaySight(reader, gateway))),
     asked(reader, user, placed.flatMap(gatewayRights)),
   ]);
   const isKnown = (within: string, gateway: string): boolean =>
@@ -120,7 +120,7 @@ export const checkBefore = async (
   ]);
   const { config, findings } = file === undefined ? { config: undefined, findings: [] } : checkConfig(file);
   const sights = await Promise.all(
-    (config === undefined ? [] : placedGateways(config, gateways)).map((gateway) => readGateway(reader, gateway)),
+    (config === undefined ? [] : seenGateways(config, gateways)).map((gateway) => readGatewaySight(reader, gateway)),
   );
   const say = findingsOf("reach");
   const object = `MutatingWebhookConfiguration ${installation.name}`;

@@ -5,6 +5,7 @@ import { isSeen, type Seen } from "../checks/finding.ts";
 import type { GatewaySight } from "../checks/gateway.ts";
 import { dataOf, isReady, metricsPortOf, podSpecOf } from "../checks/objects.ts";
 import { type Reach, probePod } from "../checks/reach.ts";
+import { placedGateways } from "../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { podLabels, scriptsName, tableName } from "../core/gateway/manifests.ts";
 import { MANAGED_BY, MANAGER } from "../core/names.ts";
@@ -86,7 +87,7 @@ const mayTry = (trial: Reach["trial"]): Reach["trial"] =>
     : trial;
 
 /** All that there is of one gateway. */
-export const readGateway = async (reader: Reader, gateway: PlacedGateway): Promise<GatewaySight> => {
+export const readGatewaySight = async (reader: Reader, gateway: PlacedGateway): Promise<GatewaySight> => {
   const { namespace, name, tunnels } = gateway;
   const names = [...new Set(tunnels.map(({ secretName }) => secretName))];
   const [about, table, deployment, services, slices, pods, secrets] = await Promise.all([
@@ -115,17 +116,9 @@ const readMetrics = async (reader: Reader, pods: Seen<readonly KubeObject[]>): P
 export const readGateways = (reader: Reader): Promise<Seen<readonly KubeObject[]>> =>
   listSeen(reader, "Deployment", "", { [MANAGED_BY]: MANAGER });
 
-/** The config's gateways where they are: those without a namespace wherever one was made. */
-export const placedGateways = (config: Config, deployments: Seen<readonly KubeObject[]>): readonly PlacedGateway[] =>
-  config.gateways
-    .filter(({ enabled }) => enabled)
-    .flatMap((gateway): readonly PlacedGateway[] => {
-      if (gateway.namespace !== undefined) return [{ ...gateway, namespace: gateway.namespace, isPerNamespace: false }];
-      const made = isSeen(deployments) ? deployments.value : [];
-      return made
-        .filter(({ metadata }) => metadata.name === gateway.name)
-        .map(({ metadata }) => ({ ...gateway, namespace: metadata.namespace, isPerNamespace: true }));
-    });
+/** The config's gateways where they are: of each without a namespace, those that were made. */
+export const seenGateways = (config: Config, deployments: Seen<readonly KubeObject[]>): readonly PlacedGateway[] =>
+  placedGateways(config, isSeen(deployments) ? deployments.value.map(refOf) : []);
 
 /** What the webhook needs where a gateway is (the chart's Role). */
 export const gatewayRights = (gateway: PlacedGateway): readonly Right[] => {

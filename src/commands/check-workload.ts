@@ -11,7 +11,7 @@ import type { Config } from "../core/config/config.ts";
 import { annotation } from "../core/names.ts";
 import { address } from "../core/target.ts";
 import { nearMisses } from "../core/near-misses.ts";
-import { getSeen, listSeen, readGateway } from "./check-read.ts";
+import { getSeen, listSeen, readGatewaySight } from "./check-read.ts";
 import { podIn } from "../manifests/template.ts";
 import { createAdmitter } from "./offline.ts";
 import { UsageError } from "./options.ts";
@@ -61,7 +61,7 @@ export const checkWorkload = async (
   const found = findGateway(config, namespace, annotations[annotation.gateway]);
   if (admission.assignments.length === 0 || found.kind === "reject") return own;
   const [sight, policy] = await Promise.all([
-    readGateway(reader, found.gateway),
+    readGatewaySight(reader, found.gateway),
     getSeen(reader, "NetworkPolicy", found.gateway.namespace, found.gateway.name),
   ]);
   return [

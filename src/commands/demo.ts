@@ -9,61 +9,13 @@ import type { PatchOperation } from "../core/patch.ts";
 import type { Pod } from "../core/pod.ts";
 import { examples, version } from "../files.ts";
 import { makeServingCertificate } from "../certificates/issue.ts";
-import { run } from "../server/run.ts";
+import { startServer } from "../server/run.ts";
 import { readTls } from "../certificates/tls.ts";
+import { type Chapter, CHAPTERS, DEMO_FORWARDS, DEMO_OBJECTS, type DemoVerdict } from "./demo-chapters.ts";
 import { type DemoAnswer, answerLines, forwardLines, forwardRows } from "./demo-print.ts";
 import type { Output } from "./output.ts";
 import { parseConfig, UsageError } from "./options.ts";
 import { readStream, type Workload } from "../manifests/stream.ts";
-
-type DemoVerdict = "patched" | "denied" | "untouched";
-type Chapter = {
-  readonly title: string;
-  readonly replicas: number;
-  readonly expected: DemoVerdict;
-  /** What the admitted pods' env must hold. */
-  readonly env: Readonly<Record<string, string>>;
-};
-
-const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
-/** Of the second server on port 1433: the gateway's own Service has that port already. */
-const WAREHOUSE_SERVICE = "flowgen-wireguard-gateway-10-0-0-7-a5b5a561";
-
-/** One for each workload of examples/flowgen-deployments.yaml, in its order. */
-const CHAPTERS: readonly Chapter[] = [
-  {
-    title: "A Deployment of 3 replicas asks for two private servers",
-    replicas: 3,
-    expected: "patched",
-    env: { MSSQL_HOST: HOST, MSSQL_PORT: "1433", DATABASE_URL: `postgres://app:s3cret@${HOST}:5432/prod` },
-  },
-  {
-    title: "A second one shares a server, and adds another on the same port",
-    replicas: 1,
-    expected: "patched",
-    env: {
-      MSSQL_URL: `Server=tcp:${HOST},1433;Database=prod;User Id=app;Password=s3cret`,
-      WAREHOUSE_SERVER: `${WAREHOUSE_SERVICE}.flowgen-gateway.svc`,
-      WAREHOUSE_PORT: "1433",
-    },
-  },
-  { title: "A third asks for what nobody may have", replicas: 1, expected: "denied", env: {} },
-  {
-    title: "A fourth is in audit mode",
-    replicas: 1,
-    expected: "untouched",
-    env: { FTP_HOST: "files.corp.example.com" },
-  },
-];
-const FORWARDS = ["mssql 1433", "postgres 5432", "warehouse 1434"];
-const OBJECTS = [
-  "ConfigMap flowgen-gateway/flowgen-wireguard-gateway-forwards",
-  "ConfigMap flowgen-gateway/flowgen-wireguard-gateway-scripts",
-  "Deployment flowgen-gateway/flowgen-wireguard-gateway",
-  "NetworkPolicy flowgen-gateway/flowgen-wireguard-gateway",
-  "Service flowgen-gateway/flowgen-wireguard-gateway",
-  `Service flowgen-gateway/${WAREHOUSE_SERVICE}`,
-];
 
 /**
  * `demo`: the real server with a certificate of its own, a cluster in memory, and the AdmissionReviews that an API server would
@@ -75,7 +27,7 @@ export const demo = async ({ out }: Output, folder: URL = examples): Promise<0 |
   const { config, workloads } = readExamples(folder);
   const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
   const cluster = createMemoryCluster();
-  const server = await run({
+  const server = await startServer({
     cluster,
     config,
     scripts: loadScripts(),
@@ -160,7 +112,10 @@ const tellGateway = (cluster: MemoryCluster, out: Output["out"]): readonly strin
   const rows = forwardRows((table?.["data"] as Record<string, string> | undefined)?.["table.json"] ?? "");
   out(`\n== Its forward table\n${forwardLines(rows).join("\n")}\n`);
   const forwards = rows.map((row) => row.slice(0, 2).join(" "));
-  return [...differs("the gateway's objects", OBJECTS, objects), ...differs("the forward table", FORWARDS, forwards)];
+  return [
+    ...differs("the gateway's objects", DEMO_OBJECTS, objects),
+    ...differs("the forward table", DEMO_FORWARDS, forwards),
+  ];
 };
 
 const differs = (what: string, wanted: readonly string[], was: readonly string[]): readonly string[] =>

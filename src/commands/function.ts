@@ -6,7 +6,7 @@ import { loadScripts } from "../provisioning/scripts.ts";
 import { version } from "../files.ts";
 import { createApp } from "../server/app.ts";
 import { createLog } from "../server/log.ts";
-import { createMetrics } from "../server/metrics.ts";
+import { createMetrics } from "../server/metrics/metrics.ts";
 import { pathTokenProblem } from "../server/path-token.ts";
 import { observedProvisioning } from "../server/provisioning.ts";
 import { createStanding } from "../server/standing.ts";

@@ -7,9 +7,9 @@ import { account } from "./audit.ts";
 import { envDiff } from "./masked.ts";
 import { asWritten } from "./offline.ts";
 import { coloured, type Output } from "./output.ts";
-import { type Admitted, type Part, type Run, type RunOptions, startRun } from "./run.ts";
+import { type Admitted, type Part, type Run, type ManifestOptions, startRun } from "./run.ts";
 
-export type InjectOptions = RunOptions & {
+export type InjectOptions = ManifestOptions & {
   readonly output: "manifests" | "table" | "json";
   /** The gateways' objects are printed too. */
   readonly gateway: boolean;

@@ -6,7 +6,7 @@ import type { CheckOptions } from "./check.ts";
 import type { InjectOptions } from "./inject.ts";
 import { namespaceOption } from "./option-values.ts";
 import type { Output } from "./output.ts";
-import { type End, examples, exitCodes, manifestOptions } from "./shared-options.ts";
+import { type End, exampleCalls, exitCodes, manifestOptions } from "./shared-options.ts";
 
 /**
  * The space of young objects stays as small as at the start. A stream leaves none of them behind, and V8 would let their space grow
@@ -22,7 +22,7 @@ export const addInject = (program: Command, output: Output, end: End): void => {
     .description("redirect workloads in manifests; the rest passes unchanged")
     .addHelpText(
       "after",
-      examples([
+      exampleCalls([
         "inject -f app.yaml --config webhook.yaml | kubectl apply -f -",
         "inject -k overlays/prod --cluster kubeconfig --diff -o table",
         "inject -f - -n team-a < rendered.yaml",
@@ -48,7 +48,7 @@ export const addAudit = (program: Command, output: Output, end: End): void => {
     .description("what enforce mode would do to workloads, in manifests or in a cluster; changes nothing")
     .addHelpText(
       "after",
-      examples([
+      exampleCalls([
         "audit -f manifests/ -R --config webhook.yaml   manifests, with an empty forward table",
         "audit -f app.yaml --cluster kubeconfig         manifests, with the live table",
         "audit -A --suggest                             every workload of a cluster, with what to annotate",
@@ -80,7 +80,7 @@ export const addCheck = (program: Command, output: Output, end: End): void => {
     .argument("[what...]", "config FILE, or a workload such as pod/NAME or deploy/NAME; nothing: the installation")
     .addHelpText(
       "after",
-      examples([
+      exampleCalls([
         "check --pre                       before an installation: versions, rights, nodes",
         "check config webhook.yaml         a config, without a cluster",
         "check                             the installation and its gateways",
@@ -121,7 +121,7 @@ export const addExplain = (program: Command, output: Output, end: End): void => 
     .command("explain")
     .description("a reason code or a finding: its cause and its fix")
     .argument("[code]", "such as target-not-allowed; nothing: all codes")
-    .addHelpText("after", examples(["explain target-not-allowed", "explain"]) + exitCodes("there is no such code"))
+    .addHelpText("after", exampleCalls(["explain target-not-allowed", "explain"]) + exitCodes("there is no such code"))
     .action(async (code: string | undefined) => {
       end(await (await import("./explain.ts")).explain(code, output));
     });

@@ -14,9 +14,9 @@ import {
   caLifetime,
   certificateLifetime,
   certificateNames,
-  config,
+  configOption,
   type End,
-  examples,
+  exampleCalls,
   exitCodes,
   flag,
   option,
@@ -30,12 +30,12 @@ const addServe = (program: Command): void => {
     .description("run the webhook until SIGTERM")
     .addHelpText(
       "after",
-      examples([
+      exampleCalls([
         "serve --config webhook.yaml --tls-secret flowgen-gateway-webhook-tls",
         "serve --config webhook.yaml --cluster memory --plain-http   a first look, without a cluster",
       ]),
     )
-    .addOption(config())
+    .addOption(configOption())
     .addOption(option("--config-yaml <text>", "the config itself, instead of a file", "CONFIG_YAML"))
     .addOption(option("--path-token-file <file>", "serve /mutate/<token>, and not /mutate", "PATH_TOKEN_FILE"))
     .addOption(option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("in-cluster"))
@@ -102,7 +102,7 @@ const addCerts = (program: Command, output: Output, end: End): void => {
     .description("make, renew or rotate the webhook's certificate and its CA, and put the CA into caBundle")
     .addHelpText(
       "after",
-      examples([
+      exampleCalls([
         "certs --tls-secret flowgen-gateway-webhook-tls -n flowgen-gateway-webhook --dry-run",
         "certs --out certs/ -n flowgen-gateway-webhook",
       ]) + exitCodes("it could not be done"),
@@ -133,7 +133,7 @@ const addDemo = (program: Command, output: Output, end: End): void => {
   program
     .command("demo")
     .description("the whole story on this machine, on a cluster in memory, over TLS")
-    .addHelpText("after", examples(["demo"]) + exitCodes("something is not as it should be"))
+    .addHelpText("after", exampleCalls(["demo"]) + exitCodes("something is not as it should be"))
     .action(async () => {
       end(await (await import("./demo.ts")).demo(output));
     });

@@ -4,7 +4,7 @@ import { type Census, createCensus, type PodMetadata } from "../core/census.ts";
 import { placedGateways } from "../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import type { Forward } from "../core/forwards/table.ts";
-import { gatewayFindings } from "../core/gateway/holders.ts";
+import { holderFindings } from "../core/gateway/holders.ts";
 import { COMPONENT, GATEWAY_COMPONENT, gatewayId, GATEWAY_LABEL } from "../core/names.ts";
 import { address } from "../core/target.ts";
 import { createProvisioner } from "../provisioning/provisioner.ts";
@@ -170,7 +170,7 @@ const findingsOf = (
     };
   const ofPod = (metadata: PodMetadata): ReconcileFinding["about"] => ({ kind: "Pod", metadata });
   return [
-    ...gatewayFindings(deployments, gateways).map(({ reason, name, namespace, says }) => ({
+    ...holderFindings(deployments, gateways).map(({ reason, name, namespace, says }) => ({
       reason,
       about: ofDeployment(name, namespace),
       says,

@@ -36,7 +36,7 @@ export const remove = async (gateway: string, options: RemoveOptions, output: Ou
   }
   const cluster = await connectCluster(options.cluster);
   try {
-    return await run(ref, options, cluster, output);
+    return await removeGateway(ref, options, cluster, output);
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     await output.err(`${error.message}\n`);
@@ -52,7 +52,7 @@ const gatewayRefOf = (gateway: string): GatewayRef => {
 };
 
 /** As `remove`, on a cluster that is connected. */
-export const run = async (
+export const removeGateway = async (
   ref: GatewayRef,
   { force, dryRun }: Pick<RemoveOptions, "force" | "dryRun">,
   cluster: Cluster,

@@ -8,10 +8,10 @@ import { nameOf, readStream, type Stream, type Workload } from "../manifests/str
 import { type Admitter, createAdmitter, type Purpose } from "./offline.ts";
 import { type ClusterName, connectCluster, readConfigFile, UsageError } from "./options.ts";
 import { coloured, type Output } from "./output.ts";
-import { openSources, type Source, type SourceOptions } from "./sources.ts";
+import { openSources, type ManifestSource, type SourceOptions } from "./sources.ts";
 import { count, emptyTally, type Tally, tallyText } from "./tally.ts";
 
-export type RunOptions = SourceOptions & {
+export type ManifestOptions = SourceOptions & {
   readonly config: string;
   /** Of workloads that name none. */
   readonly namespace?: string;
@@ -54,7 +54,7 @@ const EMPTY_TABLE =
  * Begins a run; `audit` answers as if the config's mode were enforce. Throws a UsageError (exit code 2) when the config or a path cannot
  * be read, or the cluster is not known.
  */
-export const startRun = async (options: RunOptions, output: Output, purpose: Purpose): Promise<Run> => {
+export const startRun = async (options: ManifestOptions, output: Output, purpose: Purpose): Promise<Run> => {
   const { file, config, cluster } = options;
   if (file.includes("-") && config === "-") throw new UsageError("--file and --config cannot both be standard input");
   const settings = await readConfigFile(config);
@@ -92,7 +92,7 @@ export const startRun = async (options: RunOptions, output: Output, purpose: Pur
 };
 
 /** A source that breaks off ends as an unreadable part; the other sources are read. */
-async function* partsOf({ name, chunks }: Source, namespace: string, admitter: Admitter): AsyncGenerator<Part> {
+async function* partsOf({ name, chunks }: ManifestSource, namespace: string, admitter: Admitter): AsyncGenerator<Part> {
   const parts = splitStream(chunks);
   for (;;) {
     try {

@@ -9,14 +9,11 @@ import { messageOf } from "../core/message.ts";
 import { version } from "../files.ts";
 import { createLog } from "../server/log.ts";
 import { type Rotation, startRotation } from "../certificates/rotation.ts";
-import type { ReloadedFile } from "../server/metrics.ts";
-import type { CallerRule } from "../server/callers.ts";
-import { run, type Running, type RunOptions } from "../server/run.ts";
-import type { Tls } from "../certificates/tls.ts";
-import { type Contents, watchFiles } from "../server/watch.ts";
+import { startServer, type RunningServer, type ServerOptions } from "../server/run.ts";
 import { lazyIssuer } from "./issuer.ts";
 import { type ClusterName, connectCluster, parseConfig, UsageError } from "./options.ts";
-import { parseClientCa, parseTls, readCallers, readInputs, readPathToken } from "./serve-inputs.ts";
+import { parseTls, readCallers, readInputs, readPathToken } from "./serve-inputs.ts";
+import { expires, type Stoppable, watchInputs } from "./serve-watch.ts";
 import { type ServeTlsOptions, type TlsSource, tlsSource } from "./tls-options.ts";
 
 export type ServeOptions = ServeTlsOptions & {
@@ -74,60 +71,13 @@ export const serve = async (options: ServeOptions): Promise<void> => {
   server.metrics.serving(startMs / 1000);
   log.info({ url, metrics: metricsUrl, mode: config.mode, version, startMs, ...expires(files) }, "serving");
 
-  const watches: { readonly stop: () => void }[] = watchInputs(
-    { server, log, options, source, callers },
-    configText,
-    tlsTexts,
-  );
-  if (rotation) watches.push(rotation);
-  stopOnSignal(server, watches, log, options.drainSeconds);
-};
-
-type Watching = {
-  readonly server: Running;
-  readonly log: Logger;
-  readonly options: ServeOptions;
-  readonly source: TlsSource;
-  readonly callers: CallerRule | undefined;
-};
-
-/** Takes over what changes in the files that were given; `configText` and `tlsTexts` are what was read of them. */
-const watchInputs = (
-  { server, log, options, source, callers }: Watching,
-  configText: string,
-  tlsTexts: Contents,
-): { readonly stop: () => void }[] => {
-  const { config, configYaml, clientCa, reloadSeconds } = options;
-  const { watch } = reloader(server, log, reloadSeconds * 1000);
-  const takeConfig = ([text = ""]: Contents): object => {
-    server.setConfig(parseConfig(text, config));
-    return {};
-  };
-  const takeTls =
-    (paths: readonly string[]) =>
-    (texts: Contents): object => {
-      const next = parseTls(texts, paths);
-      server.setTls(next);
-      return expires(next);
-    };
-  const takeClientCa =
-    (path: string) =>
-    (texts: Contents): object => {
-      server.setClientCa(parseClientCa(texts, path));
-      return {};
-    };
-  return [
-    ...(configYaml === undefined ? [watch("config", [config], [configText], takeConfig)] : []),
-    ...(source.kind === "files" ? [watch("tls", source.paths, tlsTexts, takeTls(source.paths))] : []),
-    ...(callers && clientCa !== undefined
-      ? [watch("client-ca", [clientCa], [callers.ca], takeClientCa(clientCa))]
-      : []),
-  ];
+  const watches = watchInputs({ server, log, options, source, callers }, configText, tlsTexts);
+  stopOnSignal(server, rotation ? [...watches, rotation] : watches, log, options.drainSeconds);
 };
 
 type Rotating = {
   readonly cluster: Cluster;
-  readonly server: Running;
+  readonly server: RunningServer;
   readonly log: Logger;
   readonly options: ServeOptions;
 };
@@ -151,29 +101,9 @@ const rotate = (
   });
 };
 
-const expires = (tls: Tls | undefined): object =>
-  tls ? { certificateExpires: new Date(tls.expiry * 1000).toISOString() } : {};
-
-/** Watches files; a new version is taken, or refused, logged and counted. `take` returns what is worth a word in the log. */
-const reloader = (server: Running, log: Logger, everyMs: number) => ({
-  watch: (file: ReloadedFile, paths: readonly string[], initial: Contents, take: (texts: Contents) => object) =>
-    watchFiles(
-      paths,
-      initial,
-      everyMs,
-      (texts) => {
-        log.info({ file, ...take(texts) }, "reloaded");
-      },
-      (error) => {
-        server.metrics.reloadFailure(file);
-        log.error({ file, detail: messageOf(error) }, "reload refused, the old version stays");
-      },
-    ),
-});
-
 const stopOnSignal = (
-  server: Running,
-  watches: readonly { readonly stop: () => void }[],
+  server: RunningServer,
+  watches: readonly Stoppable[],
   log: Logger,
   drainSeconds: number,
 ): void => {
@@ -189,12 +119,12 @@ const stopOnSignal = (
 /** Errors of listening that another address or port mends. */
 const LISTEN_ERRORS = ["EADDRINUSE", "EACCES", "EADDRNOTAVAIL", "ENOTFOUND", "EAI_AGAIN", "ERR_SOCKET_BAD_PORT"];
 
-const start = async (options: RunOptions): Promise<Running> => {
+const start = async (options: ServerOptions): Promise<RunningServer> => {
   const { host, port, metricsPort } = options;
   if (port === metricsPort && port !== 0)
     throw new UsageError(`--port and --metrics-port are both ${port}: choose another for one of them`);
   try {
-    return await run(options);
+    return await startServer(options);
   } catch (error) {
     const { code, port: taken } = error as { code?: string; port?: number };
     if (!LISTEN_ERRORS.includes(code ?? "")) throw error;

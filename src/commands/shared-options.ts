@@ -7,7 +7,7 @@ export const exitCodes = (one: string): string =>
   `\nExit codes:\n  0  done\n  1  ${one}\n  2  an option, a file or the config is wrong`;
 
 /** Calls of the program in a command's help, without the program's name. */
-export const examples = (lines: readonly string[]): string =>
+export const exampleCalls = (lines: readonly string[]): string =>
   `\nExamples:\n${lines.map((line) => `  flowgen-gateway ${line}\n`).join("")}`;
 
 /** Takes a command's exit code. */
@@ -24,7 +24,7 @@ export const flag = (flags: string, what: string, env: string): Option => {
   return (isSet ? option(flags, what, env) : new Option(flags, what)).default(false);
 };
 
-export const config = (): Option =>
+export const configOption = (): Option =>
   option("--config <file>", "the config, YAML or JSON", "CONFIG").default("config.yaml");
 
 const collected = (value: string, before: readonly string[]): readonly string[] => [...before, value];
@@ -39,7 +39,7 @@ export const manifestOptions = (): readonly Option[] => [
   new Option("-k, --kustomize <folder>", "what kubectl or kustomize builds of a kustomization")
     .argParser(collected)
     .default(none, "none"),
-  config(),
+  configOption(),
   option("-n, --namespace <name>", "of workloads that name none", "NAMESPACE").argParser(namespaceOption),
   liveCluster(),
   new Option("--diff", "show what each changed env becomes, passwords masked").default(false),

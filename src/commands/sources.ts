@@ -19,10 +19,14 @@ export type SourceOptions = {
 };
 
 /** A text by the name that messages call it. Reading it throws a ManifestError when it cannot be read to its end. */
-export type Source = { readonly name: string; readonly chunks: AsyncIterable<string> };
+export type ManifestSource = { readonly name: string; readonly chunks: AsyncIterable<string> };
 
 /** The sources in the order of the options, folders in the order of their names. Throws a UsageError for a path that is not there. */
-export const openSources = async ({ file, kustomize, recursive }: SourceOptions): Promise<readonly Source[]> => {
+export const openSources = async ({
+  file,
+  kustomize,
+  recursive,
+}: SourceOptions): Promise<readonly ManifestSource[]> => {
   if (file.length + kustomize.length === 0) throw new UsageError("no manifests: name them with -f or -k");
   const paths = await Promise.all(file.map((path) => filesAt(path, recursive)));
   return [

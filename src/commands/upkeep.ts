@@ -4,7 +4,7 @@ import { CLUSTERS } from "./options.ts";
 import type { Output } from "./output.ts";
 import type { ReconcileOptions } from "./reconcile.ts";
 import type { RemoveOptions } from "./remove.ts";
-import { config, type End, examples, exitCodes, option } from "./shared-options.ts";
+import { configOption, type End, exampleCalls, exitCodes, option } from "./shared-options.ts";
 
 const cluster = (): Option =>
   option("--cluster <where>", "the API server", "CLUSTER").choices(CLUSTERS).default("kubeconfig");
@@ -16,9 +16,9 @@ export const addReconcile = (program: Command, output: Output, end: End): void =
     .description("remove what no pod uses any more, and tell what is in the cluster and should not be")
     .addHelpText(
       "after",
-      examples(["reconcile --dry-run --config webhook.yaml"]) + exitCodes("a gateway could not be reconciled"),
+      exampleCalls(["reconcile --dry-run --config webhook.yaml"]) + exitCodes("a gateway could not be reconciled"),
     )
-    .addOption(config())
+    .addOption(configOption())
     .addOption(cluster())
     .addOption(option("--push-gateway <url>", "a Prometheus Pushgateway that takes the figures", "PUSH_GATEWAY"))
     .addOption(dryRun())
@@ -34,9 +34,9 @@ export const addRemove = (program: Command, output: Output, end: End): void => {
     .argument("<gateway>", "as namespace/name")
     .addHelpText(
       "after",
-      examples(["remove team-a/flowgen-wireguard-gateway --dry-run"]) + exitCodes("it was not removed"),
+      exampleCalls(["remove team-a/flowgen-wireguard-gateway --dry-run"]) + exitCodes("it was not removed"),
     )
-    .addOption(config())
+    .addOption(configOption())
     .addOption(new Option("--uninstalled", "no webhook runs any more: no config is read").default(false))
     .addOption(cluster())
     .addOption(new Option("--force", "although live pods use it").default(false))

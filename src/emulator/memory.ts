@@ -14,7 +14,7 @@ import {
   refOf,
 } from "../cluster/cluster.ts";
 import type { State } from "./metadata.ts";
-import { apply, create, edit, refKey, type MemoryCall, remove, removeRead } from "./store.ts";
+import { apply, create, edit, refKey, type MemoryCall, removeObject, removeRead } from "./store.ts";
 
 /**
  * Hooks run around each call and may wait (latency, an interleaving) or throw (`fault`). When `before` throws, the call had no
@@ -81,7 +81,7 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
     },
     all: () => sorted(state, () => true),
     edit: (manager, ref, change) => edit(state, manager, ref, change),
-    remove: (ref) => remove(state, ref),
+    remove: (ref) => removeObject(state, ref),
   };
 };
 

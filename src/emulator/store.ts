@@ -76,7 +76,7 @@ export const edit = (
   return store(state, call, live, owned);
 };
 
-export const remove = (state: State, ref: Ref): boolean => {
+export const removeObject = (state: State, ref: Ref): boolean => {
   const live = state.stored.get(refKey(ref));
   if (live === undefined || !isHeld(live.content)) return state.stored.delete(refKey(ref));
   const { metadata } = live.object;
@@ -93,7 +93,7 @@ export const removeRead = (state: State, call: MemoryCall, { metadata }: KubeObj
   const { uid = live.uid, resourceVersion = live.resourceVersion } = metadata;
   if (uid !== live.uid || resourceVersion !== live.resourceVersion)
     throw conflict(call, "the object that was read is no longer this one");
-  remove(state, call.ref);
+  removeObject(state, call.ref);
 };
 
 /** Whether a finalizer keeps an object that is deleted. */

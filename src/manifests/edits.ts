@@ -3,7 +3,7 @@ import { isMap, isScalar, isSeq, type Node, type Pair, Scalar, type YAMLMap, typ
 import type { Edit } from "../core/edit.ts";
 import { block, inline, quotedAs, type Style } from "./write.ts";
 
-export type Source = {
+export type SourceText = {
   readonly text: string;
   readonly style: Style;
   /** Whether lists stand deeper than their key. */
@@ -21,9 +21,9 @@ const lineEnd = (text: string, at: number): number => {
   return text[next - 1] === "\r" && next > at ? next - 1 : next;
 };
 
-export const columnOf = ({ text }: Source, node: unknown): number => startOf(node) - lineStart(text, startOf(node));
+export const columnOf = ({ text }: SourceText, node: unknown): number => startOf(node) - lineStart(text, startOf(node));
 /** What stands before a node on its line, if that is white space only. */
-const indentOf = ({ text }: Source, node: unknown): string | undefined => {
+const indentOf = ({ text }: SourceText, node: unknown): string | undefined => {
   const before = text.slice(lineStart(text, startOf(node)), startOf(node));
   return /^[ \t]*$/.test(before) ? before : undefined;
 };
@@ -37,7 +37,7 @@ const endOf = (node: unknown): number => {
 const endOfPair = ({ key, value }: Pair): number => endOf(value ?? key);
 
 /** Gives the place of `node` another value. */
-export const newValue = (source: Source, node: Node, wanted: unknown, place: NodePlace): Edit => {
+export const newValue = (source: SourceText, node: Node, wanted: unknown, place: NodePlace): Edit => {
   const start = startOf(node);
   const end = endOf(node);
   if (start === end && isBelow(source, node, wanted, place)) return belowComment(source, end, wanted, place);
@@ -48,11 +48,16 @@ export const newValue = (source: Source, node: Node, wanted: unknown, place: Nod
 };
 
 /** Whether a map or list takes the place of a value that was left out, with a comment behind it on the line. */
-const isBelow = ({ text, style }: Source, node: Node, wanted: unknown, place: NodePlace): boolean =>
+const isBelow = ({ text, style }: SourceText, node: Node, wanted: unknown, place: NodePlace): boolean =>
   text[endOf(node)] === "#" && isFilled(wanted) && !place.isFlow && !place.isItem && style.json === undefined;
 
 /** The comment stays on its line; the value follows it. */
-const belowComment = ({ text, style, isSeqIndented }: Source, at: number, wanted: unknown, place: NodePlace): Edit => {
+const belowComment = (
+  { text, style, isSeqIndented }: SourceText,
+  at: number,
+  wanted: unknown,
+  place: NodePlace,
+): Edit => {
   const column = place.column + 2;
   const line = lineEnd(text, at);
   return {
@@ -63,13 +68,13 @@ const belowComment = ({ text, style, isSeqIndented }: Source, at: number, wanted
 };
 
 /** A value that was left out needs a space before it and before a comment; a block scalar ends its own line. */
-const spaced = ({ text }: Source, start: number, end: number, value: string): string => {
+const spaced = ({ text }: SourceText, start: number, end: number, value: string): string => {
   const before = start === end && !/[\s[{]$/.test(text.slice(0, start)) && !/^[\r\n]/.test(value) ? " " : "";
   const after = text[end] === "#" && start === end ? " " : (/(\r?\n)$/.exec(text.slice(start, end))?.[1] ?? "");
   return before + (value.endsWith("\n") ? value : value + after);
 };
 
-const valueText = (source: Source, node: Node, wanted: unknown, place: NodePlace): string => {
+const valueText = (source: SourceText, node: Node, wanted: unknown, place: NodePlace): string => {
   const { style, text } = source;
   if (typeof wanted === "string")
     return literalText(source, node, wanted) ?? quotedAs(isScalar(node) ? node.type : undefined, wanted, style);
@@ -91,7 +96,7 @@ const indentOfLine = (text: string, at: number): string =>
   /^[ \t]*/.exec(text.slice(lineStart(text, at), at))?.[0] ?? "";
 
 /** A literal block keeps its form when lines of it change, and none comes or goes. */
-const literalText = ({ text }: Source, node: Node, wanted: string): string | undefined => {
+const literalText = ({ text }: SourceText, node: Node, wanted: string): string | undefined => {
   if (!isScalar(node) || node.type !== Scalar.BLOCK_LITERAL) return undefined;
   const [head = "", ...lines] = text.slice(startOf(node), endOf(node)).split("\n");
   const before = String(node.value).split("\n");
@@ -102,7 +107,7 @@ const literalText = ({ text }: Source, node: Node, wanted: string): string | und
 };
 
 const pairText = (
-  { style, isSeqIndented }: Source,
+  { style, isSeqIndented }: SourceText,
   map: YAMLMap,
   key: string,
   value: unknown,
@@ -115,7 +120,7 @@ const pairText = (
 };
 
 /** Puts a pair behind the last one. */
-export const insertPair = (source: Source, map: YAMLMap, key: string, value: unknown): Edit => {
+export const insertPair = (source: SourceText, map: YAMLMap, key: string, value: unknown): Edit => {
   const last = map.items.at(-1) as Pair;
   const indent = indentOf(source, last.key);
   const text = pairText(source, map, key, value, columnOf(source, map.items[0]?.key), indent);
@@ -124,7 +129,7 @@ export const insertPair = (source: Source, map: YAMLMap, key: string, value: unk
   return { start: at, end: at, text: `,${indent === undefined ? " " : source.style.eol + indent}${text}` };
 };
 
-const insertLine = ({ text, style }: Source, after: number, column: number, line: string): Edit => {
+const insertLine = ({ text, style }: SourceText, after: number, column: number, line: string): Edit => {
   const indented = " ".repeat(column) + line;
   if (text[after - 1] === "\n") return { start: after, end: after, text: indented + style.eol };
   const at = lineEnd(text, after);
@@ -132,7 +137,7 @@ const insertLine = ({ text, style }: Source, after: number, column: number, line
 };
 
 /** Puts a pair where another was. */
-export const replacePair = (source: Source, map: YAMLMap, pair: Pair, key: string, value: unknown): Edit => {
+export const replacePair = (source: SourceText, map: YAMLMap, pair: Pair, key: string, value: unknown): Edit => {
   const start = startOf(pair.key);
   const end = endOfPair(pair);
   const text = pairText(source, map, key, value, columnOf(source, pair.key), indentOf(source, pair.key));
@@ -140,7 +145,7 @@ export const replacePair = (source: Source, map: YAMLMap, pair: Pair, key: strin
 };
 
 /** Takes pairs out, of which at least one other stays: the first ones up to the next key, others with their own line. */
-export const deletePairs = (source: Source, map: YAMLMap, gone: readonly Pair[]): readonly Edit[] => {
+export const deletePairs = (source: SourceText, map: YAMLMap, gone: readonly Pair[]): readonly Edit[] => {
   const { text } = source;
   const kept = map.items.find((pair) => !gone.includes(pair));
   const leading = map.items.slice(0, map.items.indexOf(kept as Pair));
@@ -159,7 +164,7 @@ export const deletePairs = (source: Source, map: YAMLMap, gone: readonly Pair[])
 };
 
 /** Puts items before the first or behind the last one of a list that has some. */
-export const insertItems = (source: Source, seq: YAMLSeq, values: readonly unknown[], isAtEnd: boolean): Edit => {
+export const insertItems = (source: SourceText, seq: YAMLSeq, values: readonly unknown[], isAtEnd: boolean): Edit => {
   const { style, text } = source;
   const [first] = seq.items;
   if (isBlock(seq)) {

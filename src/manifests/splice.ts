@@ -16,19 +16,19 @@ import {
   newValue,
   type NodePlace,
   replacePair,
-  type Source,
+  type SourceText,
 } from "./edits.ts";
-import { type Fields, isFields, isMerge, isSame, keyOf, mergedEntries, scalarOf } from "./value.ts";
+import { type PlainMap, isPlainMap, isMerge, isSame, keyOf, mergedEntries, scalarOf } from "./value.ts";
 
 type Walk = {
-  readonly source: Source;
+  readonly source: SourceText;
   readonly edits: Edit[];
   /** What each anchor says after the change. */
   readonly anchors: Map<string, unknown>;
 };
 
 /** The edits, in the order of the text, after which `contents` says `wanted`. */
-export const editsOf = (contents: Node, wanted: unknown, source: Source): readonly Edit[] => {
+export const editsOf = (contents: Node, wanted: unknown, source: SourceText): readonly Edit[] => {
   const walk: Walk = { source, edits: [], anchors: new Map() };
   visit(walk, contents, wanted, { column: 0, isItem: false, isFlow: (contents as { flow?: boolean }).flow === true });
   return walk.edits.toSorted((a, b) => a.start - b.start);
@@ -42,13 +42,13 @@ const visit = (walk: Walk, node: Node, wanted: unknown, place: NodePlace): void 
   }
   const { anchor } = node as { anchor?: string };
   if (anchor !== undefined) anchors.set(anchor, wanted);
-  if (isMap(node) && isFields(wanted) && isWalkable(walk, node, wanted)) visitMap(walk, node, wanted, place);
+  if (isMap(node) && isPlainMap(wanted) && isWalkable(walk, node, wanted)) visitMap(walk, node, wanted, place);
   else if (isSeq(node) && Array.isArray(wanted) && hasGrown(node, wanted)) visitSeq(walk, node, wanted, place);
   else if (!isScalar(node) || !isSame(scalarOf(node), wanted)) edits.push(newValue(source, node, wanted, place));
 };
 
 /** What the map's merges say after the change. */
-const mergedOf = ({ anchors }: Walk, map: YAMLMap): Fields => {
+const mergedOf = ({ anchors }: Walk, map: YAMLMap): PlainMap => {
   const said = (node: unknown): unknown => {
     if (isAlias(node)) return anchors.get(node.source);
     if (isSeq(node)) return node.items.map(said);
@@ -58,7 +58,7 @@ const mergedOf = ({ anchors }: Walk, map: YAMLMap): Fields => {
 };
 
 /** Not walked but written anew: a map that gets its first or loses its last pair, and one whose merge gives too much. */
-const isWalkable = (walk: Walk, map: YAMLMap, wanted: Fields): boolean => {
+const isWalkable = (walk: Walk, map: YAMLMap, wanted: PlainMap): boolean => {
   const isKept = (pair: Pair): boolean => isMerge(pair) || Object.hasOwn(wanted, keyOf(pair) ?? "");
   return (
     (map.items.some(isKept) || Object.keys(wanted).length === map.items.length) &&
@@ -67,7 +67,7 @@ const isWalkable = (walk: Walk, map: YAMLMap, wanted: Fields): boolean => {
   );
 };
 
-const visitMap = (walk: Walk, map: YAMLMap, wanted: Fields, { isFlow }: NodePlace): void => {
+const visitMap = (walk: Walk, map: YAMLMap, wanted: PlainMap, { isFlow }: NodePlace): void => {
   const { source, edits } = walk;
   const merged = mergedOf(walk, map);
   const own = new Set(map.items.map(keyOf));
@@ -98,7 +98,7 @@ const hasGrown = ({ items }: YAMLSeq, wanted: readonly unknown[]): boolean =>
 const visitSeq = (walk: Walk, seq: YAMLSeq, wanted: readonly unknown[], { isFlow }: NodePlace): void => {
   const { source, edits } = walk;
   const more = wanted.length - seq.items.length;
-  const isAtEnd = more > 0 && isFields(wanted[0]) && nameOf(wanted[0]) === nameOfNode(seq.items[0]);
+  const isAtEnd = more > 0 && isPlainMap(wanted[0]) && nameOf(wanted[0]) === nameOfNode(seq.items[0]);
   const place = { column: columnOf(source, seq), isItem: true, isFlow: isFlow || seq.flow === true };
   seq.items.forEach((item, index) => {
     visit(walk, item as Node, wanted[index + (isAtEnd ? 0 : more)], place);
@@ -108,8 +108,8 @@ const visitSeq = (walk: Walk, seq: YAMLSeq, wanted: readonly unknown[], { isFlow
 };
 
 /** What tells one item of a list from the others. */
-const nameOf = ({ kind, name, metadata }: Fields): string =>
-  JSON.stringify([kind, name, isFields(metadata) ? metadata["name"] : undefined]);
+const nameOf = ({ kind, name, metadata }: PlainMap): string =>
+  JSON.stringify([kind, name, isPlainMap(metadata) ? metadata["name"] : undefined]);
 const nameOfNode = (node: unknown): string | undefined =>
   isMap(node)
     ? nameOf({ kind: node.get("kind"), name: node.get("name"), metadata: { name: node.getIn(["metadata", "name"]) } })

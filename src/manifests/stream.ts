@@ -8,7 +8,7 @@ import { issueTexts } from "../core/schema.ts";
 import { changedText } from "./text.ts";
 import { type ManifestDocument, ManifestError, type ManifestStream, parseStream } from "./document.ts";
 import { type Path, templatePaths, valueAt } from "./template.ts";
-import { copyOf, type Fields, isFields, plainOf, valueOfDocument } from "./value.ts";
+import { copyOf, type PlainMap, isPlainMap, plainOf, valueOfDocument } from "./value.ts";
 
 /** A workload found in a stream: what makes pods, or is one. */
 export type Workload = {
@@ -34,7 +34,7 @@ export type StreamObject = {
   readonly name: string;
   /** It has pods. */
   readonly isWorkload: boolean;
-  readonly value: () => Fields;
+  readonly value: () => PlainMap;
 };
 
 /** A stream of manifests. */
@@ -52,7 +52,7 @@ export type Stream = {
 type ObjectEntry = Omit<StreamObject, "value" | "isWorkload"> & {
   readonly part: Part;
   readonly path: Path;
-  readonly object: Fields;
+  readonly object: PlainMap;
 };
 /** `after`: a copy of `before` once it is changed. */
 type Part = { readonly document: ManifestDocument; readonly before: unknown; after?: unknown };
@@ -73,7 +73,7 @@ export const readStream = (text: string, file: string, defaultNamespace: string,
     objects: read.map(({ entry: { object, ...entry }, workloads }) => ({
       ...entry,
       isWorkload: workloads.length > 0,
-      value: () => plainOf(object) as Fields,
+      value: () => plainOf(object) as PlainMap,
     })),
     text: () => {
       const changes = parts.flatMap(({ document, after }) =>
@@ -92,7 +92,7 @@ const entriesOf = (
   kindOfList: string,
   defaultNamespace: string,
 ): ObjectEntry[] => {
-  if (!isFields(value)) return [];
+  if (!isPlainMap(value)) return [];
   const { kind = kindOfList, items, metadata } = value;
   if (typeof kind !== "string") return [];
   if (kind.endsWith("List") && Array.isArray(items))
@@ -100,7 +100,7 @@ const entriesOf = (
       entriesOf(part, [...path, "items", index], item, kind.slice(0, -"List".length), defaultNamespace),
     );
   const field = (name: string): string | undefined => {
-    const text = isFields(metadata) ? metadata[name] : undefined;
+    const text = isPlainMap(metadata) ? metadata[name] : undefined;
     return typeof text === "string" ? text : undefined;
   };
   const name = field("name") ?? field("generateName") ?? "(no name)";
@@ -117,7 +117,7 @@ const workloadOf = (entry: ObjectEntry, template: Path, stream: ManifestStream):
   const raw = plainOf(valueAt(part.before, at));
   if (raw === undefined || raw === null) return [];
   const lineOf = (within: Path): number => stream.lineOf(offsetOf(part.document, within));
-  const read = readPod(isFields(raw) ? { metadata: {}, ...withNames(raw) } : raw);
+  const read = readPod(isPlainMap(raw) ? { metadata: {}, ...withNames(raw) } : raw);
   if (read.kind === "invalid") {
     const [issue] = read.error.issues;
     const line = lineOf([...at, ...((issue?.path ?? []) as Path)]);
@@ -130,7 +130,7 @@ const workloadOf = (entry: ObjectEntry, template: Path, stream: ManifestStream):
   const line = lineOf(isAsking ? [...at, "metadata", "annotations", annotation.targets] : path);
   const patch: Workload["patch"] = (operations) => {
     part.after ??= copyOf(part.before);
-    const target = valueAt(part.after, at) as Fields;
+    const target = valueAt(part.after, at) as PlainMap;
     jsonpatch.applyPatch(target, structuredClone(operations) as PatchOperation[], false, true);
   };
   const marks = template.length === 0 ? undefined : marksOf(plainOf(entry.object));
@@ -139,24 +139,24 @@ const workloadOf = (entry: ObjectEntry, template: Path, stream: ManifestStream):
 
 /** The labels and annotations of the object that a template stands in. */
 const marksOf = (object: unknown): ReturnType<typeof readMarks> =>
-  readMarks(isFields(object) ? object["metadata"] : {});
+  readMarks(isPlainMap(object) ? object["metadata"] : {});
 const readMarks = (metadata: unknown) => {
-  const { labels, annotations } = isFields(metadata) ? metadata : {};
+  const { labels, annotations } = isPlainMap(metadata) ? metadata : {};
   return { labels: textsOf(labels), annotations: textsOf(annotations) };
 };
 const textsOf = (map: unknown): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries(isFields(map) ? map : {}).map(([key, value]) => [key, String(value)]));
+  Object.fromEntries(Object.entries(isPlainMap(map) ? map : {}).map(([key, value]) => [key, String(value)]));
 
 /** An object as messages call it. */
 export const nameOf = ({ kind, namespace, name }: Pick<StreamObject, "kind" | "namespace" | "name">): string =>
   `${kind} ${namespace === "" ? "" : `${namespace}/`}${name}`;
 
 /** A container of Knative need not have a name. */
-const withNames = (template: Fields): Fields => {
+const withNames = (template: PlainMap): PlainMap => {
   const { spec } = template;
-  if (!isFields(spec) || !Array.isArray(spec["containers"])) return template;
+  if (!isPlainMap(spec) || !Array.isArray(spec["containers"])) return template;
   const containers = spec["containers"].map((item: unknown) =>
-    isFields(item) ? { name: "(no name)", ...item } : item,
+    isPlainMap(item) ? { name: "(no name)", ...item } : item,
   );
   return { ...template, spec: { ...spec, containers } };
 };

@@ -1,6 +1,6 @@
 /** Where pod templates stand in the objects of a manifest. */
 import { type Pod, readPod } from "../core/pod.ts";
-import { type Fields, isFields } from "./value.ts";
+import { type PlainMap, isPlainMap } from "./value.ts";
 
 export type Path = readonly (string | number)[];
 
@@ -26,7 +26,7 @@ const MAX_DEPTH = 8;
  * The paths of an object's pod templates: by its kind for Kubernetes' own, and for others (an Argo Rollout, a Knative Service)
  * wherever a key ends in "template" and its value has containers.
  */
-export const templatePaths = (apiVersion: string, kind: string, object: Fields): readonly Path[] => {
+export const templatePaths = (apiVersion: string, kind: string, object: PlainMap): readonly Path[] => {
   const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";
   if (!GROUPS.has(group)) return [...findTemplates(object, [])];
   const path = Object.hasOwn(TEMPLATE, kind) ? TEMPLATE[kind] : undefined;
@@ -34,14 +34,14 @@ export const templatePaths = (apiVersion: string, kind: string, object: Fields):
 };
 
 export const valueAt = (value: unknown, path: Path): unknown =>
-  path.reduce<unknown>((at, step) => (isFields(at) || Array.isArray(at) ? (at as Fields)[step] : undefined), value);
+  path.reduce<unknown>((at, step) => (isPlainMap(at) || Array.isArray(at) ? (at as PlainMap)[step] : undefined), value);
 
 type KubernetesObject = { readonly apiVersion: string; readonly kind: string };
 
 /** The pod that an object's first template describes, or the object is, with its whole spec; `undefined`: there is none that can be read. */
 export const podIn = (object: KubernetesObject): { readonly pod: Pod; readonly spec: unknown } | undefined => {
   const [path] = templatePaths(object.apiVersion, object.kind, object);
-  const template = path && (valueAt(object, path) as Fields | undefined);
+  const template = path && (valueAt(object, path) as PlainMap | undefined);
   const read = path && readPod({ metadata: {}, ...template });
   return read?.kind === "pod" ? { pod: read.pod, spec: template?.["spec"] } : undefined;
 };
@@ -57,4 +57,4 @@ function* findTemplates(value: unknown, path: Path): Generator<Path> {
 }
 
 const isPodTemplate = (value: unknown): boolean =>
-  isFields(value) && isFields(value["spec"]) && Array.isArray(value["spec"]["containers"]);
+  isPlainMap(value) && isPlainMap(value["spec"]) && Array.isArray(value["spec"]["containers"]);

@@ -2,7 +2,7 @@
 import { Lexer, type Node } from "yaml";
 import { applyEdits, type Edit } from "../core/edit.ts";
 import { type ManifestDocument, type ManifestStream, parseStream } from "./document.ts";
-import type { Source } from "./edits.ts";
+import type { SourceText } from "./edits.ts";
 import { editsOf } from "./splice.ts";
 import { isSame, valueOfDocument } from "./value.ts";
 import { block, inline, type Style } from "./write.ts";
@@ -38,7 +38,7 @@ export type ChangedText = {
 export const changedText = (stream: ManifestStream, changes: readonly Change[]): ChangedText => {
   const { text } = stream;
   if (changes.length === 0) return { text, rewritten: [] };
-  const source: Source = { text, style: styleOf(text), isSeqIndented: !LIST_AT_KEY.test(text) };
+  const source: SourceText = { text, style: styleOf(text), isSeqIndented: !LIST_AT_KEY.test(text) };
   const checked = changes.map((change) => ({ change, ...checkedEdits(change, source) }));
   return {
     text: applyEdits(
@@ -57,7 +57,7 @@ export const changedText = (stream: ManifestStream, changes: readonly Change[]):
  */
 const checkedEdits = (
   { document, wanted }: Change,
-  source: Source,
+  source: SourceText,
 ): { readonly edits: readonly Edit[]; readonly isRewritten: boolean } => {
   const contents = document.contents as Node;
   const [start, , end] = document.range;

@@ -16,9 +16,9 @@ export class SourceNumber {
   }
 }
 
-export type Fields = { [key: string]: unknown };
+export type PlainMap = { [key: string]: unknown };
 
-export const isFields = (value: unknown): value is Fields =>
+export const isPlainMap = (value: unknown): value is PlainMap =>
   typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 
 /** More values than this out of aliases are an attack: a few lines that expand to gigabytes. */
@@ -81,7 +81,7 @@ const isMergeKey = (key: unknown): boolean => typeof key === "symbol";
 export const isMerge = ({ key }: Pair): boolean => isScalar(key) && isMergeKey(key.value);
 
 /** Keys of the map itself go before merged ones, wherever the merge stands. */
-const mapValue = (node: YAMLMap, reading: Reading): Fields => {
+const mapValue = (node: YAMLMap, reading: Reading): PlainMap => {
   const own: [string, unknown][] = [];
   const merged: [string, unknown][] = [];
   for (const pair of node.items) {
@@ -96,7 +96,7 @@ const mapValue = (node: YAMLMap, reading: Reading): Fields => {
 /** The entries that a merge gives, what goes first last. */
 export const mergedEntries = (value: unknown): [string, unknown][] =>
   (Array.isArray(value) ? value.toReversed() : [value]).flatMap((source) =>
-    isFields(source) ? Object.entries(source) : [],
+    isPlainMap(source) ? Object.entries(source) : [],
   );
 
 /** A copy that shares nothing. */
@@ -109,7 +109,7 @@ const mapped = (value: unknown, number: (value: SourceNumber) => unknown, isNull
   const inside = (item: unknown): unknown => mapped(item, number, isNullAbsent);
   if (value instanceof SourceNumber) return number(value);
   if (Array.isArray(value)) return value.map(inside);
-  if (!isFields(value)) return value;
+  if (!isPlainMap(value)) return value;
   const entries = Object.entries(value).filter(([, item]) => !(isNullAbsent && item === null));
   return Object.fromEntries(entries.map(([key, item]) => [key, inside(item)]));
 };
@@ -120,7 +120,7 @@ export const isSame = (a: unknown, b: unknown): boolean => {
   if (a instanceof SourceNumber) return a.value === b;
   if (Array.isArray(a) && Array.isArray(b))
     return a.length === b.length && a.every((item, index) => isSame(item, b[index]));
-  if (!isFields(a) || !isFields(b)) return a === b;
+  if (!isPlainMap(a) || !isPlainMap(b)) return a === b;
   const keys = Object.keys(a);
   return keys.length === Object.keys(b).length && keys.every((key) => Object.hasOwn(b, key) && isSame(a[key], b[key]));
 };

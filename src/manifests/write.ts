@@ -1,6 +1,6 @@
 /** Values as text, to be put into a manifest: as Kubernetes (YAML 1.1) and everybody else (1.2) read it alike. */
 import { Scalar, stringify, type Tags } from "yaml";
-import { isFields, SourceNumber } from "./value.ts";
+import { isPlainMap, SourceNumber } from "./value.ts";
 
 export type Style = {
   /** How the stream ends its lines. */
@@ -50,7 +50,7 @@ export const quotedAs = (type: string | undefined, text: string, style: Style): 
 const jsonText = (value: unknown, unit: string, indent: string): string => {
   if (value instanceof SourceNumber) return value.text;
   const isList = Array.isArray(value);
-  if (!isList && !isFields(value)) return JSON.stringify(value);
+  if (!isList && !isPlainMap(value)) return JSON.stringify(value);
   const inner = indent + unit;
   const parts = isList
     ? value.map((item) => jsonText(item, unit, inner))

@@ -12,9 +12,9 @@ import { admissionLog } from "./admission-log.ts";
 import { callerGuard, type CallerRule } from "./callers.ts";
 import { type Body, createBodies } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
-import { callerHook, onlyIf, tokenIn } from "./hooks.ts";
+import { callerHook, onlyIf, pathTokenIn } from "./hooks.ts";
 import { type Limits, LIMITS } from "./limits.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 import { LONGEST_TOKEN, type OwnPath, tokenMatcher } from "./path-token.ts";
 import { answer, failure, JSON_TYPE, notFound } from "./replies.ts";
 import { createReviewReader, type Review, type Unread } from "./review.ts";
@@ -141,7 +141,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     if (isToken)
       app.post(
         `${path}/:token`,
-        { onRequest: [onlyIf((request) => isToken(tokenIn(request))), ...callerHooks] },
+        { onRequest: [onlyIf((request) => isToken(pathTokenIn(request))), ...callerHooks] },
         handler,
       );
     if (pathToken === undefined) app.post(path, { onRequest: [onlyIf(isOpen), ...callerHooks] }, handler);

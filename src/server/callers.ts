@@ -3,7 +3,7 @@ import type { TLSSocket } from "node:tls";
 import type { FastifyBaseLogger } from "fastify";
 import { perObject } from "../core/memo.ts";
 import { plain } from "../core/message.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 
 /** Whose reviews are taken. */
 export type CallerRule = {

@@ -2,9 +2,7 @@
  * Cuts a JSON text down to the parts that are read, before any value is made of it. Half of a review of a pod is `managedFields`, and most of the
  * rest is not read either. What is left of equal pods is the same text.
  */
-
-/** Which part of a value is read. A map: the keys that are read, and of each value which part; a list has the shape of each item. `true`: all. */
-export type Shape = true | { readonly [key: string]: Shape };
+import { BACKSLASH, nodeOf, nodeOfKey, type Shape, type ShapeField, type ShapeNode, type ByteSpan } from "./shape.ts";
 
 export type Cut = {
   /** The text without what is not read; in the place of the part that was asked for stands `null`. */
@@ -22,21 +20,9 @@ const QUOTE = 34;
 const COMMA = 44;
 const COLON = 58;
 const OPEN_LIST = 91;
-const BACKSLASH = 92;
 const CLOSE_LIST = 93;
 const OPEN_MAP = 123;
 const CLOSE_MAP = 125;
-
-type Field = { readonly key: Buffer; readonly node: Node };
-/** A shape, its keys as bytes. No fields: all is read. */
-type Node = { readonly fields?: readonly Field[]; readonly isPart: boolean };
-const ALL: Node = { isPart: false };
-
-const nodeOf = (shape: Shape, part: Shape): Node => {
-  if (shape === true) return ALL;
-  const fields = Object.entries(shape).map(([key, value]) => ({ key: Buffer.from(key), node: nodeOf(value, part) }));
-  return { fields, isPart: shape === part };
-};
 
 const isSpace = (byte: number | undefined): boolean => byte === 32 || byte === 10 || byte === 13 || byte === 9;
 
@@ -46,19 +32,6 @@ const endOfString = (text: Buffer, from: number): number => {
   while (at < text.length && text[at] !== QUOTE) at += text[at] === BACKSLASH ? 2 : 1;
   return at;
 };
-
-const isKey = (text: Buffer, from: number, key: Buffer): boolean => {
-  for (let at = 0; at < key.length; at += 1) if (text[from + at] !== key[at]) return false;
-  return true;
-};
-
-/** What is read of the value of a key; undefined: nothing. A key that is written with escapes may be any: it stays. */
-const nodeOfKey = (text: Buffer, { start, end }: Span, fields: readonly Field[]): Node | undefined => {
-  for (const { key, node } of fields) if (key.length === end - start && isKey(text, start, key)) return node;
-  return text.subarray(start, end).includes(BACKSLASH) ? ALL : undefined;
-};
-
-type Span = { readonly start: number; readonly end: number };
 
 /**
  * Makes the function that cuts texts to a shape. `part`: the value of the shape that is returned apart.
@@ -88,7 +61,7 @@ type Cutting = {
   /** Where the text goes on behind the last cut, and where that will stand. */
   from: number;
   to: number;
-  part: Span | undefined;
+  part: ByteSpan | undefined;
 };
 
 const resultOf = ({ text, from, to, part }: Cutting): Cut => {
@@ -136,7 +109,7 @@ const skipValue = (cutting: Cutting): void => {
   cutting.values = values;
 };
 
-const cutValue = (cutting: Cutting, node: Node): void => {
+const cutValue = (cutting: Cutting, node: ShapeNode): void => {
   const start = placeOf(cutting);
   if (node.fields === undefined) skipValue(cutting);
   else if (cutting.text[cutting.at] === OPEN_LIST) cutList(cutting, node.fields);
@@ -145,13 +118,13 @@ const cutValue = (cutting: Cutting, node: Node): void => {
 };
 
 /** A value that is no map where one is read is left as it is. */
-const cutOneMap = (cutting: Cutting, fields: readonly Field[]): void => {
+const cutOneMap = (cutting: Cutting, fields: readonly ShapeField[]): void => {
   if (cutting.text[cutting.at] === OPEN_MAP) cutMap(cutting, fields);
   else skipValue(cutting);
 };
 
 /** Cuts the entries of a map that are not read. A text that is no map is left as it is, from where it ceases to be one. */
-const cutMap = (cutting: Cutting, fields: readonly Field[]): void => {
+const cutMap = (cutting: Cutting, fields: readonly ShapeField[]): void => {
   const { text } = cutting;
   cutting.levels += 1;
   /** Behind the last entry that stays, and whether there is one. */
@@ -186,7 +159,7 @@ const cutMap = (cutting: Cutting, fields: readonly Field[]): void => {
   cutting.levels -= 1;
 };
 
-const cutList = (cutting: Cutting, fields: readonly Field[]): void => {
+const cutList = (cutting: Cutting, fields: readonly ShapeField[]): void => {
   const { text } = cutting;
   cutting.levels += 1;
   do {

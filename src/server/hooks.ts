@@ -3,7 +3,7 @@ import type { FastifyRequest, onRequestHookHandler } from "fastify";
 import { failure } from "./replies.ts";
 
 /** The token in a request's path. */
-export const tokenIn = ({ params }: FastifyRequest): string => (params as { readonly token: string }).token;
+export const pathTokenIn = ({ params }: FastifyRequest): string => (params as { readonly token: string }).token;
 
 /** Whether a request is right; else the answer is that of any path which does not exist. */
 export const onlyIf =

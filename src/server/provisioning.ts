@@ -5,7 +5,7 @@ import type { LaneEvents } from "../provisioning/lane.ts";
 import { createProvisioning, type Provisioning } from "../provisioning/provisioner.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { gatewayId } from "../core/names.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 import type { Standing } from "./standing.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };

@@ -3,7 +3,7 @@ import type { Config } from "../core/config/config.ts";
 import { gatewayId } from "../core/names.ts";
 import type { Repair } from "../provisioning/lane.ts";
 import type { Provisioning, Unrepaired } from "../provisioning/provisioner.ts";
-import type { Metrics } from "./metrics.ts";
+import type { Metrics } from "./metrics/metrics.ts";
 
 export type RepairParts = {
   readonly repair: Provisioning["repair"];

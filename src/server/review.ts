@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { type Cut, cutterOf, type Shape } from "./cut.ts";
+import { type Cut, cutterOf } from "./cut.ts";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
 import { fitted } from "../core/warnings.ts";
 import { perObject, perText } from "../core/memo.ts";
@@ -7,6 +7,7 @@ import { type Pod, POD_FIELDS, readPod } from "../core/pod.ts";
 import { plain } from "../core/message.ts";
 import { issueTexts, parseJson, quote } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
+import type { Shape } from "./shape.ts";
 
 /** The API server's are UUIDs, of 36 characters. */
 export const LONGEST_UID = 128;

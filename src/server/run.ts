@@ -15,12 +15,12 @@ import { listenOn } from "./listen.ts";
 import { createOwnPath } from "./path-token.ts";
 import { startRepairs } from "./repairs.ts";
 import { createStanding } from "./standing.ts";
-import { serveMetrics } from "./metrics-server.ts";
-import { createMetrics, type Metrics } from "./metrics.ts";
+import { serveMetrics } from "./metrics/serve.ts";
+import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 import { observedProvisioning } from "./provisioning.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
-export type RunOptions = {
+export type ServerOptions = {
   readonly cluster: Cluster;
   readonly config: Config;
   readonly scripts: Scripts;
@@ -46,7 +46,7 @@ export type RunOptions = {
   readonly drainSeconds: number;
 };
 
-export type Running = {
+export type RunningServer = {
   readonly url: string;
   readonly metricsUrl: string;
   readonly metrics: Metrics;
@@ -63,7 +63,7 @@ export type Running = {
 };
 
 /** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
-export const run = async (options: RunOptions): Promise<Running> => {
+export const startServer = async (options: ServerOptions): Promise<RunningServer> => {
   const {
     log,
     version,

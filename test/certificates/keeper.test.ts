@@ -7,7 +7,7 @@ import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memo
 import { stepText } from "../../src/certificates/reasons.ts";
 import { type Certificates, decodeData, fromFiles } from "../../src/certificates/secret.ts";
 import type { CertificatePolicy } from "../../src/certificates/judgement.ts";
-import { pathOf } from "../../src/certificates/own-path.ts";
+import { webhookPath } from "../../src/certificates/own-path.ts";
 import { trusts } from "../../src/certificates/step.ts";
 import { pemBlocks, readCertificate } from "../../src/certificates/x509.ts";
 import * as issuer from "../../src/certificates/issue.ts";
@@ -173,7 +173,7 @@ t.test(
       return hooks.map(({ clientConfig: { service } }) => `${service.name} ${service.path ?? ""}`);
     };
     const first = kept(await keeper.look(signal));
-    const path = pathOf(first.certificates.ca);
+    const path = webhookPath(first.certificates.ca);
     t.strictSame(paths(), [`none ${path}`, `none ${path}`]);
     t.match(first, { isPathKnown: false, tokens: [path.slice("/mutate/".length)] });
     t.match(await replica().look(signal), { isPathKnown: true }, "who comes later finds it there");
@@ -182,7 +182,7 @@ t.test(
     t.match(await keeper.look(signal, { isAsked: true }), { isPathKnown: true, tokens: { length: 2 } });
     scene.now += SETTLE;
     const promoted = kept(await keeper.look(signal));
-    const next = pathOf(promoted.certificates.ca);
+    const next = webhookPath(promoted.certificates.ca);
     t.not(next, path);
     t.strictSame(paths(), [`none ${next}`, `none ${next}`]);
     t.strictSame(

@@ -5,12 +5,12 @@ import { clusterStore } from "../../src/certificates/store.ts";
 import { createKeeper } from "../../src/certificates/keeper.ts";
 import { type Cluster, ClusterError, type KubeObject, type Ref } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
-import { pathOf } from "../../src/certificates/own-path.ts";
+import { webhookPath } from "../../src/certificates/own-path.ts";
 import { type Certificates, decodeData, fromFiles, type KeyPair } from "../../src/certificates/secret.ts";
 import type { CertificatePolicy } from "../../src/certificates/judgement.ts";
 import * as issuer from "../../src/certificates/issue.ts";
 import { type Rotation, startRotation } from "../../src/certificates/rotation.ts";
-import { run, type Running } from "../../src/server/run.ts";
+import { startServer, type RunningServer } from "../../src/server/run.ts";
 import { webhookConfiguration } from "../cluster-port/contract.ts";
 import { configOf, scripts } from "../making.ts";
 import { until } from "../wait.ts";
@@ -34,7 +34,11 @@ const hooks = webhookConfiguration("w", [{ name: "a.b.c" }]);
 const { signal } = new AbortController();
 
 type Line = Readonly<Record<string, unknown>>;
-type Replica = Running & { readonly rotation: Rotation; readonly lines: Line[]; readonly tick: (ms: number) => void };
+type Replica = RunningServer & {
+  readonly rotation: Rotation;
+  readonly lines: Line[];
+  readonly tick: (ms: number) => void;
+};
 
 /** A running webhook that keeps its certificate in this cluster. It looks when it is told to, and its clock is set by hand. */
 const start = async (
@@ -46,7 +50,7 @@ const start = async (
   const lines: Line[] = [];
   const log = pino({ level: "info" }, { write: (line: string) => lines.push(JSON.parse(line) as Line) });
   let ahead = 0;
-  const server = await run({
+  const server = await startServer({
     ...{ cluster, config, scripts, version: "1", host: "127.0.0.1", port: 0, metricsPort: 0, drainSeconds: 0 },
     log: pino({ level: "silent" }),
     tls: "later",
@@ -91,7 +95,7 @@ const stored = (cluster: MemoryCluster) => {
   const secret = cluster.all().find(({ kind }) => kind === "Secret");
   return fromFiles(decodeData((secret?.["data"] ?? {}) as Record<string, string>));
 };
-const metricsOf = async ({ metricsUrl }: Running): Promise<string> => (await send(metricsUrl)).body;
+const metricsOf = async ({ metricsUrl }: RunningServer): Promise<string> => (await send(metricsUrl)).body;
 const messages = ({ lines }: Replica): readonly unknown[] => lines.map(({ msg }) => msg);
 
 t.test("from nothing: no handshake, then a certificate that caBundle trusts, and ready", async (t) => {
@@ -241,7 +245,7 @@ t.test(
       return status;
     };
     const certificates = () => stored(cluster) as Certificates;
-    const path = pathOf(certificates().ca);
+    const path = webhookPath(certificates().ca);
     t.strictSame([await ask(path), await ask("/mutate"), await ask(`/mutate/${"x".repeat(64)}`)], [200, 200, 404]);
     replica.tick(policy.settleMs);
     await replica.rotation.check();
@@ -251,7 +255,7 @@ t.test(
     const other = createKeeper({ store: clusterStore(cluster, secretRef, "w"), issuer, policy });
     await other.look(signal, { isAsked: true });
     await replica.rotation.check();
-    const next = pathOf(certificates().next as KeyPair);
+    const next = webhookPath(certificates().next as KeyPair);
     t.strictSame([await ask(path), await ask(next)], [200, 200]);
     await other.look(signal, { isSettled: true });
     t.strictSame([await ask(path), await ask(next)], [200, 200], "before it has read the Secret");

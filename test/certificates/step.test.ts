@@ -3,7 +3,7 @@ import { createPrivateKey, createPublicKey, webcrypto } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import t from "tap";
 import { certificateReasons, isRepair, stepText } from "../../src/certificates/reasons.ts";
-import { pathOf, pathTokenOf, pathTokens } from "../../src/certificates/own-path.ts";
+import { webhookPath, pathTokenOf, pathTokens } from "../../src/certificates/own-path.ts";
 import { type Certificates, type FormerCa, fromFiles, type KeyPair, toFiles } from "../../src/certificates/secret.ts";
 import type { CertificatePolicy } from "../../src/certificates/judgement.ts";
 import { type CertificateStep, nextStep, type Rest, type Situation, trusts } from "../../src/certificates/step.ts";
@@ -322,10 +322,10 @@ t.test("every step has its sentence; what time alone brings about is no repair",
 t.test("a path that is to hold the token of the CA", async (t) => {
   const wanted = { ...policy, hasPathToken: true };
   const step = (situation: Situation) => nextStep(situation, wanted, day(1));
-  const path = pathOf(ca);
+  const path = webhookPath(ca);
   const token = pathTokenOf(ca);
   t.match(path, /^\/mutate\/[0-9a-f]{64}$/);
-  t.not(path, pathOf(other));
+  t.not(path, webhookPath(other));
   t.match(step(at(good)), { kind: "trust", reason: "path-differs", bundle: ca.cert, token });
   t.match(step(at(good, { paths: [path, "/mutate"] })), { kind: "trust", token });
   t.match(step(at(good, { paths: [path, `/warn/${token}`] })), { kind: "rest" }, "each webhook has a path of its own");

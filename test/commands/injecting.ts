@@ -6,7 +6,7 @@ import { parseAllDocuments } from "yaml";
 import { inject, type InjectOptions } from "../../src/commands/inject.ts";
 import { createAdmitter } from "../../src/commands/offline.ts";
 import { readStream } from "../../src/manifests/stream.ts";
-import type { RunOptions } from "../../src/commands/run.ts";
+import type { ManifestOptions } from "../../src/commands/run.ts";
 import type { PatchOperation } from "../../src/core/patch.ts";
 import { configOf } from "../making.ts";
 
@@ -14,7 +14,7 @@ export const CONFIG = readFileSync(new URL("../../examples/webhook-config.yaml",
 export const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
 
 /** A folder with the stream and the config; the options that name them. */
-export const files = (t: Test, text: string | Buffer, config = CONFIG): RunOptions => {
+export const files = (t: Test, text: string | Buffer, config = CONFIG): ManifestOptions => {
   const folder = t.testdir({ "config.yaml": config });
   const file = join(folder, "stream.yaml");
   writeFileSync(file, text);

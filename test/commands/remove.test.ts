@@ -1,5 +1,5 @@
 import t from "tap";
-import { remove, run } from "../../src/commands/remove.ts";
+import { remove, removeGateway } from "../../src/commands/remove.ts";
 import { type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
 import { fault } from "../../src/emulator/store.ts";
@@ -27,7 +27,7 @@ const withGateway = async (more: Parameters<typeof createMemoryCluster>[0] = {})
 const ran = async (cluster: MemoryCluster, options: { force?: boolean; dryRun?: boolean } = {}, of = place) => {
   let [out, err] = ["", ""];
   const output = { out: (part: string) => (out += part), err: (part: string) => (err += part) };
-  const code = await run(of, { force: false, dryRun: false, ...options }, cluster, output);
+  const code = await removeGateway(of, { force: false, dryRun: false, ...options }, cluster, output);
   return { code, out, err };
 };
 const podAt = (name: string, address: string, more: Partial<KubeObject["metadata"]> = {}): KubeObject => ({

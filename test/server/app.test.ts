@@ -7,7 +7,7 @@ import { reject } from "../../src/core/reasons.ts";
 import { type AppOptions, createApp } from "../../src/server/app.ts";
 import type { PodCreation } from "../../src/admit.ts";
 import { deadlineMs } from "../../src/server/deadline.ts";
-import { createMetrics } from "../../src/server/metrics.ts";
+import { createMetrics } from "../../src/server/metrics/metrics.ts";
 
 const fixture = (name: string): string => readFileSync(new URL(`../fixtures/reviews/${name}`, import.meta.url), "utf8");
 const review = fixture("review-pod-create.json");

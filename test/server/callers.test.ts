@@ -6,7 +6,7 @@ import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { readTls } from "../../src/certificates/tls.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import type { CallerRule } from "../../src/server/callers.ts";
-import { run, type RunOptions } from "../../src/server/run.ts";
+import { startServer, type ServerOptions } from "../../src/server/run.ts";
 import { authority } from "../cluster-port/authority.ts";
 import { configOf, scripts } from "../making.ts";
 import { type Answer, admitAt, send } from "./client.ts";
@@ -21,9 +21,9 @@ const tls = readTls(serving.cert, serving.key);
 const apiServers = await authority();
 const strangers = await authority("strangers");
 
-const start = async (t: Test, callers?: CallerRule, more: Partial<RunOptions> = {}) => {
+const start = async (t: Test, callers?: CallerRule, more: Partial<ServerOptions> = {}) => {
   const lines: string[] = [];
-  const server = await run({
+  const server = await startServer({
     cluster: createMemoryCluster(),
     config,
     scripts,

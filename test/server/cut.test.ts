@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import t from "tap";
 import { POD_FIELDS, readPod } from "../../src/core/pod.ts";
-import { cutterOf, type Shape } from "../../src/server/cut.ts";
+import { cutterOf } from "../../src/server/cut.ts";
+import type { Shape } from "../../src/server/shape.ts";
 import { createReviewReader } from "../../src/server/review.ts";
 import { review } from "./client.ts";
 

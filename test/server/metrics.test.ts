@@ -1,7 +1,7 @@
 import t from "tap";
 import { certificateFailures } from "../../src/certificates/reasons.ts";
 import { reasons } from "../../src/core/reasons.ts";
-import { createMetrics } from "../../src/server/metrics.ts";
+import { createMetrics } from "../../src/server/metrics/metrics.ts";
 
 const lines = async (metrics: ReturnType<typeof createMetrics>): Promise<readonly string[]> =>
   (await metrics.registry.metrics()).split("\n");

@@ -10,8 +10,8 @@ import { createMemoryCluster, type MemoryOptions } from "../../src/emulator/memo
 import { createApp } from "../../src/server/app.ts";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { listenOn } from "../../src/server/listen.ts";
-import { createMetrics } from "../../src/server/metrics.ts";
-import { run, type RunOptions } from "../../src/server/run.ts";
+import { createMetrics } from "../../src/server/metrics/metrics.ts";
+import { startServer, type ServerOptions } from "../../src/server/run.ts";
 import { readTls } from "../../src/certificates/tls.ts";
 import { configOf, scripts } from "../making.ts";
 import { type Answer, admitAt, review, send, silent, traffic } from "./client.ts";
@@ -28,7 +28,7 @@ const tls = readTls(certificate.cert, certificate.key);
 const log = pino({ level: "silent" });
 const serialOf = (pem: string): string => new X509Certificate(pem).serialNumber;
 
-const options = (more: Partial<RunOptions> = {}, memory: MemoryOptions = {}): RunOptions => ({
+const options = (more: Partial<ServerOptions> = {}, memory: MemoryOptions = {}): ServerOptions => ({
   cluster: createMemoryCluster(memory),
   config,
   scripts,
@@ -40,8 +40,8 @@ const options = (more: Partial<RunOptions> = {}, memory: MemoryOptions = {}): Ru
   drainSeconds: 0,
   ...more,
 });
-const start = async (t: Test, more: Partial<RunOptions> = {}, memory: MemoryOptions = {}) => {
-  const server = await run(options(more, memory));
+const start = async (t: Test, more: Partial<ServerOptions> = {}, memory: MemoryOptions = {}) => {
+  const server = await startServer(options(more, memory));
   let stopping: Promise<void> | undefined;
   const stop = (): Promise<void> => (stopping ??= server.stop());
   t.teardown(stop);
@@ -294,8 +294,8 @@ t.test("a port that is taken: an error that names it, and nothing stays open", a
   const free = await start(t);
   const freePort = Number(new URL(free.metricsUrl).port);
   await free.stop();
-  await t.rejects(run(options({ port, metricsPort: freePort })), { code: "EADDRINUSE", port });
-  await t.rejects(run(options({ metricsPort: port })), { code: "EADDRINUSE", port });
+  await t.rejects(startServer(options({ port, metricsPort: freePort })), { code: "EADDRINUSE", port });
+  await t.rejects(startServer(options({ metricsPort: port })), { code: "EADDRINUSE", port });
   await start(t, { metricsPort: freePort });
 });
 

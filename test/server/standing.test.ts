@@ -2,7 +2,7 @@
 import t from "tap";
 import { pino } from "pino";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
-import { run } from "../../src/server/run.ts";
+import { startServer } from "../../src/server/run.ts";
 import { createStanding } from "../../src/server/standing.ts";
 import { configOf, podOf, reviewText, scripts } from "../making.ts";
 import { type Answer, send } from "./client.ts";
@@ -15,7 +15,7 @@ const configWith = (revision: number, allowed: string) =>
 const start = async (config: ReturnType<typeof configWith>) => {
   const log = pino({ level: "silent" });
   const common = { cluster, scripts, version: "1", log, host: "127.0.0.1", port: 0, metricsPort: 0, drainSeconds: 0 };
-  const server = await run({ ...common, config });
+  const server = await startServer({ ...common, config });
   t.teardown(server.stop);
   return server;
 };

@@ -11,7 +11,7 @@ import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { readTls } from "../../src/certificates/tls.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { LIMITS, type Limits } from "../../src/server/limits.ts";
-import { run, type RunOptions } from "../../src/server/run.ts";
+import { startServer, type ServerOptions } from "../../src/server/run.ts";
 import { configOf, scripts } from "../making.ts";
 import { until } from "../wait.ts";
 import { admitAt, review, send, silent } from "./client.ts";
@@ -30,8 +30,8 @@ gateways:
 const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
 const tls = readTls(certificate.cert, certificate.key);
 
-const start = async (t: Test, limits: Partial<Limits>, more: Partial<RunOptions> = {}) => {
-  const server = await run({
+const start = async (t: Test, limits: Partial<Limits>, more: Partial<ServerOptions> = {}) => {
+  const server = await startServer({
     cluster: createMemoryCluster(),
     config,
     scripts,

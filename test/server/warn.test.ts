@@ -5,7 +5,7 @@ import { admit } from "../../src/admit.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { createApp } from "../../src/server/app.ts";
-import { createMetrics } from "../../src/server/metrics.ts";
+import { createMetrics } from "../../src/server/metrics/metrics.ts";
 import { configOf, scripts } from "../making.ts";
 
 const read = (name: string): string => readFileSync(new URL(`../fixtures/reviews/${name}`, import.meta.url), "utf8");

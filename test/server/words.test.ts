@@ -9,7 +9,7 @@ import type { Mode } from "../../src/core/config/config.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { createApp } from "../../src/server/app.ts";
-import { createMetrics } from "../../src/server/metrics.ts";
+import { createMetrics } from "../../src/server/metrics/metrics.ts";
 import { configOf, reviewText, scripts } from "../making.ts";
 
 /** Stands for a password: in every value, and in nothing that may be shown. */

@@ -2,43 +2,12 @@
 import * as z from "zod";
 import { LONGEST_GATEWAY_NAME } from "../names.ts";
 import { clashes, repeated } from "./clashes.ts";
+import { image, socat, WIREGUARD_RESOURCES, WIREGUARD_SECURITY } from "./containers.ts";
 import { tunnel } from "./tunnel.ts";
 import { leastMemory, memoryLimit } from "../gateway/capacity.ts";
 import { duration, labels, namespaceName, objectName, passed, passedList, text } from "./values.ts";
 import { dnsLabel, oneOf, quote, strict } from "../schema.ts";
 
-const image = strict({
-  repository: text.default("ghcr.io/linuxserver/wireguard").describe("used for its tools: wg, ip, iptables"),
-  tag: text.default("1.0.20250521-r1-ls105").describe("its version"),
-  digest: text
-    .regex(/^sha256:[0-9a-f]{64}$/, { error: (issue) => `${quote(issue.input)} is not sha256: and 64 hex digits` })
-    .optional()
-    .describe("pins the image besides its tag"),
-  pullPolicy: oneOf("IfNotPresent", "Always", "Never").default("IfNotPresent").describe("of the pod's images"),
-});
-
-/**
- * The chart's own limits end near 400 connections (socat's 32Mi) and throttle a shared gateway: socat (50m), and wireguard-go with
- * the probes (200m), whose pauses are everybody's. So no CPU limit by default, and socat's memory by what it must hold.
- */
-const SOCAT_RESOURCES = { requests: { cpu: "10m", memory: "64Mi" } };
-const socat = strict({
-  image: text.default("alpine/socat:1.8.0.1").describe("whole, with its tag or digest; used for socat"),
-  resources: passed
-    .default(SOCAT_RESOURCES)
-    .describe("of the container that forwards; default of limits.memory: what maxForwards and 2,000 sessions need"),
-  securityContext: passed
-    .default({})
-    .describe("laid over that of the container that forwards; Linux before 5.7 needs runAsUser 0 and NET_RAW"),
-});
-
-const WIREGUARD_RESOURCES = { limits: { memory: "256Mi" }, requests: { cpu: "50m", memory: "64Mi" } };
-const WIREGUARD_SECURITY = {
-  runAsUser: 0,
-  runAsNonRoot: false,
-  capabilities: { add: ["NET_ADMIN"] },
-  privileged: false,
-};
 /** What the gateway's manifests set themselves (gateway/pod.ts), each with what to do instead. */
 const OWN_ENV: ReadonlyMap<string, string> = new Map([
   ["FORWARDER", "write `forwarder:` instead"],

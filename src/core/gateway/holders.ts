@@ -23,7 +23,7 @@ const deploymentSchema = z.object({
   }),
 });
 
-export type GatewayFinding = {
+export type HolderFinding = {
   readonly reason: "orphan" | "identity-twice";
   readonly namespace: string;
   readonly name: string;
@@ -34,10 +34,10 @@ export type GatewayFinding = {
  * What is wrong with the Deployments of gateways: one of the webhook's that the config does not know, and two that mount the same Secret,
  * of which only one can be connected.
  */
-export const gatewayFindings = (
+export const holderFindings = (
   deployments: readonly unknown[],
   gateways: readonly PlacedGateway[],
-): readonly GatewayFinding[] => {
+): readonly HolderFinding[] => {
   const known = new Set(gateways.map(gatewayId));
   const read = deployments.flatMap((each) => {
     const { success, data } = deploymentSchema.safeParse(each);

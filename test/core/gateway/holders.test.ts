@@ -1,5 +1,5 @@
 import t from "tap";
-import { gatewayFindings } from "../../../src/core/gateway/holders.ts";
+import { holderFindings } from "../../../src/core/gateway/holders.ts";
 import { deploymentManifest } from "../../../src/core/gateway/deployment.ts";
 import { configOf, gatewayOf, scripts } from "../../making.ts";
 
@@ -18,7 +18,7 @@ const deployment = (
   return { metadata: { name, namespace, labels }, spec: { replicas, template: { spec: { volumes } } } };
 };
 const found = (...deployments: readonly unknown[]) =>
-  gatewayFindings(deployments, [gateway]).map(({ reason, namespace, name }) => `${reason} ${namespace}/${name}`);
+  holderFindings(deployments, [gateway]).map(({ reason, namespace, name }) => `${reason} ${namespace}/${name}`);
 
 t.test("the config's gateways are as they should be", async (t) => {
   t.strictSame(found(deploymentManifest(gateway, scripts)), []);
@@ -53,7 +53,7 @@ t.test("two gateways that mount one Secret, whoever made them", async (t) => {
     [],
     "another key of the Secret is another identity",
   );
-  const [first] = gatewayFindings([deploymentManifest(gateway, scripts), chart], [gateway]);
+  const [first] = holderFindings([deploymentManifest(gateway, scripts), chart], [gateway]);
   t.match(first?.says, /the Secret vpn\/key, as chart does/);
 });
 

@@ -1,0 +1,118 @@
+import type { CheckText } from "./text.ts";
+
+/** Findings about a gateway and about a workload that uses one. */
+export const gatewayCodes = {
+  // a gateway
+  "namespace-missing": {
+    level: "error",
+    says: "the gateway's namespace does not exist",
+    fix: "create it with the label pod-security.kubernetes.io/enforce=privileged, or set gatewayNamespaces.create",
+  },
+  "pod-security": {
+    level: "error",
+    says: "Pod Security refuses the gateway's pod, which needs NET_ADMIN",
+    fix: "kubectl label namespace with pod-security.kubernetes.io/enforce=privileged, or use a namespace of its own",
+  },
+  "secret-missing": {
+    level: "error",
+    says: "the tunnel's Secret does not exist, so the tunnel is down",
+    fix: "create it in the gateway's namespace with the WireGuard config under the tunnel's key",
+  },
+  "secret-key-missing": {
+    level: "error",
+    says: "the tunnel's Secret lacks the key under which the WireGuard config is read",
+    fix: "rename the Secret's key, or set the tunnel's secretKey",
+  },
+  "forwards-full": {
+    level: "error",
+    says: "the gateway's forward table is full: the next new target is refused",
+    fix: "raise maxForwards, or use another gateway",
+  },
+  "forwards-nearly-full": {
+    level: "warning",
+    says: "the gateway's forward table is at 80 % or more of maxForwards",
+    fix: "raise maxForwards, or use another gateway",
+  },
+  "gateway-missing": {
+    level: "error",
+    says: "the gateway's Deployment is gone, and its table has forwards",
+    fix: "make a pod that uses the gateway (kubectl rollout restart): the webhook makes the Deployment again",
+  },
+  "gateway-down": {
+    level: "error",
+    says: "the gateway's pod is not ready: nothing reaches the targets",
+    fix: "see `kubectl describe pod` and `kubectl logs` of the gateway's pod",
+  },
+  "gateway-orphan": {
+    level: "warning",
+    says: "the config does not know this gateway: no new pod gets it, and nothing keeps it in order",
+    fix: "add it to the config, or remove it when no pod uses it",
+  },
+  "service-lost": {
+    level: "error",
+    says: "a Service of the gateway's table does not exist: pods that use it cannot resolve it",
+    fix: "make a pod that uses it (kubectl rollout restart): the webhook makes the Service again with its address",
+  },
+  "service-port-lost": {
+    level: "error",
+    says: "the Service does not offer the port that the table gives to the target",
+    fix: "delete the Service as a user with the verb break-glass: the webhook makes it again with its address",
+  },
+  "service-without-pod": {
+    level: "error",
+    says: "the Service leads to no ready pod",
+    fix: "see the gateway's pod; a NetworkPolicy or a changed selector may keep it away",
+  },
+  "network-policy": {
+    level: "error",
+    says: "the gateway's NetworkPolicy does not admit this pod to the target",
+    fix: "restart the pod, so that the webhook labels it; the namespace must be in the tunnel's namespaces",
+  },
+  "tunnel-silent": {
+    level: "error",
+    says: "the tunnel has had no handshake for more than three minutes",
+    fix: "see the log of the gateway's container wireguard: endpoint, key, firewall (UDP), allowed IPs",
+  },
+  "forward-refuses": {
+    level: "error",
+    says: "the gateway takes no connection for the target: its tunnel is down, its name has no address, or the target is not allowed",
+    fix: "see the log of the gateway's containers; docs/gateway.md says what each line means",
+  },
+
+  // a workload
+  "workload-missing": {
+    level: "error",
+    says: "there is no such workload",
+    fix: "check the name and the namespace (-n)",
+  },
+  "workload-unannotated": {
+    level: "error",
+    says: "the pod asks for no private target",
+    fix: "put flowgen.io/private-targets on the pod template: spec.template.metadata.annotations",
+  },
+  "workload-without-pod": {
+    level: "error",
+    says: "the workload has no pod",
+    fix: "see `kubectl describe` of the workload and of its ReplicaSet: the reason is in their Events",
+  },
+  "audit-mode": {
+    level: "warning",
+    says: "mode is audit: pods are let through unchanged",
+    fix: "set mode: enforce in the config, or remove flowgen.io/mode from the pod template",
+  },
+  "pod-not-redirected": {
+    level: "error",
+    says: "the pod was made without the webhook, before it was installed or while nobody answered",
+    fix: "kubectl rollout restart",
+  },
+  "pod-outdated": {
+    level: "error",
+    says: "the pod holds an address that the gateway no longer gives to this target",
+    fix: "kubectl rollout restart",
+  },
+  "near-miss": {
+    level: "warning",
+    says: "a key or a value looks like one that the webhook reads, and is not",
+    fix: "correct it as the finding says",
+  },
+} as const satisfies Record<string, CheckText>;
