@@ -193,9 +193,5 @@ export const insertItems = (source: SourceText, seq: YAMLSeq, values: readonly u
 /** Comments and blank lines above a list's first item stay with that item. */
 const aboveComments = (text: string, at: number): number => {
   const above = lineStart(text, at - 1);
-  return at > 0 &&
-    /^[ \t]*(#|\r?$)/m.test(text.slice(above, at - 1)) &&
-    /^[ \t]*(#.*)?\r?$/.test(text.slice(above, at - 1))
-    ? aboveComments(text, above)
-    : at;
+  return at > 0 && /^[ \t]*(#.*)?\r?$/.test(text.slice(above, at - 1)) ? aboveComments(text, above) : at;
 };
