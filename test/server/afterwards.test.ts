@@ -24,11 +24,11 @@ t.test("an admission that was just answered has its line, however the process ex
     import { readFileSync } from "node:fs";
     import { createMemoryCluster } from "./src/emulator/memory.ts";
     import { createLog } from "./src/server/log.ts";
-    import { run } from "./src/server/run.ts";
+    import { startServer } from "./src/server/run.ts";
     import { configOf, scripts } from "./test/making.ts";
     const options = { version: "1", host: "127.0.0.1", port: 0, metricsPort: 0, drainSeconds: 0 };
     const config = configOf("{gateways: [{namespace: g, tunnels: [{name: wg0, secretName: s, allowedTargets: [10.0.0.0/8]}]}]}");
-    const { url } = await run({ ...options, cluster: createMemoryCluster(), config, scripts, log: createLog("info") });
+    const { url } = await startServer({ ...options, cluster: createMemoryCluster(), config, scripts, log: createLog("info") });
     const body = readFileSync("./test/fixtures/reviews/review-pod-create.json");
     await fetch(url + "/mutate", { method: "POST", body, headers: { "content-type": "application/json" } });
     throw new Error("a bug");`;
