@@ -201,7 +201,7 @@ t.test("reject: the reasons that need the cluster", async (t) => {
   t.match(await taken.admit(mssql), {
     outcome: "reject",
     reason: "object-unmanaged",
-    message: /Service flowgen-gateway\/flowgen-wireguard-gateway: .*hand it over/,
+    message: /Service flowgen-gateway\/flowgen-wireguard-gateway: .*flowgen-gateway adopt`/,
   });
   t.strictSame(versions(taken.cluster.all()), before, "untouched");
 

@@ -52,6 +52,7 @@ const wanted: Readonly<Record<Verb, z.ZodType>> = {
   list: ApiList,
   create: ApiObject,
   apply: ApiObject,
+  update: ApiObject,
   delete: z.looseObject({}),
 };
 

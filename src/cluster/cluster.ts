@@ -1,5 +1,5 @@
 /**
- * The cluster as this project needs it: six kinds of question, answered by a real API server (kubernetes.ts) or in memory
+ * The cluster as this project needs it: seven kinds of question, answered by a real API server (kubernetes.ts) or in memory
  * (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
  */
 export const resources = {
@@ -95,10 +95,15 @@ export type Cluster = {
    */
   apply(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /**
-   * Deletes the object that was read, by its uid and `resourceVersion` (meta/v1 Preconditions): 409 `Conflict` when it has changed
-   * since, or another has its name. An object that is gone already is no error.
+   * Writes an object that was read and changed, its status aside: 409 `Conflict` when it has changed since. MANAGER gets the spec and data that
+   * others wrote as if it had applied them (managed-fields.ts), so that its next apply drops what it does not hold.
    */
-  delete(object: KubeObject, signal: AbortSignal): Promise<void>;
+  update(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
+  /**
+   * Deletes the object that was read, by its uid and `resourceVersion` (meta/v1 Preconditions): 409 `Conflict` when it has changed
+   * since, or another has its name. An object that is gone already is no error. `graceSeconds`: of a pod; default: its own.
+   */
+  delete(object: KubeObject, signal: AbortSignal, graceSeconds?: number): Promise<void>;
 };
 
 /** A `resourceVersion` that no object has: etcd's first revision is 1, and the first write makes it 2. */

@@ -30,7 +30,8 @@ export const counted = (cluster: Cluster, onCall: OnCall): Cluster => {
     list: (kind, namespace, selector, signal) =>
       observed("list", kind, cluster.list(kind, namespace, selector, signal)),
     create: (object, signal) => observed("create", object.kind, cluster.create(object, signal)),
-    delete: (object, signal) => observed("delete", object.kind, cluster.delete(object, signal)),
+    delete: (object, signal, grace) => observed("delete", object.kind, cluster.delete(object, signal, grace)),
+    update: (object, signal) => observed("update", object.kind, cluster.update(object, signal)),
     apply: (object, signal) => observed("apply", object.kind, cluster.apply(object, signal)),
   };
 };

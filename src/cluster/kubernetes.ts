@@ -2,7 +2,7 @@
  * The cluster behind a real API server. Address, credentials and TLS come from an Access (access.ts); the requests are our own, over
  * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
  * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
- * AbortSignal. Six questions about eight kinds need no more than a path and a body.
+ * AbortSignal. Seven questions about eight kinds need no more than a path and a body.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
@@ -23,6 +23,7 @@ import {
 import { type Access, type AccessOptions, accessTo } from "./access.ts";
 import { type Answer, readAnswer } from "./answers.ts";
 import { livePods, METADATA } from "./live-pods.ts";
+import { takenOver } from "./managed-fields.ts";
 import { createReader, type Reader } from "./reader.ts";
 import { inNamespace, isNotFound, apiPath, type Question } from "./requests.ts";
 import { atMost } from "./waiting.ts";
@@ -72,10 +73,18 @@ export const connect = async (source: Source, options: ConnectOptions = {}): Pro
       const path = `${apiPath(refOf(body))}?fieldManager=${MANAGER}&force=true`;
       return inNamespace(await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal));
     },
-    delete: async (object, signal) => {
+    update: async (object, signal) => {
+      const path = `${pathOf(refOf(object))}?fieldManager=${MANAGER}`;
+      const body = { ...object, metadata: { ...object.metadata, managedFields: takenOver(object) } };
+      return inNamespace(await ask({ verb: "update", ref: refOf(object), method: "PUT", path, body }, signal));
+    },
+    delete: async (object, signal, gracePeriodSeconds) => {
       const ref = refOf(object);
       const { uid, resourceVersion } = object.metadata;
-      const body = { apiVersion: "v1", kind: "DeleteOptions", preconditions: { uid, resourceVersion } };
+      const body = {
+        ...{ apiVersion: "v1", kind: "DeleteOptions", gracePeriodSeconds },
+        preconditions: { uid, resourceVersion },
+      };
       try {
         await ask({ verb: "delete", ref, method: "DELETE", path: apiPath(ref), body }, signal);
       } catch (error) {

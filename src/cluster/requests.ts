@@ -4,7 +4,7 @@ import { ClusterError, type KubeObject, type Ref, resources, type Verb } from ".
 export type Question = {
   readonly verb: Verb;
   readonly ref: Ref;
-  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly body?: object;
   /** Default: JSON. */

@@ -9,7 +9,7 @@ import { namespaceOption, names, number } from "./option-values.ts";
 import { ManifestError } from "../manifests/document.ts";
 import { CLUSTERS, UsageError } from "./options.ts";
 import type { ServeOptions } from "./serve.ts";
-import { addReconcile, addRemove } from "./upkeep.ts";
+import { addAdopt, addReconcile, addRemove } from "./upkeep.ts";
 import {
   caLifetime,
   certificateLifetime,
@@ -171,7 +171,7 @@ export const runProgram = async (args: readonly string[], output: Output): Promi
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
   addServe(program);
-  const commands = [addInject, addAudit, addCheck, addExplain, addReconcile, addRemove, addCerts, addDemo];
+  const commands = [addInject, addAudit, addCheck, addExplain, addReconcile, addAdopt, addRemove, addCerts, addDemo];
   for (const add of commands) add(program, output, end);
   try {
     await program.parseAsync(knownCommand(program, args), { from: "user" });

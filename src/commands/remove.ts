@@ -44,7 +44,8 @@ export const remove = async (gateway: string, options: RemoveOptions, output: Ou
   }
 };
 
-const gatewayRefOf = (gateway: string): GatewayRef => {
+/** Throws a UsageError for what is not `namespace/name`. */
+export const gatewayRefOf = (gateway: string): GatewayRef => {
   const [, namespace, name] = /^([a-z0-9-]+)\/([a-z0-9-]+)$/.exec(gateway) ?? [];
   if (namespace === undefined || name === undefined)
     throw new UsageError(`${JSON.stringify(gateway)} is no gateway: write it as namespace/name`);

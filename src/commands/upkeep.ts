@@ -1,6 +1,8 @@
 /** The commands that look after the gateways of a cluster, with their options. */
 import { type Command, Option } from "commander";
 import { CLUSTERS } from "./options.ts";
+import type { AdoptOptions } from "./adopt.ts";
+import { number } from "./option-values.ts";
 import type { Output } from "./output.ts";
 import type { ReconcileOptions } from "./reconcile.ts";
 import type { RemoveOptions } from "./remove.ts";
@@ -43,5 +45,30 @@ export const addRemove = (program: Command, output: Output, end: End): void => {
     .addOption(dryRun())
     .action(async (gateway: string, options: RemoveOptions) => {
       end(await (await import("./remove.ts")).remove(gateway, options, output));
+    });
+};
+
+export const addAdopt = (program: Command, output: Output, end: End): void => {
+  program
+    .command("adopt")
+    .description("take over a gateway that the flowgen chart made, or that a backup tool restored")
+    .argument("<gateway>", "as namespace/name")
+    .addHelpText(
+      "after",
+      examples([
+        "adopt team-a/flowgen-wireguard-gateway --dry-run                 the steps, and what to change where",
+        "adopt team-a/flowgen-wireguard-gateway --config webhook.yaml     with the config that is installed",
+      ]) + exitCodes("it was not taken over, or its pod is not ready"),
+    )
+    .addOption(config())
+    .addOption(cluster())
+    .addOption(
+      new Option("--wait-seconds <n>", "for the gateway's next pod to be ready; 0: not at all")
+        .argParser(number(0, 3600))
+        .default(120),
+    )
+    .addOption(dryRun())
+    .action(async (gateway: string, options: AdoptOptions) => {
+      end(await (await import("./adopt.ts")).adopt(gateway, options, output));
     });
 };

@@ -118,19 +118,19 @@ export const rejections = {
     outcome: "reject",
     code: 409,
     says: "an object with the gateway's name exists and is not managed by flowgen-gateway-webhook",
-    fix: "rename the gateway in the config, delete the object, or hand it over with the label app.kubernetes.io/managed-by=flowgen-gateway-webhook (as a user with the verb break-glass)",
+    fix: "take over a gateway of the flowgen chart with `flowgen-gateway adopt` (as a user with the verb break-glass); else rename the gateway in the config, or delete the object",
   },
   "selector-other": {
     outcome: "reject",
     code: 409,
     says: "the gateway's Deployment selects other pods than the gateway's, which cannot be changed",
-    fix: "delete the Deployment (as a user with the verb break-glass), which is then made anew, or rename the gateway in the config",
+    fix: "take it over with `flowgen-gateway adopt`, which replaces the Deployment (as a user with the verb break-glass), or rename the gateway in the config",
   },
   "identity-held": {
     outcome: "reject",
     code: 409,
     says: "another Deployment holds the WireGuard identity of the gateway's tunnel, and the server answers the one that spoke last",
-    fix: "delete that Deployment or scale it to 0 (a gateway's as a user with the verb break-glass), or give the tunnel another Secret",
+    fix: "where it is the flowgen chart's gateway, give the config's gateway its name and take it over with `flowgen-gateway adopt`; else scale it to 0 (a gateway's as a user with the verb break-glass), or give the tunnel another Secret",
   },
   "table-invalid": {
     outcome: "reject",

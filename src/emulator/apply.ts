@@ -46,6 +46,16 @@ export const updated = (live: Owned = nothingOwned, next: Fields, owner: string)
   return { content: next, owners: taken(live, next, owner, (had, changed) => new Set([...had, ...changed])) };
 };
 
+/** The owners after all content (`isContent`, by its path) was given to one of them; an owner of nothing is none. */
+export const withContentOwnedBy = (owners: Owners, owner: string, isContent: (path: string) => boolean): Owners => {
+  const content = [...owners.values()].flatMap((paths) => [...paths].filter(isContent));
+  const others = [...owners].flatMap(([name, paths]): [string, ReadonlySet<string>][] => {
+    const left = new Set([...paths].filter((path) => !isContent(path)));
+    return name === owner || left.size === 0 ? [] : [[name, left]];
+  });
+  return new Map([[owner, new Set([...(owners.get(owner) ?? []), ...content])], ...others]);
+};
+
 /** The owners after `content` took the place of the live content; `live.owners` itself when no owner's fields changed. */
 const taken = (
   live: Owned,

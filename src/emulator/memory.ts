@@ -1,7 +1,7 @@
 /**
  * A cluster in memory, for the demo, the tests and a first look without a cluster. It answers as a real API server does
- * (test/cluster-port/contract.ts runs on both). It has no schemas, no controllers and no `fieldsV1` in managedFields, and a
- * namespace need not be created. Objects that it returns are frozen and shared, never copied. uids, generated names and
+ * (test/cluster-port/contract.ts runs on both). It has no schemas and no controllers, `fieldsV1` in managedFields says no
+ * more than whether there is content of that owner's, and a namespace need not be created. Objects that it returns are frozen and shared, never copied. uids, generated names and
  * cluster IPs are counters, so that runs repeat.
  */
 import {
@@ -14,7 +14,7 @@ import {
   refOf,
 } from "../cluster/cluster.ts";
 import type { State } from "./metadata.ts";
-import { apply, create, edit, refKey, type MemoryCall, removeObject, removeRead } from "./store.ts";
+import { apply, create, edit, refKey, type MemoryCall, removeObject, removeRead, update } from "./store.ts";
 
 /**
  * Hooks run around each call and may wait (latency, an interleaving) or throw (`fault`). When `before` throws, the call had no
@@ -54,7 +54,11 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
     await unlessAborted(call, signal, options.after);
     return answer;
   };
-  const call = (verb: "create" | "apply", object: KubeObject): MemoryCall => ({ verb, ref: refOf(object), object });
+  const call = (verb: "create" | "apply" | "update", object: KubeObject): MemoryCall => ({
+    verb,
+    ref: refOf(object),
+    object,
+  });
   return {
     get: (ref, signal) => ask({ verb: "get", ref }, signal, () => state.stored.get(refKey(ref))?.object),
     list: (kind, namespace, selector, signal) =>
@@ -74,6 +78,10 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
     apply: (object, signal) => {
       const asked = call("apply", object);
       return ask(asked, signal, () => apply(state, asked, object));
+    },
+    update: (object, signal) => {
+      const asked = call("update", object);
+      return ask(asked, signal, () => update(state, asked, object));
     },
     delete: (object, signal) => {
       const asked: MemoryCall = { verb: "delete", ref: refOf(object), object };

@@ -2,6 +2,7 @@
 import { isEqual } from "../core/equal.ts";
 import type { Owned, Owners } from "./apply.ts";
 import { type Kind, type KubeObject, type Ref, resources } from "../cluster/cluster.ts";
+import { isContent } from "../cluster/managed-fields.ts";
 import { type Fields } from "./fields.ts";
 
 export type Stored = Owned & {
@@ -67,7 +68,7 @@ const generationFields = (kind: Kind, content: Fields | undefined): unknown =>
     kind === "Deployment" && (content["metadata"] as Fields | undefined)?.["annotations"],
   ];
 
-/** `metadata.managedFields`: manager, operation and time, without `fieldsV1`. */
+/** `metadata.managedFields`: manager, operation and time; `fieldsV1` says only whether there is content. */
 export const managedFields = (kind: Kind, live: Stored | undefined, owners: Owners, time: string): readonly Fields[] =>
   Object.freeze(
     [...owners].map(([owner, paths]) => {
@@ -82,6 +83,7 @@ export const managedFields = (kind: Kind, live: Stored | undefined, owners: Owne
         apiVersion: resources[kind].apiVersion,
         time,
         fieldsType: "FieldsV1",
+        fieldsV1: [...paths].some(isContent) ? { "f:spec": {} } : {},
       });
     }),
   );

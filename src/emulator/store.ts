@@ -1,9 +1,10 @@
 /** The objects of a cluster in memory, and the effect of each write. */
 import { isEqual } from "../core/equal.ts";
 import { MANAGER } from "../core/names.ts";
-import { applied, type Owned, updated } from "./apply.ts";
+import { applied, type Owned, updated, withContentOwnedBy } from "./apply.ts";
 import { ClusterError, type KubeObject, type Ref, resources, type Verb } from "../cluster/cluster.ts";
 import { type Fields, frozen, withoutEmpty } from "./fields.ts";
+import { isContent } from "../cluster/managed-fields.ts";
 import { addressFor, addressProblems } from "./addresses.ts";
 import { generatedName, identity, managedFields, type State, type Stored, timeOf } from "./metadata.ts";
 import { changedImmutable, isTooLarge, problems, withDefaults } from "./rules.ts";
@@ -74,6 +75,19 @@ export const edit = (
   ) as Fields;
   const owned = updated(live, withDefaults(ref.kind, content, addressFor(state, live)), `${manager} Update`);
   return store(state, call, live, owned);
+};
+
+/** A PUT of the version that was read, by which MANAGER takes the content over that others wrote. */
+export const update = (state: State, call: MemoryCall, object: KubeObject): KubeObject => {
+  const live = state.stored.get(refKey(call.ref));
+  if (live === undefined)
+    throw fault(call, 404, "NotFound", `${resources[call.ref.kind].plural} "${call.ref.name}" not found`);
+  if (isStale(object.metadata.resourceVersion, live.object))
+    throw conflict(call, "the object has been modified; please apply your changes to the latest version and try again");
+  const { status } = live.content;
+  const next = withoutEmpty(frozen({ ...contentOf(object), ...(status !== undefined && { status }) })) as Fields;
+  const { content, owners } = updated(live, withDefaults(call.ref.kind, next, addressFor(state, live)), CREATOR);
+  return store(state, call, live, { content, owners: withContentOwnedBy(owners, APPLIER, isContent) });
 };
 
 export const removeObject = (state: State, ref: Ref): boolean => {

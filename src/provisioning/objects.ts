@@ -93,7 +93,7 @@ export const clusterIPsOf = (service: KubeObject): readonly string[] => {
   return clusterIPs;
 };
 
-const isManaged = ({ metadata }: KubeObject): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
+export const isManaged = ({ metadata }: KubeObject): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
 const isGateways = (object: KubeObject, gateway: PlacedGateway): boolean =>
   isManaged(object) && object.metadata.labels?.[GATEWAY_LABEL] === gateway.name;
 
@@ -153,7 +153,7 @@ export const tableIn = (
 };
 
 /** A Deployment that was somebody else's and was handed over may have a selector of its own, which is for ever. */
-const selectsOurs = (deployment: KubeObject, gateway: PlacedGateway): boolean => {
+export const selectsOurs = (deployment: KubeObject, gateway: PlacedGateway): boolean => {
   const { selector } = deployment["spec"] as { readonly selector?: unknown };
   return isEqual(selector, { matchLabels: podLabels(gateway) });
 };
@@ -164,7 +164,8 @@ export const holds = (object: KubeObject | undefined, gateway: PlacedGateway, ta
   return Object.entries(tableData(gateway, table)).every(([key, text]) => data?.[key] === text);
 };
 
-const objectName = ({ kind, metadata }: KubeObject): string => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
+export const objectName = ({ kind, metadata }: KubeObject): string =>
+  `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
 
 /** The object that was read and no other: without its uid, an apply to one that was deleted meanwhile would make it anew. */
 export const identified = (manifest: Manifest, { metadata: { uid } }: KubeObject): KubeObject => ({

@@ -5,6 +5,7 @@
  */
 import type { Test } from "tap";
 import { type Cluster, ClusterError, type KubeObject, NEVER, type Ref, refOf } from "../../src/cluster/cluster.ts";
+import { isHeldByOthers } from "../../src/cluster/managed-fields.ts";
 import { MANAGER } from "../../src/core/names.ts";
 
 /** A cluster to be tested and a namespace in it that is empty and nobody else's. */
@@ -425,6 +426,61 @@ const owning: Readonly<Record<string, Rule>> = {
   },
 };
 
+const updates: Readonly<Record<string, Rule>> = {
+  "update: only at the version that was read": async (t, { cluster, namespace }) => {
+    const read = await cluster.create(configMap(namespace, "a", { k: "1" }), soon());
+    const next = await cluster.update(labelled({ ...read, data: { k: "2" } }, { l: "1" }), soon());
+    t.match(next, { data: { k: "2" }, metadata: { labels: { l: "1" }, uid: read.metadata.uid } });
+    await fails(t, cluster.update(read, soon()), 409, "Conflict");
+    await cluster.delete(next, soon());
+    await fails(t, cluster.update(next, soon()), 404, "NotFound");
+  },
+  "update: others' content is dropped by the next apply, their labels and what the API server gave are not": async (
+    t,
+    { cluster, namespace, editAs },
+  ) => {
+    const first = await cluster.create(
+      service(namespace, "a", [
+        { name: "a", port: 80 },
+        { name: "b", port: 81 },
+      ]),
+      soon(),
+    );
+    await editAs("somebody", refOf(first), (read) => labelled(read, { theirs: "1" }));
+    const taken = await cluster.update(await must(cluster, refOf(first)), soon());
+    t.notOk(isHeldByOthers(taken));
+    const next = await cluster.apply(service(namespace, "a", [{ name: "a", port: 80 }]), soon());
+    t.match(specOf(next).ports, [{ port: 80 }]);
+    t.equal(specOf(next).ports.length, 1);
+    t.equal(specOf(next).clusterIP, specOf(first).clusterIP);
+    t.strictSame(next.metadata.labels, { theirs: "1" });
+    t.notOk(isHeldByOthers(next));
+  },
+  "update: a Deployment keeps what was noted on its pods": async (t, { cluster, namespace, editAs }) => {
+    const env = [{ name: "A", value: "1" }];
+    const made = await cluster.apply(deployment(namespace, "a", env), soon());
+    await editAs("somebody", refOf(made), (read) => {
+      const { template, ...spec } = read["spec"] as { template: { metadata: object; spec: object } };
+      const noted = { ...template.metadata, annotations: { restarted: "now" } };
+      return {
+        ...read,
+        spec: {
+          ...spec,
+          minReadySeconds: 3,
+          template: { ...template, metadata: noted },
+        },
+      };
+    });
+    const read = await must(cluster, refOf(made));
+    t.ok(isHeldByOthers(read));
+    await cluster.update(read, soon());
+    const next = await cluster.apply(deployment(namespace, "a", env), soon());
+    t.match(next["spec"], { template: { metadata: { annotations: { restarted: "now" } } } });
+    t.notMatch(next["spec"], { minReadySeconds: 3 });
+    t.notOk(isHeldByOthers(next));
+  },
+};
+
 const lists: Readonly<Record<string, Rule>> = {
   "Service: an address and defaults, which stay": async (t, { cluster, namespace }) => {
     const made = await cluster.apply(service(namespace, "a", [{ port: 80 }]), soon());
@@ -700,6 +756,7 @@ const rules: Readonly<Record<string, Rule>> = {
   ...locking,
   ...deleting,
   ...owning,
+  ...updates,
   ...lists,
   ...certificates,
   ...ending,

@@ -112,6 +112,7 @@ const ask = async (memory: MemoryCluster, request: IncomingMessage): Promise<unk
     return { apiVersion: core ?? group, kind: `${ref.kind}List`, metadata: {}, items };
   }
   if (verb === "POST application/json" && params === `fieldManager=${MANAGER}`) return memory.create(body, signal);
+  if (verb === "PUT application/json" && params === `fieldManager=${MANAGER}`) return memory.update(body, signal);
   if (verb === "PATCH application/apply-patch+yaml" && params === applying) return memory.apply(body, signal);
   if (verb === "DELETE application/json" && params === "") {
     const { preconditions } = body as unknown as { preconditions: object };

@@ -74,7 +74,10 @@ t.test("an object of the gateway's name that is somebody else's is refused and u
     t.equal(code, 1);
     const [kind = ""] = what.split(" ");
     t.match(stderr, new RegExp(`denied the request: object-unmanaged: ${kind} flowgen-gateway/${nameFor(what)}`));
-    t.match(stderr, /not managed by flowgen-gateway-webhook; .*delete the object, or hand it over with the label/);
+    t.match(
+      stderr,
+      /not managed by flowgen-gateway-webhook; take over a gateway of the flowgen chart with `flowgen-gateway adopt`/,
+    );
   }
   t.strictSame(await versions(), before, "neither they nor any other object of those gateways was written");
 
@@ -92,7 +95,10 @@ t.test("an object of the gateway's name that is somebody else's is refused and u
     await handOver("Deployment");
     const { code, stderr } = await ask("mssql=10.0.0.5:1433", nameFor("Deployment"));
     t.equal(code, 1);
-    t.match(stderr, /selector-other: Deployment flowgen-gateway\/taken-deployment: .*; delete the Deployment/);
+    t.match(
+      stderr,
+      /selector-other: Deployment flowgen-gateway\/taken-deployment: .*; take it over with `flowgen-gateway adopt`/,
+    );
   });
 });
 

@@ -51,6 +51,7 @@ export const behind = (cluster: Cluster, gate: Gate, replica: number): Cluster =
     create: (object, signal) => held(() => cluster.create(object, signal)),
     delete: (object, signal) => held(() => cluster.delete(object, signal)),
     apply: (object, signal) => held(() => cluster.apply(object, signal)),
+    update: (object, signal) => held(() => cluster.update(object, signal)),
     livePods: async function* (selector, signal) {
       yield* await held(() => collected(cluster.livePods(selector, signal)));
     },

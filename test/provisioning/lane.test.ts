@@ -298,7 +298,7 @@ t.test("a Deployment that was handed over with a selector of its own is refused,
   );
   t.match(await ask([wantOf("a", "10.0.0.5", 1)]), {
     reason: "selector-other",
-    message: /^Deployment flowgen-gateway\/flowgen-wireguard-gateway: .*; delete the Deployment/,
+    message: /^Deployment flowgen-gateway\/flowgen-wireguard-gateway: .*; take it over with `flowgen-gateway adopt`/,
   });
 });
 
@@ -577,7 +577,7 @@ t.test("a gateway of another name does not start while the former one holds its 
   t.match(await ask(), {
     reason: "identity-held",
     message:
-      /^Deployment flowgen-gateway\/old mounts the Secret a: another Deployment holds .* delete that Deployment or scale it to 0/,
+      /^Deployment flowgen-gateway\/old mounts the Secret a: another Deployment holds .* flowgen-gateway adopt`; else scale it to 0/,
   });
   t.equal(webhook.cluster.all().length, before, "nothing is made");
   webhook.cluster.edit("admin", { kind: "Deployment", namespace: "flowgen-gateway", name: "old" }, (object) => ({

@@ -5,7 +5,7 @@ import { Agent as HttpAgent } from "node:http";
 import { connect as tlsConnect, type SecureVersion } from "node:tls";
 import { pino } from "pino";
 import t, { type Test } from "tap";
-import { ClusterError } from "../../src/cluster/cluster.ts";
+import { ClusterError, type Verb } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryOptions } from "../../src/emulator/memory.ts";
 import { createApp } from "../../src/server/app.ts";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
@@ -125,13 +125,7 @@ t.test("an idle connection outlives the API server's 90 s, whether it has carrie
 
 t.test("metrics, on their own port only", async (t) => {
   let conflicts = 1;
-  const before = ({
-    verb,
-    ref,
-  }: {
-    verb: "get" | "list" | "create" | "apply" | "delete";
-    ref: ClusterError["ref"];
-  }): undefined => {
+  const before = ({ verb, ref }: { verb: Verb; ref: ClusterError["ref"] }): undefined => {
     if (verb !== "apply" || ref.kind !== "ConfigMap" || conflicts === 0) return;
     conflicts -= 1;
     throw new ClusterError({ verb, ref, code: 409, reason: "Conflict", says: "another was faster" });

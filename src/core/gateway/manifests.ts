@@ -35,13 +35,17 @@ export const metadata = (gateway: PlacedGateway, name: string): Manifest["metada
   name,
   namespace: gateway.namespace,
   labels: { ...podLabels(gateway), [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name },
-  annotations: { ...ARGO_CD, ...gateway.annotations },
+  annotations: { ...KEPT, ...gateway.annotations },
 });
 
-/** Argo CD prunes what carries an Application's tracking label, and that is the gateway's `app.kubernetes.io/instance`. */
-const ARGO_CD = {
+/**
+ * Argo CD prunes what carries an Application's tracking label, and that is the gateway's `app.kubernetes.io/instance`. Helm deletes what a release
+ * had and has no longer: a gateway that was taken over from the flowgen chart.
+ */
+const KEPT = {
   "argocd.argoproj.io/sync-options": "Prune=false",
   "argocd.argoproj.io/compare-options": "IgnoreExtraneous",
+  "helm.sh/resource-policy": "keep",
 };
 
 /** The ConfigMap that holds the forward table. */
