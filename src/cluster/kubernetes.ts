@@ -74,7 +74,7 @@ export const connect = async (source: Source, options: ConnectOptions = {}): Pro
       return inNamespace(await ask({ verb: "apply", ref: refOf(body), method: "PATCH", path, body }, signal));
     },
     update: async (object, signal) => {
-      const path = `${pathOf(refOf(object))}?fieldManager=${MANAGER}`;
+      const path = `${apiPath(refOf(object))}?fieldManager=${MANAGER}`;
       const body = { ...object, metadata: { ...object.metadata, managedFields: takenOver(object) } };
       return inNamespace(await ask({ verb: "update", ref: refOf(object), method: "PUT", path, body }, signal));
     },

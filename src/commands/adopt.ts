@@ -36,7 +36,7 @@ export const adopt = async (gateway: string, options: AdoptOptions, output: Outp
   const config = await readConfigFile(options.config);
   const cluster = await connectCluster(options.cluster);
   try {
-    return await run(ref, options, { cluster, config, output });
+    return await adoptGateway(ref, options, { cluster, config, output });
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     await output.err(`${error.message}\n${error.code === 403 ? BREAK_GLASS : AGAIN}`);
@@ -52,7 +52,11 @@ type Parts = { readonly cluster: Cluster; readonly config: Config; readonly outp
 type Options = Pick<AdoptOptions, "dryRun" | "waitSeconds">;
 
 /** As `adopt`, on a cluster that is connected. */
-export const run = async (ref: GatewayRef, options: Options, { cluster, config, output }: Parts): Promise<0 | 1> => {
+export const adoptGateway = async (
+  ref: GatewayRef,
+  options: Options,
+  { cluster, config, output }: Parts,
+): Promise<0 | 1> => {
   const gateway = placedGateways(config, [ref]).find(
     ({ name, namespace }) => name === ref.name && namespace === ref.namespace,
   );

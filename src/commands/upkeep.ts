@@ -55,12 +55,12 @@ export const addAdopt = (program: Command, output: Output, end: End): void => {
     .argument("<gateway>", "as namespace/name")
     .addHelpText(
       "after",
-      examples([
+      exampleCalls([
         "adopt team-a/flowgen-wireguard-gateway --dry-run                 the steps, and what to change where",
         "adopt team-a/flowgen-wireguard-gateway --config webhook.yaml     with the config that is installed",
       ]) + exitCodes("it was not taken over, or its pod is not ready"),
     )
-    .addOption(config())
+    .addOption(configOption())
     .addOption(cluster())
     .addOption(
       new Option("--wait-seconds <n>", "for the gateway's next pod to be ready; 0: not at all")

@@ -15,7 +15,7 @@ import {
   readChartGateway,
 } from "../core/gateway/chart.ts";
 import { address } from "../core/target.ts";
-import { type GatewayObjects, isManaged, objectName, selectsOurs } from "./objects.ts";
+import { type GatewayObjects, isManaged, kindAndName, selectsOurs } from "./objects.ts";
 
 export type AdoptionStep =
   | { readonly kind: "table" }
@@ -69,7 +69,7 @@ const otherObject = (objects: GatewayObjects, isReplaced: boolean): Adoption | u
     other &&
     refused(
       "object-other",
-      `${objectName(other)} is neither the webhook's nor the flowgen chart's: rename the gateway in the config, or delete the object`,
+      `${kindAndName(other)} is neither the webhook's nor the flowgen chart's: rename the gateway in the config, or delete the object`,
     )
   );
 };

@@ -132,9 +132,9 @@ export const tableIn = (
   const foreign =
     [table, scripts, deployment, service, networkPolicy].find((object) => object !== undefined && !isManaged(object)) ??
     hostServices.find((object) => !isGateways(object, gateway));
-  if (foreign !== undefined) return reject("object-unmanaged", objectName(foreign));
+  if (foreign !== undefined) return reject("object-unmanaged", kindAndName(foreign));
   if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
-    return reject("selector-other", objectName(objects.deployment));
+    return reject("selector-other", kindAndName(objects.deployment));
   }
   const held = deployment ? undefined : identityHolder(gateway, otherDeployments);
   if (held !== undefined)
@@ -149,7 +149,7 @@ export const tableIn = (
       `ConfigMap ${gateway.namespace}/${tableName(gateway)}`,
     );
   if (objects.table === undefined) return { kind: "table", table: emptyTable };
-  return readTable(tableText(objects.table), `${objectName(objects.table)} table.json`);
+  return readTable(tableText(objects.table), `${kindAndName(objects.table)} table.json`);
 };
 
 /** A Deployment that was somebody else's and was handed over may have a selector of its own, which is for ever. */
@@ -164,7 +164,7 @@ export const holds = (object: KubeObject | undefined, gateway: PlacedGateway, ta
   return Object.entries(tableData(gateway, table)).every(([key, text]) => data?.[key] === text);
 };
 
-export const objectName = ({ kind, metadata }: KubeObject): string =>
+export const kindAndName = ({ kind, metadata }: KubeObject): string =>
   `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
 
 /** The object that was read and no other: without its uid, an apply to one that was deleted meanwhile would make it anew. */

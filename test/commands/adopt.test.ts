@@ -1,6 +1,6 @@
 import t, { type Test } from "tap";
 import { parse } from "yaml";
-import { adopt, run } from "../../src/commands/adopt.ts";
+import { adopt, adoptGateway } from "../../src/commands/adopt.ts";
 import { type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { isHeldByOthers } from "../../src/cluster/managed-fields.ts";
 import { readConfig } from "../../src/core/config/config.ts";
@@ -56,7 +56,11 @@ const ran = async (
 ) => {
   let [out, err] = ["", ""];
   const output = { out: (part: string) => (out += part), err: (part: string) => (err += part) };
-  const code = await run(place, { dryRun: false, waitSeconds: 0, ...options }, { cluster, config: using, output });
+  const code = await adoptGateway(
+    place,
+    { dryRun: false, waitSeconds: 0, ...options },
+    { cluster, config: using, output },
+  );
   return { code, out, err };
 };
 const read = (cluster: MemoryCluster, kind: KubeObject["kind"], name: string = place.name): KubeObject | undefined =>
