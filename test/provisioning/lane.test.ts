@@ -577,7 +577,7 @@ t.test("a gateway of another name does not start while the former one holds its 
   t.match(await ask(), {
     reason: "identity-held",
     message:
-      /^Deployment flowgen-gateway\/old mounts the Secret a: another Deployment holds .* flowgen-gateway adopt`; else scale it to 0/,
+      /^Deployment flowgen-gateway\/old mounts the Secret a: another Deployment holds .*`flowgen-gateway adopt`; else scale it to 0/,
   });
   t.equal(webhook.cluster.all().length, before, "nothing is made");
   webhook.cluster.edit("admin", { kind: "Deployment", namespace: "flowgen-gateway", name: "old" }, (object) => ({
