@@ -1,15 +1,5 @@
-/** Where an API server is, and the identity that the webhook has there. */
-import type { RequestOptions } from "node:https";
+import type { ApiEndpoint } from "./endpoint.ts";
 import { serviceAccount } from "./service-account.ts";
-
-export type Access = {
-  /** The API server's URL, perhaps with a path, without a slash at its end. */
-  readonly server: string;
-  /** Headers and TLS options of the next request. Read anew for each: tokens, CAs and client certificates are replaced while the program runs. */
-  readonly options: () => RequestOptions | Promise<RequestOptions>;
-  /** The options hold the agent of a proxy, which every request must take. */
-  readonly isProxied: boolean;
-};
 
 export type AccessOptions = {
   /** Default: as kubectl chooses it (`KUBECONFIG`, `~/.kube/config`). */
@@ -19,14 +9,14 @@ export type AccessOptions = {
 };
 
 /**
- * The access of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no such configuration, or when
- * a file that it names cannot be read. The reader of kubeconfigs is loaded only when it is asked for: in a pod its code would be
- * half of what the program loads.
+ * The endpoint of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no such configuration,
+ * or when a file that it names cannot be read. The reader of kubeconfigs is loaded only for a kubeconfig: in a pod its code would be
+ * half of the program's.
  */
 export const accessTo = async (
   source: "in-cluster" | "kubeconfig",
   { kubeconfigPath, root }: AccessOptions,
-): Promise<Access> => {
+): Promise<ApiEndpoint> => {
   const access =
     source === "in-cluster" ? serviceAccount(root) : (await import("./kubeconfig.ts")).kubeconfig(kubeconfigPath);
   await access.options(); // a missing CA, key or token file is an error now, not at the first admission

@@ -2,10 +2,10 @@
 import type { RequestOptions } from "node:https";
 // Not the package's own entry, which brings the models of the whole Kubernetes API.
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";
-import type { Access } from "./access.ts";
+import type { ApiEndpoint } from "./endpoint.ts";
 
 /** The current context of a kubeconfig; `path`: default as kubectl chooses it. Throws an Error when there is none. */
-export const kubeconfig = (path?: string): Access => {
+export const kubeconfig = (path?: string): ApiEndpoint => {
   const config = new KubeConfig();
   if (path === undefined) config.loadFromDefault();
   else config.loadFromFile(path);

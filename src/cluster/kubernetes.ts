@@ -1,5 +1,5 @@
 /**
- * The cluster behind a real API server. Address, credentials and TLS come from an Access (access.ts); the requests are our own, over
+ * The cluster behind a real API server. Address, credentials and TLS come from an ApiEndpoint (access.ts); the requests are our own, over
  * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
  * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
  * AbortSignal. Seven questions about eight kinds need no more than a path and a body.
@@ -20,7 +20,8 @@ import {
   resources,
   type Verb,
 } from "./cluster.ts";
-import { type Access, type AccessOptions, accessTo } from "./access.ts";
+import { type AccessOptions, accessTo } from "./access.ts";
+import type { ApiEndpoint } from "./endpoint.ts";
 import { type Answer, readAnswer } from "./answers.ts";
 import { livePods, METADATA } from "./live-pods.ts";
 import { takenOver } from "./managed-fields.ts";
@@ -119,7 +120,7 @@ const TRY_MS: TryLimits = { kept: 2000, fresh: 5000 };
 const agentOptions = { keepAlive: true, timeout: 60_000 };
 
 const caller = <T>(
-  { server, options: optionsOf, isProxied }: Access,
+  { server, options: optionsOf, isProxied }: ApiEndpoint,
   { onCall, tryMs = TRY_MS }: ConnectOptions,
   read: Read<T>,
 ): Ask<T> => {

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createSecureContext, type SecureContext } from "node:tls";
-import type { Access } from "./access.ts";
+import type { ApiEndpoint } from "./endpoint.ts";
 
 const FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
 
@@ -13,7 +13,7 @@ const FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
  * The API server of KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, always by TLS. Throws an Error when one of them is not set. `root`: the
  * folder above `/var/run/secrets/kubernetes.io/serviceaccount`.
  */
-export const serviceAccount = (root = "/"): Access => {
+export const serviceAccount = (root = "/"): ApiEndpoint => {
   const { KUBERNETES_SERVICE_HOST: host = "", KUBERNETES_SERVICE_PORT: port = "" } = process.env;
   const missing = host === "" ? "KUBERNETES_SERVICE_HOST" : port === "" ? "KUBERNETES_SERVICE_PORT" : undefined;
   if (missing !== undefined)

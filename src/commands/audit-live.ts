@@ -11,7 +11,7 @@ import { type LiveWorkload, liveWorkloads } from "./live-workloads.ts";
 import { createAdmitter } from "./offline.ts";
 import { connectReading, parseConfig, readText, UsageError } from "./options.ts";
 import { coloured, type Output } from "./output.ts";
-import { aligned, type Report, type ReportRow, rowOf, tableLines } from "./report.ts";
+import { aligned, type LiveReport, type Report, type ReportRow, rowOf, tableLines } from "./report.ts";
 import { createProgress } from "./run.ts";
 import { count, emptyTally, type Tally, tallyText } from "./tally.ts";
 
@@ -54,13 +54,6 @@ const configOf = async (reader: Reader, path: string | undefined): Promise<Confi
   if (found.kind === "seen" && found.value !== undefined) return parseConfig(found.value.text, found.value.from);
   const why = found.kind === "unseen" ? found.why : "the cluster has no installation in flowgen-gateway-webhook";
   throw new UsageError(`the webhook's config: ${why}; name its file with --config`);
-};
-
-export type LiveReport = {
-  readonly rows: readonly ReportRow[];
-  readonly unreadable: readonly string[];
-  readonly tally: Tally;
-  readonly namespaces: ReadonlyMap<string, Tally>;
 };
 
 const gather = async (

@@ -1,8 +1,7 @@
 /** `audit -o html`: one page without a request to anywhere, to hand to others; its table sorts and filters, and it reads well in print. */
 import { flowDrawing } from "./audit-drawing.ts";
-import type { LiveReport } from "./audit-live.ts";
 import { escaped } from "./html.ts";
-import type { ReportRow } from "./report.ts";
+import type { LiveReport, ReportRow } from "./report.ts";
 import type { Tally } from "./tally.ts";
 
 const STYLE = `

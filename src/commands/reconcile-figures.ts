@@ -1,10 +1,16 @@
 import { Gauge, Pushgateway, Registry } from "prom-client";
-import { MANAGER } from "../core/names.ts";
-import { gatewayId } from "../core/names.ts";
+import type { KubeObject } from "../cluster/cluster.ts";
+import { gatewayId, MANAGER } from "../core/names.ts";
 import { messageOf } from "../core/message.ts";
 import type { Reconciled } from "../provisioning/reconcile.ts";
 import { UsageError } from "./options.ts";
-import type { ReconcileFinding } from "./reconcile.ts";
+
+/** A fault that an admin must look at. `about`: the object that has it. */
+export type ReconcileFinding = {
+  readonly reason: "orphan" | "identity-twice" | "unredirected" | "address-lost" | "format-newer" | "not-kept";
+  readonly about: Pick<KubeObject, "kind" | "metadata">;
+  readonly says: string;
+};
 
 export type Figures = {
   readonly gateways: readonly Reconciled[];

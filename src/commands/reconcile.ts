@@ -12,7 +12,7 @@ import { loadScripts } from "../provisioning/scripts.ts";
 import { reconcileGateway, type Reconciled, type Unreconciled } from "../provisioning/reconcile.ts";
 import { type ClusterName, connectCluster, readConfigFile } from "./options.ts";
 import { coloured, type Output } from "./output.ts";
-import { type Figures, pushFigures } from "./reconcile-figures.ts";
+import { type Figures, pushFigures, type ReconcileFinding } from "./reconcile-figures.ts";
 
 export type ReconcileOptions = {
   readonly config: string;
@@ -27,12 +27,6 @@ const LISTING_MS = 300_000;
 const GATEWAY_MS = 30_000;
 /** Events of one run: more of one kind say nothing more. */
 const MOST_EVENTS = 50;
-
-export type ReconcileFinding = {
-  readonly reason: "orphan" | "identity-twice" | "unredirected" | "address-lost" | "format-newer" | "not-kept";
-  readonly about: Pick<KubeObject, "kind" | "metadata">;
-  readonly says: string;
-};
 
 /**
  * `reconcile`: forwards that no live pod uses are marked, and removed after `retain`; hosts' Services without forwards are deleted; what is in

@@ -5,6 +5,7 @@ import { address } from "../core/target.ts";
 import { envDiff } from "./masked.ts";
 import { nameOf } from "../manifests/stream.ts";
 import type { Admitted } from "./run.ts";
+import type { Tally } from "./tally.ts";
 
 const outcome = z.enum(["inject", "audit", "skip", "reject", "fail"]);
 const count = z.int().min(0);
@@ -57,6 +58,14 @@ export const report = z.strictObject({
   namespaces: z.record(z.string(), summary).optional().describe("of a live cluster: the summary of each namespace"),
 });
 export type Report = z.infer<typeof report>;
+
+/** The workloads of a cluster. `namespaces`: the tally of each. */
+export type LiveReport = {
+  readonly rows: readonly ReportRow[];
+  readonly unreadable: readonly string[];
+  readonly tally: Tally;
+  readonly namespaces: ReadonlyMap<string, Tally>;
+};
 
 type Described = { readonly workload: Pick<Admitted["workload"], "kind" | "namespace" | "name" | "pod"> };
 

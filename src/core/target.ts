@@ -45,6 +45,9 @@ export type Assignment = Pick<Want, "target" | "tunnel" | "redirect" | "names"> 
   readonly isAssumed?: true;
 };
 
+/** A target and the host at which a pod reaches it. */
+export type Reached = { readonly target: Target; readonly host: string };
+
 /** `host:port`, with brackets around an IPv6 host. */
 export const address = (host: string, port: number): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -104,7 +104,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 
   const logAdmission = admissionLog(log);
   // Before the body is read.
-  const callerHooks = tls ? [callerHook(callerGuard(callers, metrics, log))] : [];
+  const callerHooks = tls ? [callerHook(callerGuard(callers, (kind) => metrics.caller(kind), log))] : [];
   const mutate = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
     const started = performance.now();
     const concluded = await conclude(request);

@@ -3,7 +3,6 @@ import type { TLSSocket } from "node:tls";
 import type { FastifyBaseLogger } from "fastify";
 import { perObject } from "../core/memo.ts";
 import { plain } from "../core/message.ts";
-import type { Metrics } from "./metrics/metrics.ts";
 
 /** Whose reviews are taken. */
 export type CallerRule = {
@@ -29,13 +28,17 @@ type Guard = (socket: object) => string | undefined;
  * Makes the function that says why a connection's reviews are not taken; undefined: they are. Counts reviews by caller, and says once of each kind
  * that there is one.
  */
-export const callerGuard = (rule: CallerRule | undefined, metrics: Metrics, log: FastifyBaseLogger): Guard => {
+export const callerGuard = (
+  rule: CallerRule | undefined,
+  count: (kind: Caller["kind"]) => void,
+  log: FastifyBaseLogger,
+): Guard => {
   const callerOf = perObject((socket: object) => readCaller(socket as TLSSocket, rule));
   const known = new Set<string>();
   return (socket) => {
     const caller = callerOf(socket);
     const { kind, name, why } = caller;
-    metrics.caller(kind);
+    count(kind);
     if (!known.has(kind)) {
       known.add(kind);
       log[kind === "wrong-certificate" ? "warn" : "info"]({ caller: kind, name, detail: why }, SAYS[kind]);

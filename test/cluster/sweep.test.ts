@@ -95,7 +95,16 @@ const problems = async (): Promise<readonly string[]> => {
   });
 };
 
+/** How many forwards the gateway's table lost, over all its versions. */
+const removals = (): number =>
+  record.tables.slice(1).reduce((sum, { content }, index) => {
+    const names = new Set(content.forwards.map(({ name }) => name));
+    return sum + (record.tables[index]?.content.forwards ?? []).filter(({ name }) => !names.has(name)).length;
+  }, 0);
+
 const COUNT = 200;
+/** The pods of the first half that are deleted are 50; the second half asks for the targets with an even number again. */
+const NEVER_ASKED_AGAIN = 25;
 /** Every pod of the first half has a target of its own; the second half asks for these and for new ones. */
 const first = wishFor(COUNT / 2, "first", (index) => index);
 
@@ -120,7 +129,7 @@ t.test("200 admissions, kills and two runs side by side", async (t) => {
   await sleep(CACHE_MS + 5000);
   const seed = Number(process.env["SEED"] ?? 1);
   const random = seeded(seed);
-  let [isOver, kills, passes, removed] = [false, 0, 0, 0];
+  let [isOver, kills, passes] = [false, 0, 0];
   const harass = async (): Promise<void> => {
     for (let at = 0; !isOver && kills < 6; at = 1 - at) {
       await replicas[at]?.kill();
@@ -132,9 +141,8 @@ t.test("200 admissions, kills and two runs side by side", async (t) => {
   };
   const sweeps = async (): Promise<void> => {
     while (!isOver) {
-      const { out } = await sweep(SETTLE_MS);
+      await sweep(SETTLE_MS);
       passes += 1;
-      removed += [...out.matchAll(/: removed /g)].length;
       await sleep(random() * 300);
     }
   };
@@ -151,10 +159,17 @@ t.test("200 admissions, kills and two runs side by side", async (t) => {
   await Promise.all(Array.from({ length: 8 }, worker)).finally(() => (isOver = true));
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   await Promise.all(others);
+  const beside = removals();
+  // A run beside others may lose every write to a 409; a run alone may not.
+  t.match(await sweep(SETTLE_MS), { code: 0 });
+  await record.settled();
+  const removed = removals();
   t.comment(
-    `seed ${seed}: ${COUNT} admissions in ${seconds} s, ${kills} kills, ${passes} runs, ${removed} forwards removed`,
+    `seed ${seed}: ${COUNT} admissions in ${seconds} s, ${kills} kills, ${passes} runs, ` +
+      `${beside} forwards removed beside them, ${removed} in all`,
   );
-  t.ok(kills > 0 && passes > 2 && removed > 0);
+  t.ok(kills > 0 && passes > 2);
+  t.ok(removed >= NEVER_ASKED_AGAIN, "the marked forwards that no later pod asked for are gone");
   t.strictSame((await problems()).slice(0, 5), []);
 });
 

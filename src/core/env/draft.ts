@@ -4,14 +4,11 @@ import { coveredByNoProxy, isNoProxy } from "./no-proxy.ts";
 import { MOST_OPERATIONS, type Work } from "./work.ts";
 import { pointer, type PatchOperation } from "../patch.ts";
 import type { Container, EnvVar, Pod } from "../pod.ts";
-import type { Target } from "../target.ts";
+import type { Reached } from "../target.ts";
 
 /** What an annotation sets an env to; `port`: the port that is meant beside one that is a host. */
 type Setting = { readonly value: string; readonly port?: number };
 export type Settings = ReadonlyMap<string, Setting>;
-
-/** A target and the host at which a pod reaches it. */
-export type Reached = { readonly target: Target; readonly host: string };
 
 /** What `hostEnv` and `portEnv` ask for; the first target that names an env gets it. */
 export const settingsOf = (reached: readonly Reached[]): Settings => {

@@ -1,7 +1,8 @@
 import { adviceForTarget } from "./advice.ts";
 import { readHost } from "../host.ts";
 import { findPlaces } from "./places/find.ts";
-import type { ContainerDraft, Reached } from "./draft.ts";
+import type { ContainerDraft } from "./draft.ts";
+import type { Reached } from "../target.ts";
 import { MOST_NAMES } from "./note.ts";
 import { charge, type Work } from "./work.ts";
 import { listed } from "../message.ts";

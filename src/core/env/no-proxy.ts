@@ -1,7 +1,7 @@
 import ipaddr from "ipaddr.js";
-import type { Reached } from "./draft.ts";
 import { charge, type Work } from "./work.ts";
 import type { EnvVar } from "../pod.ts";
+import type { Reached } from "../target.ts";
 
 export const isNoProxy = (name: string): boolean => name.length === 8 && /^no_proxy$/i.test(name);
 
