@@ -53,7 +53,7 @@ const tooLong = [
   "src/core/gateway/pod.ts",
   "src/core/forwards/table.ts",
   "src/provisioning/lane.ts",
-  "src/commands/reconcile.ts",
+  "src/commands/upkeep/reconcile.ts",
 ];
 
 export default tseslint.config(

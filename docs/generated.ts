@@ -8,8 +8,8 @@ import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
 import { checkCodes } from "../src/checks/codes.ts";
-import { checkReport } from "../src/commands/check.ts";
-import { report } from "../src/commands/report.ts";
+import { checkReport } from "../src/commands/check/check.ts";
+import { report } from "../src/commands/inject/report.ts";
 import { CHART_SCHEMA, chartSchema } from "./chart-schema.ts";
 import { withShapes } from "./shapes.ts";
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { runProgram } from "./commands/program.ts";
+import { runProgram } from "./commands/program/program.ts";
 
 // A reader of the output may stop reading (`| head`): no reason to say anything.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

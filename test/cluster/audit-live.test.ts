@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
-import type { Report } from "../../src/commands/report.ts";
+import type { Report } from "../../src/commands/inject/report.ts";
 import { plainEnv, MAIN } from "../program.ts";
 import { until } from "../wait.ts";
 import { connectTo, type Stored } from "../lab/control-plane/api.ts";

@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
-import { runProgram } from "../../src/commands/program.ts";
+import { runProgram } from "../../src/commands/program/program.ts";
 import { setEnv } from "../environment.ts";
 import { connectTo } from "../lab/control-plane/api.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";

@@ -3,7 +3,7 @@
 import t, { type Test } from "tap";
 import { stringify } from "yaml";
 import { connect } from "../../src/cluster/kubernetes.ts";
-import { run as reconcile } from "../../src/commands/reconcile.ts";
+import { run as reconcile } from "../../src/commands/upkeep/reconcile.ts";
 import { readTable } from "../../src/core/forwards/table.ts";
 import { configOf } from "../making.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";

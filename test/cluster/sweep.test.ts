@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { connect } from "../../src/cluster/kubernetes.ts";
-import { run } from "../../src/commands/reconcile.ts";
+import { run } from "../../src/commands/upkeep/reconcile.ts";
 import { CACHE_MS, SETTLE_MS } from "../../src/core/forwards/retire.ts";
 import { address } from "../../src/core/target.ts";
 import { configOf, seeded } from "../making.ts";

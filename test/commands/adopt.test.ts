@@ -1,6 +1,6 @@
 import t, { type Test } from "tap";
 import { parse } from "yaml";
-import { adopt, adoptGateway } from "../../src/commands/adopt.ts";
+import { adopt, adoptGateway } from "../../src/commands/upkeep/adopt.ts";
 import { type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { isHeldByOthers } from "../../src/cluster/managed-fields.ts";
 import { readConfig } from "../../src/core/config/config.ts";

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import t, { type Test } from "tap";
-import { audit, type AuditOptions } from "../../src/commands/audit.ts";
+import { audit, type AuditOptions } from "../../src/commands/audit/audit.ts";
 import { files, HOST, namedPod } from "./injecting.ts";
 
 const EXAMPLES = readFileSync(new URL("../../examples/flowgen-deployments.yaml", import.meta.url), "utf8");

@@ -8,7 +8,7 @@ import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import type { Kind, KubeObject } from "../../src/cluster/cluster.ts";
 import { checkCodes } from "../../src/checks/codes.ts";
 import type { Finding } from "../../src/checks/finding.ts";
-import { runProgram } from "../../src/commands/program.ts";
+import { runProgram } from "../../src/commands/program/program.ts";
 import { reasons } from "../../src/core/reasons.ts";
 import { version } from "../../src/files.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";

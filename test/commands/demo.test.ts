@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import t, { type Test } from "tap";
-import { demo } from "../../src/commands/demo.ts";
-import { forwardRows } from "../../src/commands/demo-print.ts";
-import { UsageError } from "../../src/commands/options.ts";
+import { demo } from "../../src/commands/demo/demo.ts";
+import { forwardRows } from "../../src/commands/demo/print.ts";
+import { UsageError } from "../../src/commands/options/options.ts";
 
 const example = (name: string): string => readFileSync(new URL(`../../examples/${name}`, import.meta.url), "utf8");
 const DEPLOYMENTS = example("flowgen-deployments.yaml");

@@ -3,8 +3,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";
 import t from "tap";
-import { createHandler } from "../../src/commands/function.ts";
-import { UsageError } from "../../src/commands/options.ts";
+import { createHandler } from "../../src/commands/serve/function.ts";
+import { UsageError } from "../../src/commands/options/options.ts";
 import { root } from "../program.ts";
 import { review } from "../server/client.ts";
 

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import t, { type Test } from "tap";
-import { inject } from "../../src/commands/inject.ts";
+import { inject } from "../../src/commands/inject/inject.ts";
 import {
   CONFIG,
   deployment,

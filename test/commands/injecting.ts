@@ -3,10 +3,10 @@ import { dirname, join } from "node:path";
 import jsonpatch from "fast-json-patch";
 import type { Test } from "tap";
 import { parseAllDocuments } from "yaml";
-import { inject, type InjectOptions } from "../../src/commands/inject.ts";
-import { createAdmitter } from "../../src/commands/offline.ts";
+import { inject, type InjectOptions } from "../../src/commands/inject/inject.ts";
+import { createAdmitter } from "../../src/commands/inject/offline.ts";
 import { readStream } from "../../src/manifests/stream.ts";
-import type { ManifestOptions } from "../../src/commands/run.ts";
+import type { ManifestOptions } from "../../src/commands/inject/run.ts";
 import type { PatchOperation } from "../../src/core/patch.ts";
 import { configOf } from "../making.ts";
 

@@ -1,12 +1,12 @@
 /** `--cluster kubeconfig`: the answers are those of the webhook beside the same forward table, and the cluster is only read. */
 import t, { type Test } from "tap";
 import { admit } from "../../src/admit.ts";
-import { audit } from "../../src/commands/audit.ts";
+import { audit } from "../../src/commands/audit/audit.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
 import type { Pod } from "../../src/core/pod.ts";
-import type { InjectOptions } from "../../src/commands/inject.ts";
+import type { InjectOptions } from "../../src/commands/inject/inject.ts";
 import { version } from "../../src/files.ts";
 import { readStream } from "../../src/manifests/stream.ts";
 import { kubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";

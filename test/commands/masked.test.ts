@@ -1,5 +1,5 @@
 import t from "tap";
-import { envDiff } from "../../src/commands/masked.ts";
+import { envDiff } from "../../src/commands/inject/masked.ts";
 import type { Pod } from "../../src/core/pod.ts";
 
 t.test("the values of an env before and after, wherever it stands", async (t) => {

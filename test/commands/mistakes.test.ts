@@ -1,8 +1,8 @@
 /** What whoever calls the offline commands may get wrong: the message names file, line, reason and fix, and no password. */
 import { join } from "node:path";
 import t from "tap";
-import { inject, type InjectOptions } from "../../src/commands/inject.ts";
-import { UsageError } from "../../src/commands/options.ts";
+import { inject, type InjectOptions } from "../../src/commands/inject/inject.ts";
+import { UsageError } from "../../src/commands/options/options.ts";
 import { CONFIG, deployment, files, injected, other } from "./injecting.ts";
 
 const OPTIONS = {

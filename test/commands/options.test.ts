@@ -1,5 +1,5 @@
 import t from "tap";
-import { connectCluster, readConfigFile } from "../../src/commands/options.ts";
+import { connectCluster, readConfigFile } from "../../src/commands/options/options.ts";
 
 t.test("a cluster in memory is made for whoever asks", async (t) => {
   const cluster = await connectCluster("memory");

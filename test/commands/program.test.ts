@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { runProgram } from "../../src/commands/program.ts";
+import { runProgram } from "../../src/commands/program/program.ts";
 import { root } from "../program.ts";
 import { setEnv } from "../environment.ts";
 

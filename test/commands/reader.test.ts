@@ -14,8 +14,8 @@ import {
   troubleOf,
   webhooksOf,
 } from "../../src/checks/objects.ts";
-import { flowDrawing } from "../../src/commands/audit-drawing.ts";
-import type { ReportRow } from "../../src/commands/report.ts";
+import { flowDrawing } from "../../src/commands/audit/drawing.ts";
+import type { ReportRow } from "../../src/commands/inject/report.ts";
 
 const signal = AbortSignal.timeout(60_000);
 const answering = (...answers: readonly Partial<Answer>[]) => {

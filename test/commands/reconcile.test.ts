@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import t from "tap";
-import { reconcile, run } from "../../src/commands/reconcile.ts";
+import { reconcile, run } from "../../src/commands/upkeep/reconcile.ts";
 import { type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { readTable, type Table } from "../../src/core/forwards/table.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";

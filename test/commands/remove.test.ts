@@ -1,5 +1,5 @@
 import t from "tap";
-import { remove, removeGateway } from "../../src/commands/remove.ts";
+import { remove, removeGateway } from "../../src/commands/upkeep/remove.ts";
 import { type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
 import { fault } from "../../src/emulator/store.ts";

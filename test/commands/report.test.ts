@@ -1,11 +1,11 @@
 /** What `inject` and `audit` say: summary, exit codes, JSON by its schema, colours, progress, and never a password. */
 import t, { type Test } from "tap";
-import { account } from "../../src/commands/audit.ts";
-import { inject, type InjectOptions } from "../../src/commands/inject.ts";
-import { masked } from "../../src/commands/masked.ts";
-import type { Output } from "../../src/commands/output.ts";
-import { report } from "../../src/commands/report.ts";
-import { emptyTally, tallyText } from "../../src/commands/tally.ts";
+import { account } from "../../src/commands/audit/audit.ts";
+import { inject, type InjectOptions } from "../../src/commands/inject/inject.ts";
+import { masked } from "../../src/commands/inject/masked.ts";
+import type { Output } from "../../src/commands/options/output.ts";
+import { report } from "../../src/commands/inject/report.ts";
+import { emptyTally, tallyText } from "../../src/commands/inject/tally.ts";
 import { deployment, files, HOST, injected, other, TARGETS, workload } from "./injecting.ts";
 
 const withEnv = (env: string): string => deployment.replace(/^( +)- name: DB_HOST$/m, `$1- ${env}\n$&`);

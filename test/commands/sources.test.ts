@@ -2,7 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import t, { type Test } from "tap";
-import { inject, type InjectOptions } from "../../src/commands/inject.ts";
+import { inject, type InjectOptions } from "../../src/commands/inject/inject.ts";
 import { joint } from "../../src/manifests/join.ts";
 import { setEnv } from "../environment.ts";
 import { deployment, documentsOf, files, other } from "./injecting.ts";

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { namespaceOf, type ServeTlsOptions, tlsSource } from "../../src/commands/tls-options.ts";
+import { namespaceOf, type ServeTlsOptions, tlsSource } from "../../src/commands/serve/tls-options.ts";
 import { setEnv } from "../environment.ts";
 
 const DAY = 86_400_000;

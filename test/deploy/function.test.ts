@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { pino } from "pino";
 import t from "tap";
-import { createHandler } from "../../src/commands/function.ts";
+import { createHandler } from "../../src/commands/serve/function.ts";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";

@@ -1,0 +1,107 @@
+import * as z from "zod";
+import type { Finding } from "../../checks/finding.ts";
+import { checkBefore, checkConfig, checkInstallation, type ConfigText, readConfigCheck } from "./installation.ts";
+import { checkWorkload, readWorkloadName } from "./workload.ts";
+import { connectReading, inputName, readText, UsageError } from "../options/options.ts";
+import { coloured, type Output } from "../options/output.ts";
+
+export type CheckOptions = {
+  /** Nothing is installed yet. */
+  readonly pre: boolean;
+  /** Of a workload; without one, where a pod is tried. */
+  readonly namespace?: string;
+  /** A file, instead of the installation's. */
+  readonly config?: string;
+  readonly installName: string;
+  readonly installNamespace: string;
+  readonly cluster: "in-cluster" | "kubeconfig";
+  readonly output: "table" | "short" | "json";
+  readonly failOn: "error" | "warning";
+};
+
+const level = z.enum(["ok", "warning", "error", "unseen"]);
+/** What `check -o json` prints. The version grows when a field goes away or means something else. */
+export const checkReport = z.strictObject({
+  version: z.literal(1),
+  findings: z.array(
+    z.strictObject({
+      section: z.string(),
+      level: level.describe("unseen: not looked at, and the cause says why"),
+      code: z.string().optional().describe("docs/findings.md and docs/reasons.md; `explain CODE` tells more"),
+      object: z.string().describe("kind, namespace and name"),
+      cause: z.string(),
+      fix: z.string().optional(),
+      docs: z.string().optional(),
+    }),
+  ),
+  summary: z.record(level, z.int().min(0)),
+});
+
+/**
+ * `check`: each finding with its object, one cause and one fix. Reads only; a pod is tried by a dry run. What the user may not read is
+ * said, and is no error.
+ *
+ * Returns the exit code: 0; 1 for an error (or a warning, with `failOn`). Throws a UsageError (exit code 2) for a wrong name, and where
+ * the cluster or a file cannot be read.
+ */
+export const check = async (what: readonly string[], options: CheckOptions, output: Output): Promise<0 | 1> => {
+  const findings = await findingsFor(what, options);
+  await output.out(options.output === "json" ? jsonText(findings) : tableText(findings, options, output));
+  const counts = countsOf(findings);
+  return counts.error > 0 || (options.failOn === "warning" && counts.warning > 0) ? 1 : 0;
+};
+
+const findingsFor = async (
+  [what, file, ...rest]: readonly string[],
+  options: CheckOptions,
+): Promise<readonly Finding[]> => {
+  if (rest.length > 0) throw new UsageError(`check: ${rest.join(" ")}: too many arguments`);
+  if (what === "config") return checkConfig(await readConfigText(file ?? options.config ?? "config.yaml")).findings;
+  if (file !== undefined) throw new UsageError(`check ${String(what)} ${file}: one workload at a time`);
+  const workload = what === undefined ? undefined : readWorkloadName(what);
+  const config = options.config === undefined ? undefined : await readConfigText(options.config);
+  const reader = await connectReading(options.cluster);
+  const installation = { name: options.installName, namespace: options.installNamespace };
+  const { namespace = "default" } = options;
+  if (options.pre) return checkBefore(reader, installation, config);
+  if (workload === undefined) return checkInstallation(reader, installation, namespace, config);
+  const read = await readConfigCheck(reader, installation, config);
+  if (read.config === undefined) return read.findings;
+  return checkWorkload(reader, read.config, { ...workload, namespace });
+};
+
+const readConfigText = async (path: string): Promise<ConfigText> => ({
+  text: await readText(path),
+  from: inputName(path),
+});
+
+const countsOf = (findings: readonly Finding[]): Record<Finding["level"], number> => {
+  const counts = { ok: 0, warning: 0, error: 0, unseen: 0 };
+  for (const each of findings) counts[each.level] += 1;
+  return counts;
+};
+
+const jsonText = (findings: readonly Finding[]): string => {
+  const report: z.infer<typeof checkReport> = { version: 1, findings: [...findings], summary: countsOf(findings) };
+  return `${JSON.stringify(report, undefined, 2)}\n`;
+};
+
+const MARK = { ok: "√", warning: "‼", error: "×", unseen: "?" } as const;
+const COLOUR = { ok: "green", warning: "yellow", error: "red", unseen: "dim" } as const;
+
+const tableText = (findings: readonly Finding[], { output: format }: CheckOptions, output: Output): string => {
+  const shown = format === "short" ? findings.filter(({ level }) => level !== "ok") : findings;
+  const lines = shown.flatMap((finding, index) => [
+    ...(format === "table" && finding.section !== shown[index - 1]?.section ? [finding.section] : []),
+    ...linesOf(finding).map((line) => coloured(output, "out", COLOUR[finding.level], line)),
+  ]);
+  const { ok, warning, error, unseen } = countsOf(findings);
+  const summary = `${error} errors, ${warning} warnings, ${ok} in order, ${unseen} not looked at`;
+  return [...lines, summary].map((line) => `${line}\n`).join("");
+};
+
+const linesOf = ({ level, code, object, cause, fix, docs }: Finding): readonly string[] => [
+  `${MARK[level]} ${code === undefined ? "" : `${code}: `}${object}: ${cause}`,
+  ...(fix === undefined ? [] : [`    fix: ${fix}`]),
+  ...(docs === undefined ? [] : [`    see ${docs}`]),
+];

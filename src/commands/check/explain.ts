@@ -1,0 +1,49 @@
+import { closest } from "fastest-levenshtein";
+import { certificateFailures, certificateReasons } from "../../certificates/reasons.ts";
+import { checkCodes } from "../../checks/codes.ts";
+import { docsOf } from "../../checks/finding.ts";
+import { reasons } from "../../core/reasons.ts";
+import type { Output } from "../options/output.ts";
+import { aligned } from "../inject/report.ts";
+
+type Explanation = { readonly code: string; readonly from: string; readonly says: string; readonly fix?: string };
+
+/** Every code that the program gives, from the tables that give it. A code may stand in two of them. */
+const explanations: readonly Explanation[] = [
+  ...Object.entries(reasons).map(([code, text]) => ({ ...text, code, from: `an admission ends as ${text.outcome}` })),
+  ...Object.entries(checkCodes).map(([code, text]) => ({ ...text, code, from: `check: ${text.level}` })),
+  ...Object.entries(certificateReasons).map(([code, says]) => ({ code, from: "a certificate is written again", says })),
+  ...Object.entries(certificateFailures).map(([code, says]) => ({
+    code,
+    from: "a certificate cannot be renewed",
+    says,
+  })),
+];
+
+/** `explain CODE`: where the code is given, its cause, its fix; without a code all of them. Returns the exit code: 1 for an unknown code. */
+export const explain = async (code: string | undefined, { out, err }: Output): Promise<0 | 1> => {
+  if (code === undefined) {
+    await out(`${aligned(explanations.map((each) => [each.code, each.from, each.says])).join("\n")}\n`);
+    return 0;
+  }
+  const found = explanations.filter((each) => each.code === code);
+  if (found.length === 0) {
+    const nearest = closest(
+      code,
+      explanations.map((each) => each.code),
+    );
+    await err(`flowgen-gateway: explain: no such code; did you mean ${nearest}? \`explain\` lists all\n`);
+    return 1;
+  }
+  await out(found.map(textOf).join("\n"));
+  return 0;
+};
+
+const textOf = ({ code, from, says, fix }: Explanation): string =>
+  [
+    `${code} (${from})`,
+    `  cause: ${says}`,
+    ...(fix === undefined ? [] : [`  fix:   ${fix}`]),
+    `  see    ${docsOf(code)}`,
+    "",
+  ].join("\n");

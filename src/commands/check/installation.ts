@@ -1,0 +1,139 @@
+/** `check` of an installation, and `check --pre` before there is one. */
+import type { Reader, Right } from "../../cluster/reader.ts";
+import { certificateFindings, imageFindings } from "../../checks/serving.ts";
+import { type AskedRight, nodeFindings, rightFindings, versionFindings } from "../../checks/cluster.ts";
+import { configFindings, invalidConfig } from "../../checks/config.ts";
+import { type Finding, findingsOf, type Seen } from "../../checks/finding.ts";
+import { gatewayFindings, orphanFindings, sharedKeyFindings } from "../../checks/gateway.ts";
+import { podSpecOf } from "../../checks/objects.ts";
+import { tunnelFindings } from "../../checks/tunnels.ts";
+import { reachFindings } from "../../checks/reach.ts";
+import { type Config, readConfig } from "../../core/config/config.ts";
+import { version } from "../../files.ts";
+import {
+  gatewayRights,
+  getSeen,
+  type Installation,
+  installRights,
+  listSeen,
+  readGatewaySight,
+  readGateways,
+  readInstalledConfig,
+  readReach,
+  seen,
+  seenGateways,
+  soon,
+} from "./read.ts";
+
+/** A config's text, and what findings call it. */
+export type ConfigText = { readonly text: string; readonly from: string };
+type ConfigCheck = { readonly config: Config | undefined; readonly findings: readonly Finding[] };
+
+/** The config that is in force, with its findings. */
+export const checkConfig = ({ text, from }: ConfigText): ConfigCheck => {
+  const reading = readConfig(text);
+  return reading.kind === "config"
+    ? { config: reading.config, findings: configFindings(reading.config, from) }
+    : { config: undefined, findings: invalidConfig(reading.problems, from) };
+};
+
+/** The config of a file, or else of the installation. */
+export const readConfigCheck = async (
+  reader: Reader,
+  installation: Installation,
+  file: ConfigText | undefined,
+): Promise<ConfigCheck> => {
+  if (file !== undefined) return checkConfig(file);
+  const deployment = await getSeen(reader, "Deployment", installation.namespace, installation.name);
+  const found = await readInstalledConfig(reader, installation, deployment);
+  const say = findingsOf("config");
+  const where = `config of ${installation.namespace}/${installation.name}`;
+  if (found.kind === "unseen") return { config: undefined, findings: [say.unseen(where, found.why)] };
+  if (found.value === undefined) return { config: undefined, findings: [say.fault("config-missing", where)] };
+  return checkConfig(found.value);
+};
+
+const asked = (reader: Reader, user: string | undefined, rights: readonly Right[]): Promise<readonly AskedRight[]> =>
+  Promise.all(rights.map(async (right) => ({ right, isGranted: await seen(reader.may(user, right, soon())) })));
+
+/** Everything that is installed. `trialNamespace`: where a pod is tried. */
+export const checkInstallation = async (
+  reader: Reader,
+  installation: Installation,
+  trialNamespace: string,
+  file: ConfigText | undefined,
+): Promise<readonly Finding[]> => {
+  const { name, namespace } = installation;
+  const [{ config, findings }, deployment, secret, versionSeen, nodes, gateways] = await Promise.all([
+    readConfigCheck(reader, installation, file),
+    getSeen(reader, "Deployment", namespace, name),
+    getSeen(reader, "Secret", namespace, `${name}-tls`),
+    seen(reader.version(soon())),
+    listSeen(reader, "Node"),
+    readGateways(reader),
+  ]);
+  const placed = config === undefined ? [] : seenGateways(config, gateways);
+  const account =
+    (deployment.kind === "seen" && deployment.value && podSpecOf(deployment.value).serviceAccountName) || name;
+  const user = `system:serviceaccount:${namespace}:${account}`;
+  const [reach, sights, rights] = await Promise.all([
+    readReach(reader, installation, trialNamespace, config),
+    Promise.all(placed.map((gateway) => readGatewaySight(reader, gateway))),
+    asked(reader, user, placed.flatMap(gatewayRights)),
+  ]);
+  const isKnown = (within: string, gateway: string): boolean =>
+    config === undefined ||
+    config.gateways.some((each) => each.name === gateway && (each.namespace ?? within) === within);
+  return [
+    ...versionFindings(versionSeen),
+    ...nodeFindings(nodes),
+    ...findings,
+    ...reachFindings(reach),
+    ...imageFindings(deployment, version, installation),
+    ...certificateFindings(secret, `Secret ${namespace}/${name}-tls`, Date.now()),
+    ...rightFindings(`ServiceAccount ${namespace}/${account}`, rights, "right-of-webhook"),
+    ...sights.flatMap(gatewayFindings),
+    ...sights.flatMap(({ gateway, metrics }) => tunnelFindings(gateway, metrics, [], Date.now())),
+    ...sharedKeyFindings(sights),
+    ...orphanFindings(gateways, isKnown),
+  ];
+};
+
+/** What an installation needs, before it is made. */
+export const checkBefore = async (
+  reader: Reader,
+  installation: Installation,
+  file: ConfigText | undefined,
+): Promise<readonly Finding[]> => {
+  const [versionSeen, nodes, registration, rights, gateways]: [
+    Seen<string>,
+    Awaited<ReturnType<typeof listSeen>>,
+    Awaited<ReturnType<typeof getSeen>>,
+    readonly AskedRight[],
+    Awaited<ReturnType<typeof listSeen>>,
+  ] = await Promise.all([
+    seen(reader.version(soon())),
+    listSeen(reader, "Node"),
+    getSeen(reader, "MutatingWebhookConfiguration", "", installation.name),
+    asked(reader, undefined, installRights(installation)),
+    readGateways(reader),
+  ]);
+  const { config, findings } = file === undefined ? { config: undefined, findings: [] } : checkConfig(file);
+  const sights = await Promise.all(
+    (config === undefined ? [] : seenGateways(config, gateways)).map((gateway) => readGatewaySight(reader, gateway)),
+  );
+  const say = findingsOf("reach");
+  const object = `MutatingWebhookConfiguration ${installation.name}`;
+  const isThere = registration.kind === "seen" && registration.value !== undefined;
+  return [
+    ...versionFindings(versionSeen),
+    ...nodeFindings(nodes),
+    ...rightFindings("you", rights, "right-to-install"),
+    ...(registration.kind === "unseen" ? [say.unseen(object, registration.why)] : []),
+    ...(isThere ? [say.fault("installed-already", object)] : []),
+    ...findings,
+    // The chart makes a namespace that is not there.
+    ...sights.flatMap(gatewayFindings).filter(({ code }) => code !== "namespace-missing"),
+    ...sharedKeyFindings(sights),
+  ];
+};

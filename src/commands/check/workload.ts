@@ -1,0 +1,109 @@
+/** `check pod/NAME`, `check deploy/NAME`: why a workload cannot reach its targets. */
+import type { Kind, KubeObject } from "../../cluster/cluster.ts";
+import type { Reader } from "../../cluster/reader.ts";
+import { type Finding, findingsOf, isSeen, type Seen } from "../../checks/finding.ts";
+import { gatewayFindings } from "../../checks/gateway.ts";
+import { tunnelFindings } from "../../checks/tunnels.ts";
+import { statusIn } from "../../checks/objects.ts";
+import { policyFindings, workloadFindings } from "../../checks/workload.ts";
+import { findGateway } from "../../core/config/choose.ts";
+import type { Config } from "../../core/config/config.ts";
+import { annotation } from "../../core/names.ts";
+import { address } from "../../core/target.ts";
+import { nearMisses } from "../../core/near-misses.ts";
+import { getSeen, listSeen, readGatewaySight } from "./read.ts";
+import { podIn } from "../../manifests/template.ts";
+import { createAdmitter } from "../inject/offline.ts";
+import { UsageError } from "../options/options.ts";
+
+const KINDS: Readonly<Record<string, Kind>> = {
+  ...{ pod: "Pod", pods: "Pod", po: "Pod" },
+  ...{ deployment: "Deployment", deployments: "Deployment", deploy: "Deployment" },
+  ...{ statefulset: "StatefulSet", statefulsets: "StatefulSet", sts: "StatefulSet" },
+  ...{ daemonset: "DaemonSet", daemonsets: "DaemonSet", ds: "DaemonSet" },
+  ...{ replicaset: "ReplicaSet", replicasets: "ReplicaSet", rs: "ReplicaSet" },
+  ...{ job: "Job", jobs: "Job", cronjob: "CronJob", cronjobs: "CronJob", cj: "CronJob" },
+};
+
+/** `deploy/NAME` as kubectl writes it. Throws a UsageError for another text. */
+export const readWorkloadName = (text: string): { readonly kind: Kind; readonly name: string } => {
+  const [, word = "", name = ""] = /^([a-z]+)\/([^/]+)$/i.exec(text) ?? [];
+  const kind = Object.hasOwn(KINDS, word.toLowerCase()) ? KINDS[word.toLowerCase()] : undefined;
+  if (kind !== undefined) return { kind, name };
+  throw new UsageError(`check ${text}: write config FILE, or a workload such as pod/NAME or deploy/NAME`);
+};
+
+/** The findings of one workload, its pods, and the gateway that they use. */
+export const checkWorkload = async (
+  reader: Reader,
+  config: Config,
+  { kind, namespace, name }: { readonly kind: Kind; readonly namespace: string; readonly name: string },
+): Promise<readonly Finding[]> => {
+  const about = `${kind} ${namespace}/${name}`;
+  const say = findingsOf("workload");
+  const object = await getSeen(reader, kind, namespace, name);
+  if (object.kind === "unseen") return [say.unseen(about, object.why)];
+  if (object.value === undefined) return [say.fault("workload-missing", about)];
+  const pod = podIn(object.value)?.pod;
+  if (pod === undefined) return [say.unseen(about, "it has no pod template that can be read")];
+  // As it was before its admission: an address that an env leads to now is no target's.
+  const admission = await createAdmitter(config, reader, "audit").admit({ pod, namespace });
+  const pods = kind === "Pod" ? seenPods([object.value]) : await podsOf(reader, object.value);
+  const annotations = pod.metadata.annotations ?? {};
+  const own = workloadFindings({
+    name: about,
+    admission,
+    isAnnotated: annotations[annotation.targets] !== undefined,
+    nearMisses: nearMisses(pod, kind === "Pod" ? undefined : object.value.metadata),
+    pods,
+    failure: await failureOf(reader, object.value),
+  });
+  const found = findGateway(config, namespace, annotations[annotation.gateway]);
+  if (admission.assignments.length === 0 || found.kind === "reject") return own;
+  const [sight, policy] = await Promise.all([
+    readGatewaySight(reader, found.gateway),
+    getSeen(reader, "NetworkPolicy", found.gateway.namespace, found.gateway.name),
+  ]);
+  return [
+    ...own,
+    ...policyFindings(found.gateway, policy, sight.table, pods, admission.assignments),
+    ...gatewayFindings(sight),
+    ...tunnelFindings(
+      found.gateway,
+      sight.metrics,
+      admission.assignments.map(({ target }) => address(target.host, target.port)),
+      Date.now(),
+    ),
+  ];
+};
+
+const seenPods = (value: readonly KubeObject[]): Seen<readonly KubeObject[]> => ({ kind: "seen", value });
+
+type Selector = { readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> } };
+/** The pods that a controller's selector finds; a CronJob's have a Job between them. */
+const podsOf = async (reader: Reader, object: KubeObject): Promise<Seen<readonly KubeObject[]>> => {
+  const { namespace, name = "" } = object.metadata;
+  const labels = (object["spec"] as Selector | undefined)?.selector?.matchLabels;
+  if (labels !== undefined) return listSeen(reader, "Pod", namespace, labels);
+  const jobs = await listSeen(reader, "Job", namespace);
+  if (jobs.kind === "unseen") return jobs;
+  const names = new Set(jobs.value.filter((job) => isOwned(job, "CronJob", name)).map(({ metadata }) => metadata.name));
+  const pods = await listSeen(reader, "Pod", namespace);
+  return pods.kind === "unseen"
+    ? pods
+    : seenPods(pods.value.filter(({ metadata }) => names.has(metadata.labels?.["job-name"] ?? "")));
+};
+
+const isOwned = ({ metadata }: KubeObject, kind: string, name: string): boolean =>
+  ((metadata["ownerReferences"] as readonly { kind: string; name: string }[] | undefined) ?? []).some(
+    (owner) => owner.kind === kind && owner.name === name,
+  );
+
+/** What the controller says of pods that it could not make (condition ReplicaFailure). */
+const failureOf = async (reader: Reader, object: KubeObject): Promise<string | undefined> => {
+  const { namespace, name = "" } = object.metadata;
+  const sets = object.kind === "Deployment" ? await listSeen(reader, "ReplicaSet", namespace) : undefined;
+  const owned = sets !== undefined && isSeen(sets) ? sets.value.filter((set) => isOwned(set, "Deployment", name)) : [];
+  const conditions = [object, ...owned].flatMap((each) => statusIn(each).conditions ?? []);
+  return conditions.find(({ type, status }) => type === "ReplicaFailure" && status === "True")?.message;
+};
