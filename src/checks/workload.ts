@@ -76,17 +76,19 @@ const isStale = (
   return own === undefined || !addresses.includes(own.address);
 };
 
-/** Whether the gateway's NetworkPolicy admits the pods to each of their targets. */
+/** Whether one of the gateway's NetworkPolicies admits the pods to each of their targets. */
 export const policyFindings = (
   gateway: PlacedGateway,
-  policy: Seen<KubeObject | undefined>,
+  policies: readonly Seen<KubeObject | undefined>[],
   table: Seen<KubeObject | undefined>,
   pods: Seen<readonly KubeObject[]>,
   assignments: readonly Assignment[],
 ): readonly Finding[] => {
   const about = `NetworkPolicy ${gateway.namespace}/${gateway.name}`;
-  if (policy.kind === "unseen") return [say.unseen(about, policy.why)];
-  if (policy.value === undefined) return [say.ok(about, "there is none: every pod is admitted")];
+  const unseen = policies.find((policy) => policy.kind === "unseen");
+  if (unseen) return [say.unseen(about, unseen.why)];
+  const found = policies.flatMap((policy) => (isSeen(policy) && policy.value ? [policy.value] : []));
+  if (found.length === 0) return [say.ok(about, "there is none: every pod is admitted")];
   const read = isSeen(table) && table.value ? readTable(dataOf(table.value)["table.json"] ?? "", about) : undefined;
   if (read?.kind !== "table" || pods.kind === "unseen")
     return [say.unseen(about, "the table or the pods were not read")];
@@ -95,9 +97,9 @@ export const policyFindings = (
   const shut = redirected.flatMap(({ metadata: { name = "", labels = {} } }) =>
     assignments.flatMap(({ forward, target }) => {
       const port = read.table.forwards.find((each) => each.name === forward)?.listenPort ?? 0;
-      const isIn = admittedTo(policy.value as KubeObject, port).some((wanted) =>
-        Object.entries(wanted).every(([key, value]) => labels[key] === value),
-      );
+      const isIn = found
+        .flatMap((policy) => admittedTo(policy, port))
+        .some((wanted) => Object.entries(wanted).every(([key, value]) => labels[key] === value));
       return isIn
         ? []
         : [say.fault("network-policy", about, `pod ${name}, target ${address(target.host, target.port)}`)];

@@ -5,6 +5,7 @@
 import { closest, distance } from "fastest-levenshtein";
 import { readTargets } from "./annotation.ts";
 import { isWord } from "./env/known.ts";
+import { charge, type Work, workOf } from "./env/work.ts";
 import { listed, plain } from "./message.ts";
 import { annotation, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "./names.ts";
 import { isGatewayPod } from "./plan.ts";
@@ -19,6 +20,14 @@ type Marks = {
 const PREFIX = "flowgen.io/";
 const KNOWN: readonly string[] = Object.values(annotation);
 const LONGEST_KEY = 80;
+
+/** A key has 317 characters at most in Kubernetes, and no workload that somebody wrote has so many of them. */
+const MOST_KEYS = 200;
+const LONGEST_READ = 317;
+const keysOf = (map: Readonly<Record<string, string>> | null | undefined): readonly string[] =>
+  Object.keys(map ?? {})
+    .slice(0, MOST_KEYS)
+    .filter(({ length }) => length <= LONGEST_READ);
 
 /** The letters and digits behind the prefix: what is left when somebody spells a key in another style. */
 const bare = (key: string): string =>
@@ -39,8 +48,8 @@ const nearestKey = (key: string): string | undefined => {
   return isNear ? KNOWN.find((known) => bare(known) === nearest) : undefined;
 };
 
-const unknownKeys = (annotations: Readonly<Record<string, string>>): readonly string[] =>
-  Object.keys(annotations).flatMap((key) => {
+const unknownKeys = (annotations: Marks["annotations"]): readonly string[] =>
+  keysOf(annotations).flatMap((key) => {
     if (KNOWN.includes(key)) return [];
     if (!key.startsWith(PREFIX)) return isAlmostTargets(key) ? [miss(key, annotation.targets)] : [];
     return [miss(key, nearestKey(key))];
@@ -50,8 +59,8 @@ const miss = (key: string, nearest: string | undefined): string =>
   `${plain(key, LONGEST_KEY)} is not read` + (nearest === undefined ? "" : `: did you mean ${nearest}?`);
 
 /** Keys that are right and stand in the wrong place. `where`: what the marks belong to. */
-const labelKeys = (labels: Readonly<Record<string, string>>): readonly string[] =>
-  Object.keys(labels)
+const labelKeys = (labels: Marks["labels"]): readonly string[] =>
+  keysOf(labels)
     .filter((key) => (key.startsWith(PREFIX) && key !== GATEWAY_LABEL) || isAlmostTargets(key))
     .map(
       (key) => `${plain(key, LONGEST_KEY)} is a label and is not read: write it as an annotation of the pod template`,
@@ -59,11 +68,11 @@ const labelKeys = (labels: Readonly<Record<string, string>>): readonly string[] 
 
 const ofWorkload = ({ annotations, labels }: Marks, pod: Pod): readonly string[] => {
   const own = pod.metadata.annotations ?? {};
-  const misplaced = Object.keys(annotations ?? {}).filter((key) => KNOWN.includes(key) && own[key] === undefined);
+  const misplaced = keysOf(annotations).filter((key) => KNOWN.includes(key) && own[key] === undefined);
   return [
     ...misplaced.map((key) => `${key} stands on the workload: put it on spec.template.metadata.annotations`),
-    ...unknownKeys(annotations ?? {}),
-    ...labelKeys(labels ?? {}),
+    ...unknownKeys(annotations),
+    ...labelKeys(labels),
   ];
 };
 
@@ -74,19 +83,19 @@ const hostEnvs = (pod: Pod): readonly string[] => {
   if (read?.kind !== "targets") return [];
   const env = [...(pod.spec.initContainers ?? []), ...pod.spec.containers].flatMap((container) => container.env ?? []);
   const names = new Set(env.map(({ name }) => name));
+  const work = workOf();
   return read.targets.flatMap((target) => {
-    const holders = env.filter(({ value = "" }) => holds(value, target)).map(({ name }) => name);
     const missing = target.hostEnv.filter((name) => !names.has(name));
-    return holders.length === 0
-      ? []
-      : missing.map(
-          (name) =>
-            `${target.name}: no container has the env ${name}, and ${listed([...new Set(holders)], 3)} holds ${target.host}: did you mean it?`,
-        );
+    if (missing.length === 0) return [];
+    const holders = env.filter(({ value = "" }) => holds(value, target, work)).map(({ name }) => name);
+    if (holders.length === 0) return [];
+    const said = `${listed([...new Set(holders)], 3)} holds ${target.host}: did you mean it?`;
+    return missing.map((name) => `${target.name}: no container has the env ${name}, and ${said}`);
   });
 };
 
-const holds = (value: string, { host }: Target): boolean => {
+const holds = (value: string, { host }: Target, work: Work): boolean => {
+  if (!charge(work, value.length + 100)) return false;
   const start = value.toLowerCase().indexOf(host);
   return start >= 0 && isWord(value, { start, end: start + host.length });
 };
@@ -97,8 +106,8 @@ export const nearMisses = (pod: Pod, workload?: Marks): readonly string[] =>
     ? []
     : [
         ...new Set([
-          ...unknownKeys(pod.metadata.annotations ?? {}),
-          ...labelKeys(pod.metadata.labels ?? {}),
+          ...unknownKeys(pod.metadata.annotations),
+          ...labelKeys(pod.metadata.labels),
           ...(workload === undefined ? [] : ofWorkload(workload, pod)),
           ...hostEnvs(pod),
         ]),

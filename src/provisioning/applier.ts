@@ -5,7 +5,9 @@ import type { PlacedGateway } from "../core/config/config.ts";
 import { isEqual } from "../core/equal.ts";
 import { type Forward, readTable, type Table } from "../core/forwards/table.ts";
 import type { Manifest } from "../core/gateway/manifests.ts";
-import { locked, readTableObject, tableText } from "./objects.ts";
+import { type Intent, intentIn } from "./intent.ts";
+import { isGateways, locked, tableText } from "./objects.ts";
+import { readTableObject } from "./reading.ts";
 
 /** On objects that are made from the table: a hash of their content. */
 const CONTENT_ANNOTATION = "flowgen.io/content";
@@ -53,16 +55,34 @@ export type ApplierEvents = {
   readonly wrote?: (gateway: PlacedGateway, object: Ref, how: "made" | "changed") => void;
 };
 
-type Parts = {
-  readonly events: ApplierEvents;
+export type Written = {
   readonly cluster: Cluster;
   readonly gateway: PlacedGateway;
+  /** As it was written or read. */
   readonly table: Table;
-  readonly applied: Applied;
+  /** The intent that is in force with it. */
+  readonly ours: Intent;
   readonly signal: AbortSignal;
 };
 
-export const applierOf = ({ cluster, gateway, table, applied, signal, events }: Parts): Applier => {
+export type ApplierParts = Written & { readonly events: ApplierEvents; readonly applied: Applied };
+
+/** The table that the API server has, where that is this one with more in it, of the same config; else undefined. */
+export const tableNow = async ({
+  cluster,
+  gateway,
+  table,
+  ours,
+  signal,
+}: Written): Promise<{ readonly table: Table; readonly object: KubeObject | undefined } | undefined> => {
+  const object = await readTableObject(cluster, gateway, signal);
+  const read = readTable(tableText(object), "");
+  const isSame = read.kind === "table" && intentIn(object)?.hash === ours.hash && holdsForwards(read.table, table);
+  return isSame ? { table: read.table, object } : undefined;
+};
+
+export const applierOf = (parts: ApplierParts): Applier => {
+  const { cluster, gateway, table, applied, signal, events } = parts;
   const bring: Applier["bring"] = async (read, manifest, more = {}) => {
     const { atCreation } = more;
     const key = `${manifest.kind} ${manifest.metadata.namespace}/${manifest.metadata.name}`;
@@ -77,23 +97,27 @@ export const applierOf = ({ cluster, gateway, table, applied, signal, events }: 
     return made;
   };
   /**
-   * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the last. The
-   * replica that wrote the last one may have made the object from the table as it is now. It serves the pods that wait only if that
-   * table holds all forwards of this one: forwards are removed too. One that was made with other fields than `atCreation`, as by a replica whose table had no address yet, is not the wanted object.
+   * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the last. Then the table is read again,
+   * after the object: where another replica made the object from that table it serves the pods that wait, else it is made from it here. Not where that
+   * table lacks a forward of this one (forwards are removed too), where it names another config, or where the object has other fields than
+   * `atCreation`, as one that was made by a replica whose table had no address yet.
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
-    const manifest = withContentHash(render(table), table);
-    try {
-      return await bring(read, manifest, { atCreation });
-    } catch (error) {
-      if (!isConflict(error)) throw error;
-      const now = await cluster.get(refOf(manifest), signal);
-      const last = readTable(tableText(await readTableObject(cluster, gateway, signal)), "");
-      if (now === undefined || last.kind !== "table" || !holdsForwards(last.table, table)) throw error;
-      if (!hasFields(now["spec"], atCreation)) throw error;
-      const wanted = withContentHash(render(last.table), last.table).metadata.annotations;
-      if (now.metadata.annotations?.[CONTENT_ANNOTATION] !== wanted?.[CONTENT_ANNOTATION]) throw error;
-      return now;
+    let [last, made]: [KubeObject | undefined, Table] = [read, table];
+    for (let tries = 1; ; tries += 1) {
+      const manifest = withContentHash(render(made), made);
+      const { [CONTENT_ANNOTATION]: wanted } = { ...manifest.metadata.annotations };
+      if (tries > 1 && last?.metadata.annotations?.[CONTENT_ANNOTATION] === wanted) return last as KubeObject;
+      try {
+        return await bring(last, manifest, { atCreation });
+      } catch (error) {
+        if (!isConflict(error) || tries === MOST_TRIES) throw error;
+        last = await cluster.get(refOf(manifest), signal);
+        const now = await tableNow(parts);
+        if (now === undefined || last === undefined || !isGateways(last, gateway)) throw error;
+        if (!hasFields(last["spec"], atCreation)) throw error;
+        made = now.table;
+      }
     }
   };
   /**

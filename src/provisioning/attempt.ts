@@ -1,7 +1,8 @@
 /** From a gateway's objects to the assignments of the pods that wait for it: pure. */
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
-import { allocate, type Given, givenAlready, withStaticForwards } from "../core/forwards/allocate.ts";
+import { allocate, type Allocation, type Given, givenAlready, withStaticForwards } from "../core/forwards/allocate.ts";
+import { spread } from "../core/forwards/policies.ts";
 import { type Forward, lineOf, serviceOf, type Table, withAddresses } from "../core/forwards/table.ts";
 import { perObject } from "../core/memo.ts";
 import { dnsName, dnsNames, gatewayId } from "../core/names.ts";
@@ -69,9 +70,21 @@ export const attempt = (
     wants,
     objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given, familiesOf(objects))),
   }));
-  const { table, results } = allocate(start.table, gateway, claims);
+  const { table, results } = spreadOut(allocate(start.table, gateway, claims));
   const isNew = stand === "due" || table !== read.table || !holds(objects.table, gateway, table);
   return { kind: "attempt", table, isNew, results, omitted: start.omitted, isBehind: false };
+};
+
+/** The allocation, with each forward's rule in a policy that has room for it. */
+const spreadOut = ({ table: before, results }: Allocation): Allocation => {
+  const table = spread(before);
+  if (table === before) return { table, results };
+  const placed = new Map(table.forwards.map((forward) => [forward.name, forward]));
+  const place = (each: Given): Given => ({ ...each, forward: placed.get(each.forward.name) ?? each.forward });
+  return {
+    table,
+    results: results.map((each) => (each.kind === "given" ? { ...each, given: each.given.map(place) } : each)),
+  };
 };
 
 /** Another process has the config that is in force, and decides. */

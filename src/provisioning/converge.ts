@@ -8,12 +8,12 @@ import {
   scriptsManifest,
   serviceManifest,
 } from "../core/gateway/manifests.ts";
-import { networkPolicyManifest } from "../core/gateway/policy.ts";
 import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout, type EventText } from "../cluster/event.ts";
-import { type Applied, type ApplierEvents, applierOf, withSpecHash } from "./applier.ts";
+import { type Applied, type ApplierEvents, applierOf, withSpecHash, type Written } from "./applier.ts";
 import { type Addresses, clusterIPsOf, type GatewayObjects, identified } from "./objects.ts";
+import { type RefusedPolicy, servePolicies } from "./policies.ts";
 import { listed } from "../core/message.ts";
 import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../core/names.ts";
 import { bestEffort } from "../cluster/waiting.ts";
@@ -31,27 +31,26 @@ export type ConvergeEvents = ApplierEvents & {
   readonly addressLost?: (gateway: PlacedGateway, service: HostService, holders: readonly string[]) => void;
 };
 
-/**
- * Brings the derived objects to the table by server-side apply. The scripts come first: the pod cannot start without them. Returns
- * the cluster IPs that the hosts' Services have.
- */
+export type Converged = {
+  /** The cluster IPs that the hosts' Services have. */
+  readonly addresses: Addresses;
+  /** As they are now. */
+  readonly objects: GatewayObjects;
+  readonly refused: readonly RefusedPolicy[];
+};
+
+/** Brings the derived objects to the table by server-side apply. The scripts come first: the pod cannot start without them. */
 export const converge = async (
-  cluster: Cluster,
-  desired: {
-    readonly gateway: PlacedGateway;
-    readonly table: Table;
-    readonly scripts: Scripts;
-    readonly podSelector: Config["podSelector"];
-  },
+  written: Written,
+  { scripts, podSelector }: { readonly scripts: Scripts; readonly podSelector: Config["podSelector"] },
   objects: GatewayObjects,
   applied: Applied,
-  signal: AbortSignal,
   events: ConvergeEvents = {},
-): Promise<Addresses> => {
-  const { gateway, table, scripts } = desired;
-  const { bring, follow, keep } = applierOf({ cluster, gateway, table, applied, signal, events });
+): Promise<Converged> => {
+  const { cluster, gateway, table, signal } = written;
+  const { bring, follow, keep } = applierOf({ ...written, applied, events });
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
-  const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
+  const serveHost = async (service: HostService): Promise<KubeObject> => {
     const { name, clusterIPs } = service;
     const found = objects.hostServices.find(({ metadata }) => metadata.name === name);
     // Made by a replica whose table had no address yet: no pod has these, pods have those of the table.
@@ -60,7 +59,7 @@ export const converge = async (
     const read = isMadeOtherwise ? undefined : found;
     const render = (from: Table): Manifest => hostServiceManifest(gateway, from, service);
     const addresses = clusterIPs.length > 0 ? { clusterIP: clusterIPs[0], clusterIPs } : undefined;
-    const made = await follow(read, render, addresses).catch(async (error: unknown) => {
+    return follow(read, render, addresses).catch(async (error: unknown) => {
       if (addresses === undefined || read !== undefined || !isInvalid(error)) throw error;
       const other = await follow(read, render);
       // The address may be held by the Service itself, which another replica made a moment ago.
@@ -71,7 +70,6 @@ export const converge = async (
       }
       return other;
     });
-    return [name, clusterIPsOf(made)];
   };
   const deployment = withSpecHash(deploymentManifest(gateway, scripts), TEMPLATE_ANNOTATION);
   if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
@@ -81,8 +79,8 @@ export const converge = async (
   }
   const claim = objects.deployment && strategyClaim(objects.deployment, deployment);
   const claimed = claim && (await cluster.apply(claim, signal));
-  await bring(objects.scripts, scriptsManifest(gateway, scripts));
-  const [addresses] = await Promise.all([
+  const scriptsNow = await bring(objects.scripts, scriptsManifest(gateway, scripts));
+  const [hosts, deploymentNow, service, policies] = await Promise.all([
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
     Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
     // Not locked after a claim: its status changes at once, and the claim has the mark of the template already.
@@ -90,9 +88,24 @@ export const converge = async (
       ? cluster.apply(identified(deployment, claimed), signal)
       : keep(objects.deployment, deployment, TEMPLATE_ANNOTATION),
     follow(objects.service, (from) => serviceManifest(gateway, from)),
-    follow(objects.networkPolicy, (from) => networkPolicyManifest(gateway, from, desired.podSelector)),
+    servePolicies({ follow, gateway, table, podSelector, read: objects.networkPolicies }),
   ]);
-  return new Map(addresses);
+  const now = {
+    ...objects,
+    scripts: scriptsNow,
+    deployment: deploymentNow,
+    service,
+    networkPolicies: replaced(objects.networkPolicies, policies.made),
+    hostServices: replaced(objects.hostServices, hosts),
+  };
+  const addresses = new Map(hosts.map((host) => [host.metadata.name ?? "", clusterIPsOf(host)]));
+  return { addresses, objects: now, refused: policies.refused };
+};
+
+/** The objects, with those that were made in the place of their former versions. */
+const replaced = (objects: readonly KubeObject[], made: readonly KubeObject[]): readonly KubeObject[] => {
+  const names = new Set(made.map(({ metadata }) => metadata.name));
+  return [...objects.filter(({ metadata }) => !names.has(metadata.name)), ...made];
 };
 
 const isRestart = (read: KubeObject, next: Manifest): boolean =>

@@ -3,7 +3,7 @@
  * server. Other pods wait in a queue: the gateway's objects are read, the new forwards of all that wait are written in one
  * write of the table, and the derived objects follow the table before a pod is answered.
  */
-import { isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
+import { ClusterError, isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
 import { delayMs, whenAllAbort } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { CACHE_MS } from "../core/forwards/retire.ts";
@@ -15,8 +15,10 @@ import type { Applied } from "./applier.ts";
 import { type Asked, assignedBy, assignmentsOf, attempt, previewsOf, type Provisioned, superseded } from "./attempt.ts";
 import { type Intent, intentOf, type Stand } from "./intent.ts";
 import { perform, type PerformEvents, type PerformParts } from "./perform.ts";
+import { shutBy, withoutPolicies } from "./policies.ts";
 import { createRecall } from "./recall.ts";
-import { familiesOf, type GatewayObjects, isTableLost, readGateway } from "./objects.ts";
+import { familiesOf, type GatewayObjects, isTableLost } from "./objects.ts";
+import { readGateway, withTableNow } from "./reading.ts";
 
 export type Request = Asked & {
   readonly config: Config;
@@ -59,6 +61,11 @@ export type Lane = {
 };
 
 const MAX_ATTEMPTS = 12;
+/** Up to here the pauses after lost races grow, to 40 ms: who lost the most must not wait the longest. */
+const MOST_GROWTH = 2;
+
+/** How long objects are taken to be as this process left them; a write to one that has changed is refused, and it is read again. */
+const RECENT_MS = 1000;
 
 type Waiting = Omit<Request, "signal"> & {
   readonly signal: AbortSignal;
@@ -67,8 +74,8 @@ type Waiting = Omit<Request, "signal"> & {
 };
 /** `since`: the attempt that it was first part of. */
 type Job = Waiting & { readonly since: number };
-/** A gateway's objects, and when the reading of them began. */
-type Reading = { readonly objects: GatewayObjects; readonly readAt: number };
+/** A gateway's objects, when the reading of the table began, and of all others. */
+type Reading = { readonly objects: GatewayObjects; readonly readAt: number; readonly objectsAt: number };
 type Standing = { readonly ours: Intent; readonly stand: Stand };
 
 export const createLane = (parts: LaneParts): Lane => {
@@ -81,6 +88,8 @@ export const createLane = (parts: LaneParts): Lane => {
   let askedAt = now();
   /** Why the last attempt failed, while it is made again. */
   let trouble: unknown;
+  /** The objects as they were read or made last. */
+  let recent: Omit<Reading, "readAt"> | undefined;
 
   /** Takes the pods that wait under this config out of the queue. */
   const take = (config: Config, since: number): readonly Job[] => {
@@ -97,7 +106,7 @@ export const createLane = (parts: LaneParts): Lane => {
     return { ours, stand };
   };
 
-  const serve = async (jobs: readonly Job[], { objects, readAt }: Reading): Promise<void> => {
+  const serve = async (jobs: readonly Job[], { objects, readAt, objectsAt }: Reading): Promise<void> => {
     const [{ config, gateway }] = jobs as [Job];
     const { ours, stand } = standing({ config, gateway }, objects);
     const attempted = attempt(objects, gateway, jobs, stand);
@@ -116,16 +125,26 @@ export const createLane = (parts: LaneParts): Lane => {
     const { results, isBehind } = attempted;
     const refused = results.every(({ kind }) => kind !== "given");
     const doing = { config, gateway, objects, ours, signal: endOf(jobs) };
-    const table = refused || isBehind ? attempted.table : await perform(parts, applied, attempted, doing);
+    const isWritten = !refused && !isBehind;
+    const done = isWritten ? await perform(parts, applied, attempted, doing) : { ...attempted, objects, refused: [] };
+    const { table } = done;
+    if (isWritten) recent = { objects: done.objects, objectsAt };
+    const shut = shutBy(done.refused, objects.networkPolicies, gateway, config.podSelector);
     // The pods of a Deployment share their wants: found once for all that wait, and for those that the cache answers.
-    const assigned = perObject((wants: readonly Want[]) => ({ found: assignedBy(table, gateway, wants) }));
+    const assignedIn = (from: Table) =>
+      perObject((wants: readonly Want[]) => ({ found: assignedBy(from, gateway, wants) }));
+    const assigned = assignedIn(table);
     if (!refused) {
-      recall.keepTable({ config, readAt, assignedBy: assigned });
+      const open = withoutPolicies(table, done.refused);
+      recall.keepTable({ config, readAt, assignedBy: open === table ? assigned : assignedIn(open) });
       if (!isBehind) events.table?.(gateway, table);
     }
-    jobs.forEach(({ wants, settle }, at) => {
+    jobs.forEach(({ wants, repair, settle, fail }, at) => {
       const result = results[at] as (typeof results)[number];
+      const error = result.kind === "given" ? shut(result.given) : undefined;
+      const [policy] = done.refused;
       if (result.kind !== "given") settle(result);
+      else if (error ?? (repair && policy)) fail(error ?? policy?.error);
       else
         settle(
           assigned(wants).found ?? {
@@ -134,6 +153,20 @@ export const createLane = (parts: LaneParts): Lane => {
           },
         );
     });
+  };
+
+  /** Reads the gateway: of the objects that were read or made a moment ago the table only, unless drift is looked for. */
+  const read = async (jobs: readonly Job[]): Promise<Reading> => {
+    const [{ gateway }] = jobs as [Job];
+    const [readAt, known, signal] = [now(), recent, endOf(jobs)];
+    recent = undefined;
+    const isRecent = known !== undefined && readAt - known.objectsAt <= RECENT_MS;
+    if (isRecent && jobs.every(({ repair }) => repair === undefined)) {
+      const objects = await withTableNow(cluster, gateway, known.objects, signal);
+      // A lost table is made again of what all Services carry now.
+      if (objects.table !== undefined) return { ...known, objects, readAt };
+    }
+    return { objects: await readGateway(cluster, gateway, signal), readAt, objectsAt: readAt };
   };
 
   /** Answers the pods for which nothing is written; returns the others. */
@@ -154,22 +187,30 @@ export const createLane = (parts: LaneParts): Lane => {
     trouble = undefined;
     for (let attempts = 1; ; attempts += 1) {
       jobs = [...jobs, ...take(config, attempts)];
+      let reading: Reading | undefined;
       try {
-        const readAt = now();
-        const objects = await readGateway(cluster, gateway, endOf(jobs));
+        reading = await read(jobs);
         // The write is locked to the version that was read, so it may serve pods that came during the reading.
-        jobs = preview([...jobs, ...take(config, attempts)], { objects, readAt });
-        if (jobs.length > 0) await serve(jobs, { objects, readAt });
+        jobs = preview([...jobs, ...take(config, attempts)], reading);
+        if (jobs.length > 0) await serve(jobs, reading);
         return;
       } catch (error) {
         if (isConflict(error)) events.conflict?.(gateway);
         const isHopeless = !(isConflict(error) || isTransient(error));
-        const [over, left] = partition(jobs, ({ since }) => isHopeless || attempts - since >= MAX_ATTEMPTS - 1);
+        const isLost = isConflict(error) && isTable(error, gateway);
+        // Who reads the table alone again is quicker than the winner, who has all the objects to make.
+        if (isLost) recent = reading;
+        // A race that was lost is one that another replica won: only the pod's own time limits these.
+        const [over, left] = partition(
+          jobs,
+          ({ since }) => isHopeless || (!isLost && attempts - since >= MAX_ATTEMPTS - 1),
+        );
         over.forEach((job) => job.fail(error));
         if (left.length === 0) return;
         jobs = left;
         trouble = error;
-        await pause(delayMs(error, attempts, random()), endOf(jobs)).catch(() => undefined);
+        const grows = isLost ? Math.min(attempts, MOST_GROWTH) : attempts;
+        await pause(delayMs(error, grows, random()), endOf(jobs)).catch(() => undefined);
       }
     }
   };
@@ -203,6 +244,9 @@ export const createLane = (parts: LaneParts): Lane => {
     isIdle: () => !isBusy && queue.length === 0 && now() - askedAt > CACHE_MS,
   };
 };
+
+const isTable = (error: unknown, gateway: PlacedGateway): boolean =>
+  error instanceof ClusterError && error.ref.kind === "ConfigMap" && error.ref.name === tableName(gateway);
 
 /** Only a config that came to this process may take the place of another one; drift is repaired as the one in force has it. */
 const isLeft = (repair: Repair, stand: Stand): boolean => stand === "behind" || (repair === "drift" && stand === "due");

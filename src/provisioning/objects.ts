@@ -2,17 +2,10 @@ import type { PlacedGateway } from "../core/config/config.ts";
 import { identityHolder } from "../core/config/identity.ts";
 import { LINES_ANNOTATION, type LinedService, tableFromLines } from "../core/forwards/lines.ts";
 import { emptyTable, readTable, type Table } from "../core/forwards/table.ts";
-import {
-  type Manifest,
-  podLabels,
-  scriptsName,
-  tableData,
-  tableManifest,
-  tableName,
-} from "../core/gateway/manifests.ts";
+import { type Manifest, podLabels, tableData, tableManifest, tableName } from "../core/gateway/manifests.ts";
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
-import { COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
-import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
+import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
+import { type Cluster, type KubeObject, NEVER } from "../cluster/cluster.ts";
 import { type Intent, withIntent } from "./intent.ts";
 import { isEqual } from "../core/equal.ts";
 
@@ -24,56 +17,9 @@ export type GatewayObjects = {
   readonly service: KubeObject | undefined;
   /** Services of hosts' own. */
   readonly hostServices: readonly KubeObject[];
-  readonly networkPolicy: KubeObject | undefined;
+  readonly networkPolicies: readonly KubeObject[];
   /** Deployments of gateways in the namespace; read where the gateway has none yet. */
   readonly otherDeployments: readonly KubeObject[];
-};
-
-/**
- * Reads a gateway's objects. The order matters: a derived object that is older than the table may be written from it, with
- * the version that was read here; the other way round an older table could overwrite what a newer one produced.
- */
-export const readGateway = async (
-  cluster: Cluster,
-  gateway: PlacedGateway,
-  signal: AbortSignal,
-): Promise<GatewayObjects> => {
-  const get = (kind: Ref["kind"], name: string) => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
-  const [scripts, deployment, service, networkPolicy, services] = await Promise.all([
-    get("ConfigMap", scriptsName(gateway)),
-    get("Deployment", gateway.name),
-    get("Service", gateway.name),
-    get("NetworkPolicy", gateway.name),
-    cluster.list("Service", gateway.namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name }, signal),
-  ]);
-  const hostServices = services.filter(({ metadata }) => metadata.name !== gateway.name);
-  const otherDeployments = deployment
-    ? []
-    : await cluster.list("Deployment", gateway.namespace, { [COMPONENT]: GATEWAY_COMPONENT }, signal);
-  const table = await readTableObject(cluster, gateway, signal);
-  const objects = { scripts, deployment, service, networkPolicy, hostServices, otherDeployments, table };
-  const unlisted = await readUnlisted(cluster, gateway, objects, signal);
-  const isMadeMeanwhile = unlisted.some((object) => isGateways(object, gateway));
-  return isMadeMeanwhile
-    ? readGateway(cluster, gateway, signal)
-    : { ...objects, hostServices: [...hostServices, ...unlisted] };
-};
-
-/** Services that the table names and the list lacks: made since the list was read, or not the gateway's. */
-const readUnlisted = async (
-  cluster: Cluster,
-  gateway: PlacedGateway,
-  { table, hostServices }: GatewayObjects,
-  signal: AbortSignal,
-): Promise<readonly KubeObject[]> => {
-  const read = table && readTable(tableText(table), "");
-  if (read?.kind !== "table") return [];
-  const listed = new Set(hostServices.map(({ metadata }) => metadata.name));
-  const missing = read.table.services.filter(({ name }) => !listed.has(name));
-  const found = await Promise.all(
-    missing.map(({ name }) => cluster.get({ kind: "Service", namespace: gateway.namespace, name }, signal)),
-  );
-  return found.filter((object) => object !== undefined);
 };
 
 export type IpFamily = "IPv4" | "IPv6";
@@ -94,15 +40,8 @@ export const clusterIPsOf = (service: KubeObject): readonly string[] => {
 };
 
 export const isManaged = ({ metadata }: KubeObject): boolean => metadata.labels?.[MANAGED_BY] === MANAGER;
-const isGateways = (object: KubeObject, gateway: PlacedGateway): boolean =>
+export const isGateways = (object: KubeObject, gateway: PlacedGateway): boolean =>
   isManaged(object) && object.metadata.labels?.[GATEWAY_LABEL] === gateway.name;
-
-export const readTableObject = (
-  cluster: Cluster,
-  gateway: PlacedGateway,
-  signal: AbortSignal,
-): Promise<KubeObject | undefined> =>
-  cluster.get({ kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) }, signal);
 
 type TableKey = "table.json" | "forwards";
 const textOf = (object: KubeObject | undefined, key: TableKey): string =>
@@ -128,9 +67,9 @@ export const tableIn = (
   objects: GatewayObjects,
   gateway: PlacedGateway,
 ): { readonly kind: "table"; readonly table: Table } | Rejection | Failure => {
-  const { table, scripts, deployment, service, networkPolicy, hostServices, otherDeployments } = objects;
+  const { table, scripts, deployment, service, networkPolicies, hostServices, otherDeployments } = objects;
   const foreign =
-    [table, scripts, deployment, service, networkPolicy].find((object) => object !== undefined && !isManaged(object)) ??
+    [table, scripts, deployment, service, ...networkPolicies].find((each) => each !== undefined && !isManaged(each)) ??
     hostServices.find((object) => !isGateways(object, gateway));
   if (foreign !== undefined) return reject("object-unmanaged", kindAndName(foreign));
   if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {

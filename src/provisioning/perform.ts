@@ -1,12 +1,12 @@
-import type { Cluster, KubeObject } from "../cluster/cluster.ts";
+import { type Cluster, isConflict, type KubeObject } from "../cluster/cluster.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { type Table, withAddresses } from "../core/forwards/table.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
-import type { Applied } from "./applier.ts";
+import { type Applied, tableNow, type Written } from "./applier.ts";
 import type { Attempted } from "./attempt.ts";
-import { converge, type ConvergeEvents, wakeKubelet } from "./converge.ts";
+import { converge, type Converged, type ConvergeEvents, wakeKubelet } from "./converge.ts";
 import type { Intent, Intents } from "./intent.ts";
-import { type GatewayObjects, isTableLost, linesText, writeTableObject } from "./objects.ts";
+import { type Addresses, type GatewayObjects, isTableLost, linesText, writeTableObject } from "./objects.ts";
 
 export type PerformEvents = ConvergeEvents & {
   /** The table was gone and was made again of what the Services carry. */
@@ -30,25 +30,60 @@ type Performing = {
   readonly signal: AbortSignal;
 };
 
-/** Writes the table and the objects that are made from it. Returns the table with the addresses of the hosts' Services. */
+/** Under many replicas' writes the version that was read is soon not the last. */
+const MOST_TRIES = 10;
+
+/** What was written; the table with the addresses of the hosts' Services. */
+export type Performed = Omit<Converged, "addresses"> & { readonly table: Table };
+
+/** Writes the table and the objects that are made from it. */
 export const perform = async (
   { cluster, scripts, events, intents }: PerformParts,
   applied: Applied,
   { table, isNew, omitted }: Attempted,
   { config, gateway, objects, ours, signal }: Performing,
-): Promise<Table> => {
+): Promise<Performed> => {
   if (omitted.length > 0) events.omitted?.(gateway, omitted);
   if (isTableLost(objects)) events.recovered?.(gateway, table);
   const write = (next: Table, read: KubeObject | undefined): Promise<KubeObject> =>
     intents.putInForce({ config, gateway }, read, () => writeTableObject(cluster, gateway, next, ours, read, signal));
-  const written = isNew ? await write(table, objects.table) : objects.table;
-  const desired = { gateway, table, scripts, podSelector: config.podSelector };
-  const [addresses] = await Promise.all([
-    converge(cluster, desired, objects, applied, signal, events),
-    written && linesText(written) !== linesText(objects.table) && wakeKubelet(cluster, gateway, written, signal),
+  const object = isNew ? await write(table, objects.table) : objects.table;
+  const written: Written = { cluster, gateway, table, ours, signal };
+  const [{ addresses, ...converged }] = await Promise.all([
+    converge(written, { scripts, podSelector: config.podSelector }, objects, applied, events),
+    object && linesText(object) !== linesText(objects.table) && wakeKubelet(cluster, gateway, object, signal),
   ]);
   const final = withAddresses(table, addresses);
   // Before a pod learns of an address: the table has it, and a Service that is made again asks for it.
-  if (final !== table) await write(final, written);
-  return final;
+  if (final !== table) await record(written, object, addresses, write);
+  return { ...converged, table: final };
 };
+
+/** Writes addresses into the table that the API server has, which may have more in it by now. */
+const record = async (
+  written: Written,
+  object: KubeObject | undefined,
+  addresses: Addresses,
+  write: (next: Table, read: KubeObject | undefined) => Promise<KubeObject>,
+): Promise<void> => {
+  let last = { table: written.table, object };
+  for (let tries = 1; ; tries += 1) {
+    const next = withAddresses(last.table, addresses);
+    if (next === last.table) return;
+    try {
+      await write(next, last.object);
+      return;
+    } catch (error) {
+      const now = isConflict(error) && tries < MOST_TRIES ? await tableNow(written) : undefined;
+      if (now === undefined || !isFree(now.table, addresses)) throw error;
+      last = now;
+    }
+  }
+};
+
+/** No Service has another address in the table: that would be one that was made again meanwhile. */
+const isFree = ({ services }: Table, addresses: Addresses): boolean =>
+  services.every(({ name, clusterIPs }) => {
+    const found = addresses.get(name);
+    return found === undefined || clusterIPs.length === 0 || clusterIPs.join() === found.join();
+  });

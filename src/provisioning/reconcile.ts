@@ -6,7 +6,8 @@ import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { retire, type Retired, withoutServices } from "../core/forwards/retire.ts";
 import { emptyTable, type Forward, type Table } from "../core/forwards/table.ts";
 import type { Failure, Rejection } from "../core/reasons.ts";
-import { readGateway, tableIn } from "./objects.ts";
+import { tableIn } from "./objects.ts";
+import { readGateway } from "./reading.ts";
 import type { Provisioner } from "./provisioner.ts";
 
 export type Pass = {

@@ -7,7 +7,6 @@ import Fastify, {
 } from "fastify";
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
-import { parseJson } from "../core/schema.ts";
 import { admissionLog } from "./admission-log.ts";
 import { callerGuard, type CallerRule } from "./callers.ts";
 import { type Body, createBodies } from "./bodies.ts";
@@ -118,12 +117,11 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     return answer(reply, review, admission);
   };
   const warn = async (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
-    const { bytes, text } = request.body as Body;
-    request.body = undefined;
+    const { bytes, text } = takeBody(request);
     const deadline = createDeadline((request.query as { timeout?: unknown }).timeout);
     try {
-      const review = readWorkloadReview(parseJson(text.toString()));
-      if (typeof review === "string") return await failure(reply, 400, review);
+      const review = readWorkloadReview(text);
+      if ("problem" in review) return await failure(reply, review.status, review.problem);
       const warnings = await warningsFor(review, admit, deadline.signal);
       return await reply.type(JSON_TYPE).send(writeWarnings(review.uid, warnings));
     } finally {
@@ -149,21 +147,14 @@ export const createApp = (options: AppOptions): FastifyInstance => {
 
   /** How the admission in a request ends, or why there is none in it. */
   const conclude = async (request: FastifyRequest): Promise<Concluded | Unread> => {
-    const { bytes } = request.body as Body;
+    const { bytes, text } = takeBody(request);
     try {
-      const review = takeReview(request);
+      const review = readReview(text);
       if ("problem" in review) return review;
       return { review, admission: await decide(review, (request.query as { timeout?: unknown }).timeout) };
     } finally {
       bodies.release(bytes);
     }
-  };
-
-  /** The body's text is not kept until the answer. */
-  const takeReview = (request: FastifyRequest): Review | Unread => {
-    const { text } = request.body as Body;
-    request.body = undefined;
-    return readReview(text);
   };
 
   const decide = async ({ pod, text, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
@@ -184,6 +175,14 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   });
   return app;
 };
+
+/** The body of a request, which does not keep it until the answer. */
+const takeBody = (request: FastifyRequest): Body => {
+  const body = request.body as Body | undefined;
+  request.body = undefined;
+  return body ?? NO_BODY;
+};
+const NO_BODY: Body = { text: Buffer.alloc(0), bytes: 0 };
 
 const noSchemas = (): never => {
   throw new Error("routes of the webhook have no JSON schema");

@@ -40,7 +40,7 @@ const endOfString = (text: Buffer, from: number): number => {
  * of each `{},`, dozens of bytes for one or three, so all are counted before there is any. It does not check what it cuts out; what
  * it leaves of a text that is not JSON is not JSON either, unless all that is wrong was cut out.
  */
-export const cutterOf = (shape: Shape, part: Shape): ((text: Buffer) => Cut | string) => {
+export const cutterOf = (shape: Shape, part?: Shape): ((text: Buffer) => Cut | string) => {
   const root = nodeOf(shape, part);
   return (text) => {
     const cutting: Cutting = { text, at: 0, levels: 0, values: 0, from: 0, to: 0, part: undefined };

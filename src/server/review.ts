@@ -78,7 +78,7 @@ const cutReview = cutterOf(
 
 /** Why a body is not read, and the HTTP status that says so. */
 export type Unread = { readonly status: 400 | 413; readonly problem: string };
-const unread = (problem: string, status: Unread["status"] = 400): Unread => ({ status, problem });
+export const unread = (problem: string, status: Unread["status"] = 400): Unread => ({ status, problem });
 
 /** Room for some thousand different pods; one takes up to eight times its text (objects of small fields). */
 const PODS_BYTES = 16 * 1024 * 1024;

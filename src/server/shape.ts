@@ -15,7 +15,7 @@ export type ByteSpan = { readonly start: number; readonly end: number };
 export const BACKSLASH = 92;
 
 /** The shape with its keys as bytes. `part`: the value of `shape` that is returned apart. */
-export const nodeOf = (shape: Shape, part: Shape): ShapeNode => {
+export const nodeOf = (shape: Shape, part: Shape | undefined): ShapeNode => {
   if (shape === true) return WHOLE;
   const fields = Object.entries(shape).map(([key, value]) => ({ key: Buffer.from(key), node: nodeOf(value, part) }));
   return { fields, isPart: shape === part };

@@ -4,11 +4,13 @@ import type { PodCreation } from "../admit.ts";
 import type { Admission } from "../core/admission.ts";
 import { nearMisses } from "../core/near-misses.ts";
 import type { Pod } from "../core/pod.ts";
-import { issueTexts, textMap } from "../core/schema.ts";
+import { issueTexts, parseJson, textMap } from "../core/schema.ts";
 import { address } from "../core/target.ts";
 import { fitted } from "../core/warnings.ts";
 import { podIn } from "../manifests/template.ts";
-import { API_VERSION, LONGEST_UID, namespaceField } from "./review.ts";
+import { cutterOf } from "./cut.ts";
+import type { Shape } from "./shape.ts";
+import { API_VERSION, LONGEST_UID, namespaceField, type Unread, unread } from "./review.ts";
 
 const workload = z.looseObject({
   apiVersion: z.string(),
@@ -21,6 +23,16 @@ const reviewSchema = z.object({
   request: z.object({ uid: z.string().min(1).max(LONGEST_UID), namespace: namespaceField, object: workload.nullish() }),
 });
 
+/** What is read of a review. A template may stand anywhere in an object, so that is read whole. */
+const cutReview = cutterOf({
+  apiVersion: true,
+  kind: true,
+  request: { uid: true, namespace: true, object: true } satisfies Record<
+    keyof z.input<typeof reviewSchema>["request"],
+    Shape
+  >,
+});
+
 type WorkloadReview = {
   readonly uid: string;
   readonly namespace: string;
@@ -29,10 +41,15 @@ type WorkloadReview = {
   readonly nearMisses: readonly string[];
 };
 
-/** Reads the review of a workload. Returns the reason when it is none. */
-export const readWorkloadReview = (body: unknown): WorkloadReview | string => {
-  const { data, error } = reviewSchema.safeParse(body);
-  if (error !== undefined) return `not an AdmissionReview of a workload: ${issueTexts("", error, 3).join("; ")}`;
+/** Reads the body of a request, whose bytes it changes. Returns the reason when it is no review of a workload. */
+export const readWorkloadReview = (body: Buffer): WorkloadReview | Unread => {
+  const cut = cutReview(body);
+  if (typeof cut === "string") return unread(`the body holds ${cut}: that is no review of a workload`, 413);
+  const value = parseJson(cut.rest);
+  if (value === undefined) return unread("the body is not JSON");
+  const { data, error } = reviewSchema.safeParse(value);
+  if (error !== undefined)
+    return unread(`not an AdmissionReview of a workload: ${issueTexts("", error, 3).join("; ")}`);
   const { uid, namespace, object } = data.request;
   const pod = object ? podIn(object)?.pod : undefined;
   return { uid, namespace, pod, nearMisses: pod && object ? nearMisses(pod, object.metadata) : [] };

@@ -61,3 +61,31 @@ t.test("a pod without labels, annotations and env, and env without a value", asy
   const own = { "app.kubernetes.io/managed-by": "flowgen-gateway-webhook" };
   t.strictSame(nearMisses(podOf(undefined, {}, { "flowgen.io/scripts": "1" }), { labels: own }), [], "of a gateway");
 });
+
+t.test("what somebody multiplies costs no more than a pod may", async (t) => {
+  const list = (length: number): number[] => Array.from({ length }, (_, at) => at);
+  const cpuOf = (run: () => readonly string[]): { readonly ms: number; readonly said: readonly string[] } => {
+    const start = process.cpuUsage();
+    const said = run();
+    const { user, system } = process.cpuUsage(start);
+    return { ms: (user + system) / 1000, said };
+  };
+  const annotation = list(100)
+    .map((at) => `- {name: t${at}, targetHost: 10.1.0.${at}, targetPort: 1, hostEnv: [N${at}A, N${at}B, N${at}C]}`)
+    .join("\n");
+  const long = podOf(annotation, { ALL: "x.".repeat(1_500_000) });
+  const holders = Object.fromEntries(list(25_000).map((at) => [`E${at}`, `10.1.0.${at % 100}`]));
+  const keys = Object.fromEntries(list(60_000).map((at) => [`flowgen.io/private-targ${at}`, ""]));
+  const inputs = {
+    "many names that no container has, and 3 MB of env": long,
+    "many names, and 25,000 env that hold a host": podOf(annotation, holders),
+    "60,000 annotations": podOf("db=10.0.0.5:1433", {}, keys),
+    "a key of 3 MB": podOf("db=10.0.0.5:1433", {}, { [`flowgen.io/${"a".repeat(3_000_000)}`]: "" }),
+  };
+  for (const [what, pod] of Object.entries(inputs)) {
+    const { ms, said } = cpuOf(() => nearMisses(pod));
+    // Ten times what is aimed at: the machine may be busy.
+    t.ok(ms < 500, `${what}: ${Math.round(ms)} ms`);
+    t.ok(said.join().length < 100_000, `${what}: ${said.join().length} characters`);
+  }
+});

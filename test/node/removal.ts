@@ -3,7 +3,8 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { converge, wakeKubelet } from "../../src/provisioning/converge.ts";
 import { intentOf } from "../../src/provisioning/intent.ts";
-import { readGateway, tableIn, writeTableObject } from "../../src/provisioning/objects.ts";
+import { tableIn, writeTableObject } from "../../src/provisioning/objects.ts";
+import { readGateway } from "../../src/provisioning/reading.ts";
 import { connect } from "../../src/cluster/kubernetes.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
 import { readConfig } from "../../src/core/config/config.ts";
@@ -32,7 +33,7 @@ export const removeForward = async (controlPlane: ControlPlane, yaml: string, na
   const scripts = loadScripts();
   const intent = intentOf(reading.config, gateway, scripts);
   const written = await writeTableObject(cluster, gateway, table, intent, objects.table, signal);
-  await converge(cluster, { gateway, table, scripts, podSelector }, objects, new Map(), signal);
+  await converge({ cluster, gateway, table, ours: intent, signal }, { scripts, podSelector }, objects, new Map());
   await wakeKubelet(cluster, gateway, written, signal);
 };
 

@@ -513,6 +513,86 @@ t.test(
   },
 );
 
+t.test(
+  "who loses a race for the table reads that alone again, as often as it takes, and waits no longer each time",
+  async (t) => {
+    const calls: string[] = [];
+    const pauses: number[] = [];
+    let races = 0;
+    const webhook = setup(
+      {
+        random: () => 1,
+        pause: async (ms) => {
+          pauses.push(ms);
+        },
+      },
+      {
+        before: async ({ verb, ref }) => {
+          calls.push(`${verb} ${ref.kind} ${ref.name.replace("flowgen-wireguard-gateway", "")}`);
+          if (verb !== "apply" || !ref.name.endsWith("-forwards") || races === 0) return;
+          races -= 1;
+          await other([wantOf(`other-${races}`, `10.0.1.${races}`, 3000 + races)]);
+        },
+      },
+    );
+    const provision = createProvisioner(webhook.cluster, { scripts });
+    const other = async (wants: readonly Want[]): Promise<void> => {
+      const [kept, left] = [calls.length, races];
+      races = 0;
+      await provision({ config, gateway: gatewayOf(config), wants, write: true, signal: () => signal });
+      calls.length = kept;
+      races = left;
+    };
+    await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+    calls.length = 0;
+    races = 20;
+    t.match(await webhook.ask([wantOf("b", "10.0.0.6", 2)]), { assignments: [{ port: 2 }] });
+    t.equal(races, 0);
+    const tries = calls.filter((call) => call === "apply ConfigMap -forwards");
+    t.equal(tries.length, 21);
+    const first = calls.indexOf("apply ConfigMap -forwards");
+    const last = calls.lastIndexOf("apply ConfigMap -forwards");
+    t.strictSame(
+      [...new Set(calls.slice(first, last + 1))],
+      ["apply ConfigMap -forwards", "get ConfigMap -forwards"],
+      "nothing else is read between two tries",
+    );
+    t.ok(pauses.length === 20 && Math.max(...pauses) <= 40, pauses.join());
+  },
+);
+
+t.test("an object that others change all the time is written again, and nothing else is", async (t) => {
+  let changes = 0;
+  const told: string[] = [];
+  const writes: string[] = [];
+  const webhook = setup(
+    { events: { conflict: ({ name }) => told.push(name) } },
+    {
+      before: ({ verb, ref }) => {
+        if (verb === "apply") writes.push(ref.kind);
+        if (verb !== "apply" || ref.kind !== "Service" || changes === 0) return;
+        changes -= 1;
+        webhook.cluster.edit("somebody", ref, (object) => {
+          const { metadata } = object;
+          return { ...object, metadata: { ...metadata, annotations: { ...metadata.annotations, note: `${changes}` } } };
+        });
+      },
+    },
+  );
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  changes = 3;
+  writes.length = 0;
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 2)]), { assignments: [{ port: 2 }] });
+  t.strictSame([changes, told], [0, []]);
+  t.strictSame(writes.sort(), ["ConfigMap", "Service", "Service", "Service", "Service"]);
+  const service = webhook.cluster.all().find(({ kind }) => kind === "Service");
+  const ports = (service?.["spec"] as { ports: { port: number }[] }).ports.map(({ port }) => port);
+  t.strictSame(
+    ports.sort((one, two) => one - two),
+    [1, 2, 1433],
+  );
+});
+
 t.test("a Service of that name that is not the gateway's is never overwritten", async (t) => {
   const probe = setup();
   await probe.ask([ownService("a", "10.0.0.5")]);

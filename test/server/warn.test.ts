@@ -87,6 +87,17 @@ t.test("near misses", async (t) => {
 t.test("what is no workload", async (t) => {
   const headers = { "content-type": "application/json" };
   t.equal((await app.inject({ method: "POST", url: "/warn", payload: "{}", headers })).statusCode, 400);
+  // A parser would make objects of 100 MiB of each before anybody could look at them.
+  for (const body of ["[".repeat(2_000_000), `[${"{},".repeat(1_500_000)}{}]`])
+    t.match(await app.inject({ method: "POST", url: "/warn", payload: body, headers }), {
+      statusCode: 413,
+      body: /more than/,
+    });
+  t.match(await app.inject({ method: "POST", url: "/warn", payload: "{,}", headers }), {
+    statusCode: 400,
+    body: /is not JSON/,
+  });
+  t.equal((await app.inject({ method: "POST", url: "/warn" })).statusCode, 400);
   const payload = JSON.stringify({ ...fixture, request: { uid: "u", namespace: "a", object: null } });
   t.strictSame((await app.inject({ method: "POST", url: "/warn", payload, headers })).json<Answer>().response, {
     uid: "u",

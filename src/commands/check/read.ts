@@ -8,6 +8,7 @@ import { type Reach, probePod } from "../../checks/reach.ts";
 import { placedGateways } from "../../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../../core/config/config.ts";
 import { podLabels, scriptsName, tableName } from "../../core/gateway/manifests.ts";
+import { policyNames } from "../../core/gateway/policy.ts";
 import { MANAGED_BY, MANAGER } from "../../core/names.ts";
 
 /** One answer of the API server, in milliseconds. */
@@ -130,7 +131,7 @@ export const gatewayRights = (gateway: PlacedGateway): readonly Right[] => {
   return [
     ...named("", "configmaps", [tableName(gateway), scriptsName(gateway)]),
     ...named("apps", "deployments", [name]),
-    ...named("networking.k8s.io", "networkpolicies", [name]),
+    ...named("networking.k8s.io", "networkpolicies", policyNames(gateway)),
     ...["get", "list", "create", "patch", "delete"].map((verb) => ({
       verb,
       group: "",

@@ -8,6 +8,7 @@ import { statusIn } from "../../checks/objects.ts";
 import { policyFindings, workloadFindings } from "../../checks/workload.ts";
 import { findGateway } from "../../core/config/choose.ts";
 import type { Config } from "../../core/config/config.ts";
+import { policyNames } from "../../core/gateway/policy.ts";
 import { annotation } from "../../core/names.ts";
 import { address } from "../../core/target.ts";
 import { nearMisses } from "../../core/near-misses.ts";
@@ -60,13 +61,14 @@ export const checkWorkload = async (
   });
   const found = findGateway(config, namespace, annotations[annotation.gateway]);
   if (admission.assignments.length === 0 || found.kind === "reject") return own;
-  const [sight, policy] = await Promise.all([
+  const { namespace: home } = found.gateway;
+  const [sight, ...policies] = await Promise.all([
     readGatewaySight(reader, found.gateway),
-    getSeen(reader, "NetworkPolicy", found.gateway.namespace, found.gateway.name),
+    ...policyNames(found.gateway).map((policy) => getSeen(reader, "NetworkPolicy", home, policy)),
   ]);
   return [
     ...own,
-    ...policyFindings(found.gateway, policy, sight.table, pods, admission.assignments),
+    ...policyFindings(found.gateway, policies, sight.table, pods, admission.assignments),
     ...gatewayFindings(sight),
     ...tunnelFindings(
       found.gateway,

@@ -1,6 +1,7 @@
 import { type Cluster, ClusterError, type KubeObject, type Metadata } from "../../cluster/cluster.ts";
 import { placedGateways, type GatewayRef } from "../../core/config/choose.ts";
 import { listed } from "../../core/message.ts";
+import { policyNames } from "../../core/gateway/policy.ts";
 import { dnsName, gatewayId, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../../core/names.ts";
 import { readStatus } from "../../core/status.ts";
 import { type ClusterName, connectCluster, readConfigFile, UsageError } from "../options/options.ts";
@@ -93,7 +94,7 @@ const objectsOf = async (
   const found = [
     await get("Deployment"),
     ...(await cluster.list("Service", namespace, ofGateway, signal)),
-    await get("NetworkPolicy"),
+    ...(await Promise.all(policyNames({ name }).map((policy) => get("NetworkPolicy", policy)))),
     await get("ConfigMap", `${name}-scripts`),
     await get("ConfigMap", `${name}-forwards`),
   ];

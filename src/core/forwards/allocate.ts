@@ -27,7 +27,7 @@ export type Claim = {
   readonly objection?: (given: readonly Given[]) => Rejection | undefined;
 };
 
-type Allocation = { readonly table: Table; readonly results: readonly (GivenAll | Rejection)[] };
+export type Allocation = { readonly table: Table; readonly results: readonly (GivenAll | Rejection)[] };
 
 /**
  * The table with the config's static forwards in it. One that cannot be had because an earlier forward holds its service

@@ -35,6 +35,8 @@ const forward = z.looseObject({
   listenPort: port.refine((value) => value >= FIRST_LISTEN_PORT, "below 1024"),
   /** Its port at the gateway's own Service. Absent (format 2): the Service of the target's host alone offers it. */
   servicePort: port.optional(),
+  /** Format 2: the NetworkPolicy with its rule (policies.ts). Absent: the first one. */
+  policy: z.int().min(1).optional(),
   /** Format 2: the namespaces whose pods asked for it. */
   namespaces: z.array(z.string()).optional(),
   /** Set when no pod used the forward any more (ISO 8601). An admission that uses it removes the mark. */

@@ -5,7 +5,7 @@
  */
 import { Agent } from "node:https";
 import { send } from "../../server/client.ts";
-import { inManyEnv, inOneEnv, PIECES, podReview, PODS } from "./pods.ts";
+import { inManyEnv, inOneEnv, PIECES, podReview, PODS, WORKLOADS } from "./pods.ts";
 import { cpuMs, highestOf, LIMIT, restOf, type Server, startServer } from "./server.ts";
 import { STRANGERS } from "./strangers.ts";
 
@@ -34,12 +34,14 @@ const warm = async ({ url, ca }: Server): Promise<void> => {
   agent.destroy();
 };
 
+type Path = "mutate" | "warn";
+
 /** What the server says to the bodies, all sent at once. */
-const answersTo = async ({ url, ca }: Server, bodies: readonly string[]): Promise<string> => {
+const answersTo = async ({ url, ca }: Server, bodies: readonly string[], path: Path): Promise<string> => {
   const agent = new Agent({ ca, keepAlive: true, maxSockets: 50 });
   const says = await Promise.all(
     bodies.map(async (body) => {
-      const { status, body: text } = await send(`${url}/mutate?timeout=30s`, { agent, body }).catch(
+      const { status, body: text } = await send(`${url}/${path}?timeout=30s`, { agent, body }).catch(
         (error: unknown) => ({
           status: 0,
           body: String(error),
@@ -77,8 +79,27 @@ const measured = async (
 };
 
 const total = (bodies: readonly string[]): number => bodies.reduce((sum, { length }) => sum + length, 0);
-const ofReviews = (bodies: readonly string[]): Promise<Measured> =>
-  measured(async (server) => ({ bytes: total(bodies), reviews: bodies.length, says: await answersTo(server, bodies) }));
+const ofReviews = (bodies: readonly string[], path: Path = "mutate"): Promise<Measured> =>
+  measured(async (server) => ({
+    bytes: total(bodies),
+    reviews: bodies.length,
+    says: await answersTo(server, bodies, path),
+  }));
+
+const isUnread = ({ says }: Measured): boolean => says === "413";
+/**
+ * The size between two of which the larger is not read any more, where that begins: there a review costs the most. Each look halves the distance.
+ */
+const largest = async (make: Make, path: Path, [least, most]: readonly [number, number]): Promise<Measured> => {
+  let [read, unread] = [least, most];
+  for (let looks = 0; looks < 5; looks += 1) {
+    const middle = (read + unread) / 2;
+    if (isUnread(await ofReviews(make(middle), path))) unread = middle;
+    else read = middle;
+  }
+  return ofReviews(make(read), path);
+};
+type Make = (times: number) => readonly string[];
 
 const size = (bytes: number): string =>
   bytes < 1e6 ? `${(bytes / 1000).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
@@ -98,11 +119,17 @@ const tell = (name: string, rows: readonly Measured[]): void => {
 console.log(
   `goal: ${MOST_MS} ms and ${MOST_MIB} MiB above rest for a review; memory ${LIMIT} MiB; sizes × ${SIZES.join(", ")}`,
 );
-for (const [name, make] of Object.entries(PODS)) {
-  const rows: Measured[] = [];
-  for (const times of SIZES) rows.push(await ofReviews(make(times)));
-  tell(name, rows);
-}
+for (const [path, kinds] of [
+  ["mutate", PODS],
+  ["warn", WORKLOADS],
+] as const)
+  for (const [name, make] of Object.entries(kinds)) {
+    const rows: Measured[] = [];
+    for (const times of SIZES) rows.push(await ofReviews(make(times), path));
+    const unread = rows.findIndex(isUnread);
+    if (unread > 0) rows.push(await largest(make, path, [SIZES[unread - 1] ?? 0, SIZES[unread] ?? 0]));
+    tell(path === "warn" ? `${name} (/warn)` : name, rows);
+  }
 for (const [name, make] of Object.entries({ "in one env": inOneEnv, "in env of 16 kB": inManyEnv })) {
   const worst = new Map<string, Measured>();
   for (const piece of PIECES) {

@@ -117,6 +117,48 @@ export const PODS: Readonly<Record<string, (times: number) => readonly string[]>
     list(100 * times, (at) => podReview(ONE, [[{ name: "URL", value: `${fill("x ", 20_000)}10.0.0.5:1433/db${at}` }]])),
 };
 
+/** The review of a workload, as the warning webhook is asked. */
+const workloadReview = (object: object): string =>
+  JSON.stringify({
+    apiVersion: "admission.k8s.io/v1",
+    kind: "AdmissionReview",
+    request: { uid: "hostile", namespace: "default", object },
+  });
+const deployment = (text: string, env: Env, annotations: object = {}): string => {
+  const pod = flowgenPod("default", "hostile", targets(text));
+  const [container] = pod.spec.containers;
+  const template = { metadata: pod.metadata, spec: { containers: [{ ...container, env }] } };
+  return workloadReview({ apiVersion: "apps/v1", kind: "Deployment", metadata: { annotations }, spec: { template } });
+};
+const nested = (levels: number): object => (levels === 0 ? {} : { spec: nested(levels - 1), template: [{}] });
+
+/** What the author of a workload may send. */
+export const WORKLOADS: Readonly<Record<string, (times: number) => readonly string[]>> = {
+  "300 names that no container has": (times) => [
+    deployment(
+      list(75, (at) => longEntry(at, 4, 4)).join("\n"),
+      list(10_000 * times, (at) => ({ name: `A${at}`, value: `10.1.0.${at % 75}` })),
+    ),
+  ],
+  "the same, and env of 16 kB": (times) => [
+    deployment(
+      list(75, (at) => longEntry(at, 4, 4)).join("\n"),
+      list(40 * times, (at) => ({ name: `A${at}`, value: fill("x.", 16_000) })),
+    ),
+  ],
+  "20,000 annotations that are almost ours": (times) => [
+    deployment(ONE, [], Object.fromEntries(list(20_000 * times, (at) => [`flowgen.io/private-targ${at}`, ""]))),
+  ],
+  "20,000 objects of another kind's": (times) => [
+    workloadReview({
+      apiVersion: "example.com/v1",
+      kind: "Other",
+      metadata: {},
+      items: list(2000 * times, () => nested(7)),
+    }),
+  ],
+};
+
 /** Stretches of text, of which one env holds as much as a review can, or as many env as fit. */
 export const PIECES = [
   "10.0.0.5,", "a,", ",", "[", ":", "::", "fd00::5,", "(", "(HOST=", "(HOST=10.0.0.5)(PORT=1433)", "$(", "$(A)", "$$", "@", "://", "a://",

@@ -16,7 +16,8 @@ export type GatewayRecord = {
   readonly tables: readonly Version<Table>[];
   /** The gateway's own Service and those of hosts' own, by name. */
   readonly services: ReadonlyMap<string, readonly Version<ServiceSpec>[]>;
-  readonly policies: readonly Version<readonly unknown[]>[];
+  /** The rules for forwards, by the name of their policy. */
+  readonly policies: ReadonlyMap<string, readonly unknown[]>;
   readonly deployments: readonly Stored[];
   /** Returns when the record holds what the API server has now. */
   readonly settled: () => Promise<void>;
@@ -28,7 +29,7 @@ const revisionOf = ({ metadata }: Stored): number => Number(metadata.resourceVer
 export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
   const tables: Version<Table>[] = [];
   const services = new Map<string, Version<ServiceSpec>[]>();
-  const policies: Version<readonly unknown[]>[] = [];
+  const policies = new Map<string, readonly unknown[]>();
   const deployments: Stored[] = [];
   const recorders: Readonly<Record<string, (object: Stored) => void>> = {
     [pathOf("api/v1", "configmaps", `${GATEWAY.name}-forwards`)]: (object) => {
@@ -43,8 +44,11 @@ export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
       services.set(name, versions);
       versions.push({ revision: revisionOf(object), content: object["spec"] as ServiceSpec });
     },
-    [pathOf("apis/networking.k8s.io/v1", "networkpolicies", GATEWAY.name)]: (object) =>
-      policies.push({ revision: revisionOf(object), content: specOf(object, "ingress") }),
+    [pathOf("apis/networking.k8s.io/v1", "networkpolicies", "")]: (object) => {
+      const rules = specOf(object, "ingress");
+      // The last one of the first policy is of the metrics.
+      policies.set(object.metadata.name, object.metadata.name === GATEWAY.name ? rules.slice(0, -1) : rules);
+    },
     [pathOf("apis/apps/v1", "deployments", GATEWAY.name)]: (object) => deployments.push(object),
   };
   const last = new Map<string, string>();
@@ -148,7 +152,7 @@ const notConverged = ({ tables, services, policies, deployments }: GatewayRecord
       ({ name, port, targetPort }) => `${service} ${name} ${port} ${targetPort}`,
     ),
   );
-  const rules = (policies.at(-1)?.content.length ?? 0) - 1; // the last one is of the metrics
+  const rules = [...policies.values()].reduce((sum, { length }) => sum + length, 0);
   const generation = deployments.at(-1)?.metadata.generation;
   return [
     ...(found.sort().join() === wanted.sort().join() ? [] : ["invariant 5: the Services are not those of the table"]),

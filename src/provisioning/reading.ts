@@ -1,0 +1,84 @@
+/** Reads a gateway's objects: the ones that are made from the table first, the table last. */
+import { type Cluster, type KubeObject, type Ref } from "../cluster/cluster.ts";
+import type { PlacedGateway } from "../core/config/config.ts";
+import { policiesOf } from "../core/forwards/policies.ts";
+import { readTable } from "../core/forwards/table.ts";
+import { scriptsName, tableName } from "../core/gateway/manifests.ts";
+import { policiesFor, policyName } from "../core/gateway/policy.ts";
+import { COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
+import { type GatewayObjects, isGateways, tableText } from "./objects.ts";
+
+/**
+ * Reads a gateway's objects. The order matters: a derived object that is older than the table may be written from it, with
+ * the version that was read here; the other way round an older table could overwrite what a newer one produced.
+ */
+export const readGateway = async (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  signal: AbortSignal,
+): Promise<GatewayObjects> => {
+  const get = (kind: Ref["kind"], name: string) => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
+  const [scripts, deployment, service, policies, services] = await Promise.all([
+    get("ConfigMap", scriptsName(gateway)),
+    get("Deployment", gateway.name),
+    get("Service", gateway.name),
+    Promise.all(policiesFor(gateway).map((policy) => get("NetworkPolicy", policyName(gateway, policy)))),
+    cluster.list("Service", gateway.namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name }, signal),
+  ]);
+  const hostServices = services.filter(({ metadata }) => metadata.name !== gateway.name);
+  const otherDeployments = deployment
+    ? []
+    : await cluster.list("Deployment", gateway.namespace, { [COMPONENT]: GATEWAY_COMPONENT }, signal);
+  const networkPolicies = policies.filter((object) => object !== undefined);
+  const derived = { scripts, deployment, service, networkPolicies, hostServices, otherDeployments, table: undefined };
+  return withTableNow(cluster, gateway, derived, signal);
+};
+
+/** The objects with the table as it is now: the others are older, as they have to be. What it names besides is read before it is read again. */
+export const withTableNow = async (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  objects: GatewayObjects,
+  signal: AbortSignal,
+): Promise<GatewayObjects> => {
+  const table = await readTableObject(cluster, gateway, signal);
+  const unlisted = await readUnlisted(cluster, gateway, { ...objects, table }, signal);
+  const more = (kind: string): readonly KubeObject[] => unlisted.filter((object) => object.kind === kind);
+  const all = {
+    ...objects,
+    table,
+    hostServices: [...objects.hostServices, ...more("Service")],
+    networkPolicies: [...objects.networkPolicies, ...more("NetworkPolicy")],
+  };
+  const isMadeMeanwhile = unlisted.some((object) => isGateways(object, gateway));
+  return isMadeMeanwhile ? withTableNow(cluster, gateway, all, signal) : all;
+};
+
+/** Services and policies that the table names and that were not read: made since then, or not the gateway's. */
+const readUnlisted = async (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  { table, hostServices, networkPolicies }: GatewayObjects,
+  signal: AbortSignal,
+): Promise<readonly KubeObject[]> => {
+  const read = table && readTable(tableText(table), "");
+  if (read?.kind !== "table") return [];
+  const known = new Set([...hostServices, ...networkPolicies].map(({ kind, metadata }) => `${kind} ${metadata.name}`));
+  for (const policy of policiesFor(gateway)) known.add(`NetworkPolicy ${policyName(gateway, policy)}`);
+  const named = [
+    ...read.table.services.map(({ name }) => ["Service", name] as const),
+    ...policiesOf(read.table).map((policy) => ["NetworkPolicy", policyName(gateway, policy)] as const),
+  ];
+  const missing = named.filter(([kind, name]) => !known.has(`${kind} ${name}`));
+  const found = await Promise.all(
+    missing.map(([kind, name]) => cluster.get({ kind, namespace: gateway.namespace, name }, signal)),
+  );
+  return found.filter((object) => object !== undefined);
+};
+
+export const readTableObject = (
+  cluster: Cluster,
+  gateway: PlacedGateway,
+  signal: AbortSignal,
+): Promise<KubeObject | undefined> =>
+  cluster.get({ kind: "ConfigMap", namespace: gateway.namespace, name: tableName(gateway) }, signal);
