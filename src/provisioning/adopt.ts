@@ -9,7 +9,8 @@ import { metadata, podLabels, tableManifest } from "../core/gateway/manifests.ts
 import { COMPONENT, GATEWAY_COMPONENT } from "../core/names.ts";
 import { type Adoption, type AdoptionStep, planAdoption } from "./adoption.ts";
 import type { Provisioned } from "./attempt.ts";
-import { locked, readGateway } from "./objects.ts";
+import { locked } from "./objects.ts";
+import { readGateway } from "./reading.ts";
 import type { Provisioner } from "./provisioner.ts";
 
 export type Adopting = {

@@ -35,8 +35,8 @@ const refused = (reason: AdoptionRefusal, says: string): Adoption => ({ kind: "r
 
 /** `objects`: with all Deployments of gateways in the namespace as `otherDeployments`. */
 export const planAdoption = (objects: GatewayObjects, gateway: PlacedGateway): Adoption => {
-  const { deployment, service, table, scripts, networkPolicy, hostServices } = objects;
-  const present = [table, scripts, networkPolicy, service, deployment, ...hostServices].filter(
+  const { deployment, service, table, scripts, networkPolicies, hostServices } = objects;
+  const present = [table, scripts, ...networkPolicies, service, deployment, ...hostServices].filter(
     (object) => object !== undefined,
   );
   if (present.length === 0) return refused("absent", `there is no gateway ${gateway.namespace}/${gateway.name}`);
@@ -59,10 +59,12 @@ const needsTaking = (object: KubeObject): boolean => !isManaged(object) || isHel
 
 /** An object of the gateway's names that neither the webhook nor the chart made. */
 const otherObject = (objects: GatewayObjects, isReplaced: boolean): Adoption | undefined => {
-  const { deployment, service, table, scripts, networkPolicy, hostServices } = objects;
+  const { deployment, service, table, scripts, networkPolicies, hostServices } = objects;
   const isChart = !isReplaced || readChartGateway(deployment, service) !== undefined;
   const other =
-    [table, scripts, networkPolicy, ...hostServices].find((object) => object !== undefined && !isManaged(object)) ??
+    [table, scripts, ...networkPolicies, ...hostServices].find(
+      (object) => object !== undefined && !isManaged(object),
+    ) ??
     (isChart ? undefined : deployment) ??
     (service === undefined || isManaged(service) || isGatewayService(service) ? undefined : service);
   return (
