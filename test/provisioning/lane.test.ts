@@ -521,6 +521,7 @@ t.test(
     let races = 0;
     const webhook = setup(
       {
+        now: () => 0,
         random: () => 1,
         pause: async (ms) => {
           pauses.push(ms);
