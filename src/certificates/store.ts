@@ -2,7 +2,7 @@ import { pathWith, tokenIn } from "./own-path.ts";
 import type { CertificateFailure } from "./reasons.ts";
 import { type CertificateFiles, type Certificates, decodeData, encodeData, fromFiles, toFiles } from "./secret.ts";
 import { MANAGED_BY, MANAGER } from "../core/names.ts";
-import { type Cluster, type KubeObject, NEVER, type Ref } from "../cluster/cluster.ts";
+import { type Cluster, type KubeObject, NEVER, type Ref, resources } from "../cluster/cluster.ts";
 import { eventAbout, type EventText } from "../cluster/event.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
@@ -57,7 +57,8 @@ export const clusterStore = (
     },
     note: (note, signal) => {
       const metadata = { namespace, name, ...(uid !== undefined && { uid }) };
-      return bestEffort(signal, (soon) => cluster.create(eventAbout({ kind: "Secret", metadata }, note), soon));
+      const about = { apiVersion: resources.Secret.apiVersion, kind: "Secret", metadata };
+      return bestEffort(signal, (soon) => cluster.create(eventAbout(about, note), soon));
     },
   };
 };

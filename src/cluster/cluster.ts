@@ -2,6 +2,10 @@
  * The cluster as this project needs it: seven kinds of question, answered by a real API server (kubernetes.ts) or in memory
  * (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
  */
+
+/** `subresource`: what of the object of that name is meant. */
+export type Resource = { readonly apiVersion: string; readonly plural: string; readonly subresource?: string };
+
 export const resources = {
   ConfigMap: { apiVersion: "v1", plural: "configmaps" },
   Service: { apiVersion: "v1", plural: "services" },
@@ -18,6 +22,8 @@ export const resources = {
   Namespace: { apiVersion: "v1", plural: "namespaces" },
   Node: { apiVersion: "v1", plural: "nodes" },
   EndpointSlice: { apiVersion: "discovery.k8s.io/v1", plural: "endpointslices" },
+  // Of a Deployment: its uid and replicas, and nothing of its template.
+  Scale: { apiVersion: "apps/v1", plural: "deployments", subresource: "scale" },
   ReplicaSet: { apiVersion: "apps/v1", plural: "replicasets" },
   StatefulSet: { apiVersion: "apps/v1", plural: "statefulsets" },
   DaemonSet: { apiVersion: "apps/v1", plural: "daemonsets" },
@@ -29,7 +35,7 @@ export const resources = {
   },
   SubjectAccessReview: { apiVersion: "authorization.k8s.io/v1", plural: "subjectaccessreviews" },
   SelfSubjectAccessReview: { apiVersion: "authorization.k8s.io/v1", plural: "selfsubjectaccessreviews" },
-} as const;
+} as const satisfies Readonly<Record<string, Resource>>;
 
 /** The kinds that are read or written. The namespace of an object that lives in none is `""`. */
 export type Kind = keyof typeof resources;

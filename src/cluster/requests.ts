@@ -1,5 +1,5 @@
 /** A request to the API server, and where its objects are. */
-import { ClusterError, type KubeObject, type Ref, resources, type Verb } from "./cluster.ts";
+import { ClusterError, type KubeObject, type Ref, type Resource, resources, type Verb } from "./cluster.ts";
 
 export type Question = {
   readonly verb: Verb;
@@ -13,10 +13,11 @@ export type Question = {
 
 /** The path of an object, or of a kind's list where the name is `""`. */
 export const apiPath = ({ kind, namespace, name }: Ref): string => {
-  const { apiVersion, plural } = resources[kind];
+  const { apiVersion, plural, subresource }: Resource = resources[kind];
   const base = apiVersion.includes("/") ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
   const within = namespace === "" ? "" : `/namespaces/${encodeURIComponent(namespace)}`;
-  return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}`}`;
+  const part = subresource === undefined ? "" : `/${subresource}`;
+  return `${base}${within}/${plural}${name === "" ? "" : `/${encodeURIComponent(name)}${part}`}`;
 };
 
 /** The port's rule for cluster-scoped objects: their namespace is `""`. The API server leaves the field out. */

@@ -60,7 +60,7 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
     object,
   });
   return {
-    get: (ref, signal) => ask({ verb: "get", ref }, signal, () => state.stored.get(refKey(ref))?.object),
+    get: (ref, signal) => ask({ verb: "get", ref }, signal, () => found(state, ref)),
     list: (kind, namespace, selector, signal) =>
       ask({ verb: "list", ref: { kind, namespace, name: "" } }, signal, () =>
         sorted(state, (object) => isListed(object, kind, namespace, selector)),
@@ -98,6 +98,16 @@ const unlessAborted = async (call: MemoryCall, signal: AbortSignal, hook: Memory
   const work = hook?.(call);
   if (work === undefined) return;
   await orDeadline(work, call.verb, call.ref, signal);
+};
+
+/** A Scale is read of its Deployment. */
+const found = ({ stored }: State, ref: Ref): KubeObject | undefined => {
+  if (ref.kind !== "Scale") return stored.get(refKey(ref))?.object;
+  const deployment = stored.get(refKey({ ...ref, kind: "Deployment" }))?.object;
+  if (deployment === undefined) return undefined;
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = deployment.metadata;
+  const metadata = { name, namespace, uid, resourceVersion, creationTimestamp } as KubeObject["metadata"];
+  return { apiVersion: "autoscaling/v1", kind: "Scale", metadata };
 };
 
 const sorted = ({ stored }: State, wanted: (object: KubeObject) => boolean): readonly KubeObject[] =>

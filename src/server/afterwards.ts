@@ -26,3 +26,8 @@ export const createAfterwards = (): Afterwards => {
     settle,
   };
 };
+
+/** The same without waiting. */
+export const atOnce: Afterwards["add"] = (work) => {
+  work();
+};

@@ -8,6 +8,7 @@ import Fastify, {
 import type { PodCreation } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
 import { admissionLog } from "./admission-log.ts";
+import { atOnce } from "./afterwards.ts";
 import { callerGuard, type CallerRule } from "./callers.ts";
 import { type Body, createBodies } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
@@ -26,6 +27,8 @@ export type AppOptions = {
   readonly metrics: Metrics;
   /** Takes what is left to be done when an admission is answered; absent: it is done at once. */
   readonly afterwards?: (work: () => void) => void;
+  /** Told of each admission after its answer, beside the log. */
+  readonly tellWorkload?: (review: Review, admission: Admission) => void;
   /** False while the server drains. */
   readonly isReady: () => boolean;
   /** Why the webhook cannot be called yet. */
@@ -42,10 +45,6 @@ export type AppOptions = {
   readonly tls?: Pick<Tls, "cert" | "key"> | "later";
 };
 
-const atOnce = (work: () => void): void => {
-  work();
-};
-
 /** The webhook's routes: `POST /mutate`, `POST /warn`, `GET /healthz`, `GET /readyz`. It does not listen yet. */
 export const createApp = (options: AppOptions): FastifyInstance => {
   const {
@@ -53,6 +52,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     log,
     metrics,
     afterwards = atOnce,
+    tellWorkload,
     isReady,
     waitsFor,
     pathToken,
@@ -113,6 +113,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     afterwards(() => {
       metrics.admission(admission, review.namespace, ms / 1000);
       logAdmission(review, admission, ms);
+      tellWorkload?.(review, admission);
     });
     return answer(reply, review, admission);
   };

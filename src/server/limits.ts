@@ -36,3 +36,8 @@ export const LIMITS: Limits = {
 
 /** Of the metrics' port, which has few callers: who collects them, and the kubelet. */
 export const METRICS_LIMITS = { connections: 100, silent: 10 };
+
+/** The API server's are UUIDs, of 36 characters. */
+export const LONGEST_UID = 128;
+/** Of a pod, which is a DNS name (RFC 1123). The API server asks before it has checked that. */
+export const LONGEST_NAME = 253;

@@ -1,10 +1,10 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Cluster } from "../cluster/cluster.ts";
-import { counted } from "../cluster/counted.ts";
 import type { LaneEvents } from "../provisioning/lane.ts";
 import { createProvisioning, type Provisioning } from "../provisioning/provisioner.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { gatewayId } from "../core/names.ts";
+import { counting } from "./counting.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 import type { Standing } from "./standing.ts";
 
@@ -39,6 +39,5 @@ export const observedProvisioning = (
     },
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };
-  const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
-  return createProvisioning(counting, { scripts, events });
+  return createProvisioning(counting(cluster, metrics), { scripts, events });
 };

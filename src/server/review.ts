@@ -5,14 +5,11 @@ import { fitted } from "../core/warnings.ts";
 import { perObject, perText } from "../core/memo.ts";
 import { type Pod, POD_FIELDS, readPod } from "../core/pod.ts";
 import { plain } from "../core/message.ts";
+import { LONGEST_NAME, LONGEST_UID } from "./limits.ts";
+import { type Owner, ownerOf } from "./owner.ts";
 import { issueTexts, parseJson, quote } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
 import type { Shape } from "./shape.ts";
-
-/** The API server's are UUIDs, of 36 characters. */
-export const LONGEST_UID = 128;
-/** Of a pod, which is a DNS name (RFC 1123). The API server asks before it has checked that. */
-const LONGEST_NAME = 253;
 
 export const API_VERSION = "admission.k8s.io/v1";
 
@@ -50,9 +47,6 @@ export type Review = {
   /** What makes it, such as a ReplicaSet. */
   readonly owner: Owner | undefined;
 };
-
-/** A pod's controller, as its ownerReferences have it. */
-export type Owner = { readonly kind: string; readonly name: string; readonly uid: string };
 
 const OBJECT = {
   ...POD_FIELDS,
@@ -142,21 +136,6 @@ type Names = { readonly name?: unknown; readonly generateName?: unknown };
 const podName = ({ metadata: { name, generateName } }: { readonly metadata: Names }): string | undefined => {
   const given = [name, generateName].find((text) => typeof text === "string");
   return given === undefined ? undefined : plain(given, LONGEST_NAME);
-};
-
-const ownerSchema = z.object({
-  kind: z.string().max(LONGEST_NAME),
-  name: z.string().max(LONGEST_NAME),
-  uid: z.string().max(LONGEST_UID),
-  controller: z.literal(true),
-});
-/** Read to be named: what is not as it should be is left to the API server. */
-const ownerOf = (references: unknown): Owner | undefined => {
-  if (!Array.isArray(references)) return undefined;
-  const { data } = ownerSchema.safeParse(
-    references.find((each: { controller?: unknown } | null) => each?.controller === true),
-  );
-  return data && { kind: plain(data.kind, LONGEST_NAME), name: plain(data.name, LONGEST_NAME), uid: data.uid };
 };
 
 /** The AdmissionReview that answers request `uid`, as JSON. An admission that failed has none: the HTTP status tells the API server. */

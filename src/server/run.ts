@@ -8,6 +8,7 @@ import type { Config } from "../core/config/config.ts";
 import type { Scripts } from "../core/gateway/manifests.ts";
 import { createAfterwards } from "./afterwards.ts";
 import type { CallerRule } from "./callers.ts";
+import { counting } from "./counting.ts";
 import { createApp } from "./app.ts";
 import { watchConnections } from "./connections.ts";
 import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
@@ -18,6 +19,7 @@ import { createStanding } from "./standing.ts";
 import { serveMetrics } from "./metrics/serve.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
 import { observedProvisioning } from "./provisioning.ts";
+import { workloadEvents } from "./workload-events.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
 export type ServerOptions = {
@@ -42,6 +44,8 @@ export type ServerOptions = {
   readonly limits?: Limits;
   /** Between two looks at the gateways without an admission; absent: none. */
   readonly repairSeconds?: number;
+  /** Whether refused pods have an Event about their workload. */
+  readonly workloadEvents?: boolean;
   /** Seconds between "not ready" and closing, for the cluster to take the endpoint out of rotation. */
   readonly drainSeconds: number;
 };
@@ -97,6 +101,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     metrics,
     limits,
     afterwards,
+    ...(options.workloadEvents === true && { tellWorkload: workloadEvents(counting(options.cluster, metrics)) }),
     isReady: () => !isDraining,
     waitsFor: () => waitsFor?.() ?? standing.waitsFor(),
     ...(pathToken !== undefined && { pathToken }),

@@ -9,8 +9,9 @@ import { address } from "../core/target.ts";
 import { fitted } from "../core/warnings.ts";
 import { podIn } from "../manifests/template.ts";
 import { cutterOf } from "./cut.ts";
+import { LONGEST_UID } from "./limits.ts";
+import { API_VERSION, namespaceField, type Unread, unread } from "./review.ts";
 import type { Shape } from "./shape.ts";
-import { API_VERSION, LONGEST_UID, namespaceField, type Unread, unread } from "./review.ts";
 
 const workload = z.looseObject({
   apiVersion: z.string(),

@@ -247,6 +247,16 @@ const others: Readonly<Record<string, Rule>> = {
   },
 };
 
+const scales: Readonly<Record<string, Rule>> = {
+  "Scale: a Deployment's uid, without its template": async (t, { cluster, namespace }) => {
+    const made = await cluster.create(deployment(namespace, "d", [{ name: "A", value: "1" }]), soon());
+    const scale = await must(cluster, { kind: "Scale", namespace, name: "d" });
+    t.match(scale, { apiVersion: "autoscaling/v1", metadata: { name: "d", namespace, uid: made.metadata.uid } });
+    t.notMatch(JSON.stringify(scale), /template/);
+    t.equal(await cluster.get({ kind: "Scale", namespace, name: "none" }, soon()), undefined);
+  },
+};
+
 const locking: Readonly<Record<string, Rule>> = {
   "apply: makes what is not there, whatever its resourceVersion": async (t, { cluster, namespace }) => {
     const made = await cluster.apply(withVersion(configMap(namespace, "a", { k: "v" }), "12345"), soon());
@@ -753,6 +763,7 @@ const rules: Readonly<Record<string, Rule>> = {
   ...reading,
   ...creating,
   ...others,
+  ...scales,
   ...locking,
   ...deleting,
   ...owning,

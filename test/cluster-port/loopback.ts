@@ -5,7 +5,7 @@ import { createServer as createTlsServer, type ServerOptions } from "node:https"
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import type { Test } from "tap";
-import { ClusterError, type Kind, type KubeObject, resources } from "../../src/cluster/cluster.ts";
+import { ClusterError, type Kind, type KubeObject, type Resource, resources } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
 import { MANAGER } from "../../src/core/names.ts";
 
@@ -89,13 +89,14 @@ export const overMemory = (): { readonly memory: MemoryCluster; readonly answer:
 };
 
 const route =
-  /^\/(?:api\/(?<core>v1)|apis\/(?<group>[^/]+\/[^/]+))(?:\/namespaces\/(?<namespace>[^/]+))?\/(?<plural>[a-z]+)(?:\/(?<name>[^/]+))?$/;
+  /^\/(?:api\/(?<core>v1)|apis\/(?<group>[^/]+\/[^/]+))(?:\/namespaces\/(?<namespace>[^/]+))?\/(?<plural>[a-z]+)(?:\/(?<name>[^/]+)(?:\/(?<part>[a-z]+))?)?$/;
 
 const ask = async (memory: MemoryCluster, request: IncomingMessage): Promise<unknown> => {
   const { pathname, searchParams } = new URL(request.url ?? "", "http://loopback");
-  const { core, group, namespace = "", plural, name = "" } = route.exec(pathname)?.groups ?? {};
-  const [kind] =
-    Object.entries(resources).find(([, each]) => each.plural === plural && each.apiVersion === (core ?? group)) ?? [];
+  const { core, group, namespace = "", plural, name = "", part } = route.exec(pathname)?.groups ?? {};
+  const isAsked = (each: Resource): boolean =>
+    each.plural === plural && each.apiVersion === (core ?? group) && each.subresource === part;
+  const [kind] = Object.entries(resources).find(([, each]) => isAsked(each)) ?? [];
   const ref = { kind: kind as Kind, namespace, name };
   const verb = `${request.method ?? ""} ${request.headers["content-type"] ?? ""}`;
   const signal = AbortSignal.timeout(10_000);

@@ -1,7 +1,10 @@
 import t from "tap";
 import { createRefusals } from "../../src/server/refusals.ts";
 
-const owner = (uid: string) => ({ namespace: "team-a", owner: { kind: "ReplicaSet", name: "r", uid } });
+const owner = (uid: string) => ({
+  namespace: "team-a",
+  owner: { apiVersion: "apps/v1", kind: "ReplicaSet", name: "r", uid },
+});
 
 t.test("a refusal that comes again has no line of its own, and is counted", async (t) => {
   let now = 0;

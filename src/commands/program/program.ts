@@ -86,6 +86,7 @@ const addServe = (program: Command): void => {
         .argParser(number(0, 3600))
         .default(30),
     )
+    .addOption(flag("--workload-events", "an Event about the workload of a refused pod", "WORKLOAD_EVENTS"))
     .addOption(
       option("--log-level <level>", "of the log", "LOG_LEVEL")
         .choices(["debug", "info", "warn", "error"])

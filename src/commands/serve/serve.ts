@@ -3,13 +3,13 @@ import type { Logger } from "pino";
 import type { Cluster } from "../../cluster/cluster.ts";
 import { clusterStore } from "../../certificates/store.ts";
 import { createKeeper } from "../../certificates/keeper.ts";
-import { counted } from "../../cluster/counted.ts";
 import { loadScripts } from "../../provisioning/scripts.ts";
 import { messageOf } from "../../core/message.ts";
 import { version } from "../../files.ts";
 import { createLog } from "../../server/log.ts";
 import { type Rotation, startRotation } from "../../certificates/rotation.ts";
 import { startServer, type RunningServer, type ServerOptions } from "../../server/run.ts";
+import { counting } from "../../server/counting.ts";
 import { lazyIssuer } from "../certs/issuer.ts";
 import { type ClusterName, connectCluster, parseConfig, UsageError } from "../options/options.ts";
 import { parseTls, readCallers, readInputs, readPathToken } from "./inputs.ts";
@@ -34,6 +34,8 @@ export type ServeOptions = ServeTlsOptions & {
   readonly reloadSeconds: number;
   /** Seconds between two looks at the gateways without an admission; 0: none. */
   readonly repairSeconds: number;
+  /** Refused pods have an Event about their workload. */
+  readonly workloadEvents?: boolean;
   readonly logLevel: string;
 };
 
@@ -88,8 +90,7 @@ const rotate = (
   { cluster, server, log, options }: Rotating,
 ): Rotation => {
   const { metrics, setTls, setPath } = server;
-  const counting = counted(cluster, (verb, kind, code) => metrics.apiCall(verb, kind, code));
-  const store = clusterStore(counting, source, options.webhookConfiguration);
+  const store = clusterStore(counting(cluster, metrics), source, options.webhookConfiguration);
   return startRotation({
     name: store.name,
     makeKeeper: (onStep) => createKeeper({ store, issuer: lazyIssuer, policy: source.policy, onStep }),

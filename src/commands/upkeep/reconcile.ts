@@ -1,4 +1,4 @@
-import { type Cluster, ClusterError, type KubeObject } from "../../cluster/cluster.ts";
+import { type Cluster, ClusterError, type KubeObject, resources } from "../../cluster/cluster.ts";
 import { eventAbout } from "../../cluster/event.ts";
 import { type Census, createCensus, type PodMetadata } from "../../core/census.ts";
 import { placedGateways } from "../../core/config/choose.ts";
@@ -198,7 +198,8 @@ const EVENT_REASONS = {
 const tellEvents = async (cluster: Cluster, findings: readonly ReconcileFinding[]): Promise<void> => {
   const signal = AbortSignal.timeout(GATEWAY_MS);
   for (const { reason, about, says } of findings.slice(0, MOST_EVENTS)) {
-    const event = eventAbout(about, { type: "Warning", reason: EVENT_REASONS[reason], message: says });
+    const involved = { apiVersion: resources[about.kind].apiVersion, ...about };
+    const event = eventAbout(involved, { type: "Warning", reason: EVENT_REASONS[reason], message: says });
     await cluster.create(event, signal).catch(() => undefined);
   }
 };

@@ -65,6 +65,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- default "enforce" .Values.config.mode }}
 {{- end }}
 
+{{- define "fgw.workloadEvents" -}}
+{{- if and .Values.webhook.workloadEvents .Values.rbac.events }}true{{ end }}
+{{- end }}
+
 {{- define "fgw.failurePolicy" -}}
 {{- default (ternary "Ignore" "Fail" (eq (include "fgw.mode" .) "audit")) .Values.webhook.failurePolicy }}
 {{- end }}
