@@ -57,17 +57,27 @@ const twoTunnels = (wants: readonly Want[]): Rejection | undefined => {
   return undefined;
 };
 
-/** A name that two hosts of the pod claim. */
+/**
+ * A name that two hosts of the pod claim: by hostAliases, or as the host that env hold. Through two tunnels one host may be both, where the
+ * annotation names the env.
+ */
 const twiceLed = (wants: readonly Want[]): Rejection | undefined => {
-  const hosts = new Map<string, string>();
-  for (const { target, tunnel, names } of wants) {
-    for (const name of names) {
-      const host = hostKey(tunnel, target.host);
-      const other = hosts.get(name);
-      if (other !== undefined && other !== host)
-        return reject("alias-conflict", `${target.name}: ${name} would lead to ${other} and to ${host}`);
-      hosts.set(name, host);
+  const keyOf = ({ target, tunnel }: Want): string => hostKey(tunnel, target.host);
+  const conflict = (want: Want, name: string, other: string): Rejection =>
+    reject("alias-conflict", `${want.target.name}: ${name} would lead to ${other} and to ${keyOf(want)}`);
+  const led = new Map<string, Want>();
+  for (const want of wants) {
+    for (const name of want.names) {
+      const other = led.get(name);
+      if (other !== undefined && keyOf(other) !== keyOf(want)) return conflict(want, name, keyOf(other));
+      led.set(name, want);
     }
+  }
+  for (const want of wants) {
+    const { host, hostEnv } = want.target;
+    const other = want.redirect === "env" ? led.get(host) : undefined;
+    if (other === undefined || keyOf(other) === keyOf(want)) continue;
+    if (other.target.host !== host || hostEnv.length === 0) return conflict(want, host, keyOf(other));
   }
   return undefined;
 };

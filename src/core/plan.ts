@@ -1,4 +1,5 @@
 import type { Config, Mode, PlacedGateway } from "./config/config.ts";
+import { flowgenSelectors, isFlowgenPod } from "./config/flowgen-pods.ts";
 import { readAliased } from "./env/aliased.ts";
 import { readPodHosts } from "./env/reading.ts";
 import { grantOf } from "./grant.ts";
@@ -50,9 +51,6 @@ const effectiveMode = (config: Config, wished: string | undefined): Mode | Rejec
   return MODES.indexOf(mode) > MODES.indexOf(config.mode) ? mode : config.mode;
 };
 
-export const hasAll = (labels: Readonly<Record<string, string>>, wanted: Readonly<Record<string, string>>): boolean =>
-  Object.entries(wanted).every(([key, value]) => labels[key] === value);
-
 /** A gateway's own pods carry the labels of flowgen pods too (the chart's), so they are told apart by their component. */
 export const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean =>
   labels[COMPONENT] === GATEWAY_COMPONENT;
@@ -78,7 +76,7 @@ export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
   const mode = effectiveMode(config, annotations[annotation.mode]);
   if (typeof mode !== "string") return { ...mode, mode: config.mode };
   const targetsText = annotations[annotation.targets];
-  const isFlowgen = hasAll(labels, config.podSelector.matchLabels);
+  const isFlowgen = isFlowgenPod(labels, config);
   const skipped = isMirror(annotations) ? "mirror-pod" : isGatewayPod(labels) ? "gateway-pod" : undefined;
   // A pod that is let through as it is must not bring marks of its own, least of all by asking for audit mode itself.
   const isUntouched = skipped !== undefined || mode === "disabled" || !isFlowgen || mode !== config.mode;
@@ -95,12 +93,8 @@ export const planPod = (pod: Pod, namespace: string, config: Config): Plan => {
 
 const skip = (reason: SkipCode, ...warnings: readonly string[]): Plan => ({ kind: "skip", reason, warnings });
 
-const notFlowgen = (config: Config): string => {
-  const selector = Object.entries(config.podSelector.matchLabels)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(",");
-  return `${annotation.targets} does nothing: the pod lacks ${selector}`;
-};
+const notFlowgen = (config: Config): string =>
+  `${annotation.targets} does nothing: the pod lacks ${flowgenSelectors(config).join(" or ")}`;
 
 type Annotated = {
   readonly pod: Pod;

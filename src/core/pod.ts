@@ -37,8 +37,8 @@ type RawContainer = z.infer<typeof rawContainerSchema>;
 /** A text of a container that is no env, and where it stands (`args[3]`). */
 export type ContainerText = { readonly at: string; readonly text: string };
 
-/** No host that is looked for there is without a dot or a colon. */
-const mayName = (text: unknown): text is string => typeof text === "string" && /[.:]/.test(text);
+/** No host that is looked for there is without a dot or a colon; a reference may bring one. */
+const mayName = (text: unknown): text is string => typeof text === "string" && /[.:]|\$\(/.test(text);
 
 const textsAt = (at: string, texts: readonly unknown[] | null | undefined): ContainerText[] =>
   (texts ?? []).flatMap((text, index) => (mayName(text) ? [{ at: `${at}[${index}]`, text }] : []));

@@ -1,10 +1,11 @@
 /** What a pod that asks for nothing looks as if it needed: private servers that its namespace may reach. */
 import { findGateway, findTunnel } from "./config/choose.ts";
 import type { Config } from "./config/config.ts";
+import { isFlowgenPod } from "./config/flowgen-pods.ts";
 import { findPlaces } from "./env/places/find.ts";
 import { readHost } from "./host.ts";
 import { annotation } from "./names.ts";
-import { hasAll, isGatewayPod } from "./plan.ts";
+import { isGatewayPod } from "./plan.ts";
 import type { EnvVar, Pod } from "./pod.ts";
 import { address } from "./target.ts";
 
@@ -56,7 +57,7 @@ export const suggestTargets = (
 ): string | undefined => {
   const { annotations, labels } = pod.metadata;
   if (annotations?.[annotation.targets] !== undefined || isGatewayPod(labels ?? {})) return undefined;
-  if (!hasAll(labels ?? {}, config.podSelector.matchLabels)) return undefined;
+  if (!isFlowgenPod(labels ?? {}, config)) return undefined;
   const found = findGateway(config, namespace, annotations?.[annotation.gateway]);
   if (found.kind === "reject") return undefined;
   const containers = [...(pod.spec.initContainers ?? []), ...pod.spec.containers];

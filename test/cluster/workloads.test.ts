@@ -149,7 +149,7 @@ t.test("marks forged by hand: replaced where the pod has targets, refused where 
   t.equal(admitted.metadata.labels?.["flowgen.io/gateway"], GATEWAY.name);
   t.notOk("target.flowgen.io/payroll" in (admitted.metadata.labels ?? {}), "a forward that it did not ask for");
 
-  const unlabelled = { "app.kubernetes.io/name": "other" };
+  const unlabelled = { app: "other", "app.kubernetes.io/name": "other" };
   for (const [why, object] of Object.entries({
     "a status alone": pod("refused", forged.annotations),
     "a label alone": pod("refused", {}, forged.labels),

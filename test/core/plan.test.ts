@@ -37,10 +37,22 @@ t.test("skipped", async (t) => {
     reason: "gateway-pod",
   });
   t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "disabled" }))), { reason: "disabled" });
-  t.match(plan(podWith(targets("a=10.0.0.5:1"), { "app.kubernetes.io/name": "other" })), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), { "app.kubernetes.io/name": "other", app: "other" })), {
     reason: "not-flowgen",
-    warnings: [/does nothing: the pod lacks app\.kubernetes\.io\/name=flowgen/],
+    warnings: [/does nothing: the pod lacks app\.kubernetes\.io\/name=flowgen or app=flowgen$/],
   });
+});
+
+t.test("flowgen's pods: the chart's, with nameOverride too, or those of the config's podSelector alone", async (t) => {
+  const overridden = { "app.kubernetes.io/name": "flows" };
+  const labelled = { app: "something" };
+  for (const labels of [{}, overridden, labelled])
+    t.match(plan(podWith(targets("a=10.0.0.5:1"), labels)), { kind: "plan" }, JSON.stringify(labels));
+  const selecting = { ...config, podSelector: { matchLabels: { app: "flowgen", tier: "flows" } } };
+  const pod = (labels: Record<string, string>) =>
+    planPod(podWith(targets("a=10.0.0.5:1"), labels), "team-a", selecting);
+  t.match(pod({ tier: "flows" }), { kind: "plan" });
+  t.match(pod({}), { reason: "not-flowgen", warnings: [/the pod lacks app=flowgen,tier=flows$/] });
 });
 
 t.test("a pod may be stricter than the config, never laxer", async (t) => {
@@ -104,7 +116,7 @@ t.test("reserved marks on a pod that is not redirected", async (t) => {
     message: /metadata\.annotations\[flowgen\.io\/gateway-status\]/,
   });
   t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "disabled" }), forged)), { reason: "reserved" });
-  t.match(plan(podWith(targets("a=10.0.0.5:1"), { ...forged, "app.kubernetes.io/name": "other" })), {
+  t.match(plan(podWith(targets("a=10.0.0.5:1"), { ...forged, "app.kubernetes.io/name": "other", app: "other" })), {
     reason: "reserved",
   });
   t.match(plan(podWith({}, { ...forged, "app.kubernetes.io/component": "wireguard-gateway" })), { reason: "reserved" });
@@ -267,6 +279,36 @@ t.test("aliases must be granted, and one name leads to one host", async (t) => {
     reason: "alias-conflict",
     message: /a\.corp\.example\.com would lead to wg0 10\.0\.0\.5 and to wg0 10\.0\.0\.6/,
   });
+});
+
+t.test("an alias that is the host of another target, which env hold: refused", async (t) => {
+  const config = configOf(
+    `{redirect: auto, gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "*.corp.example.com"], allowedAliases: ["*.corp.example.com"]}]}]}`,
+  );
+  const alias = "- {targetHost: 10.0.0.5, targetPort: 1, aliases: [sql.corp.example.com]}\n";
+  const plan = (...entries: readonly string[]) => planPod(podWith(targets(entries.join(""))), "team-a", config);
+  const other = (more: string) => `- {name: o, targetHost: sql.corp.example.com, targetPort: 2${more}}\n`;
+  const says = /o: sql\.corp\.example\.com would lead to wg0 10\.0\.0\.5 and to wg0 sql\.corp\.example\.com/;
+  for (const more of [", redirect: env", ", hostEnv: SQL"]) {
+    t.match(plan(alias, other(more)), { reason: "alias-conflict", message: says }, more);
+    t.match(plan(other(more), alias), { reason: "alias-conflict", message: says }, `${more} first`);
+  }
+  t.match(plan(alias, other("")), { reason: "alias-conflict" }, "both by hostAliases");
+  t.match(
+    plan(other(""), other(", redirect: env").replace("o,", "p,").replace("2", "3")),
+    { kind: "plan" },
+    "one host",
+  );
+  t.match(plan(alias, other(", redirect: env").replace("sql.", "erp.")), { kind: "plan" }, "another name");
+  const tunnels = ["wg0", "wg1"].map(
+    (name) => `{name: ${name}, secretName: ${name}, allowedTargets: ["*.corp.example.com"]}`,
+  );
+  const both = configOf(`{redirect: auto, gateways: [{namespace: g, tunnels: [${tunnels.join()}]}]}`);
+  const london = "- {name: london, targetHost: sql.corp.example.com, targetPort: 1, tunnel: wg0}\n";
+  const paris = (more: string) => london.replace("london", "paris").replace("wg0", `wg1, redirect: env${more}`);
+  const through = (more: string) => planPod(podWith(targets(london + paris(more))), "team-a", both);
+  t.match(through(""), { reason: "alias-conflict", message: /paris: .* wg0 sql\..* wg1 sql\./ });
+  t.match(through(", hostEnv: PARIS"), { kind: "plan" });
 });
 
 t.test("one address through two tunnels: refused, unless env or names tell which is meant", async (t) => {

@@ -198,6 +198,8 @@ t.test("13. fails closed; opened by the admin, a policy on the final state catch
     return answer.status === 422 ? answer : undefined;
   });
   t.match(body["message"], /the pod asks for private targets .* did not answer; try again when it does/);
+  const renamed = { ...mssql, metadata: { ...mssql.metadata, labels: { app: "flowgen" } } };
+  t.match(await create(renamed), { status: 422 }, "as the flowgen chart's nameOverride labels it");
   const free: Readonly<Record<string, Sent>> = {
     "without targets": minimalPod({}),
     "in audit mode": minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433", "flowgen.io/mode": "audit" }),

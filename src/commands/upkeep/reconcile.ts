@@ -3,6 +3,7 @@ import { eventAbout } from "../../cluster/event.ts";
 import { type Census, createCensus, type PodMetadata } from "../../core/census.ts";
 import { placedGateways } from "../../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../../core/config/config.ts";
+import { flowgenSelectors } from "../../core/config/flowgen-pods.ts";
 import type { Forward } from "../../core/forwards/table.ts";
 import { holderFindings } from "../../core/gateway/holders.ts";
 import { COMPONENT, GATEWAY_COMPONENT, gatewayId, GATEWAY_LABEL } from "../../core/names.ts";
@@ -103,9 +104,8 @@ const takeCensus = async (
   signal: AbortSignal,
 ): Promise<{ readonly census: Census; readonly pods: number }> => {
   const census = createCensus(config);
-  const flowgen = Object.entries(config.podSelector.matchLabels).map(([key, value]) => `${key}=${value}`);
   let pods = 0;
-  for (const selector of [GATEWAY_LABEL, flowgen.join(",")])
+  for (const selector of [GATEWAY_LABEL, ...flowgenSelectors(config)])
     for await (const { name = "", ...pod } of cluster.livePods(selector, signal)) {
       pods += 1;
       census.add({ ...pod, name });

@@ -18,8 +18,10 @@ export const config = strict({
   podSelector: strict({
     matchLabels: labels.describe("labels that a pod must have, all of them"),
   })
-    .default({ matchLabels: { "app.kubernetes.io/name": "flowgen" } })
-    .describe("what a flowgen pod is; others are let through unchanged. Default: app.kubernetes.io/name: flowgen"),
+    .optional()
+    .describe(
+      "what a flowgen pod is; others are let through unchanged. Default: app.kubernetes.io/name: flowgen, or app: flowgen (which the chart's nameOverride leaves)",
+    ),
   redirect: oneOf("env", "auto")
     .default("env")
     .describe(

@@ -1,8 +1,12 @@
-/** What of a pod besides its env holds a target's host. It is named, never rewritten: what `$(VAR)` brings there follows its env. */
+/**
+ * What of a pod besides its env holds a target's host. It is named, never rewritten: what `$(VAR)` brings into commands and arguments follows
+ * its env. Named too are a host that no single env holds there, and a URL that asks for SRV records of a host that an env brings.
+ */
 import type { KnownHosts } from "./known.ts";
+import { expand, pieceOf, type Referred } from "./reference.ts";
 import { asksForSrv } from "./sighting.ts";
 import { charge, type Work } from "./work.ts";
-import type { Pod } from "../pod.ts";
+import type { Container, Pod } from "../pod.ts";
 
 export type HeldElsewhere = {
   readonly where: string;
@@ -11,6 +15,34 @@ export type HeldElsewhere = {
   readonly srv: readonly string[];
 };
 
+type Lookup = (name: string) => Referred | undefined;
+
+/** The env of a container as `$(VAR)` in its command and arguments means them: the last of a name. */
+const lookupOf = (env: Container["env"], work: Work): Lookup => {
+  const texts = new Map<string, Referred>();
+  for (const [index, { name, value = "", valueFrom }] of (env ?? []).entries()) {
+    const text = valueFrom == null ? expand(value, (each) => texts.get(each), work)?.text : undefined;
+    if (text === undefined) texts.delete(name);
+    else texts.set(name, { env: index, text });
+  }
+  return (name) => texts.get(name);
+};
+
+type Found = { readonly host: string; readonly isSrv: boolean };
+
+/** Of a text with references: hosts of its own, those put together, and those that an env brings into a URL that asks for SRV records. */
+const foundIn = (text: string, lookup: Lookup | undefined, known: KnownHosts, work: Work): readonly Found[] => {
+  const expanded = lookup && text.includes("$(") ? expand(text, lookup, work) : undefined;
+  const { text: whole, pieces } = expanded ?? { text, pieces: [] };
+  if (!charge(work, 50) || !known.mayHold(whole, work)) return [];
+  return known.words(whole, work).flatMap((word) => {
+    const isSrv = asksForSrv(whole, word.start);
+    const isBrought = pieces.length > 0 && pieceOf({ text: whole, pieces }, word)?.env !== undefined;
+    return isBrought && !isSrv ? [] : [{ host: known.aliases.get(word.host) ?? word.host, isSrv }];
+  });
+};
+
+/** `isTarget`: of hosts as they are before the redirect; a name of the gateway in a URL that asks for SRV records counts too. */
 export const heldElsewhere = (
   pod: Pod,
   known: KnownHosts,
@@ -18,14 +50,14 @@ export const heldElsewhere = (
   work: Work,
 ): readonly HeldElsewhere[] => {
   const found: HeldElsewhere[] = [];
-  for (const { name, texts } of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+  for (const { name, env, texts } of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
+    const lookup = texts?.some(({ text }) => text.includes("$(")) === true ? lookupOf(env, work) : undefined;
     for (const { at, text } of texts ?? []) {
-      if (!charge(work, 50) || !known.mayHold(text, work)) continue;
-      const words = known
-        .words(text, work)
-        .map(({ host, start }) => ({ host: known.aliases.get(host) ?? host, start }))
-        .filter(({ host }) => isTarget(host));
-      const srv = words.filter(({ start }) => asksForSrv(text, start)).map(({ host }) => host);
+      const isExpanded = /^(command|args)\[/.test(at);
+      const words = foundIn(text, isExpanded ? lookup : undefined, known, work).filter(
+        ({ host, isSrv }) => isSrv || isTarget(host),
+      );
+      const srv = words.filter(({ isSrv }) => isSrv).map(({ host }) => host);
       if (words.length > 0) found.push({ where: `${name}: ${at}`, hosts: words.map(({ host }) => host), srv });
     }
   }

@@ -3,7 +3,7 @@ import { adviceOf, leadingIn, type RedirectedContainer, remarkTexts, replacedWar
 import { type ContainerDraft, containerDrafts, patchOf, rulesOf, type Setup, settingsOf } from "./draft.ts";
 import { heldElsewhere } from "./elsewhere.ts";
 import { additionOf, unseenWarning } from "./fallback.ts";
-import { MOST_NAMES } from "./note.ts";
+import { MOST_NAMES, noteText } from "./note.ts";
 import { keptEnv, srvRejection, tooMuch } from "./reading.ts";
 import { routesOf, withAliases } from "./routes.ts";
 import { type Routes, settle } from "./settle.ts";
@@ -159,7 +159,11 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
       ...containers.flatMap((each) => replacedWarnings(each, setup)),
       ...warnings,
       ...containers.flatMap((each) => remarkTexts(each, routes)),
-      ...elsewhere.map(({ where, hosts }) => `${where} holds ${listed(unique(hosts), MOST_NAMES)}: left alone`),
+      ...elsewhere.map(({ where, hosts, srv }) =>
+        srv.length > 0
+          ? noteText(where, { kind: "left", why: "srv" }, srv, [])
+          : `${where} holds ${listed(unique(hosts), MOST_NAMES)}: left alone`,
+      ),
       ...containers.flatMap((each) => adviceOf(each, routes)),
     ]),
   };

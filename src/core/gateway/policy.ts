@@ -1,5 +1,6 @@
 import { isStatic } from "../config/choose.ts";
 import type { Config, PlacedGateway } from "../config/config.ts";
+import { flowgenLabels } from "../config/flowgen-pods.ts";
 import { isEqual } from "../equal.ts";
 import { FIRST_POLICY, MOST_RULES, policyOf } from "../forwards/policies.ts";
 import { type Forward, METRICS_PORT, type Table } from "../forwards/table.ts";
@@ -71,10 +72,13 @@ const forwardRule = (
   const tunnel = tunnelOf(gateway, forward);
   const namespaces = namespacesOf(gateway, forward);
   if (tunnel === undefined || namespaces?.length === 0) return undefined;
-  const matchLabels = isStatic(tunnel, targetOf(forward))
-    ? podSelector.matchLabels
-    : { [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" };
-  const from = [{ namespaceSelector: namespaceSelector(namespaces), podSelector: { matchLabels } }];
+  const sets = isStatic(tunnel, targetOf(forward))
+    ? flowgenLabels({ podSelector })
+    : [{ [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" }];
+  const from = sets.map((matchLabels) => ({
+    namespaceSelector: namespaceSelector(namespaces),
+    podSelector: { matchLabels },
+  }));
   return { from, ports: [{ protocol: "TCP", port: forward.listenPort }] };
 };
 
@@ -96,14 +100,14 @@ export const admitsTo = (
   podSelector: Config["podSelector"],
   namespace: string,
 ): boolean => {
-  const [wanted] = forwardRule(gateway, forward, podSelector)?.from ?? [];
-  return rulesFor(policy, forward)
+  const wanted = forwardRule(gateway, forward, podSelector)?.from ?? [];
+  const peers = rulesFor(policy, forward)
     .flatMap(({ from = [] }) => from)
-    .some(
-      (peer) =>
-        isEqual(peer.podSelector, wanted?.podSelector) &&
-        (peer.namespaceSelector.matchExpressions ?? []).every(({ values }) => values.includes(namespace)),
+    .filter(({ namespaceSelector: { matchExpressions = [] } }) =>
+      matchExpressions.every(({ values }) => values.includes(namespace)),
     );
+  const isThere = (pods: unknown): boolean => peers.some(({ podSelector }) => isEqual(podSelector, pods));
+  return wanted.length > 0 && wanted.every(({ podSelector }) => isThere(podSelector));
 };
 
 const namespaceSelector = (namespaces: readonly string[] | undefined) =>

@@ -2,7 +2,7 @@
 import t from "tap";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import { type Pod, readPod } from "../../../src/core/pod.ts";
-import { assignmentOf, targetOf } from "../../making.ts";
+import { assignmentOf, patched, targetOf } from "../../making.ts";
 
 const assignment = assignmentOf(targetOf("m", "10.0.0.5", 1433));
 const podOf = (container: object, spec: object = {}, annotations: object = {}): Pod => {
@@ -31,6 +31,35 @@ t.test("arguments, commands, probes, hooks and hostAliases are named", (t) => {
   );
   const places = ["args[0]", "command[2]", "livenessProbe", "preStop", "readinessProbe", "startupProbe"];
   t.strictSame(unreadOf(pod), [...places.map((place) => `c: ${place}`), "hostAliases[0]"]);
+  t.end();
+});
+
+t.test("arguments with references: what env bring follows them, but for a URL that asks for SRV records", (t) => {
+  const names = (args: readonly string[], env: Readonly<Record<string, string>>): readonly string[] => {
+    const mongo = assignmentOf(targetOf("mongo", "db.corp.example.com", 27017));
+    const list = Object.entries(env).map(([name, value]) => ({ name, value }));
+    const pod = podOf({ args, env: list });
+    const result = redirectEnv(pod, [assignment, mongo]);
+    if (result.kind === "reject") throw new Error(result.message);
+    const again = redirectEnv(patched(pod, result.operations), [assignment, mongo]);
+    t.match(again, { operations: { length: 0 }, unread: result.unread }, "a second run");
+    return result.warnings.filter((warning) => warning.startsWith("c: "));
+  };
+  const srv = /^c: args\[0\]: holds .* in a URL that asks for SRV records: write its servers$/;
+  const H = "db.corp.example.com";
+  t.match(names(["mongodb+srv://u:p@$(H)/x"], { H }), [srv]);
+  t.match(names(["mongodb+srv://$(USER)@$(REF)/x"], { H, REF: "$(H)", USER: "u" }), [srv]);
+  t.match(names([`mongodb+srv://${H}/x`], { H }), [srv]);
+  t.strictSame(names(["mongodb://$(H):27017/x", "$(H)", "$(NONE).corp"], { H }), []);
+  t.strictSame(names(["$$(H)", "mongodb+srv://$(H)"], { H: "other.example.com" }), []);
+  t.match(names(["$(NET)5:1433"], { NET: "10.0.0.", H }), ["c: args[0] holds 10.0.0.5: left alone"]);
+  t.match(names(["$(A)$(B)"], { A: "10.0", B: ".0.5", H }), ["c: args[0] holds 10.0.0.5: left alone"]);
+  const bare = podOf({ args: ["$(A)10.0.0.5"] });
+  t.match(redirectEnv(bare, [assignment]), { unread: ["c: args[0]"] }, "a container without env");
+  const unseen = { name: "A", valueFrom: { secretKeyRef: { name: "s", key: "k" } } };
+  const before = { name: "A", value: "10.0" };
+  const replaced = podOf({ args: ["$(A).0.5"], env: [before, unseen] });
+  t.match(redirectEnv(replaced, [assignment]), { unread: { length: 0 } }, "the last of a name counts");
   t.end();
 });
 

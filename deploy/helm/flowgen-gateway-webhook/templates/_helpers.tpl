@@ -170,6 +170,21 @@ matchLabels:
 {{- join " && " $terms }}
 {{- end }}
 
+{{- /* Whether a pod is flowgen's, as a CEL expression (src/core/config/flowgen-pods.ts). */}}
+{{- define "fgw.isFlowgenPod" -}}
+{{- $sets := list (dict "app.kubernetes.io/name" "flowgen") (dict "app" "flowgen") }}
+{{- with .Values.config.podSelector }}{{ $sets = list .matchLabels }}{{ end }}
+{{- $any := list }}
+{{- range $sets }}
+{{- $all := list }}
+{{- range $key, $value := . }}
+{{- $all = append $all (printf "object.metadata.?labels[?'%s'].orValue('') == '%s'" $key $value) }}
+{{- end }}
+{{- $any = append $any (join " && " $all) }}
+{{- end }}
+{{- join " || " $any }}
+{{- end }}
+
 {{- define "fgw.celStrings" -}}
 {{- range $at, $text := . }}{{ if $at }}, {{ end }}'{{ $text }}'{{ end }}
 {{- end }}
