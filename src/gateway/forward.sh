@@ -16,6 +16,9 @@
 #
 # The listeners and their sessions write notices into a pipe, which events.sh counts; metrics.sh answers on $METRICS_PORT.
 # This script holds the pipe open itself, and events.sh is started again when it ends: no session waits for a reader.
+#
+# A pod that ends alone serves for $DRAIN s, for its successor has started. One that has siblings (siblings.sh) leaves the
+# Services first, serves whatever reaches it until then, and its sessions have $DRAIN_SECONDS to end.
 set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}"
 : "${UP_DIR:=/run/flowgen-tunnels}" # a tunnel that is up has a file here, see publish in tunnel.sh
@@ -24,6 +27,8 @@ set -u
 : "${MAX_CHILDREN:=600}"
 : "${DRAIN:=5}" "${LINGER:=0}" # seconds after SIGTERM; DRAIN is the same as tunnel.sh's
 scripts=${0%/*}
+# shellcheck source-path=SCRIPTDIR source=siblings.sh
+. "$scripts/siblings.sh"
 
 # A vanished peer is noticed after 90 s idle and, with data on the way, after 30 s (6:18 is TCP_USER_TIMEOUT).
 ALIVE=nodelay,keepalive,keepidle=60,keepintvl=10,keepcnt=3,setsockopt=6:18:30000
@@ -115,9 +120,11 @@ reconcile() { # makes the listeners what the table says
   listeners="$listeners $pid"
   # Ready: of the tunnels that carry forwards one is up at least. (One bad tunnel of two is named in the log and its ports
   # refuse; a pod that is not ready would refuse the good one's clients too.)
-  if [ -n "$up" ] || { [ -e "$STATE_DIR/seen" ] && [ ! -s "$STATE_DIR/table" ]; }; then
+  if [ -n "$leaves" ]; then
+    stop "$READY_PORT" "ends: not ready, the pod leaves the Services"
+  elif [ -n "$up" ] || { [ -e "$STATE_DIR/seen" ] && [ ! -s "$STATE_DIR/table" ]; }; then
     recall "$READY_PORT"
-    is_running "$pid" || start "$READY_PORT" OPEN:/dev/null ready
+    is_running "$pid" || start "$READY_PORT" "OPEN:$STATE_DIR/self" ready -U
     listeners="$listeners $pid"
   else
     stop "$READY_PORT" "ends: not ready, none of the tunnels that carry forwards is up"
@@ -144,17 +151,42 @@ read_table() { # what its lines say, and which of them may be served now
   sh "$scripts/reach.sh" <"$STATE_DIR/table" >"$STATE_DIR/reachable"
 }
 
-# Serves as long as a session is open, for $DRAIN s at most, then cuts it. The pod's address stays for $LINGER s: who is
-# still led to it is refused at once, where an address that is gone would let him wait.
+list_sessions() { # sets sessions: the processes of listeners and sessions; false when no session is among them
+  # (grep's status says nothing: it fails where any process ends meanwhile.)
+  sessions=$(grep -lx "socat[0-9][0-9]*" /proc/[0-9]*/comm 2>/dev/null)
+  set -- "$STATE_DIR"/[0-9]*; [ -e "$1" ] || shift # the listeners
+  [ "$(echo "$sessions" | grep -c .)" -gt $# ]
+}
+
+drain() { # serves as long as a session is open, for $DRAIN s at most
+  stop "$READY_PORT" "ends"
+  sleep "$DRAIN" & drain=$!
+  while list_sessions && is_running $drain; do sleep 0.1; done
+}
+
+# The same with siblings, for $DRAIN_SECONDS at most. The Services take no pod that ends for ready, whatever it says itself; where
+# no sibling is ready they go on to lead to it while it says so.
+leave() {
+  least=$(least_time "$STATE_DIR/table") begun=$(date +%s) answers=0 passed=0
+  while [ "$passed" -lt "$DRAIN_SECONDS" ]; do
+    [ "$answers" = $IN_A_ROW ] || ask_service
+    [ "$answers" = 0 ] || stop "$READY_PORT" "ends: a sibling answers"
+    ! { [ "$answers" = $IN_A_ROW ] && [ "$passed" -ge "$least" ]; } || list_sessions || break
+    sleep 0.1
+    passed=$(($(date +%s) - begun))
+  done
+  if [ "$answers" = $IN_A_ROW ]; then log "siblings serve, ends after $passed s"
+  else log "ends, and siblings alone did not answer through the Service within $DRAIN_SECONDS s: are they ready?"; fi
+  list_sessions
+}
+
+# Cuts what has not ended by then. Alone, the pod's address stays for $LINGER s: who is still led to it is refused at once,
+# where an address that is gone would let him wait.
 finish() {
   trap '' TERM INT
-  stop "$READY_PORT" "ends"
-  sleep "$DRAIN" & drain=$!; sleep "$LINGER" & linger=$!
-  set -- "$STATE_DIR"/[0-9]*; [ -e "$1" ] || shift # the listeners
-  # (grep's status says nothing: it fails where any process ends meanwhile.)
-  while sessions=$(grep -lx "socat[0-9]*" /proc/[0-9]*/comm 2>/dev/null); [ -n "$sessions" ] && is_running $drain &&
-    [ "$(echo "$sessions" | wc -l)" -gt $# ]; do sleep 0.1; done
-  for file; do stop "${file##*/}" "ends"; done
+  sleep "$LINGER" & linger=$!
+  if has_siblings; then leave; else drain; fi
+  for file in "$STATE_DIR"/[0-9]*; do stop "${file##*/}" "ends"; done
   for session in $sessions; do session=${session%/comm} && kill "${session#/proc/}" 2>/dev/null; done
   wait $linger
   exit 0
@@ -162,6 +194,7 @@ finish() {
 
 hint=$(sh "$scripts/kernel-release.sh") # where the kernel is the likely reason that no listener starts
 rm -rf "$STATE_DIR" && mkdir -p "$STATE_DIR/failed" "$STATE_DIR/said" "$STATE_DIR/bin" && : >"$STATE_DIR/table"
+echo "$SELF" >"$STATE_DIR/self" # the answer of $READY_PORT
 mkfifo "$STATE_DIR/events" && exec 3<>"$STATE_DIR/events"
 socat=$(command -v "$SOCAT")
 statistics=$("$SOCAT" -h 2>/dev/null | grep -o -e --statistics)
@@ -173,7 +206,8 @@ inotifyd - "${FORWARDS_FILE%/*}:y" 2>/dev/null | while read -r _; do kill -USR1 
 while :; do
   : >"$STATE_DIR/alive"
   is_running "$counter" || { sh "$scripts/events.sh" "$STATE_DIR/counts" <&3 3>&- & counter=$!; }
-  now=$(cat "$UP_DIR"/* "$FORWARDS_FILE" 2>/dev/null)
+  leaves='' && [ ! -e "$UP_DIR/._leaves" ] || leaves=yes # see siblings.sh
+  now=$leaves$(cat "$UP_DIR"/* "$FORWARDS_FILE" 2>/dev/null)
   if [ "$now" != "$before" ]; then
     before=$now changed=yes
     read_table

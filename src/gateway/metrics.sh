@@ -10,6 +10,11 @@ cr=$(printf '\r')
 read -r method path _ || exit 0
 while read -r line && [ -n "${line%"$cr"}" ]; do :; done
 case "$method $path" in
+  'GET /identity') # see siblings.sh
+    state=waits
+    for sign in holds leaves; do [ ! -e "$UP_DIR/._$sign" ] || state=$sign; done
+    printf 'HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n%s %s %s\n' "${SELF:-}" "${POD:-$(cat /proc/sys/kernel/hostname)}" "$state"
+    exit 0 ;;
   'GET /metrics' | 'GET /metrics?'*) ;;
   *) printf 'HTTP/1.0 404 Not Found\r\nConnection: close\r\n\r\n'; exit 0 ;;
 esac

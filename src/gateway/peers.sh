@@ -91,32 +91,49 @@ restore_endpoints() { # of an interface that is new: the addresses that the name
   done <"$RUN_DIR/$tunnel.peers"
 }
 
-check_peers() { # says once who does not answer $ANSWER_WITHIN s after a change, and who no longer does
-  [ $(($(date +%s) - since)) -ge "$ANSWER_WITHIN" ] || return
-  while read -r peer key endpoint kind; do
-    last=$(handshake "$key")
-    if ! is_silent "$key"; then
+check_peers() { # says once who does not answer $ANSWER_WITHIN s after a change, and who no longer does; after observe
+  [ $((now - since)) -ge "$ANSWER_WITHIN" ] || return
+  while read -r peer at last _; do
+    [ -n "$last" ] || continue # the first line, the MTU
+    if [ $((now - last)) -le "$MAX_HANDSHAKE_AGE" ]; then
       case $silent in *" $peer "*) silent=${silent%%" $peer "*}\ ${silent#*" $peer "}; say "peer $peer answers" ;; esac
       continue
     fi
-    case $silent$kind in *" $peer "* | *none) continue ;; esac
+    case $silent in *" $peer "*) continue ;; esac
+    endpoint=$(awk -v peer="$peer" '$1 == peer && $4 != "none" { print $3 }' "$RUN_DIR/$tunnel.peers")
+    [ -n "$endpoint" ] || continue
     silent="$silent$peer "
-    at=$(endpoint_of "$key")
     [ "$at" != "(none)" ] || at='no address known'
-    if [ "${last:-0}" = 0 ]; then text="no handshake within $ANSWER_WITHIN s"; else text="no handshake for $MAX_HANDSHAKE_AGE s"; fi
+    if [ "$last" = 0 ]; then text="no handshake within $ANSWER_WITHIN s"; else text="no handshake for $MAX_HANDSHAKE_AGE s"; fi
     say "peer $peer does not answer at $endpoint ($at): $text. Is it running, does UDP reach it, and does it know this tunnel's public key and PresharedKey?"
-  done <"$RUN_DIR/$tunnel.peers"
+  done <"$UP_DIR/._metrics/$tunnel"
 }
 
-# For metrics.sh, every five seconds: the MTU, then `number endpoint handshake received sent` of each peer. (The dump's first
+# Every five seconds. For metrics.sh: the MTU, then `number endpoint handshake received sent` of each peer. (The dump's first
 # line and second field are keys: nothing of them is written.)
 observe() {
-  wg show "$tunnel" dump 2>/dev/null | awk -F '\t' -v peers="$RUN_DIR/$tunnel.peers" -v link="/sys/class/net/$tunnel/mtu" '
+  seen_bytes=$(wg show "$tunnel" dump 2>/dev/null | awk -F '\t' -v peers="$RUN_DIR/$tunnel.peers" -v link="/sys/class/net/$tunnel/mtu" \
+    -v file="$UP_DIR/._metrics/.$tunnel" '
     BEGIN {
       while ((getline line <peers) > 0) { split(line, field, " "); number[field[2]] = field[1] }
       getline mtu <link
-      print mtu + 0
+      print mtu + 0 >file
     }
-    NR > 1 { print number[$1] + 0, $3, $5, $6, $7 }' >"$UP_DIR/._metrics/.$tunnel"
+    NR > 1 { print number[$1] + 0, $3, $5, $6, $7 >file; received += $6; sent += $7; if ($5 > newest) newest = $5 }
+    END {
+      if (NR != 2) sent = received = 0 # of several peers one may be idle and well
+      printf "%d %.0f %.0f", newest, sent, received
+    }')
   mv "$UP_DIR/._metrics/.$tunnel" "$UP_DIR/._metrics/$tunnel"
+  newest=${seen_bytes%% *} seen_bytes=${seen_bytes#* }
+  count_unanswered "${seen_bytes% *}" "${seen_bytes#* }"
+}
+
+# How many looks in a row something was sent and nothing came. A peer that lives answers whatever it gets within 10 s
+# (WireGuard's own keepalive). A keepalive of this side has no answer: it goes once in five looks.
+count_unanswered() { # SENT RECEIVED, in bytes; sets unanswered
+  if [ "$2" != "$received" ] || { [ "$1" = "$sent" ] && [ "$quiet" = yes ]; }; then unanswered=0
+  elif [ "$1" != "$sent" ]; then unanswered=$((unanswered + 1)); fi
+  if [ "$1" = "$sent" ]; then quiet=yes; else quiet=''; fi
+  sent=$1 received=$2
 }

@@ -14,7 +14,11 @@
 # Two tunnels may carry the same networks; of two with the same DNS server the first one serves.
 #
 # A tunnel is up while its newest handshake is younger than $MAX_HANDSHAKE_AGE: a healthy one with keepalive renews it
-# every 120-140 s. (That there was a handshake says nothing.) Who of several peers does not answer, peers.sh says.
+# every 120-140 s. (That there was a handshake says nothing.) It is not up while its interface cannot be kept up, or while
+# it sends and nothing comes back (peers.sh, which also says who of several peers does not answer).
+#
+# Its identity is one pod's at any time. Alone, a pod that ends gives it up before its successor can have started, and takes
+# another key live. With siblings (siblings.sh) the sessions end first, and a pod that starts waits for its predecessor.
 set -u
 : "${TUNNELS_DIR:=/etc/flowgen-gateway/tunnels}" # the Secrets, one directory each
 : "${RUN_DIR:=/run/flowgen-gateway}"             # private, in memory: holds keys
@@ -25,6 +29,8 @@ set -u
 : "${USERSPACE:=auto}" "${TUN_DEVICE:=/dev/net/tun}" # see create_interface in interface.sh
 : "${TUNNELS:=}" # lines `tunnel secretName secretKey [mtu]`: the gateway's config of each
 scripts=${0%/*} logged=''
+# shellcheck source-path=SCRIPTDIR source=siblings.sh
+. "$scripts/siblings.sh"
 # shellcheck source-path=SCRIPTDIR source=interface.sh
 . "$scripts/interface.sh"
 # shellcheck source-path=SCRIPTDIR source=peers.sh
@@ -33,15 +39,22 @@ scripts=${0%/*} logged=''
 say() { echo "tunnel $tunnel: $*" >&2; }
 log() { [ "$*" = "$logged" ] || say "$*"; logged=$*; } # not the same again and again
 nap() { sleep "$1" & wait $!; } # a trap interrupts `wait`, not `sleep`
+# Sets now, in seconds since 1970. A round at rest starts no process that it can do without: `date` runs with each fifth one.
+clock() { read -r now _ </proc/uptime && now=$((${now%.*} + booted)); }
+set_clock() { booted=0 && clock && booted=$(($(date +%s) - now)); }
 
 take_over() { # the Secret's present version
   # Not cp: it copies the mode too, and a root that lacks a capability for it does not write to a file of mode 0400.
-  if { cat "$secret" >"$seen" && sh "$scripts/normalise.sh" <"$seen" >"$candidate" && apply "$candidate"
-     } 2>"$errors"; then
+  if { cat "$secret" >"$seen" && sh "$scripts/normalise.sh" <"$seen" >"$candidate"; } 2>"$errors"; then
+    if is_another_identity; then leave_services; fi
+  else
+    rm -f "$candidate"
+  fi
+  if [ -e "$candidate" ] && apply "$candidate" 2>"$errors"; then
     if [ -e "$in_force" ]; then log "changed, taken over live"; else log "configured"; fi
     mv "$candidate" "$in_force"
     while read -r text; do say "$text"; done <"$RUN_DIR/$tunnel.notes"
-    refused='' since=$(date +%s) silent=' ' nameless=' '
+    refused='' since=$(date +%s) silent=' ' nameless=' ' unanswered=0
     look_up
   elif refused=yes && [ -e "$in_force" ]; then
     log "new version refused, the old one stays: $(reason)"
@@ -50,6 +63,51 @@ take_over() { # the Secret's present version
     log "not up: $(reason)"
     delete_interface
   fi
+}
+
+is_another_identity() { # whether sessions cannot outlive the change of in_force to candidate, or the other end may not know it yet
+  [ -e "$in_force" ] || return
+  identity='^(PrivateKey|PublicKey|PresharedKey|#address) = '
+  [ "$(grep -E "$identity" "$in_force" | sort)" != "$(grep -E "$identity" "$candidate" | sort)" ]
+}
+
+wait_for_turn() { # until a sibling serves, and no sibling leaves the Services
+  answers=0 waited=0
+  while [ "$waited" -lt $((DRAIN_SECONDS * 2)) ]; do
+    leaving=$(pods | awk '$3 == "leaves" { print $2 }')
+    # Of two that leave at the same moment the one whose name comes first goes on.
+    first=$(printf '%s\n' "$POD" "$leaving" | grep . | LC_ALL=C sort | head -n 1)
+    if [ -z "$leaving" ] || { [ -e "$UP_DIR/._leaves" ] && [ "$first" = "$POD" ]; }; then
+      [ ! -e "$UP_DIR/._leaves" ] || return 0
+      ! is_served || : >"$UP_DIR/._leaves"
+    else
+      rm -f "$UP_DIR/._leaves"
+    fi
+    : >"$RUN_DIR/$tunnel.alive"
+    nap 0.5
+    waited=$(($(date +%s) - begun))
+  done
+  return 1
+}
+
+# Before a new key, for $DRAIN_SECONDS at most where siblings serve. The interface goes too: the next one makes a handshake at
+# once, and is up when the other end knows the new key. Alone, and where no sibling serves, the key is taken live.
+leave_services() {
+  has_siblings || return
+  log "another key: leaves the Services before it is taken"
+  begun=$(date +%s)
+  wait_for_turn || { rm -f "$UP_DIR/._leaves"; say "no sibling answers through the Service: the key is taken live"; return; }
+  least=$(least_time "$FORWARDS_FILE") begun=$(date +%s) passed=0 answers=0
+  while [ "$passed" -lt "$DRAIN_SECONDS" ]; do
+    : >"$RUN_DIR/$tunnel.alive"
+    [ "$answers" = $IN_A_ROW ] || ask_service
+    ! { [ "$answers" = $IN_A_ROW ] && [ "$passed" -ge "$least" ]; } || has_sessions || break
+    nap 0.2
+    passed=$(($(date +%s) - begun))
+  done
+  rm -f "$UP_DIR/$tunnel"
+  delete_interface
+  rm -f "$UP_DIR/._leaves"
 }
 
 missing() { # why there is no Secret to read
@@ -62,29 +120,43 @@ reason() { # of the last failure, without anything that could be a key
   sed 's#[A-Za-z0-9+/]\{20,\}=\{0,1\}#<hidden>#g' "$errors" | tail -n 3 | tr '\n' ' '
 }
 
+is_link_up() { read -r flags 2>/dev/null <"/sys/class/net/$tunnel/flags" && [ $((flags & 1)) = 1 ]; }
+
 keep_up() { # the version in force
-  if [ -z "$(ip link show up dev "$tunnel" 2>/dev/null)" ]; then
+  if is_link_up; then downs=0; else
+    downs=$((downs + 1))
     apply "$in_force" 2>"$errors" || { log "$(reason)"; return; }
     say "interface was gone or down, set up again"
-    since=$(date +%s)
+    since=$now
   fi
-  [ "$(date +%s)" -lt "$look_up_at" ] || look_up
+  [ "$now" -lt "$look_up_at" ] || look_up
   set_endpoints
   [ $((rounds % 5)) != 0 ] || check_peers
 }
 
 # Whether the tunnel is up. Its file: `mark [DNS server...]`, then lines `allowed PREFIX` and `own ADDRESS`.
 publish() {
-  newest=$(wg show "$tunnel" latest-handshakes 2>/dev/null | cut -f 2 | sort -n | tail -n 1)
-  if [ $(($(date +%s) - ${newest:-0})) -le "$MAX_HANDSHAKE_AGE" ]; then
+  # The newest handshake is known from observe, five rounds old at most; it is asked for where that could matter.
+  if [ ! -e "$UP_DIR/$tunnel" ] || [ $((now - newest)) -gt $((MAX_HANDSHAKE_AGE - 10)) ]; then
+    newest=$(wg show "$tunnel" latest-handshakes 2>/dev/null | cut -f 2 | sort -n | tail -n 1)
+    newest=${newest:-0}
+  fi
+  why=''
+  if [ "$downs" -ge 2 ]; then why="its interface goes down again and again"
+  elif [ "$unanswered" -ge 5 ]; then why="what it sends is not answered"
+  elif [ $((now - newest)) -gt "$MAX_HANDSHAKE_AGE" ]; then
+    [ $((now - since)) -ge 3 ] || return # a peer that moves has none for a moment
+    why="no handshake for $MAX_HANDSHAKE_AGE s"
+  fi
+  if [ -z "$why" ]; then
     [ -e "$UP_DIR/$tunnel" ] || log "up, its other end answers"
-    text=$(echo "$number$servers"; for word in $allowed; do echo "allowed $word"; done; for word in $own; do echo "own $word"; done)
-    [ -e "$UP_DIR/$tunnel" ] && [ "$text" = "$published" ] && return
-    echo "$text" >"$UP_DIR/.$tunnel" && mv "$UP_DIR/.$tunnel" "$UP_DIR/$tunnel"
-    published=$text
-  elif [ -e "$UP_DIR/$tunnel" ] && [ $(($(date +%s) - since)) -ge 3 ]; then # a peer that moves has none for a moment
+    [ -e "$UP_DIR/$tunnel" ] && [ "$published" = "$servers $allowed $own" ] && return
+    { echo "$number$servers"; for word in $allowed; do echo "allowed $word"; done; for word in $own; do echo "own $word"; done
+    } >"$UP_DIR/.$tunnel" && mv "$UP_DIR/.$tunnel" "$UP_DIR/$tunnel"
+    published="$servers $allowed $own"
+  elif [ -e "$UP_DIR/$tunnel" ]; then
     rm "$UP_DIR/$tunnel"
-    log "no handshake for $MAX_HANDSHAKE_AGE s: its forwards refuse until its other end answers"
+    log "$why: its forwards refuse until its other end answers"
   fi
 }
 
@@ -93,9 +165,12 @@ worker() { # TUNNEL NUMBER
   secret=$TUNNELS_DIR/$tunnel/$tunnel.conf seen=$RUN_DIR/$tunnel.seen candidate=$RUN_DIR/$tunnel.new
   in_force=$RUN_DIR/$tunnel.conf errors=$RUN_DIR/$tunnel.errors
   refused='' rounds=0 servers='' allowed='' own='' published='' silent=' ' nameless=' ' since=0 look_up_at=0
+  downs=0 unanswered=0 quiet='' sent=0 received=0 newest=0
   rm -f "$seen"
   while :; do
     : >"$RUN_DIR/$tunnel.alive"
+    if [ $((rounds % 5)) = 0 ]; then set_clock && observe; fi
+    clock
     if [ ! -s "$secret" ]; then
       log "not up: $(missing)"
       delete_interface
@@ -106,33 +181,57 @@ worker() { # TUNNEL NUMBER
     fi
     [ ! -e "$in_force" ] || keep_up
     publish
-    [ $((rounds % 5)) != 0 ] || observe
     rounds=$((rounds + 1))
     if [ "$rounds" -lt 10 ]; then nap 0.2; else nap "$POLL"; fi # soon after a change the other end should answer
   done
 }
 
+has_sessions() { # open, or closing with data on the way: forward.sh's sockets (TCP states 01, 04, 08, 09), and kernel.sh's
+  cat /proc/net/tcp /proc/net/tcp6 /proc/net/nf_conntrack 2>/dev/null | awk -v ports=":$(printf '%04X' "$READY_PORT")|:$(printf '%04X' "$METRICS_PORT")" '
+    $2 !~ "(" ports ")$" && $4 ~ /^0[1489]$/ || /(ESTABLISHED|FIN_WAIT|CLOSE_WAIT) .* mark=1/ { n++ } END { exit !n }'
+}
+is_forwarding() { # whether forward.sh runs: it ends when it has left the Services and its sessions have ended
+  cat /proc/net/tcp /proc/net/tcp6 2>/dev/null | awk -v port=":$(printf '%04X' "$METRICS_PORT")" '
+    $4 == "0A" && substr($2, length($2) - 4) == port { n++ } END { exit !n }'
+}
+
 finish() { # drain, then give the identity up, so that the next pod can use it
   trap '' TERM INT
   [ -z "$kernel" ] || kill "$kernel" # new connections are forward.sh's now, which can tell their clients of the end
-  sleep "$DRAIN" & drain=$!
-  # Sessions, open or closing with data on the way: forward.sh's sockets (TCP states 01, 04, 08, 09), and kernel.sh's.
-  while cat /proc/net/tcp /proc/net/tcp6 /proc/net/nf_conntrack 2>/dev/null | awk '
-    $4 ~ /^0[1489]$/ || /(ESTABLISHED|FIN_WAIT|CLOSE_WAIT) .* mark=1/ { n++ } END { exit !n }' &&
-    kill -0 $drain 2>/dev/null; do sleep 0.1; done
+  limit=$DRAIN siblings=''
+  ! has_siblings || limit=$((DRAIN_SECONDS + 2)) siblings=yes
+  sleep "$limit" & drain=$!
+  while { has_sessions || { [ -n "$siblings" ] && is_forwarding; }; } && kill -0 $drain 2>/dev/null; do sleep 0.1; done
   for file in "$RUN_DIR"/*.pid; do
     tunnel=${file##*/} && tunnel=${tunnel%.pid}
     kill "$(cat "$file")" 2>/dev/null
     rm -f "$UP_DIR/$tunnel"
     delete_interface
   done
+  rm -f "$UP_DIR/._holds"
   for tables in iptables ip6tables; do $tables -w -t mangle -F FLOWGEN-PREROUTING 2>/dev/null; done # see kernel.sh
   exit 0
 }
 
+wait_for_predecessor() { # which has not given the identity up yet, if there is one
+  if [ -e "$UP_DIR/._holds" ] || ! has_siblings; then return; fi
+  begun=$(date +%s) waits=''
+  while [ $(($(date +%s) - begun)) -lt $((DRAIN_SECONDS + 10)) ]; do
+    : >"$RUN_DIR/_tunnel.alive"
+    holder=$(pods | awk -v self="$SELF" '$1 == self && $3 != "waits" { print $2 }')
+    [ -n "$holder" ] || { [ -z "$waits" ] || nap 0.5; return; } # its tunnel.sh ends a moment after its forward.sh
+    [ "$holder" = "$waits" ] || echo "tunnels: $holder has them until it ends, this pod waits for it" >&2
+    waits=$holder
+    nap 0.5
+  done
+  echo "tunnels: taken, although $waits has not ended within $((DRAIN_SECONDS + 10)) s" >&2
+}
+
 mkdir -p "$RUN_DIR" "$UP_DIR/._metrics" && chmod 700 "$RUN_DIR"
-rm -f "$RUN_DIR"/*.pid && kernel='' # the files: left by a container that was killed
+rm -f "$RUN_DIR"/*.pid "$UP_DIR/._leaves" && kernel='' # the files: left by a container that was killed
 trap finish TERM INT
+wait_for_predecessor
+: >"$UP_DIR/._holds"
 while :; do
   : >"$RUN_DIR/_tunnel.alive" # no tunnel's name begins with _
   if [ "${FORWARDER:-socat}" = kernel ] && ! { [ -n "$kernel" ] && kill -0 "$kernel" 2>/dev/null; }; then
@@ -142,7 +241,7 @@ while :; do
   for directory in "$TUNNELS_DIR"/*/; do # a worker for each, where none is running
     number=$((number + 1)) directory=${directory%/} && tunnel=${directory##*/}
     case $tunnel in '' | [._-]* | *[!A-Za-z0-9_=+.-]* | ????????????????*) continue ;; esac
-    pid=$(cat "$RUN_DIR/$tunnel.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null && continue
+    { read -r pid <"$RUN_DIR/$tunnel.pid"; } 2>/dev/null && kill -0 "$pid" 2>/dev/null && continue
     worker "$tunnel" "$number" &
     echo $! >"$RUN_DIR/$tunnel.pid"
   done

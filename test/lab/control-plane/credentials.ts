@@ -11,8 +11,8 @@ export type Credentials = {
   readonly ca: string;
   /** The admin's client certificate and key, PEM. */
   readonly admin: Signed;
-  /** Writes a kubeconfig for one more user, NAME.kubeconfig, and returns its path. */
-  readonly signIn: (file: string, user: Subject) => Promise<string>;
+  /** Writes a kubeconfig for one more user, NAME.kubeconfig, and returns its path. `address`: of the API server, where loopback does not reach it. */
+  readonly signIn: (file: string, user: Subject, address?: string) => Promise<string>;
 };
 
 const users = [
@@ -69,9 +69,9 @@ export async function writeCredentials(
     folder,
     ca: authority.certificate,
     admin: clients[0] as Signed,
-    signIn: async (file, user) => {
+    signIn: async (file, user, address = "127.0.0.1") => {
       const client = await signClient(authority, user);
-      await write(`${file}.kubeconfig`, kubeconfig(url, authority.certificate, client));
+      await write(`${file}.kubeconfig`, kubeconfig(url.replace("127.0.0.1", address), authority.certificate, client));
       return join(folder, `${file}.kubeconfig`);
     },
   };

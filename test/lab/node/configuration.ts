@@ -1,11 +1,25 @@
 // The configuration files of a node's programs.
 import { PAUSE } from "./image-list.ts";
 
-/** The node's address on its LAN (namespaces.sh makes it). */
-export const NODE_ADDRESS = "172.30.0.2";
+export type Place = {
+  readonly name: string;
+  /** On the LAN. */
+  readonly address: string;
+  /** The range of its pods' addresses. */
+  readonly pods: string;
+  /** Under which all its pods are. */
+  readonly cgroup: string;
+};
+
+/** The node that namespaces.sh makes room for. */
+export const FIRST: Place = {
+  name: "node",
+  address: "172.30.0.2",
+  pods: "10.244.0.0/24",
+  cgroup: "/flowgen-node-test",
+};
 const CLUSTER_DNS = "10.96.0.10";
 const POD_RANGE = "10.244.0.0/16";
-const CGROUP = "/flowgen-node-test";
 
 export type Paths = {
   readonly authority: string;
@@ -28,8 +42,8 @@ state = "/run/containerd"
     runtime_type = "io.containerd.runc.v2"
 `;
 
-/** Pods on one bridge, each with an address of 10.244.0.0/24. */
-export const network = (): string =>
+/** Pods on one bridge. */
+export const network = ({ pods }: Place): string =>
   JSON.stringify({
     cniVersion: "1.0.0",
     name: "node",
@@ -40,19 +54,22 @@ export const network = (): string =>
         isGateway: true,
         ipMasq: true,
         hairpinMode: true,
-        ipam: { type: "host-local", ranges: [[{ subnet: "10.244.0.0/24" }]], routes: [{ dst: "0.0.0.0/0" }] },
+        ipam: { type: "host-local", ranges: [[{ subnet: pods }]], routes: [{ dst: "0.0.0.0/0" }] },
       },
     ],
   });
 
 /** The kubelet's own defaults, but for what the machine needs: periods and delays are what they are in any cluster. */
-export const kubelet = ({ authority, resolvConf }: Paths): string =>
+export const kubelet = (
+  { authority, resolvConf }: Pick<Paths, "authority" | "resolvConf">,
+  { cgroup }: Place,
+): string =>
   JSON.stringify({
     apiVersion: "kubelet.config.k8s.io/v1beta1",
     kind: "KubeletConfiguration",
     failCgroupV1: false,
     cgroupDriver: "cgroupfs",
-    cgroupRoot: CGROUP,
+    cgroupRoot: cgroup,
     failSwapOn: false,
     containerRuntimeEndpoint: "unix:///run/containerd/containerd.sock",
     clusterDomain: "cluster.local",
@@ -71,21 +88,21 @@ export const kubelet = ({ authority, resolvConf }: Paths): string =>
   });
 
 /** Connection tracking is set for the whole machine, so it is left alone. */
-export const kubeProxy = ({ kubeProxy }: Paths): string =>
+export const kubeProxy = ({ kubeProxy }: Pick<Paths, "kubeProxy">, { name }: Place): string =>
   JSON.stringify({
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
     kind: "KubeProxyConfiguration",
     mode: "iptables",
     clusterCIDR: POD_RANGE,
     clientConnection: { kubeconfig: kubeProxy },
-    hostnameOverride: "node",
+    hostnameOverride: name,
     conntrack: { maxPerCore: 0, min: 0, tcpEstablishedTimeout: "0s", tcpCloseWaitTimeout: "0s" },
   });
 
 /** Cluster names, the VPN server's public name, and nothing else: there is no other DNS server to ask. */
 export const corefile = ({ coreDns }: Paths, hosts: Readonly<Record<string, string>>): string => `
 cluster.local:53 {
-  bind ${NODE_ADDRESS}
+  bind ${FIRST.address}
   errors
   ready 127.0.0.1:8181
   kubernetes cluster.local {
@@ -93,7 +110,7 @@ cluster.local:53 {
   }
 }
 example.com:53 {
-  bind ${NODE_ADDRESS}
+  bind ${FIRST.address}
   hosts {
 ${Object.entries(hosts)
   .map(([name, address]) => `    ${address} ${name}`)
@@ -101,7 +118,7 @@ ${Object.entries(hosts)
   }
 }
 .:53 {
-  bind ${NODE_ADDRESS}
+  bind ${FIRST.address}
   template ANY ANY . {
     rcode NXDOMAIN
   }
@@ -129,7 +146,7 @@ export const dnsService = (): string =>
           labels: { "kubernetes.io/service-name": "kube-dns" },
         },
         addressType: "IPv4",
-        endpoints: [{ addresses: [NODE_ADDRESS], conditions: { ready: true } }],
+        endpoints: [{ addresses: [FIRST.address], conditions: { ready: true } }],
         ports: DNS_PORTS,
       },
     ],

@@ -15,9 +15,13 @@ import { waitUntil } from "../control-plane/readiness.ts";
 import { kubectl } from "../control-plane/webhook.ts";
 import * as configuration from "./configuration.ts";
 
+const { FIRST } = configuration;
+
 export type Program = "containerd" | "kubelet" | "kube-proxy" | "coredns";
 export type Node = {
   readonly controlPlane: ControlPlane;
+  /** Of its files. */
+  readonly folder: string;
   /** All that a program has printed. */
   readonly log: (name: Program) => Promise<string>;
   readonly stop: () => Promise<void>;
@@ -46,7 +50,7 @@ export const startNode = async (
   const ready = (what: string, check: () => Promise<boolean>): Promise<void> => waitUntil(what, check, processes.check);
 
   await file("containerd.toml", configuration.containerd());
-  await writeFile("/etc/cni/net.d/10-node.conflist", configuration.network());
+  await writeFile("/etc/cni/net.d/10-node.conflist", configuration.network(FIRST));
   await processes.start("containerd", "containerd", ["--config", join(folder, "containerd.toml")]);
   await ready("containerd", async () => existsSync("/run/containerd/containerd.sock"));
   const imported = Promise.all(
@@ -55,14 +59,14 @@ export const startNode = async (
 
   const controlPlane = await startControlPlane({
     scheduler: true,
-    node: { address: configuration.NODE_ADDRESS },
+    node: { address: FIRST.address },
     flags,
   });
   const paths: configuration.Paths = {
     authority: join(folder, "ca.crt"),
     coreDns: await controlPlane.signIn("coredns", { name: "coredns", group: "system:masters" }),
     kubeProxy: await controlPlane.signIn("kube-proxy", { name: "system:kube-proxy" }),
-    resolvConf: await file("resolv.conf", `nameserver ${configuration.NODE_ADDRESS}\n`),
+    resolvConf: await file("resolv.conf", `nameserver ${FIRST.address}\n`),
   };
   const kubelet = await controlPlane.signIn("kubelet", { name: "system:node:node", group: "system:nodes" });
   await writeFile(paths.authority, controlPlane.ca);
@@ -71,19 +75,20 @@ export const startNode = async (
     processes.start(name, join(programs, name), flags);
   await start(
     "kubelet",
-    `--config=${await file("kubelet.yaml", configuration.kubelet(paths))}`,
+    `--config=${await file("kubelet.yaml", configuration.kubelet(paths, FIRST))}`,
     `--kubeconfig=${kubelet}`,
     "--hostname-override=node",
-    `--node-ip=${configuration.NODE_ADDRESS}`,
+    `--node-ip=${FIRST.address}`,
   );
-  await start("kube-proxy", `--config=${await file("kube-proxy.yaml", configuration.kubeProxy(paths))}`);
+  await start("kube-proxy", `--config=${await file("kube-proxy.yaml", configuration.kubeProxy(paths, FIRST))}`);
   await start("coredns", "-conf", await file("Corefile", configuration.corefile(paths, hosts)));
   await kubectl(controlPlane, ["apply", "-f", "-"], configuration.dnsService());
   await imported;
-  await ready("the node", async () => (await condition(controlPlane)) === "True");
+  await ready("the node", async () => (await nodeCondition(controlPlane, FIRST.name)) === "True");
   await ready("cluster DNS", async () => (await fetch("http://127.0.0.1:8181/ready")).ok);
   return {
     controlPlane,
+    folder,
     log: processes.log,
     stop: async () => {
       await processes.stop();
@@ -92,7 +97,8 @@ export const startNode = async (
   };
 };
 
-const condition = async ({ kubectl }: ControlPlane): Promise<string> => {
+/** Whether a node is ready: True, False or Unknown; nothing before it is known. */
+export const nodeCondition = async ({ kubectl }: ControlPlane, name: string): Promise<string> => {
   const path = '{.status.conditions[?(@.type=="Ready")].status}';
-  return (await kubectl(["get", "node", "node", "-o", `jsonpath=${path}`])).stdout;
+  return (await kubectl(["get", "node", name, "-o", `jsonpath=${path}`])).stdout;
 };

@@ -26,6 +26,8 @@ export type Gateway = {
   readonly directory: string;
   readonly setSecret: (tunnel: string, text: string | Buffer | undefined) => void;
   readonly setForwards: (...lines: readonly string[]) => void;
+  // The Deployments of the gateway, beside the forwards.
+  readonly setSiblings: (...names: readonly string[]) => void;
   readonly start: (container: Container) => void;
   readonly stop: (container: Container, signal: NodeJS.Signals) => Promise<number>;
   // To a process that a container's first one started, found by a part of its command line.
@@ -88,6 +90,7 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     RUN_DIR: path("run"),
     UP_DIR: path("up"),
     FORWARDS_FILE: path("table", "forwards"),
+    SIBLINGS_FILE: path("table", "siblings"),
     STATE_DIR: path("tmp", "forwards"),
     SCRIPTS_DIR: path("scripts"),
     TERMINATION_LOG: path("termination-log"),
@@ -122,6 +125,7 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     setForwards: (...lines) => {
       swap(path("table"), "forwards", lines.map((line) => `${line}\n`).join(""), 0o644);
     },
+    setSiblings: (...names) => writeFileSync(path("table", "siblings"), names.map((name) => `${name}\n`).join("")),
     start: (name) => {
       const first = startOn(network.pod, container(name, path("scripts", `${name}.sh`)), { env });
       running.set(name, first);

@@ -20,6 +20,10 @@ export const podAddress = "10.244.1.10";
 export const podAddress6 = "fd00:10:244:1::10";
 const clientAddress = "10.244.2.20";
 export const clusterDns = "10.96.0.10";
+/** Of the Service that service.ts plays; both names lead where a cluster's DNS would. */
+export const serviceAddress = "10.96.0.20";
+export const siblingAddress = "10.244.3.10";
+const SERVICE = "gw.flowgen-gateway.svc.cluster.local";
 
 export const startNetwork = async (t: Test): Promise<Network> => {
   checkRequirements();
@@ -71,6 +75,8 @@ const countLeaks = (node: Host): void => {
       "-d 10.244.2.0/24",
       "-d 10.244.1.1 -p tcp --sport 65535",
       `-d ${clusterDns} -p udp --dport 53`,
+      `-d ${serviceAddress} -p tcp --dport 65535`, // its own Service, and its siblings
+      `-d ${siblingAddress}`,
     ],
     ip6tables: ["-d fd00:10:244:2::/64", "-d fd00:192::/32 -p udp --dport 51820", "-p ipv6-icmp"],
   };
@@ -96,9 +102,16 @@ export const leaks = (network: Network): number =>
 // The pod's resolver: cluster names and one public name, nothing private.
 const startClusterDns = async (node: Host, pod: Host): Promise<void> => {
   run(node, `ip addr add ${clusterDns}/32 dev lo`);
-  run(pod, `echo nameserver ${clusterDns} >/run/resolv.conf && mount --bind /run/resolv.conf /etc/resolv.conf`);
-  startDns(node, clusterDns, { "kubernetes.default.svc.cluster.local": "10.96.0.1", "vpn.example.com": "192.0.2.10" });
+  useClusterDns(pod);
+  const names = { "kubernetes.default.svc.cluster.local": "10.96.0.1", "vpn.example.com": "192.0.2.10" };
+  const pods = [podAddress, siblingAddress].map((address) => `--host-record=gw-pods.${SERVICE.slice(3)},${address}`);
+  startDns(node, clusterDns, { ...names, [SERVICE]: serviceAddress }, pods);
   await until("cluster DNS", () => run(pod, `busybox nslookup vpn.example.com || true`).includes("192.0.2.10"));
+};
+
+/** As the kubelet lays it out for a pod. */
+export const useClusterDns = (pod: Host): void => {
+  run(pod, `echo nameserver ${clusterDns} >/run/resolv.conf && mount --bind /run/resolv.conf /etc/resolv.conf`);
 };
 
 export const startDns = (
