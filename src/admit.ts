@@ -21,7 +21,7 @@ export type PodCreation = {
   readonly namespace: string;
   /** Nothing may be written, and the answer is what the real one would be. */
   readonly dryRun: boolean;
-  /** What ends all I/O; asked for when the first is about to begin. */
+  /** Ends all I/O. Called when the first call of the cluster is about to begin. */
   readonly signal: () => AbortSignal;
 };
 
@@ -37,9 +37,11 @@ export type Context = {
 /**
  * The whole story of one admission: plan → provision → redirect → patch.
  *
- * Plan (pure): is this pod ours, what does it want, may it have it? Provision (the only I/O, none when the forward table is
- * cached): every target gets a forward, and the gateway's objects exist, before the pod hears of an address. Redirect (pure):
- * the pod's env leads to the gateway. Patch: only what differs, so that the webhook leaves its own output alone.
+ * - Plan (pure): which targets does the pod ask for, and may it have them?
+ * - Provision (the only I/O, none when the forward table is cached): every target gets a forward. The gateway's objects
+ *   exist before the pod receives an address.
+ * - Redirect (pure): the pod's env and hostAliases name the gateway's Services.
+ * - Patch: only the differences, so that the webhook leaves its own output alone.
  */
 export const admit = async (creation: PodCreation, context: Context): Promise<Admission> => {
   const { dryRun, signal } = creation;
@@ -70,8 +72,9 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
 };
 
 /**
- * Room for the plans and the answers of some thousand different pods, as the running workloads of a large cluster have. A plan takes up to twelve
- * times its text (objects of small fields), an answer up to eight times its patch (that, its operations, and the JSON of both).
+ * Room for the plans and the answers of some thousand different pods, as a large cluster runs. A plan takes up to
+ * twelve times its text: it has many small fields. An answer takes up to eight times its patch: the patch, its
+ * operations and the JSON of both.
  */
 const PLANS_BYTES = 32 * 1024 * 1024;
 const PLAN_FACTOR = 12;
@@ -85,11 +88,13 @@ const plansBy = perObject((_context: Context) =>
   perText<Plan>(PLANS_BYTES, (_plan, text) => PLAN_FACTOR * text.length),
 );
 
-/** One plan for all pods that say the same, as those of a ReplicaSet do: it is made once, and so is all that follows from it. */
+/**
+ * Equal pods, such as those of a ReplicaSet, share one plan. The plan is made once, and so is all that follows from it.
+ */
 const planOf = (key: string, { pod, namespace }: PodCreation, context: Context): Plan =>
   plansBy(context)(key, () => planPod(pod, namespace, context.config));
 
-/** The pod's env and names lead to the assignments: all of it, or a reason to refuse the pod. */
+/** Redirects all env and names of the pod to the assignments, or returns the reason to refuse the pod. */
 const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[]): PodRedirect | Rejection => {
   const gone = goneAddress(pod, before, assignments);
   if (gone !== undefined) return gone;

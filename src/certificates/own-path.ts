@@ -1,6 +1,7 @@
 /**
- * The secret part of the webhook's path where the webhook keeps its own certificate. It is made from the key of the CA, so that every replica that
- * has read the Secret knows it, and it changes when the CA does. The key cannot be found from it.
+ * The secret part of the webhook's path, for a webhook that keeps its own certificate. It is derived from the key of
+ * the CA. So every replica that has read the Secret knows it, and it changes with the CA. The key cannot be derived
+ * from it.
  */
 import { createHmac } from "node:crypto";
 import type { Certificates, KeyPair } from "./secret.ts";

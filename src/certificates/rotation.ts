@@ -44,9 +44,9 @@ const LOOK_TIMEOUT_MS = 15_000;
 const FIRST_WAIT_MS = 250;
 
 /**
- * Keeps the webhook's own certificate. The first look is at once; further ones follow at short intervals until the API servers
- * trust the certificate, then every `everyMs` ± 20 % (so that replicas that started together spread). A failure is logged once
- * and counted each time.
+ * Keeps the webhook's own certificate. The first look is at once. Further looks follow at short intervals until the API
+ * servers trust the certificate, then every `everyMs` ± 20 %, so that replicas that started together spread. A failure
+ * is logged once and counted each time.
  */
 export const startRotation = (options: RotationOptions): Rotation => {
   const { name, take, takePath, everyMs, log, metrics, random = Math.random } = options;

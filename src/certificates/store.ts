@@ -128,7 +128,10 @@ const hooksManifest = (webhooks: KubeObject, bundle: string, token: string | und
   };
 };
 
-/** An apply takes away what the same manager applied before and leaves out now, so a path with a token is written again by who knows of none. */
+/**
+ * Server-side apply removes fields that the same manager applied before and leaves out now. So a path with a token is
+ * applied again, also by a writer that has no token.
+ */
 const servicePart = (service: HookService | undefined, token: string | undefined): object => {
   const wanted = token ?? tokenIn(service?.path ?? "");
   if (service === undefined || wanted === undefined) return {};

@@ -5,8 +5,8 @@ import { createSecureContext, type SecureContextOptions } from "node:tls";
 export type Tls = { readonly cert: string; readonly key: string; /** Seconds since 1970. */ readonly expiry: number };
 
 /**
- * What a server is made with, or takes for its next connections. `clientCa` (PEM): what client certificates are checked against; absent: the
- * CAs that Node knows, and the result means nothing.
+ * The TLS options of a server, at its start and for its next connections. `clientCa` (PEM) verifies client
+ * certificates. Without it Node's own CAs verify them, and the result is not used.
  */
 export const tlsOptions = ({ cert, key }: Pick<Tls, "cert" | "key">, clientCa?: string): SecureContextOptions => ({
   cert,

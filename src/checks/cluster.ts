@@ -21,7 +21,7 @@ const isOld = (kernel: string): boolean => {
   return major < 5 || (major === 5 && minor < 6);
 };
 
-/** The nodes' kernels. What devices a node has is not in the API. */
+/** The nodes' kernels. The API does not show a node's devices. */
 export const nodeFindings = (nodes: Seen<readonly KubeObject[]>): readonly Finding[] => {
   if (nodes.kind === "unseen") return [say.unseen("nodes", nodes.why)];
   const kernels = nodes.value.map(

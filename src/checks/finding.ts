@@ -2,7 +2,7 @@ import { type ReasonCode, reasons } from "../core/reasons.ts";
 import { type CheckCode, checkCodes } from "./codes.ts";
 import type { Level } from "./codes/text.ts";
 
-/** What was looked at, and how it is: in order, or one cause and one fix. */
+/** The state of one object: in order, or one cause and one fix. */
 export type Finding = {
   readonly section: string;
   readonly level: Level;
@@ -22,7 +22,7 @@ const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs";
 export const docsOf = (code: string): string =>
   code in checkCodes ? `${DOCS}/findings.md#${code}` : `${DOCS}/reasons.md`;
 
-/** What a section's checks say: `say.ok(object, "how it is")`. */
+/** Makes the findings of a section: `say.ok(object, "how it is")`. */
 export const findingsOf = (section: string) => ({
   ok: (object: string, cause: string): Finding => ({ section, level: "ok", object, cause }),
   /** Not looked at, and why. */
@@ -43,7 +43,7 @@ export const findingsOf = (section: string) => ({
   },
 });
 
-/** What was read, or why it could not be. */
+/** A value that was read, or the reason why it could not be read. */
 export type Seen<T> = { readonly kind: "seen"; readonly value: T } | { readonly kind: "unseen"; readonly why: string };
 
 export const isSeen = <T>(seen: Seen<T>): seen is { readonly kind: "seen"; readonly value: T } => seen.kind === "seen";

@@ -10,7 +10,7 @@ import { dataOf, hasReady, isSliceOf, portsOf, statusIn, troubleOf } from "./obj
 
 const say = findingsOf("gateway");
 
-/** What was read of one gateway. `secrets` and `services`: by name. */
+/** The objects of one gateway. `secrets` and `services`: by name. */
 export type GatewaySight = {
   readonly gateway: PlacedGateway;
   readonly namespace: Seen<KubeObject | undefined>;
@@ -20,7 +20,7 @@ export type GatewaySight = {
   readonly services: Seen<readonly KubeObject[]>;
   readonly slices: Seen<readonly KubeObject[]>;
   readonly pods: Seen<readonly KubeObject[]>;
-  /** What its pod says of its tunnels; `undefined`: it offers no metrics. */
+  /** The metrics of the gateway's pod; `undefined`: the pod offers none. */
   readonly metrics: Seen<string | undefined>;
 };
 

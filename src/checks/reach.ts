@@ -12,8 +12,8 @@ export const WEBHOOK = "pods.flowgen.io";
 const say = findingsOf("reach");
 
 /**
- * The pod by which the webhook is asked. It lacks flowgen's labels and its annotation cannot be read: whatever the config, the webhook
- * answers with a warning or a refusal, and no gateway is touched. It fits into the Pod Security level "restricted".
+ * A trial pod for the webhook. It lacks flowgen's labels, and its annotation cannot be read. So by every config the
+ * webhook answers with a warning or a refusal, and touches no gateway. It meets the Pod Security level "restricted".
  */
 export const probePod = (namespace: string): KubeObject => ({
   apiVersion: "v1",
@@ -46,8 +46,8 @@ const CAUSES: readonly (readonly [pattern: RegExp, code: CheckCode])[] = [
 ];
 
 /**
- * Why a call failed, as one finding. `isDeserted`: the Service has no ready pod. Whatever answered in its place then, or did not, says
- * nothing about the webhook.
+ * Why a call failed, as one finding. `isDeserted`: the Service has no ready pod. The answer then comes from something
+ * else, and proves nothing about the webhook.
  */
 const failedCall = (message: string, object: string, isDeserted: boolean): Finding => {
   const [, code] = CAUSES.find(([pattern]) => pattern.test(message)) ?? [undefined, "not-reached" as const];
@@ -55,7 +55,7 @@ const failedCall = (message: string, object: string, isDeserted: boolean): Findi
   return say.fault(cause, object, message.replace(/^.*failed to call webhook: /, ""));
 };
 
-/** What the trial says. `object` names the registration. */
+/** The finding of the trial pod's answer. `object` names the registration. */
 const trialFinding = ({ code, message, warnings }: TriedPod, object: string, isDeserted: boolean): Finding => {
   if (message.includes(`failed calling webhook "${WEBHOOK}"`)) return failedCall(message, object, isDeserted);
   const isAnswered = message.includes(`admission webhook "${WEBHOOK}"`) || warnings.some(isOurs);

@@ -1,4 +1,7 @@
-/** A gateway's tunnels and forwards, by the metrics of its own pod: no command runs in the pod that holds the key, and no target is connected to. */
+/**
+ * A gateway's tunnels and forwards, by the metrics of its own pod. No command runs in the pod that holds the key, and
+ * no target is connected to.
+ */
 import type { PlacedGateway } from "../core/config/config.ts";
 import { type Finding, findingsOf, type Seen } from "./finding.ts";
 

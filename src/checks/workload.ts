@@ -16,10 +16,10 @@ const say = findingsOf("workload");
 export type WorkloadSight = {
   /** Kind, namespace and name. */
   readonly name: string;
-  /** What a pod of it would get now. */
+  /** The answer that a pod of the workload would get now. */
   readonly admission: Admission;
   readonly isAnnotated: boolean;
-  /** What looks like something that the webhook reads. */
+  /** Keys and values that resemble those that the webhook reads. */
   readonly nearMisses: readonly string[];
   /** The pods that there are. */
   readonly pods: Seen<readonly KubeObject[]>;

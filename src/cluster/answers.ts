@@ -22,8 +22,8 @@ const ApiStatus = z.object({
 const SHOWN = 200;
 
 /**
- * Server-side apply answers with a 500 when it cannot read the object (an unknown field, a text for a number, a repeated entry),
- * where a POST answers with a 400 or 422. The fault is the sender's, so a retry does not help.
+ * Server-side apply answers with a 500 when it cannot read the object: an unknown field, a text for a number, a
+ * repeated entry. A POST answers with a 400 or 422 then. The fault is the sender's, so a retry does not help.
  */
 const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
 
@@ -39,7 +39,10 @@ const statusOf = (
   return { code, reason };
 };
 
-/** Every object has `metadata`, and a list `items`: what has neither is not the API server's, whatever its code. An empty list of metadata is `null`. */
+/**
+ * Every object has `metadata`, and every list has `items`. An answer with neither is not the API server's, at any HTTP
+ * status. An empty list of metadata is `null`.
+ */
 const ApiObject = z.looseObject({ metadata: z.looseObject({}) });
 const ApiList = z.union([
   z.looseObject({ items: z.array(ApiObject) }),

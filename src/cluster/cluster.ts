@@ -73,7 +73,7 @@ export const refOf = ({ kind, metadata }: KubeObject): Ref => ({
   name: metadata.name ?? "",
 });
 
-/** Every call ends by `signal` at the latest and fails with a ClusterError, whatever went wrong. */
+/** Every call ends by `signal` at the latest. Every failure is a ClusterError. */
 export type Cluster = {
   /** `undefined`: there is no such object. */
   get(ref: Ref, signal: AbortSignal): Promise<KubeObject | undefined>;
@@ -85,24 +85,27 @@ export type Cluster = {
     signal: AbortSignal,
   ): Promise<readonly KubeObject[]>;
   /**
-   * The metadata of the pods of all namespaces that have not ended (phase Succeeded or Failed) and that a label selector takes (`key`,
-   * `key=value`, with commas). Whatever pod was there all the time is among them; one may come twice.
+   * The metadata of the pods of all namespaces that have not ended (phase Succeeded or Failed) and match a label
+   * selector (`key`, `key=value`, with commas). A pod that exists from the beginning of the listing to its end is among
+   * them; one may come twice.
    */
   livePods(selector: string, signal: AbortSignal): AsyncGenerator<Metadata>;
   /** Makes a new object, by its name or by `generateName`; 409 `AlreadyExists`. */
   create(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /**
-   * Server-side apply, with force, as MANAGER: makes or changes the object so that it holds these fields, drops what
-   * MANAGER applied before and no longer does, leaves what others added. 409 `Conflict` when `metadata.resourceVersion`
-   * is given and is not the object's; where there is no object it is ignored, and the object is made. So NEVER makes
-   * only, and the version that was read changes only what was read. 409 also when `metadata.uid` is given and the object is
-   * gone, or another has its name. Do not apply what `create` made: its fields then
-   * have two owners and are never dropped.
+   * Server-side apply, with force, as MANAGER. It makes or changes the object so that it holds these fields. It drops
+   * fields that MANAGER applied before and leaves out now, and keeps fields of other managers.
+   *
+   * 409 `Conflict` when `metadata.resourceVersion` is given and is not the object's. Where there is no object, the
+   * `resourceVersion` is ignored, and the object is made. So NEVER makes only, and the version that was read changes
+   * only that version. 409 also when `metadata.uid` is given and the object is gone, or another object has its name. Do
+   * not apply an object of `create`: its fields then have two owners and are never dropped.
    */
   apply(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /**
-   * Writes an object that was read and changed, its status aside: 409 `Conflict` when it has changed since. MANAGER gets the spec and data that
-   * others wrote as if it had applied them (managed-fields.ts), so that its next apply drops what it does not hold.
+   * Writes an object that was read and changed, except its status: 409 `Conflict` when it has changed since. MANAGER
+   * becomes the owner of the spec and data that others wrote, as if it had applied them (managed-fields.ts). So its
+   * next apply drops those that it does not hold.
    */
   update(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /**

@@ -1,8 +1,9 @@
 /**
- * The cluster behind a real API server. Address, credentials and TLS come from an ApiEndpoint (access.ts); the requests are our own, over
- * one keep-alive agent: client-node's API classes open a connection for each request, and its generic client
- * (KubernetesObjectApi) asks for the API's resource lists first, drops the fields that its models do not know, and takes no
- * AbortSignal. Seven questions about eight kinds need no more than a path and a body.
+ * The cluster behind a real API server. Address, credentials and TLS come from an ApiEndpoint (access.ts).
+ *
+ * The requests are the project's own, over one keep-alive agent. The API classes of client-node open a connection for
+ * each request. Its generic client (KubernetesObjectApi) asks for the API's resource lists first, drops fields that its
+ * models do not know, and takes no AbortSignal. Seven calls for eight kinds need no more than a path and a body.
  */
 import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest, type RequestOptions } from "node:https";
@@ -34,7 +35,7 @@ const PODS: Ref = { kind: "Pod", namespace: "", name: "" };
 export type ConnectOptions = AccessOptions & {
   /** Default: TRY_MS. */
   readonly tryMs?: TryLimits;
-  /** Told after every call: the HTTP status (0: no answer) and how long it took, in milliseconds. */
+  /** Called after every call: the HTTP status (0: no answer) and its duration in milliseconds. */
   readonly onCall?: (verb: Verb, kind: Kind, code: number, ms: number) => void;
 };
 
@@ -111,8 +112,9 @@ type Ask<T> = (question: Question, signal: AbortSignal) => Promise<T>;
 /** How long one try may take, in milliseconds: on a connection that is kept, and on a new one. */
 type TryLimits = { readonly kept: number; readonly fresh: number };
 /**
- * A kept connection may lead nowhere: where a firewall or a load balancer has forgotten it, or its API server is gone without a word, nothing ever
- * comes back. So the first try is short. The next one has a connection of its own, and time for an API server that is slow.
+ * A kept connection may be dead: a firewall or load balancer has forgotten it, or its API server is gone without
+ * closing it. Nothing ever comes back then. So the first try is short. The next one has a connection of its own, and
+ * time for a slow API server.
  */
 const TRY_MS: TryLimits = { kept: 2000, fresh: 5000 };
 

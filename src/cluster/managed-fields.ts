@@ -1,7 +1,8 @@
 /**
- * Whose the fields of an object are (metadata.managedFields, in the notation FieldsV1). Server-side apply drops a field that a manager no longer
- * applies only where nobody else owns it. So what another tool wrote into an object of the webhook (Helm, before it was taken over; a backup tool,
- * which restores without managedFields) would stay for ever.
+ * The managers that own the fields of an object (metadata.managedFields, in the notation FieldsV1). Server-side apply
+ * drops a field that a manager no longer applies only where no other manager owns it. So fields of another tool in an
+ * object of the webhook would never go away. Such tools are Helm before an adoption, and backup tools that restore
+ * without managedFields.
  */
 import { MANAGER } from "../core/names.ts";
 import type { KubeObject } from "./cluster.ts";
@@ -19,7 +20,10 @@ type Entry = {
 };
 
 const CONTENT = ["f:spec", "f:data"];
-/** What the API server gives to a Service, and what others note on a gateway's pods, as `kubectl rollout restart` does. */
+/**
+ * Fields that the API server sets in a Service, and notes of others on a gateway's pods, such as those of `kubectl
+ * rollout restart`.
+ */
 const LEFT = ["f:spec/f:clusterIP", "f:spec/f:clusterIPs", "f:spec/f:ipFamilies", "f:spec/f:template/f:metadata"];
 
 /** Whether a field, by its path (`f:spec/f:ports`), is content that MANAGER takes over. */
@@ -29,7 +33,7 @@ const isWithin = (path: string, outer: string): boolean => path === outer || pat
 
 const entriesOf = ({ metadata }: KubeObject): readonly Entry[] => metadata.managedFields ?? [];
 const isOurs = ({ manager, operation }: Entry): boolean => manager === MANAGER && operation === "Apply";
-/** What controllers write by the way of a status is no content. */
+/** Fields that controllers write with a status are not content. */
 const mayHold = (entry: Entry): boolean => !isOurs(entry) && entry.subresource === undefined;
 
 /** Whether others own a part of its content. */

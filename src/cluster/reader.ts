@@ -3,7 +3,7 @@ import { type Answer, readAnswer } from "./answers.ts";
 import { type Cluster, ClusterError, type Kind, type KubeObject, type Ref, resources } from "./cluster.ts";
 import { inNamespace, isNotFound, apiPath, type Question } from "./requests.ts";
 
-/** What the API server said of a pod that was not made. */
+/** The API server's answer to a pod that it did not make. */
 export type TriedPod = {
   /** HTTP status; 201: it would have been made. */
   readonly code: number;
@@ -12,7 +12,7 @@ export type TriedPod = {
   readonly warnings: readonly string[];
 };
 
-/** What somebody may do: authorization.k8s.io/v1 ResourceAttributes. */
+/** A right: authorization.k8s.io/v1 ResourceAttributes. */
 export type Right = {
   readonly verb: string;
   readonly group: string;
@@ -21,7 +21,7 @@ export type Right = {
   readonly name?: string;
 };
 
-/** Every call ends by `signal` at the latest and fails with a ClusterError, whatever went wrong. */
+/** Every call ends by `signal` at the latest. Every failure is a ClusterError. */
 export type Reader = Pick<Cluster, "get" | "list"> & {
   /** The objects of a kind in pages; `namespace` `""` is all namespaces. */
   readonly pages: (
@@ -31,11 +31,14 @@ export type Reader = Pick<Cluster, "get" | "list"> & {
   ) => AsyncGenerator<readonly KubeObject[], void>;
   /** Creates a pod in a dry run (`dryRun=All`): admission is real, and nothing is stored. */
   readonly tryPod: (pod: KubeObject, signal: AbortSignal) => Promise<TriedPod>;
-  /** Whether this user may do so (SubjectAccessReview); `undefined`: whoever asks (SelfSubjectAccessReview). */
+  /**
+   * Whether a user has the right (SubjectAccessReview). `undefined`: the user of this connection
+   * (SelfSubjectAccessReview).
+   */
   readonly may: (user: string | undefined, right: Right, signal: AbortSignal) => Promise<boolean>;
   /** The API server's version, such as `v1.34.1`. */
   readonly version: (signal: AbortSignal) => Promise<string>;
-  /** What a pod answers at a port, through the API server (the verb get of pods/proxy). */
+  /** A pod's answer at a port, through the API server (the verb get of pods/proxy). */
   readonly proxied: (pod: Ref, port: number, path: string, signal: AbortSignal) => Promise<string>;
 };
 
@@ -108,7 +111,7 @@ type List = { readonly items: readonly KubeObject[]; readonly metadata?: { reado
 const itemsOf = (kind: Kind, { items }: List): readonly KubeObject[] =>
   items.map((item) => inNamespace({ ...item, apiVersion: resources[kind].apiVersion, kind }));
 
-/** The message of a meta/v1 Status, or the beginning of whatever came instead. */
+/** The message of a meta/v1 Status, or the beginning of another answer. */
 const messageIn = (text: string): string => {
   try {
     return (JSON.parse(text) as { readonly message?: string }).message ?? "";

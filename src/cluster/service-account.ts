@@ -1,6 +1,6 @@
 /**
- * The access of a pod's ServiceAccount, by the rules of client-go's InClusterConfig: the API server's address is in the environment, the
- * CA and the token are files that the kubelet writes, and replaces before the token expires.
+ * The access of a pod's ServiceAccount, by the rules of client-go's InClusterConfig. The API server's address is in the
+ * environment. The CA and the token are files that the kubelet writes, and replaces before the token expires.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -36,9 +36,11 @@ export const serviceAccount = (root = "/"): ApiEndpoint => {
 };
 
 /**
- * Reads a file each time; where that fails, gives what was read last: the token of a moment ago is nearly always valid, and the API server says
- * so when it is not. Throws when the file could never be read, or is empty then. Not asynchronous: the files are in memory (tmpfs), and
- * a few microseconds are less than the way through a thread.
+ * Reads a file each time. Where that fails, returns the last content: the token of a moment ago is nearly always valid,
+ * and the API server answers 401 when it is not. Throws when the file could never be read, or was empty then.
+ *
+ * The read is synchronous: the files are in memory (tmpfs), and a few microseconds are less than the way through a
+ * thread.
  */
 const lastRead = (path: string): (() => string) => {
   let last = "";
@@ -54,7 +56,10 @@ const lastRead = (path: string): (() => string) => {
   };
 };
 
-/** The TLS context of a CA's PEM text, made once for all connections until the text changes: to make it costs as much as a handshake. */
+/**
+ * The TLS context of a CA's PEM text. It is made once for all connections until the text changes, because making it
+ * costs as much as a handshake.
+ */
 const lastContext = (): ((ca: string) => SecureContext) => {
   let last: { readonly ca: string; readonly context: SecureContext } | undefined;
   return (ca) => {

@@ -40,7 +40,7 @@ export const atMost = (
   };
 };
 
-/** What helps but is not owed may take a second and may fail; nothing else does for it. */
+/** Waits at most a second for optional work, and ignores its failure. */
 export const bestEffort = async (signal: AbortSignal, work: (soon: AbortSignal) => Promise<unknown>): Promise<void> => {
   const soon = atMost(1000, signal);
   await work(soon.signal).catch(() => undefined);

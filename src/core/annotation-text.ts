@@ -16,7 +16,7 @@ const readShortEntry = (text: string): unknown => {
   };
 };
 
-/** What somebody wrote instead of `name=host:port`, and how it is written. The first that fits. */
+/** Common mistakes in place of `name=host:port`, each with its correct form. The first match counts. */
 const SHORT_MISTAKES: readonly (readonly [pattern: RegExp, says: string])[] = [
   [/:\/\//, "is a URL: write name=host:port"],
   [/;/, "is not name=host:port: separate targets by commas"],

@@ -1,4 +1,4 @@
-/** What live pods hold of the gateways: read from their metadata alone, of one pod after another. */
+/** The forwards and Services that live pods use, read from their metadata alone, one pod after another. */
 import type { Config, PlacedGateway } from "./config/config.ts";
 import { type Forward, type HostService, serviceOf, type Table } from "./forwards/table.ts";
 import { annotation, dnsName, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./names.ts";

@@ -1,4 +1,7 @@
-/** What a pod's annotations ask for, as far as the config allows it: the gateway, and a tunnel and a redirect for each target. */
+/**
+ * The wishes of a pod's annotations, as far as the config grants them: the gateway, and a tunnel and a redirect for
+ * each target.
+ */
 import { readTargets } from "./annotation.ts";
 import { findGateway, findTunnel, withoutTunnel } from "./config/choose.ts";
 import type { Config, PlacedGateway } from "./config/config.ts";
@@ -10,7 +13,7 @@ import { annotation } from "./names.ts";
 import { reject, type Rejection } from "./reasons.ts";
 import type { Redirect, Target, Want } from "./target.ts";
 
-/** What a pod's annotations ask for, and where it lives. */
+/** The wishes of a pod's annotations, and the pod's namespace. */
 export type PodWish = {
   readonly namespace: string;
   readonly targets: string;
@@ -44,7 +47,7 @@ const wantOf = (target: Target, namespace: string, tunnel: string, config: Confi
   return { target, namespace, tunnel, redirect, names, needsService: names.length > 0 };
 };
 
-/** A host that env hold, and that two tunnels have: none of these env could tell which is meant. */
+/** A host that env hold and that two tunnels have: these env do not show which tunnel is meant. */
 const twoTunnels = (wants: readonly Want[]): Rejection | undefined => {
   const tunnels = new Map<string, string>();
   for (const { target, tunnel, redirect } of wants) {

@@ -16,7 +16,9 @@ const invalid = (why: string, of = "", nearest?: string): HostReading => ({
   why: `${why}${didYouMean(of, nearest)}`,
 });
 
-/** What a browser would make of it (WHATWG URL host parser): folds full-width digits, punycodes, reads octal and short IPv4. */
+/**
+ * A host as the WHATWG URL host parser reads it: it folds full-width digits, punycodes, and reads octal and short IPv4.
+ */
 const asUrlHost = (text: string): string | undefined => {
   const url = `http://${text}/`;
   return /^[^\s/?#@:\\[\]]+$/.test(text) && URL.canParse(url) ? new URL(url).hostname : undefined;
@@ -49,9 +51,13 @@ const readName = (text: string): HostReading => {
 };
 
 /**
- * Reads an IPv4 address (dotted decimal only: octal, hexadecimal and short forms mean different hosts to different
- * programs), an IPv6 address without brackets (canonical per RFC 5952) or a DNS name (RFC 1123; lower case, one trailing
- * dot removed). Everything that a shell or socat could take for syntax is outside these grammars.
+ * Reads one of three forms:
+ *
+ * - an IPv4 address, dotted decimal only: octal, hexadecimal and short forms mean different hosts to different programs
+ * - an IPv6 address without brackets, canonical per RFC 5952
+ * - a DNS name (RFC 1123), lower case, without one trailing dot
+ *
+ * These grammars hold no character with a meaning for a shell or socat.
  */
 export const readHost = (text: string): HostReading => {
   if (text === "") return invalid("empty");
@@ -98,7 +104,10 @@ const forbiddenAddress = (host: string): string | undefined => {
   return undefined;
 };
 
-/** `<service>.<namespace>.svc.<domain>` and `<pod>.<service>.<namespace>.svc.<domain>`: Kubernetes' DNS schema, whatever the domain. */
+/**
+ * `<service>.<namespace>.svc.<domain>` and `<pod>.<service>.<namespace>.svc.<domain>`: Kubernetes' DNS schema, for any
+ * domain.
+ */
 const forbiddenName = (name: string): string | undefined => {
   const labels = name.split(".");
   if (labels.at(-1) === "localhost") return `${name} is loopback`;
@@ -112,7 +121,7 @@ const forbiddenName = (name: string): string | undefined => {
   return isClusters ? `${name} is a name of the cluster's own` : undefined;
 };
 
-/** Why a canonical host is never a target, whatever the config allows; undefined when it may be one. */
+/** Why a canonical host is never a target under any config; undefined when it may be one. */
 export const forbiddenHost = (host: string): string | undefined => {
   if (METADATA.has(host)) return `${host} is a cloud's metadata service`;
   return ipaddr.isValid(host) ? forbiddenAddress(host) : forbiddenName(host);

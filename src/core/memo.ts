@@ -17,15 +17,16 @@ export const perObject = <Key extends object, Value>(make: (key: Key) => Value):
 
 /** A result of more than this part of all the room is not kept: a few would push out all others. */
 const LARGEST_SHARE = 1 / 32;
-/** What an entry takes beside its text and its result. */
+/** The bytes of an entry besides its text and its result. */
 const ENTRY_BYTES = 128;
 
 type Entry<Value> = { readonly value: Value; readonly bytes: number };
 
 /**
- * Results by text, the newest that fit into `mostBytes` together, question and answer: whoever sends ever new texts fills no memory.
+ * Results by text. The newest entries that fit into `mostBytes` are kept, question and answer: ever new texts fill no
+ * memory.
  *
- * @param sizeOf - bytes that a result takes, with what is made from it and kept as long, but without the text
+ * @param sizeOf - bytes that a result takes, with all that is made from it and kept as long, but without the text
  */
 export const perText = <Value>(mostBytes: number, sizeOf: (value: Value, text: string) => number) => {
   const kept = new Map<string, Entry<Value>>();

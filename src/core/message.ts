@@ -1,4 +1,4 @@
-/** What was thrown, in its own words. */
+/** The message of a thrown value. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 /** A text that looks as if a password were in it, as a URL with credentials does that was pasted where a host belongs. It is never shown. */
@@ -13,8 +13,9 @@ export const didYouMean = (value: string, nearest: string | undefined): string =
 const CONTROL = /[\0-\x1f\x7f-\x9f\xad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]/g;
 
 /**
- * A text that holds somebody's words (a label's key, the name of an env or a container), as an answer, a log or a terminal may show it: on one line, no
- * longer than `most` characters, and with `\u001b` for a character that would steer a terminal.
+ * A text from outside (a label's key, the name of an env or a container), safe for an answer, a log or a terminal. It
+ * is on one line, no longer than `most` characters. A character that would steer a terminal becomes an escape such as
+ * `\u001b`.
  */
 export const plain = (text: string, most: number): string => {
   const cut = text.length <= most ? text : `${text.slice(0, most - 1)}…`;

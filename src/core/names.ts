@@ -25,8 +25,8 @@ export const TARGET_LABEL_PREFIX = "target.flowgen.io/";
 type Placed = { readonly name: string; readonly namespace: string; readonly clusterDomain?: string | undefined };
 
 /**
- * Where a pod finds a gateway's Service. Without a cluster domain it ends in `.svc`: that resolves from any namespace, whatever the
- * domain is called, by the search list of the pod's resolver.
+ * The DNS name of a gateway's Service. Without a cluster domain it ends in `.svc`. That name resolves from any
+ * namespace and in any cluster domain, by the search list of the pod's resolver.
  */
 export const dnsName = ({ name, namespace, clusterDomain }: Placed): string =>
   `${name}.${namespace}.svc${clusterDomain === undefined ? "" : `.${clusterDomain}`}`;
@@ -40,7 +40,7 @@ export const dnsNames = (service: Placed): readonly string[] => [
 export const LONGEST_GATEWAY_NAME = 54;
 const LONGEST_LABEL = 63;
 
-/** A label of at most 63 characters that is not taken: the wished one, or with the first free number, from 2 on, at its end. */
+/** A free label of at most 63 characters: the wished one, or the wished one with the first free number, from 2 on. */
 export const freeName = (wished: string, taken: { readonly has: (name: string) => boolean }): string => {
   let name = wished;
   for (let n = 2; taken.has(name); n += 1)
@@ -48,7 +48,10 @@ export const freeName = (wished: string, taken: { readonly has: (name: string) =
   return name;
 };
 
-/** FNV-1a (32 bits) as eight hexadecimal digits: tells names apart that are cut or spelled alike, and protects nothing. */
+/**
+ * FNV-1a (32 bits) as eight hexadecimal digits. It keeps names apart that are cut or spelled alike, and protects
+ * nothing.
+ */
 const fnv1a = (text: string): string => {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

@@ -1,6 +1,6 @@
 /**
- * What somebody wrote that looks like a thing the webhook reads, and is not. Said at `kubectl apply` and by the commands; an admission
- * of a pod does not ask for it.
+ * Keys and values that resemble those that the webhook reads. They are named at `kubectl apply` and by the commands, not at the
+ * admission of a pod.
  */
 import { closest, distance } from "fastest-levenshtein";
 import { readTargets } from "./annotation.ts";
@@ -37,7 +37,7 @@ const bare = (key: string): string =>
     .replace(/[^a-z0-9]/g, "");
 const BARE_TARGETS = bare(annotation.targets);
 
-/** A key of somebody else's, spelled almost as the one that asks for targets. */
+/** A key of another tool, spelled almost as the key that asks for targets. */
 const isAlmostTargets = (key: string): boolean => distance(bare(key), BARE_TARGETS) <= 2;
 
 /** The known key that an unknown one is nearest to, by its bare spelling; none where nothing is near. */

@@ -1,4 +1,4 @@
-/** YAML as an annotation may hold it: what anybody may write is read in a time that its length bounds. */
+/** YAML of an annotation. Any user may write it, so the time of reading it is bounded by its length. */
 import { isMap, isScalar, isSeq, parseDocument } from "yaml";
 import { messageOf } from "./message.ts";
 

@@ -27,12 +27,12 @@ export type Planned = {
   readonly mode: Config["mode"];
   readonly gateway: PlacedGateway;
   readonly wants: readonly Want[];
-  /** All that holds an address which only aliases lead to. */
+  /** All that holds an address whose target is redirected by aliases only. */
   readonly unread: readonly string[];
   readonly warnings: readonly string[];
 };
 
-/** What one admission wants, decided from the pod and the config alone. */
+/** The wants of one admission, decided from the pod and the config alone. */
 export type Plan =
   | { readonly kind: "skip"; readonly reason: SkipCode; readonly warnings: readonly string[] }
   | (Rejection & { readonly mode: Config["mode"] })
@@ -131,8 +131,8 @@ const planTargets = (
 };
 
 /**
- * The wants, with a Service of its own for each host that the pod's env hold in a form whose port is not read, or whose Service an
- * earlier admission gave the pod: its env hold that Service's name now.
+ * The wants. A host needs a Service of its own where the pod's env hold it in a form whose port is not read. So does a
+ * host whose Service an earlier admission gave the pod, because its env hold that Service's name now.
  */
 const withServices = (
   pod: Pod,
@@ -161,8 +161,9 @@ const withServices = (
 };
 
 /**
- * A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service; hostAliases need
- * no DNS. A NetworkPolicy selects pods by their labels, and leaves it to the CNI what becomes of those on the node's network.
+ * A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service.
+ * hostAliases need no DNS. A NetworkPolicy selects pods by their labels. The CNI decides about pods on the node's
+ * network.
  */
 const networkWarnings = (
   { spec: { dnsPolicy: policy, hostNetwork, dnsConfig } }: Pod,

@@ -87,9 +87,9 @@ const containerSchema = rawContainerSchema.transform((container) => {
 });
 
 /**
- * What an admission depends on of a pod (core/v1 Pod), and nothing else: the pods of one ReplicaSet, which differ in names, are
- * the same here. Unknown fields pass, because the API server has validated the pod already or is about to, and a newer
- * Kubernetes may know fields that we do not.
+ * The fields of a pod (core/v1 Pod) that an admission depends on. The pods of one ReplicaSet, which differ in names,
+ * are equal here. Unknown fields pass: the API server validates the pod, and a newer Kubernetes may have fields that
+ * this schema does not know.
  */
 const podSchema = z.object({
   metadata: z.object({
@@ -131,7 +131,7 @@ export type EnvVar = z.infer<typeof envVarSchema>;
 export type Container = z.infer<typeof containerSchema>;
 export type Pod = z.infer<typeof podSchema>;
 
-/** What the webhook reads of the pod that a JSON value is, a copy without the rest; or what keeps it from being one. */
+/** The fields of a pod that the webhook reads, as a copy of the JSON value; or the reason why the value is no pod. */
 export const readPod = (
   value: unknown,
 ): { readonly kind: "pod"; readonly pod: Pod } | { readonly kind: "invalid"; readonly error: z.ZodError } => {

@@ -22,14 +22,15 @@ export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonl
     },
   });
 
-/** The word that somebody may have meant; none where more than half of it would be another. */
+/** The nearest known word; none where more than half of its letters would differ. */
 const near = (text: string, words: readonly string[]): string | undefined => {
   const nearest = closest(text, words);
   return distance(text, nearest) <= Math.max(text.length, nearest.length) / 2 ? nearest : undefined;
 };
 
 /**
- * A list. zod's own makes a problem of each bad item, half a kilobyte for one of ten bytes; this one ends with the first few.
+ * A list schema that ends with the first few problems. zod's own makes a problem of each bad item, of half a kilobyte
+ * for ten bytes.
  */
 export const listOf = <Item extends z.ZodType>(item: Item) =>
   z.array(z.unknown(), { error: "not a list" }).transform((values, context): z.output<Item>[] => {

@@ -29,7 +29,7 @@ export type Status = {
   readonly format: typeof STATUS_FORMAT;
   readonly gateway: string;
   readonly targets: Readonly<Record<string, StatusOfTarget>>;
-  /** `container/NAME` of the env that lead to a Service. */
+  /** `container/NAME` of the env that hold a Service's name. */
   readonly env: readonly string[];
   /** All that holds a target's host and was not rewritten: `container/NAME`, `container: args[3]`. */
   readonly unread?: readonly string[];
@@ -51,8 +51,8 @@ export type StatusTarget = {
 type StatusReading = { readonly kind: "status"; readonly targets: readonly StatusTarget[] } | Failure;
 
 /**
- * The targets in a pod's status; none where the pod has no status, or one that cannot be read: a status is a hint and never trusted.
- * A newer format is a failure and no refusal: a newer version of the webhook answers the pod's next try.
+ * The targets in a pod's status; none where the pod has no status, or one that cannot be read. A status is a hint and
+ * never trusted. A newer format is a failure and no refusal: a newer version of the webhook answers the pod's next try.
  */
 export const readStatus = (pod: Pick<Pod, "metadata">): StatusReading => {
   const text = pod.metadata.annotations?.[annotation.status];
@@ -161,7 +161,7 @@ export const markPod = (
   ];
 };
 
-/** The status of a pod whose env (`container/NAME`) lead to these assignments. */
+/** The status of a pod whose env (`container/NAME`) hold these assignments. */
 export const statusOf = (
   gateway: { readonly name: string; readonly namespace: string },
   assignments: readonly Assignment[],

@@ -1,4 +1,4 @@
-/** What a pod that asks for nothing looks as if it needed: private servers that its namespace may reach. */
+/** The targets that an unannotated pod seems to need: private servers that its namespace may reach. */
 import { findGateway, findTunnel } from "./config/choose.ts";
 import type { Config } from "./config/config.ts";
 import { isFlowgenPod } from "./config/flowgen-pods.ts";
@@ -46,8 +46,9 @@ const inText = (text: string): readonly Endpoint[] =>
   );
 
 /**
- * The annotation's value for a flowgen pod without one: each server that its env, arguments and `files` (texts that it mounts) name with a
- * port, and that a tunnel carries for its namespace. `undefined`: there is none, or the pod is not flowgen's.
+ * The annotation's value for an unannotated flowgen pod. It lists each server that the pod names with a port and that a
+ * tunnel carries for its namespace. The pod's env, arguments and `files` (texts that it mounts) are read. `undefined`:
+ * there is none, or the pod is not flowgen's.
  */
 export const suggestTargets = (
   pod: Pod,

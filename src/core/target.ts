@@ -26,7 +26,10 @@ export type Want = {
   readonly redirect: Redirect;
   /** Names that `hostAliases` map to the host's Service. */
   readonly names: readonly string[];
-  /** The gateway's own Service will not do: a name leads to the host, or the pod holds it in a form whose port is not read. */
+  /**
+   * The gateway's own Service cannot serve the target. Either a name must resolve to the host, or the pod holds the
+   * host in a form whose port is not read.
+   */
   readonly needsService: boolean;
 };
 

@@ -6,7 +6,7 @@ const LONGEST = 120;
 const MOST_TOGETHER = 4096;
 /** Before what goes on from the warning above. */
 const GOES_ON = "… ";
-/** Of a text that somebody wrote: many times what is shown. */
+/** The longest text from outside that is read for a warning: many times the length that is shown. */
 const LONGEST_READ = 2 * MOST_TOGETHER;
 
 /** A text in pieces of at most `LONGEST` characters, between words where that can be: none is cut. */

@@ -22,7 +22,7 @@ export const addressFor = (state: State, live: Stored | undefined) => (): string
   return undefined;
 };
 
-/** What is wrong with the address that a new Service asks for. */
+/** The fault of the address that a new Service asks for. */
 export const addressProblems = (state: State, live: Stored | undefined, content: Fields): readonly string[] => {
   const ip = clusterIPOf(content);
   return live === undefined && ip !== undefined && isHeldIn(state, ip)

@@ -1,7 +1,10 @@
 /**
- * Server-side apply on plain data: the ownership of fields, and an object's content after an apply or an update.
- * The steps are those of structured-merge-diff in the API server: merge; drop each field that the manager no longer applies and
- * no other manager owns; take the ownership of each field whose value changed (force).
+ * Server-side apply on plain data: the ownership of fields, and an object's content after an apply or an update. The
+ * steps are those of structured-merge-diff in the API server:
+ *
+ * 1. Merge.
+ * 2. Drop each field that the manager no longer applies and no other manager owns.
+ * 3. Take the ownership of each field whose value changed (force).
  */
 import { isEqual } from "../core/equal.ts";
 import {
@@ -91,8 +94,8 @@ const merge = (live: unknown, config: unknown, place: FieldPlace): unknown => {
 };
 
 /**
- * The items of both lists by key, in the API server's order: the order of `config`; an item that only `live` has stays behind
- * the item that it followed.
+ * The items of both lists by key, in the API server's order. `config` gives the order; an item of `live` alone stays
+ * behind the item that it followed.
  */
 const mergeItems = (
   live: readonly Fields[],

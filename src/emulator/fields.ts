@@ -1,11 +1,12 @@
 import { isEqual, isObject } from "../core/equal.ts";
 
 /**
- * The fields of an object as server-side apply sees them: lists that are merged by key, values that are atomic, and a path for
- * each (in the notation of `managedFields`: `f:spec/f:ports/k:{"port":80,"protocol":"TCP"}/f:name`).
+ * The fields of an object as server-side apply sees them: lists that are merged by key, and values that are atomic.
+ * Each has a path in the notation of `managedFields`, such as `f:spec/f:ports/k:{"port":80,"protocol":"TCP"}/f:name`.
  *
- * Source of the tables: `x-kubernetes-list-map-keys`, `x-kubernetes-list-type` and `x-kubernetes-map-type` in the OpenAPI
- * document of Kubernetes 1.35. A list that is not in them is atomic, and a map is granular, as the document says.
+ * Source of the tables: `x-kubernetes-list-map-keys`, `x-kubernetes-list-type` and `x-kubernetes-map-type` in the
+ * OpenAPI document of Kubernetes 1.35. A list that is not in them is atomic, and a map is granular, as the document
+ * says.
  */
 export type Fields = Readonly<Record<string, unknown>>;
 

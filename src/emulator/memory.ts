@@ -1,8 +1,8 @@
 /**
  * A cluster in memory, for the demo, the tests and a first look without a cluster. It answers as a real API server does
- * (test/cluster-port/contract.ts runs on both). It has no schemas and no controllers, `fieldsV1` in managedFields says no
- * more than whether there is content of that owner's, and a namespace need not be created. Objects that it returns are frozen and shared, never copied. uids, generated names and
- * cluster IPs are counters, so that runs repeat.
+ * (test/cluster-port/contract.ts runs on both). It has no schemas and no controllers. `fieldsV1` in managedFields shows
+ * only whether its owner has fields. A namespace need not be created. Returned objects are frozen and shared, never
+ * copied. uids, generated names and cluster IPs are counters, so that runs repeat.
  */
 import {
   type Cluster,
@@ -25,7 +25,7 @@ export type MemoryOptions = {
   readonly after?: (call: MemoryCall) => undefined | Promise<void>;
   /** Milliseconds since the epoch. */
   readonly now?: () => number;
-  /** False: no Service gets a cluster IP, since nobody knows those of the real cluster. */
+  /** False: no Service gets a cluster IP, because the IPs of the real cluster are not known. */
   readonly hasAddresses?: boolean;
 };
 

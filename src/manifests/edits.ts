@@ -22,7 +22,7 @@ const lineEnd = (text: string, at: number): number => {
 };
 
 export const columnOf = ({ text }: SourceText, node: unknown): number => startOf(node) - lineStart(text, startOf(node));
-/** What stands before a node on its line, if that is white space only. */
+/** The white space before a node on its line; undefined where other text stands there. */
 const indentOf = ({ text }: SourceText, node: unknown): string | undefined => {
   const before = text.slice(lineStart(text, startOf(node)), startOf(node));
   return /^[ \t]*$/.test(before) ? before : undefined;

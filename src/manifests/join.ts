@@ -1,4 +1,4 @@
-/** What stands between two parts of streams that did not follow each other, so that they stay two documents. */
+/** The separator between two parts that were not adjacent in a stream, so that they stay two documents. */
 export const joint = (before: string, next: string): string => {
   if (before.trim() === "" || next === "") return "";
   const line = before.endsWith("\n") ? "" : "\n";

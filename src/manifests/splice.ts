@@ -1,10 +1,10 @@
 /**
- * Changes a document's text so that it says something else, and leaves every other character as it is: comments, order, quotes,
+ * Changes a document's text to hold another value, and keeps every other character: comments, order, quotes,
  * indentation, numbers.
  *
- * The document's tree is walked beside the value that it is to have. Where they differ, the text of that place is replaced, or
- * a line put in. Anchors and merges are followed with what they say after the change: an alias that would say something
- * else than it should is replaced by what it should say.
+ * The document's tree is walked beside the wanted value. Where they differ, the text of that place is replaced, or a
+ * line is inserted. Anchors and merges are followed with their value after the change. An alias whose value would
+ * become wrong is replaced by the wanted value.
  */
 import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap, type YAMLSeq } from "yaml";
 import type { Edit } from "../core/edit.ts";
@@ -23,7 +23,7 @@ import { type PlainMap, isPlainMap, isMerge, isSame, keyOf, mergedEntries, scala
 type Walk = {
   readonly source: SourceText;
   readonly edits: Edit[];
-  /** What each anchor says after the change. */
+  /** The value of each anchor after the change. */
   readonly anchors: Map<string, unknown>;
 };
 
@@ -47,7 +47,7 @@ const visit = (walk: Walk, node: Node, wanted: unknown, place: NodePlace): void 
   else if (!isScalar(node) || !isSame(scalarOf(node), wanted)) edits.push(newValue(source, node, wanted, place));
 };
 
-/** What the map's merges say after the change. */
+/** The value of the map's merges after the change. */
 const mergedOf = ({ anchors }: Walk, map: YAMLMap): PlainMap => {
   const said = (node: unknown): unknown => {
     if (isAlias(node)) return anchors.get(node.source);
@@ -81,7 +81,7 @@ const visitMap = (walk: Walk, map: YAMLMap, wanted: PlainMap, { isFlow }: NodePl
     if (key !== undefined && Object.hasOwn(wanted, key)) visit(walk, pair.value as Node, wanted[key], place);
     else if (key !== undefined) gone.push(pair);
   }
-  // What comes while something goes takes its place: a value for a valueFrom.
+  // // A new key takes the place of a removed one: a value for a valueFrom.
   added.forEach((key, index) => {
     const pair = gone[index];
     edits.push(
@@ -107,7 +107,7 @@ const visitSeq = (walk: Walk, seq: YAMLSeq, wanted: readonly unknown[], { isFlow
   edits.push(insertItems(source, seq, isAtEnd ? wanted.slice(-more) : wanted.slice(0, more), isAtEnd));
 };
 
-/** What tells one item of a list from the others. */
+/** The key that distinguishes one item of a list from the others. */
 const nameOf = ({ kind, name, metadata }: PlainMap): string =>
   JSON.stringify([kind, name, isPlainMap(metadata) ? metadata["name"] : undefined]);
 const nameOfNode = (node: unknown): string | undefined =>

@@ -6,7 +6,7 @@ export type StreamPart = {
   readonly line: number;
 };
 
-/** What was read of a stream and is not part of what was given out. */
+/** Text that was read of a stream and is not part of a returned document. */
 type Reading = {
   /** From the beginning of the part that is being read. */
   text: string;
@@ -77,9 +77,9 @@ function* parts(reading: Reading, isAll: boolean): Generator<StreamPart> {
 const start = { text: "", line: 1, at: 0, lines: 0, isBare: true, depth: undefined };
 
 /**
- * Splits a stream, of which no more is kept than the part that is being read. YAML documents begin at a line `---` and end at a line
- * `...`, neither of which can stand inside a document at the first column (YAML 1.2, 9.1.2). Directives and comments above a
- * `---` belong to its document. JSON values follow each other on lines of their own.
+ * Splits a stream. No more of it is kept than the part that is being read. YAML documents begin at a line `---` and end
+ * at a line `...`. Neither can stand inside a document at the first column (YAML 1.2, 9.1.2). Directives and comments
+ * above a `---` belong to its document. JSON values follow each other on lines of their own.
  */
 export async function* splitStream(chunks: AsyncIterable<string>): AsyncGenerator<StreamPart> {
   const reading: Reading = { ...start };

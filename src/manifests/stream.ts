@@ -18,7 +18,7 @@ export type Workload = {
   readonly namespace: string;
   /** The line of the annotation that asks for targets, or of the object. */
   readonly line: number;
-  /** What somebody wrote that looks like something that the webhook reads, and is not. */
+  /** Keys and values that resemble those that the webhook reads. */
   readonly nearMisses: readonly string[];
   /** Its pods, as the API server would see one: the template with the workload's namespace. */
   readonly pod: Pod;

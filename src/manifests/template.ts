@@ -23,8 +23,8 @@ const GROUPS: ReadonlySet<string> = new Set(["", "apps", "batch", "extensions"])
 const MAX_DEPTH = 8;
 
 /**
- * The paths of an object's pod templates: by its kind for Kubernetes' own, and for others (an Argo Rollout, a Knative Service)
- * wherever a key ends in "template" and its value has containers.
+ * The paths of an object's pod templates. Kubernetes' own kinds have known paths. In other kinds (an Argo Rollout, a
+ * Knative Service) a template is a key that ends in "template" and whose value has containers.
  */
 export const templatePaths = (apiVersion: string, kind: string, object: PlainMap): readonly Path[] => {
   const group = apiVersion.includes("/") ? apiVersion.slice(0, apiVersion.indexOf("/")) : "";

@@ -52,8 +52,8 @@ export const changedText = (stream: ManifestStream, changes: readonly Change[]):
 };
 
 /**
- * The edits of one document, once they are seen to do what they should. YAML knows more ways to write things than a manifest
- * ever needs (keys that are maps, anchors on list items): where the edits fail, the document is written anew, without comments.
+ * The edits of one document, after a check of their result. YAML has more forms than a manifest needs (keys that are
+ * maps, anchors on list items). Where the edits fail, the document is written anew, without comments.
  */
 const checkedEdits = (
   { document, wanted }: Change,

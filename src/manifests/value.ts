@@ -1,6 +1,6 @@
 /**
- * What a document says, as plain values in which nothing is shared: an alias is a copy, a merge is merged. So a change of one
- * place never changes another. Numbers keep the text that they were written with.
+ * The value of a document as plain values in which nothing is shared: an alias is a copy, a merge is merged. So a
+ * change of one place never changes another. Numbers keep the text that they were written with.
  */
 import { isAlias, isMap, isScalar, isSeq, type Node, type Pair, type YAMLMap } from "yaml";
 import { ManifestError } from "./document.ts";
@@ -33,7 +33,7 @@ type Reading = {
   aliased: number;
 };
 
-/** A document's value. Throws a ManifestError for an alias that leads nowhere, into itself or to too much. */
+/** A document's value. Throws a ManifestError for an alias without an anchor, into itself or to too much. */
 export const valueOfDocument = (document: ManifestDocument, stream: ManifestStream): unknown =>
   valueOf(document.contents, { stream, anchors: new Map(), open: new Set(), depth: 0, aliased: 0 });
 
@@ -50,7 +50,7 @@ const valueOf = (node: unknown, reading: Reading): unknown => {
   return value;
 };
 
-/** What a scalar says; undefined when the node is none. */
+/** The value of a scalar; undefined when the node is none. */
 export const scalarOf = (node: unknown): unknown => {
   if (!isScalar(node)) return undefined;
   const { value, source } = node;
@@ -114,7 +114,7 @@ const mapped = (value: unknown, number: (value: SourceNumber) => unknown, isNull
   return Object.fromEntries(entries.map(([key, item]) => [key, inside(item)]));
 };
 
-/** Whether two values are the same, whatever the order of keys. */
+/** Whether two values are equal; the order of keys does not count. */
 export const isSame = (a: unknown, b: unknown): boolean => {
   if (a instanceof SourceNumber && b instanceof SourceNumber) return a.text === b.text;
   if (a instanceof SourceNumber) return a.value === b;

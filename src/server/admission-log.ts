@@ -9,8 +9,8 @@ import type { Review } from "./review.ts";
 const LEVEL = { skip: "info", inject: "info", audit: "info", reject: "warn", fail: "error" } as const;
 
 /**
- * One line an admission: names and codes; never an env's value, never a pod. What is undefined is left out. In audit mode it holds what the
- * answer's warnings and patch would have been.
+ * One line for each admission: names and codes, never an env's value, never a pod. Undefined fields are left out. In
+ * audit mode it holds the warnings and the patch of the answer that enforce mode would give.
  */
 const logFields = (
   { uid, namespace, podName, owner, dryRun }: Review,

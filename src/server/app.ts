@@ -33,13 +33,13 @@ export type AppOptions = {
   readonly isReady: () => boolean;
   /** Why the webhook cannot be called yet. */
   readonly waitsFor?: () => string | undefined;
-  /** The webhook is `/mutate/<token>` then, and `/mutate` does not exist: for a URL that anybody can reach. */
+  /** For a public URL: the webhook is `/mutate/<token>`, and `/mutate` does not exist. */
   readonly pathToken?: string;
   /** The webhook is `/mutate/<token>` with tokens of its own, and `/mutate` too while that is not refused. */
   readonly ownPath?: OwnPath;
   /** Default: LIMITS. */
   readonly limits?: Limits;
-  /** Whose reviews are taken, where there is TLS; default: anybody's. */
+  /** With TLS: the callers whose reviews are accepted; default: every caller. */
   readonly callers?: CallerRule;
   /** PEM; `later`: no handshake succeeds before a certificate is set; absent: plain HTTP. */
   readonly tls?: Pick<Tls, "cert" | "key"> | "later";

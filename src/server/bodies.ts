@@ -7,8 +7,8 @@ export type Body = { readonly text: Buffer; readonly bytes: number };
 
 export type Bodies = {
   /**
-   * Fastify's parser of `application/json`. Rejects with an error that carries the answer's `statusCode`; undefined: nobody reads the body, because
-   * the path does not exist.
+   * Fastify's parser of `application/json`. Rejects with an error that carries the answer's `statusCode`. Undefined:
+   * the path does not exist, so no handler reads the body.
    */
   readonly parse: (request: FastifyRequest, payload: IncomingMessage) => Promise<Body | undefined>;
   /** To be called with a body's `bytes` when its request is answered: they are free for others. */
@@ -23,8 +23,8 @@ const MOST_PIECES = 16_384;
 const httpError = (statusCode: number, message: string): Error => Object.assign(new Error(message), { statusCode });
 
 /**
- * Reads bodies within the limits of one and of all together. Where all together are too much, the largest that is still being read is refused
- * with 503: a caller who sends much, or slowly, does not keep out others who send little.
+ * Reads bodies within the limits of one and of all together. Where all together are too large, the largest unfinished
+ * body is refused with 503. So a caller who sends much, or slowly, does not keep out callers who send little.
  */
 export const createBodies = (limits: Pick<Limits, "body" | "bodies" | "arrivalMs">): Bodies => {
   const { body: most, bodies: mostTogether, arrivalMs } = limits;
@@ -96,8 +96,8 @@ export const createBodies = (limits: Pick<Limits, "body" | "bodies" | "arrivalMs
 const tooLarge = (most: number): Error => httpError(413, `the body is larger than ${most} bytes`);
 
 /**
- * Pieces of a text, put together as they come: kept one by one they would be objects, and a text of single bytes a hundred times its size. The first is
- * kept as it is, since most bodies are one piece.
+ * The pieces of a text, joined as they come. Kept apart they would be objects, and a text of single bytes would take a
+ * hundred times its size. The first piece is kept as it is, since most bodies are one piece.
  */
 const createPieces = (most: number) => {
   let room: Buffer | undefined;

@@ -1,4 +1,4 @@
-/** Who sends reviews, by the client certificate of the connection. */
+/** Callers of the webhook, by the client certificate of their connection. */
 import type { TLSSocket } from "node:tls";
 import type { FastifyBaseLogger } from "fastify";
 import { perObject } from "../core/memo.ts";

@@ -14,7 +14,7 @@ type Connection = {
   readonly key: string;
   /** As it was accepted. */
   readonly socket: Socket;
-  /** What its requests come from: the same, or what TLS has made of it. */
+  /** The socket of the connection's requests: the same, or the TLS socket above it. */
   stream: Socket;
   /** A review that it carried was answered. */
   isKnown: boolean;
@@ -23,7 +23,7 @@ type Connection = {
   underWay: number;
   /** When it was opened, or the last request ended. */
   quietSince: number;
-  /** What `stream` had read by then. */
+  /** The bytes that `stream` had read at that moment. */
   readByThen: number;
   /** When a look first found the beginning of another request. */
   headSince?: number | undefined;
@@ -37,14 +37,16 @@ export type Connections = {
 type Options = Pick<Limits, "connections" | "silent" | "arrivalMs"> & { readonly onEnd?: (why: EndReason) => void };
 
 /**
- * Watches a server's connections: bounds what strangers hold of them, and makes that closing the server ends.
+ * Watches a server's connections. It limits those of unknown callers, and it ends all connections when the server
+ * closes.
  *
- * A connection is known once a review that it carried was answered, as those of the API server are from their first request on. Where there are
- * too many, the oldest goes that is not known and has no whole request under way. Of connections that say nothing a number may stay, because the API
- * server's client opens some that it does not need yet, and whoever closes one in the moment when it is needed fails an admission.
+ * A connection is known once a review on it was answered. Those of the API server are known from their first request
+ * on. Where there are too many connections, the oldest unknown one without a whole request under way is closed. A
+ * number of silent connections may stay. The API server's client opens spare ones, and closing a spare one at the
+ * moment of its use fails an admission.
  *
- * Node's `close` ends connections between two requests and waits for all others; one that never sent a request (a client's spare connection, a
- * scanner's half-done handshake) would hold it up for minutes.
+ * Node's `close` ends connections between two requests and waits for all others. A connection that never sent a request
+ * would delay it for minutes: a client's spare connection, or a scanner's half-done handshake.
  */
 export const watchConnections = (
   server: Server,

@@ -1,6 +1,6 @@
 /**
- * Cuts a JSON text down to the parts that are read, before any value is made of it. Half of a review of a pod is `managedFields`, and most of the
- * rest is not read either. What is left of equal pods is the same text.
+ * Cuts a JSON text down to the parts that are read, before a value is made of it. Half of a review of a pod is
+ * `managedFields`, and most of the rest is not read either. Equal pods have equal cut texts.
  */
 import { BACKSLASH, nodeOf, nodeOfKey, type Shape, type ShapeField, type ShapeNode, type ByteSpan } from "./shape.ts";
 
@@ -36,9 +36,10 @@ const endOfString = (text: Buffer, from: number): number => {
 /**
  * Makes the function that cuts texts to a shape. `part`: the value of the shape that is returned apart.
  *
- * The function changes the text's bytes. It returns the reason when a text has too many values or levels: a parser makes an object of each `[` and
- * of each `{},`, dozens of bytes for one or three, so all are counted before there is any. It does not check what it cuts out; what
- * it leaves of a text that is not JSON is not JSON either, unless all that is wrong was cut out.
+ * The function changes the text's bytes. It returns the reason when a text has too many values or levels. A parser
+ * makes an object of each `[` and of each `{},`: dozens of bytes for one or three. So all are counted before there is
+ * any. The function does not check the parts that it removes. The cut text of a text that is not JSON is not JSON
+ * either, unless the whole fault was removed.
  */
 export const cutterOf = (shape: Shape, part?: Shape): ((text: Buffer) => Cut | string) => {
   const root = nodeOf(shape, part);
@@ -88,7 +89,7 @@ const skipSpace = (cutting: Cutting): void => {
   while (isSpace(cutting.text[cutting.at])) cutting.at += 1;
 };
 
-/** Goes behind a value, whatever it is. */
+/** Moves behind a value of any type. */
 const skipValue = (cutting: Cutting): void => {
   const { text, levels: outside } = cutting;
   let { at, levels, values } = cutting;

@@ -23,8 +23,9 @@ export const createDeadline = (timeout: unknown): { readonly signal: () => Abort
 };
 
 /**
- * Milliseconds that an admission may take: the request's `?timeout=` (a Go duration such as `10s` or `1m30s`) less a fifth, at
- * most one second, for the way of the answer. A timeout that cannot be read counts as the default.
+ * Milliseconds that an admission may take: the request's `?timeout=` (a Go duration such as `10s` or `1m30s`) less a
+ * fifth. The fifth is for the way of the answer, and at most one second. A timeout that cannot be read counts as the
+ * default.
  */
 export const deadlineMs = (timeout: unknown): number => {
   const total = typeof timeout === "string" ? durationMs(timeout) : undefined;

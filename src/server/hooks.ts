@@ -1,4 +1,4 @@
-/** What is asked of a request before its body is read. */
+/** Checks of a request before its body is read. */
 import type { FastifyRequest, onRequestHookHandler } from "fastify";
 import { failure } from "./replies.ts";
 

@@ -1,13 +1,13 @@
 /**
- * How much of this process anybody may hold who reaches the port, the API server too. The chart's 256 MiB hold all of it at once. `npm run
- * bench:hostile` measures it.
+ * Limits on the resources that any caller may take, the API server included. The chart's memory limit of 256 MiB holds
+ * all of them at once (npm run bench:hostile).
  */
 export type Limits = {
   /** Bytes of one body. */
   readonly body: number;
   /** Bytes of all bodies that are being read, and of the reviews that are being answered. */
   readonly bodies: number;
-  /** From a request's first byte to the end of its head, from there to the end of its body, and for a TLS handshake; in milliseconds. */
+  /** Milliseconds for the head of a request (from its first byte), then for its body, and for a TLS handshake. */
   readonly arrivalMs: number;
   readonly connections: number;
   /** Connections that say nothing and never had a review answered. Above it, those go that have been silent for `arrivalMs`. */
@@ -17,13 +17,15 @@ export type Limits = {
 };
 
 /**
- * `body`: the API server takes request bodies up to 3 MiB (kube-apiserver `MaxRequestBodyBytes`); a review holds an object, an old object and a
- * little more: 7 MiB, as controller-runtime has it.
+ * `body`: the API server takes request bodies up to 3 MiB (kube-apiserver `MaxRequestBodyBytes`). A review holds an
+ * object, an old object and a little more: 7 MiB, as in controller-runtime.
  *
- * `connections`: an API server opens one for each admission that waits (600 at most, by its own limit on requests under way), and keeps 25.
+ * `connections`: an API server opens one for each admission that waits (600 at most, by its own limit on requests under
+ * way), and keeps 25.
  *
- * `idleMs`: longer than the 90 s that the API server's pool keeps an idle connection (Go net/http), so the server never closes first. It holds for a
- * connection that has carried no request yet, too, because Go keeps spare ones; `silent` is more of them than API servers have.
+ * `idleMs`: longer than the 90 s that the API server's pool keeps an idle connection (Go net/http), so the server never
+ * closes first. It holds for connections that have carried no request yet too, because Go keeps spare ones. `silent` is
+ * more than API servers keep.
  */
 export const LIMITS: Limits = {
   body: 7 * 1024 * 1024,

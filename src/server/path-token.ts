@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 
 /**
- * Compares what a caller gave with the secret part of the webhook's path, in a time that tells nothing of either: digests are
- * compared, which have one length.
+ * Compares a caller's token with the secret part of the webhook's path. The time of the comparison reveals nothing of
+ * either: it compares digests, which have one length.
  */
 export const tokenMatcher = (token: string): ((given: string) => boolean) => {
   const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
@@ -34,7 +34,10 @@ export const createOwnPath = (): OwnPath => {
 
 export const LONGEST_TOKEN = 256;
 
-/** Why a text is no path token; undefined: it is one. Long enough that nobody finds it by trying, and the same in a URL as it is written. */
+/**
+ * Why a text is no path token; undefined: it is one. A token is too long to be guessed, and its characters need no
+ * escape in a URL.
+ */
 export const pathTokenProblem = (token: string): string | undefined =>
   /^[A-Za-z0-9_-]{32,}$/.test(token) && token.length <= LONGEST_TOKEN
     ? undefined

@@ -10,7 +10,7 @@ import type { Standing } from "./standing.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };
 
-/** What gives targets their forwards and keeps the gateways, with metrics and log lines for its calls and writes. */
+/** The provisioner, with metrics and log lines for its calls and writes. */
 export const observedProvisioning = (
   { cluster, scripts, log }: Parts,
   metrics: Metrics,

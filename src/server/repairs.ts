@@ -26,8 +26,9 @@ export type Repairs = {
 const GATEWAY_MS = 30_000;
 
 /**
- * Keeps the gateways as table and config want them, without any admission: at once, when `now` says that the config is another, and then
- * at intervals. In mode audit nothing is looked at. A gateway that cannot be kept is logged when that begins and when its reason changes.
+ * Keeps the gateways as table and config want them, without an admission: at once when the config changes (`now`), and
+ * then at intervals. In mode audit it reads nothing. A gateway that cannot be kept is logged when that begins and when
+ * its reason changes.
  */
 export const startRepairs = ({ repair, config, everyMs, log, metrics }: RepairParts): Repairs => {
   let timer: NodeJS.Timeout | undefined;

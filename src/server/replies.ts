@@ -1,4 +1,4 @@
-/** What the routes answer. */
+/** The answers of the routes. */
 import type { FastifyReply } from "fastify";
 import type { Admission } from "../core/admission.ts";
 import { type Review, writeFailure, writeReview } from "./review.ts";
@@ -17,6 +17,6 @@ export const answer = (reply: FastifyReply, { uid }: Review, admission: Admissio
     : reply.type(JSON_TYPE).send(writeReview(uid, admission));
 };
 
-/** The rest of a body that nobody reads is cut off. Fastify's own answer would hold the path, and with it a token. */
+/** The rest of an unread body is cut off. Fastify's own answer would hold the path, and with it a token. */
 export const notFound = (reply: FastifyReply): FastifyReply =>
   reply.code(404).header("connection", "close").send({ error: "not found" });

@@ -13,7 +13,10 @@ import type { Shape } from "./shape.ts";
 
 export const API_VERSION = "admission.k8s.io/v1";
 
-/** A label of DNS (RFC 1123), as the API server has checked: what is kept by namespace stays small, whoever calls. */
+/**
+ * A label of DNS (RFC 1123), as the API server checks it. So data that is kept by namespace stays small for every
+ * caller.
+ */
 export const namespaceField = z
   .string()
   .regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/, "not the name of a namespace")
@@ -40,11 +43,11 @@ export type Review = {
   readonly dryRun: boolean;
   /** The pod that is about to be made; undefined for any other request. */
   readonly pod: Pod | undefined;
-  /** What the pod was read from: the same for pods that are the same. */
+  /** The text that the pod was read from: equal for equal pods. */
   readonly text: string;
   /** Its name, or where the name is yet to be made what it will begin with. */
   readonly podName: string | undefined;
-  /** What makes it, such as a ReplicaSet. */
+  /** The controller that makes the pod, such as a ReplicaSet. */
   readonly owner: Owner | undefined;
 };
 
@@ -52,7 +55,7 @@ const OBJECT = {
   ...POD_FIELDS,
   metadata: { ...POD_FIELDS.metadata, name: true, generateName: true, ownerReferences: true },
 } satisfies Shape;
-/** What is read of a review: the fields of the schemas here and of the core's of a pod. */
+/** The fields of a review that are read: those of the schemas here, and those of a pod in the core. */
 const cutReview = cutterOf(
   {
     apiVersion: true,

@@ -38,7 +38,7 @@ export type ServerOptions = {
   readonly waitsFor?: () => string | undefined;
   /** The last part of the webhook's path. */
   readonly pathToken?: string;
-  /** Whose reviews are taken, where there is TLS; default: anybody's. */
+  /** With TLS: the callers whose reviews are accepted; default: every caller. */
   readonly callers?: CallerRule;
   /** Default: LIMITS. */
   readonly limits?: Limits;

@@ -21,9 +21,9 @@ export type Watch = {
 };
 
 /**
- * Calls `onChange` when the contents of the files changed, and `onError` when they cannot be read or `onChange` throws; once for
- * each new content and each new error. The contents are compared at an interval: the kubelet swaps a symbolic link above a
- * mounted file, which causes no event of the file.
+ * Calls `onChange` when the contents of the files changed, and `onError` when they cannot be read or `onChange` throws.
+ * Each new content and each new error counts once. The contents are compared at an interval: the kubelet swaps a
+ * symbolic link above a mounted file, which causes no event of the file.
  */
 export const watchFiles = (
   paths: readonly string[],

@@ -10,8 +10,9 @@ export type AuditAnyOptions = Omit<AuditOptions, "output"> & {
 };
 
 /**
- * `audit`: of manifests where -f or -k names some, else of a cluster. `isDefaultConfig`: nobody named a config, and a cluster's is that of
- * its installation. Throws a UsageError for options that do not go together, and as the two do.
+ * `audit`: of manifests where -f or -k names some, else of a cluster. `isDefaultConfig`: no config was named, and a
+ * cluster's is that of its installation. Throws a UsageError for options that do not go together, and as `audit` and
+ * `auditLive` do.
  */
 export const auditAny = (options: AuditAnyOptions, isDefaultConfig: boolean, output: Output): Promise<0 | 1 | 2> => {
   const { file, kustomize, cluster, namespace, allNamespaces, suggest, output: format, config } = options;

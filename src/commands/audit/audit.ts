@@ -6,12 +6,12 @@ import { type Run, type ManifestOptions, startRun } from "../inject/run.ts";
 export type AuditOptions = ManifestOptions & { readonly output: "table" | "json" };
 
 /**
- * `audit -f`: what the webhook would do to each workload of the manifests if the config's mode were enforce. Changes nothing. A pod
- * whose own mode is audit is shown as what it would get (outcome audit), one that is disabled as skipped. An env's value is shown
- * with `diff` only, and never a password.
+ * `audit -f`: the webhook's answer to each workload of the manifests, as if the config's mode were enforce. Changes
+ * nothing. A pod in audit mode is shown with its answer (outcome audit), a disabled pod as skipped. An env's value is
+ * shown with `diff` only, and never a password.
  *
- * Returns the exit code: 0; 1 when a workload would be rejected (a pod in audit mode never is) or has a warning on which to fail; 2
- * when something cannot be read. Throws a UsageError (exit code 2) as `startRun` does.
+ * Returns the exit code: 0; 1 when a workload would be rejected or has a warning, with `failOn`; 2 when an input cannot
+ * be read. A pod in audit mode is never rejected. Throws a UsageError (exit code 2) as `startRun` does.
  */
 export const audit = (options: AuditOptions, output: Output): Promise<0 | 1 | 2> => account(options, output, "audit");
 

@@ -1,6 +1,6 @@
 import { plain } from "../../core/message.ts";
 
 const LONGEST = 4000;
-/** A text as HTML shows it: somebody's words are data, whatever they are. */
+/** Escapes a text for HTML: no character of it becomes markup. */
 export const escaped = (text: string): string =>
   plain(text, LONGEST).replace(/[&<>"']/g, (char) => `&#${char.charCodeAt(0)};`);

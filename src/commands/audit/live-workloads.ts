@@ -22,7 +22,10 @@ const PAGE_MS = 30_000;
 const isListed = ({ apiVersion, kind }: { readonly apiVersion: string; readonly kind: string }): boolean =>
   KINDS.some((each) => each === kind) && /^(v1|apps\/|batch\/)/.test(apiVersion);
 
-/** Each workload that no other listed one has made. A kind that cannot be listed is told to `onFailure`, and the others are read. */
+/**
+ * Each workload that no other listed workload has made. A kind that cannot be listed is passed to `onFailure`, and the
+ * others are read.
+ */
 export async function* liveWorkloads(
   reader: Pick<Reader, "pages">,
   namespace: string,

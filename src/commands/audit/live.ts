@@ -28,10 +28,11 @@ export type AuditLiveOptions = {
 };
 
 /**
- * `audit -A`, `audit -n NS`: every workload of a cluster against the live forward table, as if the config's mode were enforce. Only reads.
- * Workloads that neither ask for a target nor look as if they needed one are counted, and not listed.
+ * `audit -A`, `audit -n NS`: every workload of a cluster against the live forward table, as if the config's mode were
+ * enforce. Only reads. Workloads that neither ask for a target nor seem to need one are counted, and not listed.
  *
- * Returns the exit code: 0; 1 when a workload would be rejected, or has a warning on which to fail; 2 when something cannot be read.
+ * Returns the exit code: 0; 1 when a workload would be rejected, or has a warning, with `failOn`; 2 when a listing
+ * cannot be read.
  */
 export const auditLive = async (options: AuditLiveOptions, output: Output): Promise<0 | 1 | 2> => {
   const reader = await connectReading(options.cluster);

@@ -28,8 +28,9 @@ export type CertsOptions = Omit<CertificateOptions, "webhookConfiguration"> & {
 const LOOK_MS = 30_000;
 
 /**
- * `certs`: what `serve --tls-secret` does, once and by hand, to a Secret or to files: what is missing or due is made, a CA that is
- * asked for or due is rotated in two phases, and `caBundle` is put in. Returns the exit code: 1 when it could not be done.
+ * `certs`: the steps of `serve --tls-secret`, once and by hand, for a Secret or for files. Missing or due certificates
+ * are made. A CA that is asked for or due is rotated in two phases. `caBundle` is written. Returns the exit code: 1
+ * when a step failed.
  */
 export const certs = async (options: CertsOptions, output: Output): Promise<0 | 1> => {
   if (options.out !== undefined && options.namespace === undefined && options.tlsNames === undefined)
@@ -72,8 +73,8 @@ const keep = async (
 };
 
 /**
- * How long until there is more to do, in milliseconds; `undefined`: there is not, or not for us: without a webhook configuration
- * people put the bundle where it belongs, however long that takes them.
+ * Milliseconds until the next step; `undefined`: no step, or none of this command's. Without a webhook configuration an
+ * admin writes the bundle, after an unknown time.
  */
 const waitMs = (result: Look, { out, webhookConfiguration, dryRun }: CertsOptions): number | undefined =>
   dryRun || result.kind !== "kept" || (out !== undefined && webhookConfiguration === undefined)

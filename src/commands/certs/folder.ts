@@ -15,7 +15,7 @@ export type Folder = {
   readonly write: (files: Readonly<Record<string, string | undefined>>) => Promise<void>;
 };
 
-/** A folder on disk. What is private is readable by its owner only, and a file is whole at every moment. */
+/** A folder on disk. Private files are readable by their owner only, and a file is whole at every moment. */
 export const diskFolder = (path: string): Folder => ({
   read: () => mended(path, () => readAll(path)),
   write: (files) => mended(path, () => writeAll(path, files)),

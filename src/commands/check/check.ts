@@ -20,7 +20,7 @@ export type CheckOptions = {
 };
 
 const level = z.enum(["ok", "warning", "error", "unseen"]);
-/** What `check -o json` prints. The version grows when a field goes away or means something else. */
+/** The output of `check -o json`. The version grows when a field goes away or changes its meaning. */
 export const checkReport = z.strictObject({
   version: z.literal(1),
   findings: z.array(
@@ -38,11 +38,11 @@ export const checkReport = z.strictObject({
 });
 
 /**
- * `check`: each finding with its object, one cause and one fix. Reads only; a pod is tried by a dry run. What the user may not read is
- * said, and is no error.
+ * `check`: each finding with its object, one cause and one fix. Reads only; a pod is tried by a dry run. An object that
+ * the user may not read is named, and is no error.
  *
- * Returns the exit code: 0; 1 for an error (or a warning, with `failOn`). Throws a UsageError (exit code 2) for a wrong name, and where
- * the cluster or a file cannot be read.
+ * Returns the exit code: 0; 1 for an error (or a warning, with `failOn`). Throws a UsageError (exit code 2) for a wrong
+ * name, and where the cluster or a file cannot be read.
  */
 export const check = async (what: readonly string[], options: CheckOptions, output: Output): Promise<0 | 1> => {
   const findings = await findingsFor(what, options);

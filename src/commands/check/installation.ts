@@ -99,7 +99,7 @@ export const checkInstallation = async (
   ];
 };
 
-/** What an installation needs, before it is made. */
+/** The findings before an installation: `check --pre`. */
 export const checkBefore = async (
   reader: Reader,
   installation: Installation,

@@ -1,4 +1,7 @@
-/** What `check` reads of a cluster. What the user may not read, or the API server does not answer, is unseen, with the reason. */
+/**
+ * Reads the objects for `check`. An object that the user may not read, or that the API server does not return, is
+ * unseen, with the reason.
+ */
 import { type Cluster, ClusterError, type Kind, type KubeObject, refOf } from "../../cluster/cluster.ts";
 import type { Reader, Right } from "../../cluster/reader.ts";
 import { isSeen, type Seen } from "../../checks/finding.ts";
@@ -121,7 +124,7 @@ export const readGateways = (reader: Reader): Promise<Seen<readonly KubeObject[]
 export const seenGateways = (config: Config, deployments: Seen<readonly KubeObject[]>): readonly PlacedGateway[] =>
   placedGateways(config, isSeen(deployments) ? deployments.value.map(refOf) : []);
 
-/** What the webhook needs where a gateway is (the chart's Role). */
+/** The rights that the webhook needs in a gateway's namespace (the chart's Role). */
 export const gatewayRights = (gateway: PlacedGateway): readonly Right[] => {
   const { namespace, name } = gateway;
   const named = (group: string, resource: string, names: readonly string[]): readonly Right[] =>
@@ -142,7 +145,7 @@ export const gatewayRights = (gateway: PlacedGateway): readonly Right[] => {
   ];
 };
 
-/** What an installation makes. */
+/** The rights that an installation needs. */
 export const installRights = ({ namespace }: Installation): readonly Right[] => {
   const create = (group: string, resource: string, within?: string): Right => ({
     verb: "create",

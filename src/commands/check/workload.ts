@@ -47,7 +47,7 @@ export const checkWorkload = async (
   if (object.value === undefined) return [say.fault("workload-missing", about)];
   const pod = podIn(object.value)?.pod;
   if (pod === undefined) return [say.unseen(about, "it has no pod template that can be read")];
-  // As it was before its admission: an address that an env leads to now is no target's.
+  // // The pod before its admission: an address that its env hold now is a Service's.
   const admission = await createAdmitter(config, reader, "audit").admit({ pod, namespace });
   const pods = kind === "Pod" ? seenPods([object.value]) : await podsOf(reader, object.value);
   const annotations = pod.metadata.annotations ?? {};
@@ -101,7 +101,7 @@ const isOwned = ({ metadata }: KubeObject, kind: string, name: string): boolean 
     (owner) => owner.kind === kind && owner.name === name,
   );
 
-/** What the controller says of pods that it could not make (condition ReplicaFailure). */
+/** The controller's message about pods that it could not make (condition ReplicaFailure). */
 const failureOf = async (reader: Reader, object: KubeObject): Promise<string | undefined> => {
   const { namespace, name = "" } = object.metadata;
   const sets = object.kind === "Deployment" ? await listSeen(reader, "ReplicaSet", namespace) : undefined;

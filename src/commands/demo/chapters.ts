@@ -4,7 +4,7 @@ export type Chapter = {
   readonly title: string;
   readonly replicas: number;
   readonly expected: DemoVerdict;
-  /** What the admitted pods' env must hold. */
+  /** The env that the admitted pods must hold. */
   readonly env: Readonly<Record<string, string>>;
 };
 

@@ -18,9 +18,9 @@ import { parseConfig, UsageError } from "../options/options.ts";
 import { readStream, type Workload } from "../../manifests/stream.ts";
 
 /**
- * `demo`: the real server with a certificate of its own, a cluster in memory, and the AdmissionReviews that an API server would
- * send for the workloads in the folder `examples`. Returns the exit code: 0 only if every answer, the gateway's objects and its
- * table are as they should be.
+ * `demo`: the real server with a certificate of its own, and a cluster in memory. The demo sends AdmissionReviews of
+ * the workloads in the folder `examples`, as an API server does. Returns the exit code: 0 only if every answer, the
+ * gateway's objects and its table are right.
  */
 export const demo = async ({ out }: Output, folder: URL = examples): Promise<0 | 1> => {
   const started = performance.now();
@@ -71,7 +71,7 @@ const readExamples = (folder: URL) => {
 
 type Stage = { readonly url: string; readonly agent: Agent; readonly out: Output["out"] };
 
-/** Tells one chapter; returns what was not as it should be. */
+/** Plays one chapter. Returns the differences from the expected answers. */
 const tell = async (chapter: Chapter, workload: Workload | undefined, stage: Stage): Promise<readonly string[]> => {
   const { title, replicas, expected, env } = chapter;
   stage.out(`\n== ${title}\n`);

@@ -1,4 +1,4 @@
-/** What the demo shows of pods and tables. Passwords are masked: what is printed may end in a recording. */
+/** Prints the pods and tables of the demo. Passwords are masked: the output may end in a recording. */
 import { readTable, serviceOf } from "../../core/forwards/table.ts";
 import type { Pod } from "../../core/pod.ts";
 import { address } from "../../core/target.ts";
@@ -13,7 +13,7 @@ export type DemoAnswer = {
   readonly status?: { readonly code: number; readonly message: string };
 };
 
-/** What an answer says, and what a patch makes of the pod's env. */
+/** The lines of an answer, and of its patch of the pod's env. */
 export const answerLines = (answer: DemoAnswer, before: Pod, after: Pod): readonly string[] => {
   const status = after.metadata.annotations?.[annotation.status];
   return [

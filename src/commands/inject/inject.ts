@@ -16,16 +16,16 @@ export type InjectOptions = ManifestOptions & {
 };
 
 /**
- * `inject`: the manifests with their workloads redirected. What is not touched passes through byte for byte, and injecting the output
- * again changes nothing. A document that cannot be read, or that has a workload which is rejected, is left out; the others are
- * printed. A workload whose hostAliases need an address that the cluster has not given yet is rejected: a stand-in must not be
- * applied.
+ * `inject`: the manifests with their workloads redirected. All other text passes through byte for byte, and injecting
+ * the output again changes nothing. A document that cannot be read, or that has a rejected workload, is left out; the
+ * others are printed. A workload is rejected where its hostAliases need an address that the cluster has not given yet:
+ * a stand-in must not be applied.
  *
- * The gateways' objects are printed with `gateway` only: applied to a cluster that has the gateway, those of an empty table would
- * overwrite the forwards of running pods. One that the manifests hold already passes unchanged.
+ * The gateways' objects are printed with `gateway` only. Applied to a cluster that has the gateway, those of an empty
+ * table would overwrite the forwards of running pods. An object that the manifests hold already passes unchanged.
  *
- * Findings go to `err`, each with file and line. Returns the exit code: 0; 1 when a workload is rejected, or has a warning on which to
- * fail; 2 when something cannot be read. Throws a UsageError (exit code 2) as `startRun` does.
+ * Findings go to `err`, each with file and line. Returns the exit code: 0; 1 when a workload is rejected, or has a
+ * warning, with `failOn`; 2 when an input cannot be read. Throws a UsageError (exit code 2) as `startRun` does.
  */
 export const inject = async (options: InjectOptions, output: Output): Promise<0 | 1 | 2> => {
   if (options.output !== "manifests") return account({ ...options, output: options.output }, output, "inject");

@@ -1,4 +1,4 @@
-/** What is shown of env values: never a password, and rather too little than too much of what may be one. */
+/** Masks env values for output. A password is never shown; a value that may be one is masked. */
 import jsonpatch from "fast-json-patch";
 import type { EnvChange } from "../../core/admission.ts";
 import type { PatchOperation } from "../../core/patch.ts";

@@ -86,7 +86,7 @@ const inMemory = (live: LiveCluster | undefined): Cluster => {
   };
 };
 
-/** Whichever config is in force in the live cluster, the command shows what this one would do. */
+/** The config of the live cluster does not count: the command shows the answers of its own config. */
 const copyOf = (object: KubeObject): KubeObject => {
   const { metadata, ...rest } = asWritten(object);
   const { annotations } = metadata;

@@ -49,7 +49,10 @@ const summary = z.strictObject({
   unreadable: count,
 });
 
-/** What `-o json` prints. The version grows when a field goes away or means something else; new fields may come within one. */
+/**
+ * The output of `-o json`. The version grows when a field goes away or changes its meaning; new fields may come within
+ * a version.
+ */
 export const report = z.strictObject({
   version: z.literal(1),
   workloads: z.array(reportRow),

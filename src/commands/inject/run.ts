@@ -1,4 +1,6 @@
-/** What `inject` and `audit` share: every workload of the sources, admitted one after another, and the account of it. */
+/**
+ * The run that `inject` and `audit` share: every workload of the sources, admitted one after another, and its account.
+ */
 import type { Admission } from "../../core/admission.ts";
 import { annotation } from "../../core/names.ts";
 import { messageOf } from "../../core/message.ts";

@@ -80,7 +80,7 @@ const BUILDERS = [
   ["kustomize", "build"],
 ] as const;
 
-/** What kubectl or kustomize, whichever is there, builds of a folder. */
+/** The manifests that kubectl or kustomize builds of a folder, by the program that is installed. */
 async function* kustomized(folder: string): AsyncGenerator<string> {
   for (const [program, verb] of BUILDERS) {
     const child = spawn(program, [verb, folder], { stdio: ["ignore", "pipe", "pipe"] });

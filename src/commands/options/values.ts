@@ -1,4 +1,6 @@
-/** What the values of options may be: each reads a text, or throws what commander shows beside the option's name. */
+/**
+ * The values of options. Each reader takes a text, or throws the error that commander shows beside the option's name.
+ */
 import { isIP } from "node:net";
 import { InvalidArgumentError } from "commander";
 

@@ -9,8 +9,8 @@ import type { Output } from "../options/output.ts";
 import { type End, exampleCalls, exitCodes, manifestOptions } from "../options/shared.ts";
 
 /**
- * The space of young objects stays as small as at the start. A stream leaves none of them behind, and V8 would let their space grow
- * by some 70 MiB, for no gain in time (npm run bench:stream).
+ * The space of young objects stays as small as at the start. A stream leaves no young objects behind. V8 would let
+ * their space grow by some 70 MiB, without a gain in time (npm run bench:stream).
  */
 const keepYoungSpace = (): void => {
   setFlagsFromString("--semi-space-growth-factor=1");

@@ -12,7 +12,7 @@ import { observedProvisioning } from "../../server/provisioning.ts";
 import { createStanding } from "../../server/standing.ts";
 import { CLUSTERS, type ClusterName, connectCluster, parseConfig, UsageError } from "../options/options.ts";
 
-/** What an HTTP event of API Gateway (payload format 2.0), a Function URL or an Application Load Balancer is answered with. */
+/** The answer to an HTTP event of API Gateway (payload format 2.0), a Function URL or an Application Load Balancer. */
 export type Handler = (
   event: object,
   context: object,
@@ -25,9 +25,9 @@ export type Handler = (
 type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
- * The webhook as one function, over the same app that `serve` listens with. Its settings are `serve`'s variables; the path token is a variable
- * itself, because a function has no mounted files, and is never optional, because its URL is public. Throws a UsageError that names the
- * variable and the fix.
+ * The webhook as one function, over the same app that `serve` listens with. Its settings are the variables of `serve`.
+ * The path token is a variable too, because a function has no mounted files. It is required, because the function's URL
+ * is public. Throws a UsageError that names the variable and the fix.
  */
 export const createHandler = async (env: Environment, log: Logger = createLog("info")): Promise<Handler> => {
   const pathToken = readToken(env);

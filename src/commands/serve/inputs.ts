@@ -38,7 +38,7 @@ export const readPathToken = async ({ pathTokenFile: file, ownPathToken }: Input
   throw new UsageError(`--path-token-file: ${file} holds no token: ${problem}; make one with: openssl rand -hex 32`);
 };
 
-/** Whose reviews are taken; undefined: anybody's. */
+/** The callers whose reviews are accepted; undefined: every caller. */
 export const readCallers = async ({ plainHttp, clientCa, clientName }: Inputs): Promise<CallerRule | undefined> => {
   if (clientCa === undefined) {
     if (clientName === undefined) return undefined;

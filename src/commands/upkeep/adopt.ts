@@ -78,7 +78,10 @@ export const adoptGateway = async (
   return code;
 };
 
-/** What the chart made, to be written elsewhere: `block` for the webhook's config, `values` for the chart. Empty: it is not the chart's. */
+/**
+ * The gateway of the flowgen chart in the forms of this project: `block` for the webhook's config, `values` for the
+ * chart. Empty: the gateway is not the chart's.
+ */
 const chartsOwn = async (
   cluster: Cluster,
   { namespace, name }: GatewayRef,

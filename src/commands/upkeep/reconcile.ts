@@ -30,9 +30,10 @@ const GATEWAY_MS = 30_000;
 const MOST_EVENTS = 50;
 
 /**
- * `reconcile`: forwards that no live pod uses are marked, and removed after `retain`; hosts' Services without forwards are deleted; what is in
- * the cluster and should not be is told. Returns the exit code: 1 when a gateway could not be reconciled. Nothing is written in a dry run and
- * in mode audit. Throws a UsageError (exit code 2) when the config or the cluster cannot be used.
+ * `reconcile`: marks forwards that no live pod uses, and removes them after `retain`. Deletes hosts' Services without
+ * forwards. Reports objects that should not be in the cluster. Returns the exit code: 1 when a gateway could not be
+ * reconciled. Nothing is written in a dry run and in mode audit. Throws a UsageError (exit code 2) when the config or
+ * the cluster cannot be used.
  */
 export const reconcile = async (options: ReconcileOptions, output: Output): Promise<0 | 1> => {
   const config = await readConfigFile(options.config);

@@ -22,9 +22,12 @@ const LISTING_MS = 300_000;
 const DELETING_MS = 60_000;
 
 /**
- * `remove NAMESPACE/NAME`: deletes the objects of a gateway that the config does not know, the forward table last, so that a run that was cut
- * short can be made again. Says first which live pods use it, and stops there without `force`. Secrets stay. Returns the exit code: 1 when it was
- * not removed. Throws a UsageError (exit code 2) when the name, the config or the cluster cannot be used, or the config knows the gateway.
+ * `remove NAMESPACE/NAME`: deletes the objects of a gateway that the config does not know. The forward table goes last,
+ * so that a run that was cut short can be repeated. Prints first the live pods that use the gateway, and stops there
+ * without `force`. Secrets stay.
+ *
+ * Returns the exit code: 1 when the gateway was not removed. Throws a UsageError (exit code 2) when the name, the
+ * config or the cluster cannot be used, or the config knows the gateway.
  */
 export const remove = async (gateway: string, options: RemoveOptions, output: Output): Promise<0 | 1> => {
   const ref = gatewayRefOf(gateway);

@@ -47,7 +47,7 @@ export const placedGateways = (config: Config, known: readonly GatewayRef[]): re
         : [placed(config, gateway, gateway.namespace)],
     );
 
-/** A refusal where the namespace may use none of the gateway's tunnels, whatever the targets are. */
+/** A refusal where the namespace may use no tunnel of the gateway, for any target. */
 export const withoutTunnel = (gateway: Gateway, namespace: string): Rejection | undefined =>
   gateway.tunnels.some((tunnel) => admitsNamespace(tunnel, namespace))
     ? undefined
@@ -64,7 +64,7 @@ const granted = (allowed: Tunnel["allowedTargets"], { host, port }: HostPort): b
 const isForAll = (tunnel: Tunnel, target: HostPort): boolean =>
   granted(tunnel.allowedTargets, target) || isStatic(tunnel, target);
 
-/** Whether a tunnel may carry a target, for whichever namespace. */
+/** Whether a tunnel may carry a target, for at least one namespace. */
 export const carries = (tunnel: Tunnel, target: HostPort): boolean =>
   isForAll(tunnel, target) || tunnel.rules.some(({ allowedTargets }) => granted(allowedTargets, target));
 
@@ -75,8 +75,8 @@ const mayReach = (tunnel: Tunnel, target: HostPort, namespace: string): boolean 
     tunnel.rules.some((rule) => admitsNamespace(rule, namespace) && granted(rule.allowedTargets, target)));
 
 /**
- * The namespaces that may reach a target through a tunnel, sorted: those that the config names, and of `asking` those that it has a pattern for.
- * Undefined: every namespace may.
+ * The namespaces that may reach a target through a tunnel, sorted. They are those that the config names, and those of
+ * `asking` that match a pattern of the config. Undefined: every namespace may.
  */
 export const reachingNamespaces = (
   tunnel: Tunnel,
@@ -90,11 +90,11 @@ export const reachingNamespaces = (
   return [...new Set([...named, ...asking])].filter((name) => mayReach(tunnel, target, name)).sort();
 };
 
-/** Whether a tunnel's config lets pods lead this name to its targets. */
+/** Whether a tunnel's config lets pods use this name as an alias of its targets. */
 export const grantsAlias = (tunnel: Tunnel, name: string): boolean =>
   tunnel.allowedAliases.some((allowed) => grants(allowed, name, 0));
 
-/** What a namespace may have: of the tunnels that it may use, and of no other. */
+/** The targets that a namespace may have, of the tunnels that it may use only. */
 const allowedTo = (namespace: string, tunnels: readonly Tunnel[]): string => {
   const allowed = tunnels
     .filter((tunnel) => admitsNamespace(tunnel, namespace))

@@ -1,4 +1,4 @@
-/** What a config may name once only. */
+/** Names that a config may use once only. */
 import { quote } from "../schema.ts";
 
 /** Names that stood in a list before, each with its index and that of the first. */

@@ -7,7 +7,7 @@ import { DEFAULT_GATEWAY, gateway } from "./gateway.ts";
 import { messageOf } from "../message.ts";
 import { SELDOM, dnsLabel, issueTexts, oneOf, quote, strict } from "../schema.ts";
 
-/** What an admin writes. */
+/** The config as an admin writes it. */
 export const config = strict({
   mode: oneOf("enforce", "audit").default("enforce").describe("audit: say what would be done, do nothing"),
   revision: z

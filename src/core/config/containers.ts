@@ -14,8 +14,9 @@ export const image = strict({
 });
 
 /**
- * The chart's own limits end near 400 connections (socat's 32Mi) and throttle a shared gateway: socat (50m), and wireguard-go with
- * the probes (200m), whose pauses are everybody's. So no CPU limit by default, and socat's memory by what it must hold.
+ * The chart's limits end near 400 connections (socat's 32Mi) and throttle a shared gateway. Throttling socat (50m), or
+ * wireguard-go with the probes (200m), pauses all connections. So there is no CPU limit by default, and socat's memory
+ * limit follows from maxForwards.
  */
 const SOCAT_RESOURCES = { requests: { cpu: "10m", memory: "64Mi" } };
 /** The container that forwards. */

@@ -8,7 +8,7 @@ import { leastMemory, memoryLimit } from "../gateway/capacity.ts";
 import { duration, labels, namespaceName, objectName, passed, passedList, text } from "./values.ts";
 import { dnsLabel, oneOf, quote, strict } from "../schema.ts";
 
-/** What the gateway's manifests set themselves (gateway/pod.ts), each with what to do instead. */
+/** Env that the gateway's manifests set (gateway/pod.ts), each with its replacement. */
 const OWN_ENV: ReadonlyMap<string, string> = new Map([
   ["FORWARDER", "write `forwarder:` instead"],
   ["DRAIN", "remove it: a pod that ends must give its identity up before the next one speaks"],
@@ -17,7 +17,9 @@ const OWN_ENV: ReadonlyMap<string, string> = new Map([
   ["USERSPACE", "write `userspace:` instead"],
 ]);
 
-/** What the manifests set themselves on the pod, and what a selector or another gateway's policy would read. */
+/**
+ * Labels and annotations that the manifests set on the pod, or that a selector or another gateway's policy would read.
+ */
 const isOwnKey = (key: string): boolean =>
   /^([^/]+\.)?flowgen\.io\//.test(key) || /^app\.kubernetes\.io\/(name|instance|component|managed-by)$/.test(key);
 const annotations = z.record(z.string(), z.string({ error: "not a text; write it in quotes" }), {

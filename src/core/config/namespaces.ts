@@ -1,4 +1,7 @@
-/** Namespaces by name, or by a pattern with one `*`. By label not: whoever may label a namespace would grant himself access. */
+/**
+ * Namespaces by name, or by a pattern with one `*`. Not by label: a user who may label a namespace would grant himself
+ * access.
+ */
 
 export const isPattern = (text: string): boolean => text.includes("*");
 

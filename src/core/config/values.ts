@@ -1,10 +1,10 @@
-/** What the values in the admin's config may be. */
+/** The types of the values in the admin's config. */
 import * as z from "zod";
 import { type AllowedTarget, readAllowedTarget } from "./allowed.ts";
 import { forbiddenHost, readHost } from "../host.ts";
 import { quote } from "../schema.ts";
 
-/** What Kubernetes checks itself (resources, affinity, …) passes as it is. */
+/** Fields that Kubernetes checks itself (resources, affinity, …) pass unchanged. */
 export const passed = z.record(z.string(), z.unknown(), { error: "not a map of keys and values" });
 
 export const passedList = z.array(passed, { error: "not a list of maps" });

@@ -8,13 +8,16 @@ import type { Remark, Route, Routes, Settled } from "./settle.ts";
 export type RedirectedContainer = {
   readonly draft: ContainerDraft;
   readonly settled: Settled;
-  /** What was seen before anything was replaced. */
+  /** The sightings before any replacement. */
   readonly first: Settled["first"];
-  /** What was seen, look by look. */
+  /** The sightings of each look, in order. */
   readonly remarks: readonly (readonly Remark[])[];
 };
 
-/** The remarks of a container in words. What an earlier look said of an env in the same way is not said again of its new host. */
+/**
+ * The remarks of a container in words. A remark that an earlier look made about an env is not repeated for its new
+ * host.
+ */
 export const remarkTexts = ({ remarks }: RedirectedContainer, { hosts: routes }: Routes): readonly string[] => {
   const said = new Map<string, { readonly look: number; readonly first: Remark; readonly hosts: string[] }>();
   for (const [look, batch] of remarks.entries()) {
@@ -31,7 +34,7 @@ export const remarkTexts = ({ remarks }: RedirectedContainer, { hosts: routes }:
   );
 };
 
-/** What is to be said of env that lead to a Service now: text that is right, and a connection that may fail. */
+/** Advice for env that hold a Service now: the text is right, and the connection may still fail. */
 export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Routes): readonly string[] =>
   [...first.replaced].flatMap(([name, host]) => {
     const value = draft.env.find((each) => each.name === name)?.value ?? "";

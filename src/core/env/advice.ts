@@ -6,7 +6,7 @@ import type { Target } from "../target.ts";
 
 type Check = { readonly pattern: RegExp; readonly names?: RegExp; readonly says: string };
 
-/** Each as the driver's own documentation spells it. `names`: env whose name tells it. */
+/** Each spelling is that of the driver's documentation. `names`: env whose name shows the protocol. */
 const CHECKS: readonly Check[] = [
   {
     pattern:
@@ -28,7 +28,10 @@ const CHECKS: readonly Check[] = [
 
 const LONGEST_READ = 16_384;
 
-/** What is to be said of an env that now leads to the gateway, with the redirect that serves it. `aliases`: those of the host's targets. */
+/**
+ * The advice for an env that holds the gateway's Service now, with the redirect that serves it. `aliases`: those of the
+ * host's targets.
+ */
 export const adviceFor = (
   name: string,
   value: string,
@@ -50,7 +53,7 @@ const servedBy = (isAddress: boolean, aliases: readonly string[]): string => {
 
 const HTTPS = 443;
 
-/** What is to be said of a target that no env leads to: flows may hold a URL of it, and `https` to a Service's name fails. */
+/** The advice for a target that no env holds: flows may hold a URL of it, and `https` to a Service's name fails. */
 export const adviceForTarget = ({ name, port, aliases }: Target, isAddress: boolean): readonly string[] =>
   port === HTTPS
     ? [`${name}: https checks the certificate for the name in its URL; ${servedBy(isAddress, aliases)}`]

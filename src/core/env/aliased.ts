@@ -1,4 +1,4 @@
-/** What a pod's env say of hosts that hostAliases lead: read before anything is provisioned, and never rewritten. */
+/** Reads a pod's env for hosts that hostAliases map. It runs before anything is provisioned, and rewrites nothing. */
 import { readContainer, srvEnv } from "./container.ts";
 import { type ContainerDraft, containerDrafts, rulesOf } from "./draft.ts";
 import { heldElsewhere } from "./elsewhere.ts";
@@ -14,7 +14,7 @@ import type { Want } from "../target.ts";
 
 export type Aliased = {
   readonly kind: "aliased";
-  /** All that holds an address which only aliases lead to: `container/NAME`, `container: args[3]`. */
+  /** All that holds an address whose target is redirected by aliases only: `container/NAME`, `container: args[3]`. */
   readonly unread: readonly string[];
   readonly warnings: readonly string[];
 };
@@ -22,7 +22,10 @@ export type Aliased = {
 type Known = {
   /** The ports of its targets, by each name and address of a host. */
   readonly ports: ReadonlyMap<string, ReadonlySet<number>>;
-  /** The aliases of a host by its address, which hostAliases cannot lead, and which env of the pod are not rewritten for. */
+  /**
+   * The aliases of a host by its address. hostAliases cannot map an address, and the pod's env are not rewritten for
+   * it.
+   */
   readonly bare: ReadonlyMap<string, readonly string[]>;
 };
 
@@ -47,9 +50,12 @@ const unsetEnv = ({ redirect, target: { name, hostEnv, portEnv } }: Want): reado
 };
 
 /**
- * Reads a pod for the names of its targets, which hostAliases lead. Names what holds the address of a target that only its aliases
- * lead to, and a led name with a port that no target has. An env that is a URL whose servers are found by SRV records is refused, and
- * such a URL in another text is named: no hosts file is asked for these.
+ * Reads a pod for the names of its targets, which hostAliases map. Two kinds of env are named: those that hold the
+ * address of a target that is redirected by aliases only, and those that hold a mapped name with a port that no target
+ * has.
+ *
+ * An env that is a URL whose servers are found by SRV records is refused. Such a URL in another text is named: the
+ * client asks DNS for SRV records, not the hosts file.
  */
 export const readAliased = (pod: Pod, wants: readonly Want[]): Aliased | Rejection => {
   const { ports, bare } = knownOf(wants);

@@ -27,7 +27,7 @@ export type ContainerReading = {
   readonly portNames: ReadonlySet<string>;
 };
 
-/** What is said of a container's env besides their text. */
+/** Remarks about a container's env, besides those about their text. */
 export type EnvRules = {
   /** Env that an annotation sets: the port that is meant beside one that is a host. */
   readonly portOf: (name: string) => number | undefined;
@@ -117,7 +117,7 @@ const breakJoined = (view: View, env: number): void => {
   }
 };
 
-/** What reading an env that holds a host is worth, besides its text. */
+/** The cost of reading an env that holds a host, besides its text. */
 const ENV_WORK = 5000;
 
 const readEnv = (view: View, env: number, name: string, rules: EnvRules): void => {

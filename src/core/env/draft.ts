@@ -6,11 +6,11 @@ import { pointer, type PatchOperation } from "../patch.ts";
 import type { Container, EnvVar, Pod } from "../pod.ts";
 import type { Reached } from "../target.ts";
 
-/** What an annotation sets an env to; `port`: the port that is meant beside one that is a host. */
+/** The value that an annotation sets an env to. `port`: the port that belongs to a value that is a host. */
 type Setting = { readonly value: string; readonly port?: number };
 export type Settings = ReadonlyMap<string, Setting>;
 
-/** What `hostEnv` and `portEnv` ask for; the first target that names an env gets it. */
+/** The settings of `hostEnv` and `portEnv`. Of two targets that name one env, the first one gets it. */
 export const settingsOf = (reached: readonly Reached[]): Settings => {
   const settings = new Map<string, Setting>();
   const set = (name: string, setting: Setting): unknown => settings.has(name) || settings.set(name, setting);
@@ -20,7 +20,7 @@ export const settingsOf = (reached: readonly Reached[]): Settings => {
   return settings;
 };
 
-/** What of a redirect does not depend on any value. */
+/** The part of a redirect that does not depend on any value. */
 export type Setup = {
   readonly reached: readonly Reached[];
   readonly settings: Settings;

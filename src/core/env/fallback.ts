@@ -30,8 +30,9 @@ const valuesOf = (env: readonly EnvVar[], wanted: ReadonlySet<string>): Readonly
 };
 
 /**
- * The `<NAME>_HOST` and `<NAME>_PORT` that a container lacks for targets that no env leads to; none beside an `envFrom`, which may
- * bring them. `portNames`: env that would be read as the port of a host that is there already, and would change what it means.
+ * The `<NAME>_HOST` and `<NAME>_PORT` that a container lacks, for targets that no env holds. None beside an `envFrom`,
+ * which may bring them. `portNames`: env names that a reader would take as the port of a present host, and that would
+ * so change its meaning.
  */
 export const additionOf = (
   { container, env }: ContainerDraft,
@@ -64,7 +65,7 @@ export const additionOf = (
   return { env: added, warnings };
 };
 
-/** The downward API tells a pod of itself: no target is among that. */
+/** The downward API holds facts about the pod itself, and no target. */
 const isOfThePod = (valueFrom: unknown): boolean =>
   typeof valueFrom === "object" && valueFrom !== null && ("fieldRef" in valueFrom || "resourceFieldRef" in valueFrom);
 
@@ -93,7 +94,7 @@ const unseenIn = ({ container, env }: ContainerDraft, work: Work): readonly stri
   ];
 };
 
-/** Names what may hold the address of targets that no env seems to lead to. */
+/** Names the places that may hold the address of targets that no read env holds. */
 export const unseenWarning = (
   unmatched: readonly Assignment[],
   drafts: readonly ContainerDraft[],

@@ -53,7 +53,7 @@ export const isWord = (text: string, { start, end }: Span): boolean => {
 const isAddressChar = (code: number): boolean =>
   code === 58 || (code >= 48 && code <= 57) || (code >= 97 && code <= 102);
 
-/** The IPv6 addresses of a text in lower case, whatever their spelling. */
+/** The IPv6 addresses of a text in lower case, in any spelling. */
 const ipv6Words = (text: string, ports: KnownHosts["ports"], work: Work): Word[] => {
   const words: Word[] = [];
   let done = 0;
@@ -76,7 +76,7 @@ const ipv6Words = (text: string, ports: KnownHosts["ports"], work: Work): Word[]
   return words;
 };
 
-/** What is made of a word is worth this much work. */
+/** The cost of reading one word. */
 const WORD_WORK = 4000;
 
 const plainWords = (text: string, host: string, isName: boolean, work: Work): Word[] => {

@@ -14,7 +14,10 @@ const inNetwork = (host: string, entry: string): boolean => {
 
 type Entry = { readonly text: string; readonly bare: string };
 
-/** As curl, Go and Python read an entry: a host, a domain with or without a dot or `*.` in front, a network, or `*`; a port is no part. */
+/**
+ * Entries are read as curl, Go and Python read them. An entry is a host, a domain with or without a dot or `*.` in
+ * front, a network, or `*`. A port is ignored.
+ */
 const isCovered = (host: string, entries: readonly Entry[]): boolean =>
   entries.some(
     ({ text, bare }) =>
@@ -25,8 +28,8 @@ const isCovered = (host: string, entries: readonly Entry[]): boolean =>
 const LONGEST_LIST = 16_384;
 
 /**
- * The value of a NO_PROXY that goes on covering a target: the name that the pod dials is added where the target's host was
- * covered and the name is not. Undefined: it may stay as it is, or is another env.
+ * The value of a NO_PROXY that still covers its targets. The name that the pod dials is added where the target's host
+ * was covered and the name is not. Undefined: the env is no NO_PROXY, or needs no change.
  */
 export const coveredByNoProxy = (
   { name, value }: EnvVar,

@@ -17,7 +17,7 @@ export type PodHosts = {
   readonly needOwnService: ReadonlySet<string>;
 };
 
-/** The env that the pod's annotation keeps as they are, whatever they hold. */
+/** The env that the pod's annotation `keep-env` excludes from the redirect. */
 export const keptEnv = ({ metadata }: Pod): ReadonlySet<string> =>
   new Set((metadata.annotations?.[annotation.keepEnv] ?? "").split(/[\s,]+/).filter((name) => name !== ""));
 

@@ -31,7 +31,7 @@ export type Redirection = {
   readonly warnings: readonly string[];
 };
 
-/** What assignments mean for the env of any pod. */
+/** The effect of assignments on the env of any pod. */
 const meaningOf = perObject((all: readonly Assignment[]) => {
   const assignments = all.filter(({ redirect }) => redirect === "env");
   const aliased = all.filter(({ redirect }) => redirect === "hostAlias");
@@ -53,7 +53,7 @@ const settledBy = (
   return { draft: { ...draft, env: settled.env }, settled };
 };
 
-/** Forms in which the host is there, though nothing is led: an env that is added might contradict it. */
+/** Forms that hold the host and are not replaced: an added env might contradict them. */
 const HOLDING = new Set(["joined", "split", "long", "numeric", "srv", "share", "hosts-line"]);
 
 const isHeld = (containers: readonly RedirectedContainer[], { target }: Assignment): boolean =>
@@ -76,8 +76,8 @@ const unmatchedOf = (
   );
 
 /**
- * Adds the env of targets that no env leads to, until nothing is to be added: regular containers only, since flows run there, and an
- * init container that needs the target says so with an env of its own.
+ * Adds the env of targets that no env holds, until none is left to add. Regular containers only, since flows run there:
+ * an init container that needs the target has an env of its own.
  */
 const complete = (
   job: Job,
@@ -124,9 +124,10 @@ const isTooLarge = (containers: readonly RedirectedContainer[], names: readonly 
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
 
 /**
- * Makes a pod's env lead to the gateway, in every container and init container: env that the annotation names, and those that hold
- * a target's host, else new ones. A host is replaced and nothing else. Decides from the values alone, and reads what it wrote, so
- * a second run finds nothing to do. Targets of the other redirect change no env.
+ * Replaces target hosts in a pod's env by the gateway's Services, in every container and init container. The env are
+ * those that the annotation names, and those that hold a target's host; else new ones are added. A host is replaced and
+ * nothing else. The result depends on the values alone and is read again, so a second run changes nothing. Targets of
+ * the redirect `hostAlias` change no env.
  */
 export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = workOf()): Redirection | Rejection => {
   const { assignments, settings, routes: meant, byValue } = meaningOf(all);

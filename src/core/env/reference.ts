@@ -7,7 +7,7 @@ export type Piece = { readonly at: number; readonly end: number; readonly from: 
 /** A value as the container sees it. No pieces: it is written so. */
 export type Expanded = { readonly text: string; readonly pieces: readonly Piece[] };
 
-/** What a reference brings: which env, and its text. */
+/** The result of a reference: the env, and its text. */
 export type Referred = { readonly env: number; readonly text: string };
 
 /** Longer values are no host and no URL: following them could only blow a value up. */

@@ -19,12 +19,12 @@ export const aliasesOf = ({ spec }: Pod, isKnown: (host: string) => boolean): Re
   return aliases;
 };
 
-/** The ports at which hostAliases lead a name, whatever the env say. */
+/** The ports at which hostAliases serve a name; env do not change them. */
 const aliasedPorts = (aliased: readonly Assignment[], host: string): readonly number[] =>
   aliased.filter(({ names }) => names.includes(host)).map(({ target }) => target.port);
 
 /**
- * Where each host of a pod's env leads: the targets' own, and every address at which the table offers them.
+ * The Service for each host of a pod's env: the targets' own hosts, and every address at which the table offers them.
  *
  * @param assignments - of targets whose redirect is env
  * @param aliased - those of the others

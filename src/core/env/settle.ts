@@ -6,17 +6,17 @@ import { applyEdits, type Edit, inOrder } from "../edit.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Assignment } from "../target.ts";
 
-/** Where a host leads: port → assignment. */
+/** The assignments of a host by its ports. */
 export type Route = {
   /** It is an address of the table already, so it stays. */
   readonly isAssigned: boolean;
   readonly to: ReadonlyMap<number, Assignment>;
-  /** Ports beside it that are right: those of `to`, and those at which hostAliases lead it. */
+  /** Ports beside the host that are right: those of `to`, and those at which hostAliases serve it. */
   readonly ports: ReadonlySet<number>;
 };
 export type Routes = { readonly known: KnownHosts; readonly hosts: ReadonlyMap<string, Route> };
 
-/** What is said of an env and a host in it. */
+/** A remark about an env and a host in it. */
 export type Remark = { readonly name: string; readonly host: string; readonly note: Note };
 
 /** One look at a container's env. */
@@ -78,9 +78,9 @@ const addEdit = (edits: Map<number, Edit[]>, { env, start, end }: Held, text: st
 /** A container's env with every host replaced that is to be. */
 export type Settled = {
   readonly env: readonly EnvVar[];
-  /** What was seen before anything was replaced. */
+  /** The sightings before any replacement. */
   readonly first: Look;
-  /** What is seen afterwards: a second admission of the result sees the same. */
+  /** The sightings after the replacements: a second admission of the result has the same. */
   readonly last: Look;
   readonly portNames: ReadonlySet<string>;
   /** The env whose URL finds its servers by SRV records. */

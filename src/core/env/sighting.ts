@@ -60,7 +60,7 @@ const portBeside = (behind: string, ports: ReadonlySet<number>): number | undefi
   return /^(\]?:|%3a)$/i.test(sign) || ports.has(port) ? port : undefined;
 };
 
-/** A key in front whose value is a secret, in whatever syntax. */
+/** A key in front whose value is a secret, in any syntax. */
 const SECRET_KEY = /(passw?(or)?d?|pwd|secret|token)\\?["']?\s*[:=]>?\s*\\?["']?$/i;
 
 /** Whether a URL whose servers are found by SRV records names the host that stands at `start`. */

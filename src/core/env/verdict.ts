@@ -1,7 +1,7 @@
 import type { Held, Read } from "./container.ts";
 import type { LeftReason } from "./sighting.ts";
 
-/** What becomes of a held host. */
+/** The decision about a held host. */
 export type Verdict =
   | {
       readonly kind: "lead";
@@ -12,7 +12,10 @@ export type Verdict =
     }
   | { readonly kind: "stay"; readonly why: LeftReason | "port" };
 
-/** What an admission says of one reading: `port` is a near miss, `unread` and `instance` are led all the same. */
+/**
+ * A remark of an admission about one reading. `port`: a near miss. `unread` and `instance`: the host is replaced all
+ * the same.
+ */
 export type Note =
   | { readonly kind: "left"; readonly why: LeftReason }
   | { readonly kind: "port"; readonly port: number }
@@ -56,7 +59,7 @@ export const verdictOf = (held: Held, ports: ReadonlySet<number>): Verdict => {
   };
 };
 
-/** What is to be said of a read; undefined: it is understood. */
+/** The remark about a read; undefined: the read is understood. */
 export const noteOf = ({ how }: Read, ports: ReadonlySet<number>): Note | undefined => {
   switch (how.kind) {
     case "port":

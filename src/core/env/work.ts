@@ -1,10 +1,13 @@
 /**
- * What one pod may cost. Work is charged while it is done, in units of about a nanosecond: what a pod's author can multiply (text
- * by readers, references by what they bring, containers by named env) spends one budget, whatever way it is multiplied.
+ * The cost limit of one pod. Work is charged while it is done, in units of about a nanosecond. A pod's author can
+ * multiply text by readers, references by their texts, and containers by named env: all of it spends one budget.
  */
 export type Work = { left: number };
 
-/** Some 40 ms on one core: with the reading of a review of 3 MiB, the API server's own limit, an admission stays within 250 ms of CPU. */
+/**
+ * Some 40 ms on one core. With the reading of a review of 3 MiB, the API server's own limit, an admission then stays
+ * within 250 ms of CPU.
+ */
 const BUDGET = 40_000_000;
 
 export const workOf = (budget: number = BUDGET): Work => ({ left: budget });

@@ -1,7 +1,8 @@
 /**
- * Gives targets their forwards and Services. Every target keeps its own port. The gateway's own Service is the first address. Where
- * the port is another forward's there, or a pod needs it, the target's host gets a Service of its own, which carries all of
- * the host's ports. So a pod is served or refused whatever other pods asked for before it.
+ * Gives targets their forwards and Services. Every target keeps its own port. The gateway's own Service is the first
+ * address. The target's host gets a Service of its own where another forward has the port there, or where a pod needs
+ * one. That Service carries all ports of the host. So other pods' earlier requests never decide whether a pod is
+ * served.
  */
 import type { PlacedGateway } from "../config/config.ts";
 import { hostServiceName } from "../names.ts";
@@ -30,8 +31,8 @@ export type Claim = {
 export type Allocation = { readonly table: Table; readonly results: readonly (GivenAll | Rejection)[] };
 
 /**
- * The table with the config's static forwards in it. One that cannot be had because an earlier forward holds its service
- * port is left out and named: a port that a running pod uses is never given to another target.
+ * The table with the config's static forwards. A static forward is left out and named where an earlier forward has its
+ * service port. A port that a running pod uses is never given to another target.
  */
 export const withStaticForwards = (
   table: Table,
@@ -103,7 +104,7 @@ export const givenAlready = (
 const needsService = (want: Want, forward: Forward): boolean =>
   want.needsService || forward.servicePort !== want.target.port;
 
-/** A host that needs a Service for one of the wants has it for all of them: one env may hold the host of two targets. */
+/** A host that needs a Service for one want uses it for all of its wants: one env may hold the host of two targets. */
 const giveAll = (allocator: Allocator, gateway: PlacedGateway, wants: readonly Want[]): GivenAll | Rejection => {
   const pairs: { readonly want: Want; forward: Forward }[] = [];
   for (const want of wants) {

@@ -47,7 +47,7 @@ export type Allocator = {
   readonly table: () => Table;
 };
 
-/** What a forward takes in the ConfigMap; all of it is ASCII. */
+/** The bytes of a forward in the ConfigMap; all of it is ASCII. */
 const forwardBytes = perObject((item: Forward): number => {
   const { forwards, "table.json": json } = writeTable({ forwards: [item], services: [] }, () => true);
   return json.length + forwards.length;

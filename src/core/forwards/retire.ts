@@ -1,16 +1,19 @@
 /**
- * Forwards that no pod uses are removed in two steps. The first marks them (`unusedSince`): a replica answers by a table that it read at
- * most CACHE_MS ago, and an admission that finds a mark removes it by a write. The second, long after the mark, removes those that
- * still have it. So a pod that is given a forward either takes the mark away, which the second step sees at the table's
- * `resourceVersion`, or it was stored before the pods of the second step were listed, which then names its forward.
+ * Forwards that no pod uses are removed in two steps. The first step marks them (`unusedSince`). A replica answers by a
+ * table that it read at most CACHE_MS ago. An admission that finds a mark removes the mark by a write. The second step,
+ * long after the mark, removes forwards that still have it.
+ *
+ * So a pod that is given a forward is never missed. Either its admission removes the mark, which the second step sees
+ * at the table's `resourceVersion`. Or the pod was stored before the second step listed the pods, and the listing then
+ * names its forward.
  */
 import { type Forward, forwardsOf, type HostService, type RetiredForward, type Table, targetKey } from "./table.ts";
 
 /** How old a cached table may be. */
 export const CACHE_MS = 30_000;
 /**
- * The least time from a mark to the removal: the write of the mark may take a minute, a cached table is used for CACHE_MS, a pod is stored
- * at most 30 s after it was answered (the longest `timeoutSeconds` of a webhook), and clocks differ.
+ * The least time from a mark to the removal. The write of the mark may take a minute. A cached table is used for
+ * CACHE_MS. A pod is stored at most 30 s after its answer (the longest `timeoutSeconds` of a webhook). Clocks differ.
  */
 export const SETTLE_MS = 60_000 + CACHE_MS + 30_000 + 60_000;
 

@@ -31,7 +31,10 @@ export const lacksName = (
   return named !== undefined && !named.includes(namespace);
 };
 
-/** Forwards by the namespace that asked for them, the largest number first; an admin's own are nobody's. */
+/**
+ * Forwards by the namespace that asked for them, the largest number first. An admin's own forwards count for no
+ * namespace.
+ */
 const shares = (gateway: PlacedGateway, forwards: readonly Forward[]): readonly (readonly [string, number])[] => {
   const counts = new Map<string, number>();
   for (const { tunnel, targetHost: host, targetPort: port, namespaces = [] } of forwards) {

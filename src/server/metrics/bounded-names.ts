@@ -1,4 +1,4 @@
-/** What stands for all names beyond the first ones. */
+/** The common name of all names beyond the first ones. */
 const OTHER = "other";
 
 /** Returns a function that keeps the first `max` different names as they are, and makes all later ones `other`. */

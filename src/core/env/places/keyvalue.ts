@@ -88,8 +88,8 @@ export const portSlot = (
 };
 
 /**
- * One `host`, `host\\instance` or `host:port/service`. An instance is found by asking the host's UDP port 1434, which no
- * gateway forwards; every Microsoft driver ignores the instance where a port is written.
+ * One `host`, `host\\instance` or `host:port/service`. A client finds an instance by asking the host's UDP port 1434,
+ * which no gateway forwards. Every Microsoft driver ignores the instance where a port is written.
  */
 const member = (text: string, part: Span, without: (host: Span) => Slot): Place[] => {
   const base = upTo(text, part, /[\\/]/);
@@ -128,8 +128,8 @@ export const isNoServer = (key: string): boolean =>
 const PARTNER_PORT = new Set(["failoverport"]);
 
 /**
- * ADO.NET and ODBC. Without a port, `Server` is SQL Server's 1433, or MySQL's 3306 or PostgreSQL's 5432: their .NET drivers
- * take the same key, with the port in a key of its own. `Host` is theirs alone.
+ * ADO.NET and ODBC. `Server` without a port has SQL Server's 1433, MySQL's 3306 or PostgreSQL's 5432. The .NET drivers
+ * of MySQL and PostgreSQL take the same key, with the port in a key of its own. `Host` is a key of these two only.
  */
 export const adoPlaces = (text: string): Places => {
   const pairs = semicolonKeyValues(text, 0);

@@ -2,9 +2,14 @@
 export type Span = { readonly start: number; readonly end: number };
 
 /**
- * How a client finds the port of a place: it is `written`; none is and the client has a `default` (several where the string
- * does not tell which client, likeliest first); none is and the port is `unknown`; the string is a host alone and the port
- * stands `elsewhere`; or a SQL Server `instance` is named, whose port the client asks of the host over UDP.
+ * How a client finds the port of a place:
+ *
+ * - `written`: the port stands beside the host.
+ * - `default`: no port is written, and the client has a default. There are several where the string fits several
+ *   clients, likeliest first.
+ * - `unknown`: no port is written, and the default is not known.
+ * - `elsewhere`: the string is a host alone, and another env holds the port.
+ * - `instance`: a SQL Server instance is named, whose port the client asks of the host over UDP.
  */
 export type Slot =
   | { readonly kind: "written"; readonly span: Span }
@@ -20,7 +25,7 @@ export type Place = {
   readonly limit?: "srv" | "numeric" | "udp";
 };
 
-/** What a reader knows of a string: its hosts, and the stretches where the text of a host is something else. */
+/** The result of a reader: the hosts of a string, and the stretches in which the text of a host is not a host. */
 export type Places = {
   readonly places: readonly Place[];
   /** `secret`: a user, a password or another value. `tail`: a URL's path, query and fragment. In order. */

@@ -60,13 +60,13 @@ const hostPlaces = (text: string, hosts: Span, without: Slot): Place[] =>
     return [{ host: found.host, slot: found.port === undefined ? without : written(found.port) }];
   });
 
-/** What surrounds the hosts of a URL: the user before them, and the path, the query and the fragment behind. */
+/** The parts around the hosts of a URL: the user before them; the path, the query and the fragment behind. */
 const around = (start: number, hosts: Span, end: number): Guard[] => [
   { start, end: hosts.start, kind: "secret" },
   { start: hosts.end, end, kind: "tail" },
 ];
 
-/** libpq: `?host=h&port=p` names the server in the query, whatever the authority says. */
+/** libpq: `?host=h&port=p` in the query names the server, and overrides the authority. */
 const queryPlaces = (text: string, { start, end }: Span): Place[] => {
   const question = text.slice(start, end).indexOf("?");
   if (question < 0) return [];
