@@ -1,4 +1,5 @@
-// What needs no Helm: nothing in deploy/kustomize is older than the chart that it is made from. test/deploy has the rest.
+// What needs no Helm: nothing in deploy/kustomize is older than the chart that it is made from. test/deploy has the
+// rest.
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { parse } from "yaml";

@@ -2,7 +2,10 @@ import type { Test } from "tap";
 
 const environment = process.env;
 
-/** Sets the whole environment until a test ends. `t.intercept` would take a stack whenever somebody looks at it, which loading a module does. */
+/**
+ * Sets the whole environment until a test ends. `t.intercept` would take a stack whenever somebody looks at it, which
+ * loading a module does.
+ */
 export const setEnv = (t: Test, env: NodeJS.ProcessEnv): void => {
   process.env = env;
   t.teardown(() => {

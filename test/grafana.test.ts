@@ -1,4 +1,7 @@
-/** The dashboard and the alerts ask in PromQL that parses, for metrics that the webhook or a gateway's pod exports, and some of kube-state-metrics. */
+/**
+ * The dashboard and the alerts ask in PromQL that parses, for metrics that the webhook or a gateway's pod exports, and
+ * some of kube-state-metrics.
+ */
 import { readFileSync } from "node:fs";
 import { parser } from "@prometheus-io/lezer-promql";
 import t from "tap";
@@ -38,7 +41,9 @@ const named = (expr: string): { metrics: string[]; labels: string[] } | undefine
   return errors.length === 0 ? found : undefined;
 };
 
-/** What is not the webhook's to say: https://github.com/kubernetes/kube-state-metrics/tree/main/docs/metrics/workload */
+/**
+ * What is not the webhook's to say: https://github.com/kubernetes/kube-state-metrics/tree/main/docs/metrics/workload
+ */
 const OTHERS = [
   "kube_deployment_status_replicas_available",
   "kube_deployment_created",

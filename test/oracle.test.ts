@@ -1,7 +1,8 @@
 /**
- * The oracle over both redirects, on the whole admission. A pod's env are made from templates and read back by them. Each endpoint in
- * them is dialed as a program would do it: the pod's hostAliases, else the DNS name of a Service; then the Service's port, and the line
- * of the forward table that listens behind it. A target's endpoint reaches the target; any other one is where it was, or refused.
+ * The oracle over both redirects, on the whole admission. A pod's env are made from templates and read back by them.
+ * Each endpoint in them is dialed as a program would do it: the pod's hostAliases, else the DNS name of a Service; then
+ * the Service's port, and the line of the forward table that listens behind it. A target's endpoint reaches the target;
+ * any other one is where it was, or refused.
  */
 import "./seed.ts";
 import fc from "fast-check";
@@ -58,7 +59,10 @@ const askedFor = (all: readonly Wish[]): readonly Asked[] =>
 
 type ServiceSpec = { readonly clusterIP: string; readonly ports: readonly { port: number; targetPort: number }[] };
 
-/** What answers at a host and port in the pod: `host:port` of a private server, "refused", or undefined: not the gateway. */
+/**
+ * What answers at a host and port in the pod: `host:port` of a private server, "refused", or undefined: not the
+ * gateway.
+ */
 const dialer = ({ spec }: Pod, cluster: MemoryCluster) => {
   const all = cluster.all();
   const services = all.filter(({ kind }) => kind === "Service");

@@ -15,15 +15,18 @@ export type Program = {
   readonly child: ChildProcess;
   /** All lines of the log until now. */
   readonly log: readonly Line[];
-  /** The next line that holds these fields, of those that were not asked for before. Rejects when the program ends without it. */
+  /**
+   * The next line that holds these fields, of those that were not asked for before. Rejects when the program ends
+   * without it.
+   */
   readonly logged: (fields: Line) => Promise<Line>;
   readonly serving: () => Promise<Serving>;
   readonly exit: Promise<{ readonly code: number | null; readonly stderr: string }>;
 };
 
 /**
- * A command and its arguments, for `spawn`. The test runner puts hooks into every child, for coverage, which cost as much as the start of
- * the program: they are left out where coverage is not measured.
+ * A command and its arguments, for `spawn`. The test runner puts hooks into every child, for coverage, which cost as
+ * much as the start of the program: they are left out where coverage is not measured.
  */
 export const unhooked = (command: string, ...args: readonly string[]): [command: string, args: readonly string[]] =>
   process.env["_TAPJS_PROCESSINFO_COVERAGE_"] === "1"

@@ -1,4 +1,7 @@
-/** The README's commands do what it says of them, as they are written; test/deploy/readme.test.ts has those that need a cluster. */
+/**
+ * The README's commands do what it says of them, as they are written; test/deploy/readme.test.ts has those that need a
+ * cluster.
+ */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";

@@ -1,7 +1,10 @@
 /** Waiting for something that no event announces: it is asked for again and again. */
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Asks every 100 ms until there is an answer, and returns it. After `limit` ms: an error that names `what`, and what came `instead`. */
+/**
+ * Asks every 100 ms until there is an answer, and returns it. After `limit` ms: an error that names `what`, and what
+ * came `instead`.
+ */
 export const eventually = <T>(
   what: string,
   limit: number,
@@ -9,7 +12,10 @@ export const eventually = <T>(
   instead: () => string | Promise<string> = () => "",
 ): Promise<T> => poll({ what: async () => `${what} ${await instead()}`, limit, pause: 100 }, ask);
 
-/** Asks every 20 ms until the answer is yes. Returns how many milliseconds that took; after `limit` ms an error that names `what`. */
+/**
+ * Asks every 20 ms until the answer is yes. Returns how many milliseconds that took; after `limit` ms an error that
+ * names `what`.
+ */
 export const until = async (
   what: string | (() => string),
   check: () => boolean | Promise<boolean>,

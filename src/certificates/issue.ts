@@ -48,8 +48,8 @@ export const makeCa = async (lifetimeMs: number, now: number): Promise<KeyPair> 
 };
 
 /**
- * A serving certificate for DNS names and IP addresses, signed by `ca`, and its key. It ends `lifetimeMs` after `now`, or with its
- * CA where that is sooner. Throws when the CA's key is neither EC (P-256, P-384, P-521) nor RSA.
+ * A serving certificate for DNS names and IP addresses, signed by `ca`, and its key. It ends `lifetimeMs` after `now`,
+ * or with its CA where that is sooner. Throws when the CA's key is neither EC (P-256, P-384, P-521) nor RSA.
  */
 export const makeLeaf = async (
   ca: KeyPair,
@@ -84,7 +84,10 @@ export const makeLeaf = async (
   return { cert: pem(leaf.rawData, "CERTIFICATE"), key: await keyPem(keys.privateKey) };
 };
 
-/** A new CA and a serving certificate, both valid for `days`. The CA's key is not returned, so the CA signs nothing else. */
+/**
+ * A new CA and a serving certificate, both valid for `days`. The CA's key is not returned, so the CA signs nothing
+ * else.
+ */
 export const makeServingCertificate = async (
   names: readonly string[],
   days: number,

@@ -10,7 +10,10 @@ export type CertificatePolicy = {
   readonly leafMs: number;
   /** At least twice `leafMs`: a shorter CA would be due for renewal as soon as it is made. */
   readonly caMs: number;
-  /** How long a CA stays in `caBundle` before a certificate that it signed is served: the time until every API server has read it. */
+  /**
+   * How long a CA stays in `caBundle` before a certificate that it signed is served: the time until every API server
+   * has read it.
+   */
   readonly settleMs: number;
   /** The path in the registration ends in a token; absent: it is the installer's. */
   readonly hasPathToken?: boolean;

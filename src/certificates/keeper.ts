@@ -60,9 +60,9 @@ export type Keeper = {
 const MAX_WRITES = 20;
 
 /**
- * Keeps one set of certificates for any number of replicas. Each replica reads it at intervals, decides by `nextStep` and writes
- * with the `resourceVersion` that it read. A 409 means that another replica was first: read again. After a crash between two
- * writes, the next look continues from the state that was stored.
+ * Keeps one set of certificates for any number of replicas. Each replica reads it at intervals, decides by `nextStep`
+ * and writes with the `resourceVersion` that it read. A 409 means that another replica was first: read again. After a
+ * crash between two writes, the next look continues from the state that was stored.
  */
 export const createKeeper = (options: KeeperOptions): Keeper => {
   const { store, policy, now = Date.now, clock = () => performance.now() } = options;
@@ -72,7 +72,10 @@ export const createKeeper = (options: KeeperOptions): Keeper => {
   /** When this process changed the path, or saw one without a token; undefined: it never did. */
   let pathSince: number | undefined;
 
-  /** How long this process has seen the next CA in every `caBundle`, in milliseconds; `undefined`: it is missing from one. */
+  /**
+   * How long this process has seen the next CA in every `caBundle`, in milliseconds; `undefined`: it is missing from
+   * one.
+   */
   const trustedForMs = ({ stored, bundles }: CertificateReading): number | undefined => {
     const cert = stored?.next?.cert;
     if (cert === undefined || bundles?.every((bundle) => trusts(bundle, cert)) !== true) seen = undefined;

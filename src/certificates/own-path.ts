@@ -10,7 +10,9 @@ import type { Certificates, KeyPair } from "./secret.ts";
 export const pathTokenOf = ({ key }: KeyPair): string =>
   createHmac("sha256", key).update("flowgen-gateway-webhook path token").digest("hex");
 
-/** The path with this token in the place of one that it may have: `/mutate` and `/warn` each have a second part then. */
+/**
+ * The path with this token in the place of one that it may have: `/mutate` and `/warn` each have a second part then.
+ */
 export const pathWith = (token: string, path = ""): string =>
   `/${path === "" ? "mutate" : (path.split("/")[1] ?? "")}/${token}`;
 
@@ -19,7 +21,10 @@ export const webhookPath = (ca: KeyPair, path?: string): string => pathWith(path
 /** The token in a path; undefined: it has none. */
 export const tokenIn = (path: string): string | undefined => path.split("/")[2];
 
-/** The tokens that are taken: the present CA's, the next one's, and the former one's until the API servers have read the registration again. */
+/**
+ * The tokens that are taken: the present CA's, the next one's, and the former one's until the API servers have read the
+ * registration again.
+ */
 export const pathTokens = ({ ca, next, formerPath }: Certificates, now: number): readonly string[] => [
   pathTokenOf(ca),
   ...(next ? [pathTokenOf(next)] : []),

@@ -1,6 +1,6 @@
 /**
- * Why a certificate, its CA or a `caBundle` was written again: one code, one sentence. The log, Events, metric labels, the
- * command `certs` and the documentation use this table.
+ * Why a certificate, its CA or a `caBundle` was written again: one code, one sentence. The log, Events, metric labels,
+ * the command `certs` and the documentation use this table.
  */
 export const certificateReasons = {
   missing: "there is nothing yet, or it was deleted",
@@ -49,7 +49,9 @@ const BROKEN: ReadonlySet<CertificateReason> = new Set([
   "expired",
 ]);
 
-/** Whether the step mends a fault, which the mere passing of time does not cause. The first certificate is no repair. */
+/**
+ * Whether the step mends a fault, which the mere passing of time does not cause. The first certificate is no repair.
+ */
 export const isRepair = ({ kind, reason }: Explained): boolean => kind === "restore" || BROKEN.has(reason);
 
 /** Why the certificates cannot be renewed, and the fix. */

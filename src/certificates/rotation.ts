@@ -33,7 +33,10 @@ export type RotationOptions = {
 export type Rotation = {
   /** Looks now instead of at the next tick. */
   readonly check: () => Promise<void>;
-  /** Why the API servers cannot call the webhook yet; `undefined` once they have trusted its certificate for the first time. */
+  /**
+   * Why the API servers cannot call the webhook yet; `undefined` once they have trusted its certificate for the first
+   * time.
+   */
   readonly waitsFor: () => string | undefined;
   readonly stop: () => void;
 };

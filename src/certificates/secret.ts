@@ -41,7 +41,10 @@ const rotationState = z.object({
 /** File name → text. A folder of such files and a Secret's decoded data are the same. */
 export type CertificateFiles = Readonly<Record<string, string>>;
 
-/** The certificates in the files; `undefined` when none of `FILE_NAMES` is there. Unreadable parts are `""`; `nextStep` judges them. */
+/**
+ * The certificates in the files; `undefined` when none of `FILE_NAMES` is there. Unreadable parts are `""`; `nextStep`
+ * judges them.
+ */
 export const fromFiles = (files: CertificateFiles): Certificates | undefined => {
   const text = (name: string): string => files[name] ?? "";
   if (Object.values(KEY).every((name) => text(name) === "")) return undefined;

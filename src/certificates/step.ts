@@ -14,7 +14,9 @@ export type Situation = {
   readonly bundles: readonly string[] | undefined;
   /** The path of each webhook that is called by its Service. */
   readonly paths: readonly string[];
-  /** How long the next CA has been in all bundles without a break, in milliseconds; `undefined`: it is missing from one. */
+  /**
+   * How long the next CA has been in all bundles without a break, in milliseconds; `undefined`: it is missing from one.
+   */
   readonly trustedForMs: number | undefined;
   /** An admin asked for another CA, even if none is due. */
   readonly isAsked: boolean;
@@ -23,7 +25,8 @@ export type Situation = {
 /**
  * One write and its reason. The situation is read again after it.
  * - `make`: writes a new CA and a certificate that it signed.
- * - `restore`: writes the served certificate again, with a next CA: the Secret may have been deleted to get rid of the CA.
+ * - `restore`: writes the served certificate again, with a next CA: the Secret may have been deleted to get rid of the
+ *   CA.
  * - `issue`: writes a certificate that the present CA signed.
  * - `introduce`: writes a next CA, which signs nothing yet.
  * - `promote`: makes the next CA the present one, and writes a certificate that it signed.
@@ -49,9 +52,9 @@ const ADOPTED_MS = 86_400_000;
 /**
  * The next step after which the webhook has a certificate that the API servers trust, now and after its renewal.
  *
- * A new CA first goes into `caBundle`, beside the present one. After `settleMs` there it signs the certificate that all replicas
- * serve. The former CA stays in `caBundle` until it expires: no certificate outlives its CA, so none of it is served after that.
- * A revoked CA stays for `settleMs` only.
+ * A new CA first goes into `caBundle`, beside the present one. After `settleMs` there it signs the certificate that all
+ * replicas serve. The former CA stays in `caBundle` until it expires: no certificate outlives its CA, so none of it is
+ * served after that. A revoked CA stays for `settleMs` only.
  */
 export const nextStep = (situation: Situation, policy: CertificatePolicy, now: number): CertificateStep | Rest => {
   const { stored, bundles, trustedForMs } = situation;

@@ -6,7 +6,9 @@ import { type Cluster, type KubeObject, NEVER, type Ref, resources } from "../cl
 import { eventAbout, type EventText } from "../cluster/event.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
-/** The certificates as they were read. `write` and `trust` fail with a 409 if another writer changed the object since. */
+/**
+ * The certificates as they were read. `write` and `trust` fail with a 409 if another writer changed the object since.
+ */
 export type CertificateReading = {
   readonly kind: "read";
   readonly stored: Certificates | undefined;
@@ -109,7 +111,10 @@ const secretManifest = (ref: Ref, certificates: Certificates, read: KubeObject |
   data: encodeData(toFiles(certificates)),
 });
 
-/** Applies `caBundle`, and the paths where a token is given, alone: the installer owns all other fields. The `resourceVersion` keeps a removed webhook from being created again without them. */
+/**
+ * Applies `caBundle`, and the paths where a token is given, alone: the installer owns all other fields. The
+ * `resourceVersion` keeps a removed webhook from being created again without them.
+ */
 const hooksManifest = (webhooks: KubeObject, bundle: string, token: string | undefined): KubeObject => {
   const { apiVersion, kind, metadata } = webhooks;
   const { name = "", namespace, resourceVersion = NEVER } = metadata;

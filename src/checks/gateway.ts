@@ -36,7 +36,10 @@ export const gatewayFindings = (sight: GatewaySight): readonly Finding[] => {
   ];
 };
 
-/** NET_ADMIN is beyond the level "baseline". A namespace without the label has the cluster's default, which is not in the API. */
+/**
+ * NET_ADMIN is beyond the level "baseline". A namespace without the label has the cluster's default, which is not in
+ * the API.
+ */
 const securityFindings = ({ namespace }: GatewaySight, about: string): readonly Finding[] => {
   if (namespace.kind === "unseen") return [say.unseen(about, namespace.why)];
   const level = namespace.value?.metadata.labels?.["pod-security.kubernetes.io/enforce"] ?? "privileged";

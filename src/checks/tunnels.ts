@@ -17,7 +17,10 @@ const samplesIn = (text: string): readonly Sample[] =>
     value: Number(value),
   }));
 
-/** A handshake is made every two minutes while there is traffic or a keepalive; the gateway gives a peer up after this, in seconds. */
+/**
+ * A handshake is made every two minutes while there is traffic or a keepalive; the gateway gives a peer up after this,
+ * in seconds.
+ */
 const SILENT_S = 180;
 
 const ago = (seconds: number): string =>
@@ -28,8 +31,8 @@ const ago = (seconds: number): string =>
       : `${Math.round(seconds / 3600)} h`;
 
 /**
- * The age of each tunnel's newest handshake, and why a forward refuses. `targets`: of these the last connect is said. `now`: milliseconds
- * since 1970.
+ * The age of each tunnel's newest handshake, and why a forward refuses. `targets`: of these the last connect is said.
+ * `now`: milliseconds since 1970.
  */
 export const tunnelFindings = (
   gateway: PlacedGateway,

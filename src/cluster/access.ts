@@ -9,9 +9,9 @@ export type AccessOptions = {
 };
 
 /**
- * The endpoint of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no such configuration,
- * or when a file that it names cannot be read. The reader of kubeconfigs is loaded only for a kubeconfig: in a pod its code would be
- * half of the program's.
+ * The endpoint of this pod's ServiceAccount, or of a kubeconfig's current context. Throws an Error when there is no
+ * such configuration, or when a file that it names cannot be read. The reader of kubeconfigs is loaded only for a
+ * kubeconfig: in a pod its code would be half of the program's.
  */
 export const accessTo = async (
   source: "in-cluster" | "kubeconfig",

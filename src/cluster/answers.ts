@@ -27,7 +27,10 @@ const SHOWN = 200;
  */
 const UNREADABLE = /^failed to (create typed patch object|convert new object) /;
 
-/** The object of that uid was deleted, and another has its name: a race that was lost, as a `resourceVersion` that is not the last. */
+/**
+ * The object of that uid was deleted, and another has its name: a race that was lost, as a `resourceVersion` that is
+ * not the last.
+ */
 const OTHER_OBJECT = /metadata\.uid: Invalid value/;
 
 const statusOf = (

@@ -1,6 +1,6 @@
 /**
- * The cluster as this project needs it: seven kinds of question, answered by a real API server (kubernetes.ts) or in memory
- * (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
+ * The cluster as this project needs it: seven kinds of question, answered by a real API server (kubernetes.ts) or in
+ * memory (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
  */
 
 /** `subresource`: what of the object of that name is meant. */
@@ -109,8 +109,9 @@ export type Cluster = {
    */
   update(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /**
-   * Deletes the object that was read, by its uid and `resourceVersion` (meta/v1 Preconditions): 409 `Conflict` when it has changed
-   * since, or another has its name. An object that is gone already is no error. `graceSeconds`: of a pod; default: its own.
+   * Deletes the object that was read, by its uid and `resourceVersion` (meta/v1 Preconditions): 409 `Conflict` when it
+   * has changed since, or another has its name. An object that is gone already is no error. `graceSeconds`: of a pod;
+   * default: its own.
    */
   delete(object: KubeObject, signal: AbortSignal, graceSeconds?: number): Promise<void>;
 };
@@ -125,7 +126,10 @@ export type CallFailure = {
   readonly ref: Ref;
   /** HTTP status; 0 when there was no answer. */
   readonly code: number;
-  /** The reason of the API server's Status (`Conflict`, `Forbidden` …); without an answer `DeadlineExceeded` or `Unreachable`. */
+  /**
+   * The reason of the API server's Status (`Conflict`, `Forbidden` …); without an answer `DeadlineExceeded` or
+   * `Unreachable`.
+   */
   readonly reason: string;
   /** The message of the API server's Status; a denial by RBAC names verb and resource. */
   readonly says: string;

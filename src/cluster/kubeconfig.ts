@@ -1,4 +1,7 @@
-/** The access that a kubeconfig describes: files, tokens, client certificates, exec plugins, OIDC, proxies. All of it is client-node's. */
+/**
+ * The access that a kubeconfig describes: files, tokens, client certificates, exec plugins, OIDC, proxies. All of it is
+ * client-node's.
+ */
 import type { RequestOptions } from "node:https";
 // Not the package's own entry, which brings the models of the whole Kubernetes API.
 import { KubeConfig } from "@kubernetes/client-node/dist/config.js";

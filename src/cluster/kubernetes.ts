@@ -101,7 +101,9 @@ type Source = "in-cluster" | "kubeconfig";
 const openCaller = async <T>(source: Source, options: ConnectOptions, read: Read<T>): Promise<Ask<T>> =>
   caller(await accessTo(source, options), options, read);
 
-/** A command asks on connections that it has just opened, and a pod that is tried waits for webhooks: up to 30 s each. */
+/**
+ * A command asks on connections that it has just opened, and a pod that is tried waits for webhooks: up to 30 s each.
+ */
 const READER_MS: TryLimits = { kept: 35_000, fresh: 35_000 };
 /** As `connect`, for the commands that look at a cluster and write nothing. */
 export const connectReader = async (source: Source, options: ConnectOptions = {}): Promise<Reader> =>

@@ -13,8 +13,8 @@ type Page = {
 };
 
 /**
- * The metadata of live pods, page after page of one listing. A listing that grew too old to be continued (410 Expired) begins anew. `ask`: asks
- * the API server for a page.
+ * The metadata of live pods, page after page of one listing. A listing that grew too old to be continued (410 Expired)
+ * begins anew. `ask`: asks the API server for a page.
  */
 export async function* livePods(
   labelSelector: string,

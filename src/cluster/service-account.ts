@@ -10,8 +10,8 @@ import type { ApiEndpoint } from "./endpoint.ts";
 const FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 /**
- * The API server of KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, always by TLS. Throws an Error when one of them is not set. `root`: the
- * folder above `/var/run/secrets/kubernetes.io/serviceaccount`.
+ * The API server of KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT, always by TLS. Throws an Error when one of
+ * them is not set. `root`: the folder above `/var/run/secrets/kubernetes.io/serviceaccount`.
  */
 export const serviceAccount = (root = "/"): ApiEndpoint => {
   const { KUBERNETES_SERVICE_HOST: host = "", KUBERNETES_SERVICE_PORT: port = "" } = process.env;

@@ -1,7 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ClusterError } from "./cluster.ts";
 
-/** The pause before the next attempt, in milliseconds: exponential with full jitter (10 ms doubling to 1 s), or the API server's Retry-After. */
+/**
+ * The pause before the next attempt, in milliseconds: exponential with full jitter (10 ms doubling to 1 s), or the API
+ * server's Retry-After.
+ */
 export const delayMs = (error: unknown, attempts: number, random: number): number =>
   (error instanceof ClusterError ? error.retryAfterMs : undefined) ?? random * Math.min(1000, 10 * 2 ** attempts);
 

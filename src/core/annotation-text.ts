@@ -72,5 +72,8 @@ const isShortList = (text: string): boolean =>
   !/^(-\s|---|[{#%])/.test(text) && (!text.startsWith("[") || SHORT_ENTRY.test(firstItem(text)));
 const firstItem = (text: string): string => text.replace(/[,\n].*/s, "").trim();
 
-/** Reads a trimmed text: a short list, else YAML or JSON. The entries are as the long form has them, and not checked yet. */
+/**
+ * Reads a trimmed text: a short list, else YAML or JSON. The entries are as the long form has them, and not checked
+ * yet.
+ */
 export const readEntries = (text: string): RawReading => (isShortList(text) ? readShortList(text) : readLongList(text));

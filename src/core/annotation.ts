@@ -6,7 +6,10 @@ import { SELDOM, dnsLabel, issueTexts, oneOf, port, quote, strict } from "./sche
 import type { Target } from "./target.ts";
 import { annotation, freeName } from "./names.ts";
 
-/** More would be no hand-written annotation any more: each target costs a label of the pod and a rule of the NetworkPolicy. */
+/**
+ * More would be no hand-written annotation any more: each target costs a label of the pod and a rule of the
+ * NetworkPolicy.
+ */
 const MAX_TARGETS = 128;
 /** Enough for all of them; a parser fed with more of nothing but brackets would hold everybody up. */
 const MAX_LENGTH = 16 * 1024;
@@ -102,8 +105,8 @@ const toTarget = (entry: NamedEntry): Target => {
 };
 
 /**
- * The details say what to do already: the code's own sentence would add nothing. Values are hidden when the annotation looks as if
- * credentials had been pasted into it.
+ * The details say what to do already: the code's own sentence would add nothing. Values are hidden when the annotation
+ * looks as if credentials had been pasted into it.
  */
 const invalid = (details: readonly string[], text = ""): Rejection => {
   const message = details.join("; ");
@@ -113,7 +116,10 @@ const invalid = (details: readonly string[], text = ""): Rejection => {
   return { kind: "reject", reason: "annotation-invalid", message: hidden };
 };
 
-/** Env by which a pod finds the API server: another value would cut it off. A target's name makes `<NAME>_HOST` and `<NAME>_PORT`. */
+/**
+ * Env by which a pod finds the API server: another value would cut it off. A target's name makes `<NAME>_HOST` and
+ * `<NAME>_PORT`.
+ */
 const reservedEnv = (targets: readonly Target[]): readonly string[] =>
   targets.flatMap(({ name, hostEnv, portEnv }, index) => {
     const made = name.toUpperCase().replaceAll("-", "_");
@@ -147,8 +153,8 @@ const namelessAliases = (targets: readonly Target[]): string[] =>
   );
 
 /**
- * Reads `flowgen.io/private-targets`: a short list (`mssql=10.0.0.5:1433, 10.0.0.6:5432`), or a YAML or JSON list of entries.
- * All or nothing: one bad entry refuses the annotation, and the message names every bad field (at most ten).
+ * Reads `flowgen.io/private-targets`: a short list (`mssql=10.0.0.5:1433, 10.0.0.6:5432`), or a YAML or JSON list of
+ * entries. All or nothing: one bad entry refuses the annotation, and the message names every bad field (at most ten).
  */
 export const readTargets = (
   text: string,

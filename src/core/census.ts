@@ -23,9 +23,14 @@ export type Census = {
   readonly uses: (gateway: PlacedGateway, table: Table, forward: Forward) => boolean;
   /** Whether a pod's status names an address of the host's Service. */
   readonly names: (gateway: PlacedGateway, service: HostService) => boolean;
-  /** Pods whose hostAliases hold a cluster IP that the host's Service does not have: it was lost to another Service, or never was this one's. */
+  /**
+   * Pods whose hostAliases hold a cluster IP that the host's Service does not have: it was lost to another Service, or
+   * never was this one's.
+   */
   readonly stranded: (gateway: PlacedGateway, service: HostService) => readonly PodMetadata[];
-  /** Pods that would be redirected if they were made now, and have no status: they connect to their targets directly. */
+  /**
+   * Pods that would be redirected if they were made now, and have no status: they connect to their targets directly.
+   */
   readonly unredirected: () => readonly PodMetadata[];
   /** Pods whose status a newer version wrote: what they hold is not known. */
   readonly unread: () => readonly PodMetadata[];

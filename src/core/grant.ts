@@ -23,7 +23,9 @@ export type PodWish = {
 export type Grant =
   { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly wants: readonly Want[] } | Rejection;
 
-/** Room for some thousand different wishes. A target takes up to 1,200 bytes with its assignment, which is kept as long. */
+/**
+ * Room for some thousand different wishes. A target takes up to 1,200 bytes with its assignment, which is kept as long.
+ */
 const GRANTS_BYTES = 8 * 1024 * 1024;
 const WANT_BYTES = 1200;
 const grantsOf = perObject((_config: Config) =>
@@ -32,7 +34,9 @@ const grantsOf = perObject((_config: Config) =>
   ),
 );
 
-/** `auto`: the name of a host keeps its meaning, unless the annotation names an env for it; an address is found in env. */
+/**
+ * `auto`: the name of a host keeps its meaning, unless the annotation names an env for it; an address is found in env.
+ */
 const redirectOf = ({ host, hostEnv, aliases, redirect }: Target, config: Config): Redirect => {
   const wished = redirect ?? config.redirect;
   if (wished !== "auto") return wished;

@@ -54,9 +54,9 @@ const entryOperations = ({ spec }: Pod, led: readonly Led[]): readonly PatchOper
 };
 
 /**
- * The operations that map the names of a pod's targets to the cluster IPs of their hosts' Services, in `spec.hostAliases`. Nothing
- * else of the pod changes. A rejection where an entry of the pod maps such a name elsewhere, or where a container mounts
- * its own /etc/hosts.
+ * The operations that map the names of a pod's targets to the cluster IPs of their hosts' Services, in
+ * `spec.hostAliases`. Nothing else of the pod changes. A rejection where an entry of the pod maps such a name
+ * elsewhere, or where a container mounts its own /etc/hosts.
  */
 export const aliasHosts = (pod: Pod, assignments: readonly Assignment[]): Aliasing | Rejection => {
   const led = ledNames(assignments);

@@ -1,6 +1,6 @@
 /**
- * Results of pure functions, kept. The pods of one workload say the same and want the same, so most admissions ask what was
- * asked before. A memo changes what an answer costs, never the answer.
+ * Results of pure functions, kept. The pods of one workload say the same and want the same, so most admissions ask what
+ * was asked before. A memo changes what an answer costs, never the answer.
  */
 
 /** The same function, its result kept with the object that it was made from, as long as that object lives. */

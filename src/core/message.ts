@@ -1,10 +1,15 @@
 /** The message of a thrown value. */
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** A text that looks as if a password were in it, as a URL with credentials does that was pasted where a host belongs. It is never shown. */
+/**
+ * A text that looks as if a password were in it, as a URL with credentials does that was pasted where a host belongs.
+ * It is never shown.
+ */
 export const mayHoldPassword = (text: string): boolean => /@|passw|pwd/i.test(text);
 
-/** A hint to end a message with; nothing where there is none to give, and where it would show a piece of a hidden value. */
+/**
+ * A hint to end a message with; nothing where there is none to give, and where it would show a piece of a hidden value.
+ */
 export const didYouMean = (value: string, nearest: string | undefined): string =>
   nearest === undefined || mayHoldPassword(value) ? "" : `; did you mean ${nearest}?`;
 

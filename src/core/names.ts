@@ -36,7 +36,10 @@ export const dnsNames = (service: Placed): readonly string[] => [
   ...new Set([dnsName(service), dnsName({ ...service, clusterDomain: undefined })]),
 ];
 
-/** The longest name of a gateway: what follows it in the name of a host's Service takes the rest of a label's 63 characters. */
+/**
+ * The longest name of a gateway: what follows it in the name of a host's Service takes the rest of a label's 63
+ * characters.
+ */
 export const LONGEST_GATEWAY_NAME = 54;
 const LONGEST_LABEL = 63;
 
@@ -59,8 +62,8 @@ const fnv1a = (text: string): string => {
 };
 
 /**
- * The name of a host's own Service: `<gateway>-<host in letters, digits and ->-<hash of tunnel and host>`, a DNS-1035 label. The same
- * address in two tunnels is two hosts.
+ * The name of a host's own Service: `<gateway>-<host in letters, digits and ->-<hash of tunnel and host>`, a DNS-1035
+ * label. The same address in two tunnels is two hosts.
  */
 export const hostServiceName = (gateway: string, tunnel: string, host: string): string => {
   const hash = fnv1a(`${tunnel} ${host}`);

@@ -1,6 +1,6 @@
 /**
- * Keys and values that resemble those that the webhook reads. They are named at `kubectl apply` and by the commands, not at the
- * admission of a pod.
+ * Keys and values that resemble those that the webhook reads. They are named at `kubectl apply` and by the commands,
+ * not at the admission of a pod.
  */
 import { closest, distance } from "fastest-levenshtein";
 import { readTargets } from "./annotation.ts";
@@ -100,7 +100,10 @@ const holds = (value: string, { host }: Target, work: Work): boolean => {
   return start >= 0 && isWord(value, { start, end: start + host.length });
 };
 
-/** Near misses of a pod, or of a pod template and the workload that it stands in; one sentence each. A gateway's own carries other keys. */
+/**
+ * Near misses of a pod, or of a pod template and the workload that it stands in; one sentence each. A gateway's own
+ * carries other keys.
+ */
 export const nearMisses = (pod: Pod, workload?: Marks): readonly string[] =>
   workload?.labels?.[MANAGED_BY] === MANAGER || isGatewayPod(pod.metadata.labels ?? {})
     ? []

@@ -9,8 +9,9 @@ export type RawReading =
 const MOST_LEVELS = 4;
 
 /**
- * The lists, maps and scalars of a YAML document. The library's own `toJS` writes a map that is a key as text, again at each level: 1 kB of `{` takes
- * seconds. Throws on all that an annotation needs none of: other keys than scalars, repeated keys, more levels, aliases (a bomb is made of them).
+ * The lists, maps and scalars of a YAML document. The library's own `toJS` writes a map that is a key as text, again at
+ * each level: 1 kB of `{` takes seconds. Throws on all that an annotation needs none of: other keys than scalars,
+ * repeated keys, more levels, aliases (a bomb is made of them).
  */
 const plainData = (node: unknown, levels: number): unknown => {
   if (node === null) return null;

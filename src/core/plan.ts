@@ -58,7 +58,7 @@ export const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean 
 const isMirror = (annotations: Readonly<Record<string, string>>): boolean =>
   "kubernetes.io/config.mirror" in annotations;
 
-/** Marks that only the webhook may write: kept on a pod without targets they would open a forward that was never asked for. */
+/** Marks that only the webhook may write: on a pod without targets they would open a forward that no pod asked for. */
 const reservedMarks = (
   annotations: Readonly<Record<string, string>>,
   labels: Readonly<Record<string, string>>,
@@ -161,9 +161,8 @@ const withServices = (
 };
 
 /**
- * A pod on the node's network, or with another DNS policy, does not ask the cluster's DNS and cannot resolve a Service.
- * hostAliases need no DNS. A NetworkPolicy selects pods by their labels. The CNI decides about pods on the node's
- * network.
+ * A pod on the node's network, or with another DNS policy, cannot resolve a Service; hostAliases need no DNS. A
+ * NetworkPolicy selects pods by labels; the CNI decides about pods on the node's network.
  */
 const networkWarnings = (
   { spec: { dnsPolicy: policy, hostNetwork, dnsConfig } }: Pod,
@@ -190,5 +189,5 @@ const networkWarnings = (
 };
 /** The kubelet's default for a pod's resolver. */
 const NDOTS = 5;
-/** In a name of the form gateway.namespace.svc: musl does not search for a name with `ndots` dots or more, glibc does. */
+/** musl does not search for a name with `ndots` dots or more (gateway.namespace.svc has two); glibc does. */
 const DOTS = 2;

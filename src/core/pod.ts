@@ -10,7 +10,9 @@ const envVarSchema = z.object({
 /** Read to be named in a warning, so that what is not as it should be is left to the API server. */
 const textsSchema = z.array(z.unknown()).nullish().catch(undefined);
 
-/** A probe, or a hook of a container's life, as far as it can name a host (core/v1 ProbeHandler and LifecycleHandler). */
+/**
+ * A probe, or a hook of a container's life, as far as it can name a host (core/v1 ProbeHandler and LifecycleHandler).
+ */
 const handlerSchema = z
   .object({
     exec: z.object({ command: textsSchema }).nullish(),

@@ -1,8 +1,8 @@
 import { rejections, type RejectionText } from "./rejections.ts";
 
 /**
- * Why an admission ended as it did: one code, one sentence, one fix. The webhook's answer, `audit`, the log, the metrics'
- * labels and the documentation all read this table; nothing else words an outcome.
+ * Why an admission ended as it did: one code, one sentence, one fix. The webhook's answer, `audit`, the log, the
+ * metrics' labels and the documentation all read this table; nothing else words an outcome.
  */
 export const reasons = {
   // skip: allowed, no patch
@@ -52,7 +52,10 @@ export type FailCode = CodeOf<"fail">;
 /** A refusal as a value. `message` is what the user reads: where, what, why, what to do. Never holds an env's value. */
 export type Rejection = { readonly kind: "reject"; readonly reason: RejectCode; readonly message: string };
 
-/** An admission that cannot be decided here: HTTP 5xx, so that the API server goes by failurePolicy and the pod's owner tries again. */
+/**
+ * An admission that cannot be decided here: HTTP 5xx, so that the API server goes by failurePolicy and the pod's owner
+ * tries again.
+ */
 export type Failure = { readonly kind: "fail"; readonly reason: FailCode; readonly detail: string };
 
 export const fail = (reason: FailCode, detail: string): Failure => ({ kind: "fail", reason, detail });

@@ -6,8 +6,8 @@ import { didYouMean, mayHoldPassword, plain } from "./message.ts";
 const MOST_PROBLEMS = 3;
 
 /**
- * An object whose unknown keys are errors that name the nearest known key. `hints` says more about a key that people try
- * for a good reason.
+ * An object whose unknown keys are errors that name the nearest known key. `hints` says more about a key that people
+ * try for a good reason.
  */
 export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonly<Record<string, string>> = {}) =>
   z.strictObject(shape, {
@@ -78,7 +78,10 @@ function notPort(issue: { readonly input?: unknown }): string {
   return issue.input === undefined ? "is missing: a port (1-65535)" : `${quote(issue.input)} is not a port (1-65535)`;
 }
 
-/** DNS label that starts with a letter (RFC 1035): usable as a port's name, in a label's key and, upper-cased, as an env's name. */
+/**
+ * DNS label that starts with a letter (RFC 1035): usable as a port's name, in a label's key and, upper-cased, as an
+ * env's name.
+ */
 export const dnsLabel = z.string({ error: "not a name" }).superRefine((value, context) => {
   if (/^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/.test(value)) return;
   const nearest = value
@@ -93,7 +96,10 @@ export const dnsLabel = z.string({ error: "not a name" }).superRefine((value, co
   );
 });
 
-/** A tunnel's name is an interface's, at most 15 characters (IFNAMSIZ), and with `.conf` a Secret's key; none that the pod has already. */
+/**
+ * A tunnel's name is an interface's, at most 15 characters (IFNAMSIZ), and with `.conf` a Secret's key; none that the
+ * pod has already.
+ */
 export const tunnelName = z
   .string({ error: "not the name of a tunnel" })
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,14}$/, {
@@ -109,8 +115,8 @@ export const oneOf = <const Words extends readonly [string, ...string[]]>(...wor
   z.enum(words, { error: (issue) => `${quote(issue.input)} is none of ${words.join(", ")}` });
 
 /**
- * A value as it may be shown to a person or a log: one line, printable ASCII, at most 60 characters. Hidden where it looks as if a
- * password were in it (a URL with credentials pasted where a host belongs).
+ * A value as it may be shown to a person or a log: one line, printable ASCII, at most 60 characters. Hidden where it
+ * looks as if a password were in it (a URL with credentials pasted where a host belongs).
  */
 export function quote(value: unknown): string {
   const text = JSON.stringify(value ?? null);
@@ -140,5 +146,8 @@ export const parseJson = (text: string): unknown => {
   }
 };
 
-/** How a schema reads that is used a few times: as it is. By default zod compiles it first, which pays after hundreds of readings. */
+/**
+ * How a schema reads that is used a few times: as it is. By default zod compiles it first, which pays after hundreds of
+ * readings.
+ */
 export const SELDOM = { jitless: true } as const;

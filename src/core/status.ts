@@ -42,7 +42,10 @@ type StatusOfTarget = StatusTarget & {
   readonly names?: readonly string[];
 };
 
-/** A target as the annotation has it, and the address that an admission gave it: a Service, and its cluster IPs for hostAliases. */
+/**
+ * A target as the annotation has it, and the address that an admission gave it: a Service, and its cluster IPs for
+ * hostAliases.
+ */
 export type StatusTarget = {
   readonly target: string;
   readonly address: string;
@@ -92,8 +95,9 @@ const statusTargets = perObject((assignments: readonly Assignment[]): Status["ta
 const targetOf = ({ target }: Assignment): string => address(target.host, target.port);
 
 /**
- * A pod that was made from an admitted one (restored, copied to another cluster) has the addresses of that admission in its env and
- * hostAliases. They stay while the table offers the targets there; else the pod is refused, since they may be other targets' now.
+ * A pod that was made from an admitted one (restored, copied to another cluster) has the addresses of that admission in
+ * its env and hostAliases. They stay while the table offers the targets there; else the pod is refused, since they may
+ * be other targets' now.
  */
 export const goneAddress = (
   pod: Pod,
@@ -112,7 +116,10 @@ export const goneAddress = (
   return undefined;
 };
 
-/** A cluster IP of the former admission to which the pod still maps a name of the assignment, and which is not its Service's now. */
+/**
+ * A cluster IP of the former admission to which the pod still maps a name of the assignment, and which is not its
+ * Service's now.
+ */
 const formerIp = ({ spec }: Pod, { ips = [] }: StatusTarget, { names, clusterIPs }: Assignment): string | undefined =>
   (spec.hostAliases ?? []).find(
     ({ ip, hostnames }) =>
@@ -143,7 +150,9 @@ const setKey = (
     : operations;
 };
 
-/** The operations that mark a pod as admitted: labels for the NetworkPolicy, the status; a label that was forged goes. */
+/**
+ * The operations that mark a pod as admitted: labels for the NetworkPolicy, the status; a label that was forged goes.
+ */
 export const markPod = (
   pod: Pod,
   gateway: string,

@@ -44,7 +44,10 @@ export type Assignment = Pick<Want, "target" | "tunnel" | "redirect" | "names"> 
   readonly addresses: readonly string[];
   /** Cluster IPs of the host's Service, one per IP family; empty: the host has no Service of its own. */
   readonly clusterIPs: readonly string[];
-  /** The host's Service does not exist yet: the IPs are of a documentation range (RFC 5737, RFC 3849) and stand for those to come. */
+  /**
+   * The host's Service does not exist yet: the IPs are of a documentation range (RFC 5737, RFC 3849) and stand for
+   * those to come.
+   */
   readonly isAssumed?: true;
 };
 

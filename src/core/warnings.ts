@@ -1,7 +1,10 @@
 import { plain } from "./message.ts";
 import { annotation } from "./names.ts";
 
-/** API servers cut or drop longer ones, and take so many characters together (Kubernetes' admission webhook documentation). */
+/**
+ * API servers cut or drop longer ones, and take so many characters together (Kubernetes' admission webhook
+ * documentation).
+ */
 const LONGEST = 120;
 const MOST_TOGETHER = 4096;
 /** Before what goes on from the warning above. */

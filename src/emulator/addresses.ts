@@ -10,7 +10,10 @@ const clusterIPOf = (content: Fields | undefined): string | undefined => {
 const isHeldIn = (state: State, ip: string): boolean =>
   [...state.stored.values()].some(({ content }) => clusterIPOf(content) === ip);
 
-/** The address of a Service that asks for none: the one that it has (as the API server's `patchAllocatedValues`), or a free one. */
+/**
+ * The address of a Service that asks for none: the one that it has (as the API server's `patchAllocatedValues`), or a
+ * free one.
+ */
 export const addressFor = (state: State, live: Stored | undefined) => (): string | undefined => {
   const present = clusterIPOf(live?.content);
   if (present !== undefined) return present;

@@ -21,7 +21,9 @@ import {
 } from "./fields.ts";
 import { compare } from "./changes.ts";
 
-/** Owner → the paths of its fields. An owner is a manager with its operation: Apply and Update have separate ownership. */
+/**
+ * Owner → the paths of its fields. An owner is a manager with its operation: Apply and Update have separate ownership.
+ */
 export type Owners = ReadonlyMap<string, ReadonlySet<string>>;
 export type Owned = { readonly content: Fields; readonly owners: Owners };
 const nothingOwned: Owned = { content: Object.freeze({}), owners: new Map() };
@@ -43,7 +45,10 @@ export const applied = (live: Owned = nothingOwned, config: Fields, owner: strin
   return { content, owners: taken(live, content, owner, () => mine) };
 };
 
-/** The live object after `owner` replaced it by `next` (a PUT). The owner owns the fields that it changed; removed fields have no owner. */
+/**
+ * The live object after `owner` replaced it by `next` (a PUT). The owner owns the fields that it changed; removed
+ * fields have no owner.
+ */
 export const updated = (live: Owned = nothingOwned, next: Fields, owner: string): Owned => {
   if (isEqual(live.content, next)) return live;
   return { content: next, owners: taken(live, next, owner, (had, changed) => new Set([...had, ...changed])) };
@@ -59,7 +64,9 @@ export const withContentOwnedBy = (owners: Owners, owner: string, isContent: (pa
   return new Map([[owner, new Set([...(owners.get(owner) ?? []), ...content])], ...others]);
 };
 
-/** The owners after `content` took the place of the live content; `live.owners` itself when no owner's fields changed. */
+/**
+ * The owners after `content` took the place of the live content; `live.owners` itself when no owner's fields changed.
+ */
 const taken = (
   live: Owned,
   content: Fields,
@@ -128,8 +135,8 @@ const mergeItems = (
 };
 
 /**
- * `value` without the fields of `gone`; `undefined` when nothing is left. A map that encloses a kept field stays. A list item
- * stays only if its own path is kept: to own a field in an item is not to own the item.
+ * `value` without the fields of `gone`; `undefined` when nothing is left. A map that encloses a kept field stays. A
+ * list item stays only if its own path is kept: to own a field in an item is not to own the item.
  */
 const prune = (
   value: unknown,

@@ -127,7 +127,9 @@ export const withoutEmpty = (value: unknown): unknown => {
   return copy === undefined ? value : Object.freeze(copy);
 };
 
-/** A deeply frozen copy of a JSON value, without the entries that are `undefined` or `null`: the API server drops both. */
+/**
+ * A deeply frozen copy of a JSON value, without the entries that are `undefined` or `null`: the API server drops both.
+ */
 export const frozen = (value: unknown): unknown => {
   if (Array.isArray(value)) return Object.freeze(value.map(frozen));
   if (!isObject(value)) return value;

@@ -17,8 +17,8 @@ import type { State } from "./metadata.ts";
 import { apply, create, edit, refKey, type MemoryCall, removeObject, removeRead, update } from "./store.ts";
 
 /**
- * Hooks run around each call and may wait (latency, an interleaving) or throw (`fault`). When `before` throws, the call had no
- * effect; when `after` throws, the call took effect and its answer is lost.
+ * Hooks run around each call and may wait (latency, an interleaving) or throw (`fault`). When `before` throws, the call
+ * had no effect; when `after` throws, the call took effect and its answer is lost.
  */
 export type MemoryOptions = {
   readonly before?: (call: MemoryCall) => undefined | Promise<void>;
@@ -29,7 +29,10 @@ export type MemoryOptions = {
   readonly hasAddresses?: boolean;
 };
 
-/** The cluster port, and three functions for tests: list all objects, write as another manager, delete. They call no hooks. */
+/**
+ * The cluster port, and three functions for tests: list all objects, write as another manager, delete. They call no
+ * hooks.
+ */
 export type MemoryCluster = Cluster & {
   /** Every object, by kind, namespace and name. */
   all(): readonly KubeObject[];

@@ -60,7 +60,10 @@ const deletionOf = ({ deletionGracePeriodSeconds, deletionTimestamp }: KubeObjec
   deletionTimestamp,
 });
 
-/** The fields whose changes `metadata.generation` counts: the spec (or the webhooks of a configuration), and a Deployment's annotations. */
+/**
+ * The fields whose changes `metadata.generation` counts: the spec (or the webhooks of a configuration), and a
+ * Deployment's annotations.
+ */
 const generationFields = (kind: Kind, content: Fields | undefined): unknown =>
   content && [
     content["spec"],

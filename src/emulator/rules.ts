@@ -1,6 +1,6 @@
 /**
- * The API server's validation and defaults, as far as this project's objects meet them: names, labels, sizes, Service ports,
- * Secrets. Webhooks are in webhooks.ts. The messages follow the API server's wording; no code reads them.
+ * The API server's validation and defaults, as far as this project's objects meet them: names, labels, sizes, Service
+ * ports, Secrets. Webhooks are in webhooks.ts. The messages follow the API server's wording; no code reads them.
  */
 import { isEqual } from "../core/equal.ts";
 import type { Kind } from "../cluster/cluster.ts";
@@ -148,7 +148,9 @@ export const changedImmutable = (kind: Kind, before: Fields, after: Fields): rea
     .map((field) => `${field}: Invalid value: field is immutable`);
 };
 
-/** The content with the defaults that a reader may see; itself when nothing is missing. `ip` gives a free cluster IP. */
+/**
+ * The content with the defaults that a reader may see; itself when nothing is missing. `ip` gives a free cluster IP.
+ */
 export const withDefaults = (kind: Kind, content: Fields, ip: () => string | undefined): Fields => {
   if (kind === "Pod") return filled(content, { status: pending });
   if (kind === "Secret") return filled(content, { type: "Opaque" });

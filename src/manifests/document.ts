@@ -1,6 +1,6 @@
 /**
- * Manifests as text: YAML, and JSON, which is YAML. A mistake is a ManifestError with file and line, and never quotes the text:
- * it may hold a password.
+ * Manifests as text: YAML, and JSON, which is YAML. A mistake is a ManifestError with file and line, and never quotes
+ * the text: it may hold a password.
  */
 import { type Document, LineCounter, parseAllDocuments } from "yaml";
 
@@ -17,8 +17,8 @@ export type ManifestStream = {
 };
 
 /**
- * Reads a stream's documents; its text begins on this line of the file. Throws a ManifestError with file, line and reason when it
- * is not YAML.
+ * Reads a stream's documents; its text begins on this line of the file. Throws a ManifestError with file, line and
+ * reason when it is not YAML.
  */
 export const parseStream = (text: string, file: string, line = 1): ManifestStream => {
   const lineCounter = new LineCounter();

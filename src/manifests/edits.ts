@@ -144,7 +144,9 @@ export const replacePair = (source: SourceText, map: YAMLMap, pair: Pair, key: s
   return { start, end, text: spaced(source, start, end, text) };
 };
 
-/** Takes pairs out, of which at least one other stays: the first ones up to the next key, others with their own line. */
+/**
+ * Takes pairs out, of which at least one other stays: the first ones up to the next key, others with their own line.
+ */
 export const deletePairs = (source: SourceText, map: YAMLMap, gone: readonly Pair[]): readonly Edit[] => {
   const { text } = source;
   const kept = map.items.find((pair) => !gone.includes(pair));

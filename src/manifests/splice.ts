@@ -57,7 +57,9 @@ const mergedOf = ({ anchors }: Walk, map: YAMLMap): PlainMap => {
   return Object.fromEntries(map.items.filter(isMerge).flatMap((pair) => mergedEntries(said(pair.value))));
 };
 
-/** Not walked but written anew: a map that gets its first or loses its last pair, and one whose merge gives too much. */
+/**
+ * Not walked but written anew: a map that gets its first or loses its last pair, and one whose merge gives too much.
+ */
 const isWalkable = (walk: Walk, map: YAMLMap, wanted: PlainMap): boolean => {
   const isKept = (pair: Pair): boolean => isMerge(pair) || Object.hasOwn(wanted, keyOf(pair) ?? "");
   return (

@@ -42,8 +42,8 @@ export type Stream = {
   readonly workloads: readonly Workload[];
   readonly objects: readonly StreamObject[];
   /**
-   * The text that was read but for what was changed. `rewritten`: the lines of documents whose change had no place in their text:
-   * they are written anew, or in part, and lost comments.
+   * The text that was read but for what was changed. `rewritten`: the lines of documents whose change had no place in
+   * their text: they are written anew, or in part, and lost comments.
    */
   readonly text: () => { readonly text: string; readonly rewritten: readonly number[] };
 };
@@ -58,8 +58,8 @@ type ObjectEntry = Omit<StreamObject, "value" | "isWorkload"> & {
 type Part = { readonly document: ManifestDocument; readonly before: unknown; after?: unknown };
 
 /**
- * Reads YAML documents, or JSON, with Lists in them. `line`: that of the file on which the text begins. Throws a ManifestError with
- * file, line and reason when it is not YAML, or when a workload's template is no pod.
+ * Reads YAML documents, or JSON, with Lists in them. `line`: that of the file on which the text begins. Throws a
+ * ManifestError with file, line and reason when it is not YAML, or when a workload's template is no pod.
  */
 export const readStream = (text: string, file: string, defaultNamespace: string, line = 1): Stream => {
   const stream = parseStream(text, file, line);

@@ -38,7 +38,10 @@ export const valueAt = (value: unknown, path: Path): unknown =>
 
 type KubernetesObject = { readonly apiVersion: string; readonly kind: string };
 
-/** The pod that an object's first template describes, or the object is, with its whole spec; `undefined`: there is none that can be read. */
+/**
+ * The pod that an object's first template describes, or the object is, with its whole spec; `undefined`: there is none
+ * that can be read.
+ */
 export const podIn = (object: KubernetesObject): { readonly pod: Pod; readonly spec: unknown } | undefined => {
   const [path] = templatePaths(object.apiVersion, object.kind, object);
   const template = path && (valueAt(object, path) as PlainMap | undefined);

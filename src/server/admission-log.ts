@@ -41,7 +41,10 @@ const accountOf = ({ assignments, changed, warnings }: Admission): object => ({
   warnings: fitted(warningsOf({ warnings })),
 });
 
-/** Writes the line; a refusal that comes again and again has one in a while, with the number of those between. `ms`: how long it took. */
+/**
+ * Writes the line; a refusal that comes again and again has one in a while, with the number of those between. `ms`: how
+ * long it took.
+ */
 export const admissionLog = (log: FastifyBaseLogger): ((review: Review, admission: Admission, ms: number) => void) => {
   const refusals = createRefusals();
   return (review, admission, ms) => {

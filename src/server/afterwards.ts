@@ -9,8 +9,8 @@ export type Afterwards = {
 };
 
 /**
- * Collects work that no answer waits for (an admission's log line, its metrics) and runs it together after a moment. This costs
- * a fifth of doing it within each admission: both codes then stay in the processor's caches.
+ * Collects work that no answer waits for (an admission's log line, its metrics) and runs it together after a moment.
+ * This costs a fifth of doing it within each admission: both codes then stay in the processor's caches.
  */
 export const createAfterwards = (): Afterwards => {
   let waiting: (() => void)[] = [];

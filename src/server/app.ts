@@ -81,14 +81,15 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   // Node counts the silence of a connection that has carried no request as the time that a head takes.
   app.server.headersTimeout = idleMs;
 
-  // While the server drains every answer is the last of its connection: the client knows before it could ask again. Set with
-  // the answer, because an admission may have come before the end did.
+  // While the server drains every answer is the last of its connection: the client knows before it could ask again. Set
+  // with the answer, because an admission may have come before the end did.
   app.addHook("onSend", (_request, reply, payload, done) => {
     if (!isReady()) reply.header("connection", "close");
     done(null, payload);
   });
 
-  // JSON and nothing else (415 otherwise). Not Fastify's own parser: it refuses bodies with a key __proto__, which an annotation may have.
+  // JSON and nothing else (415 otherwise). Not Fastify's own parser: it refuses bodies with a key __proto__, which an
+  // annotation may have.
   app.removeAllContentTypeParsers();
   const bodies = createBodies(limits);
   app.addContentTypeParser("application/json", bodies.parse);

@@ -25,8 +25,8 @@ export type Caller = {
 type Guard = (socket: object) => string | undefined;
 
 /**
- * Makes the function that says why a connection's reviews are not taken; undefined: they are. Counts reviews by caller, and says once of each kind
- * that there is one.
+ * Makes the function that says why a connection's reviews are not taken; undefined: they are. Counts reviews by caller,
+ * and says once of each kind that there is one.
  */
 export const callerGuard = (
   rule: CallerRule | undefined,

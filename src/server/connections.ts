@@ -145,7 +145,10 @@ const keyOf = ({ remoteAddress, remotePort }: Socket): string => `${remoteAddres
 /** A request's head has begun to come. */
 const hasBegun = ({ stream, readByThen }: Connection): boolean => stream.bytesRead > readByThen;
 
-/** A stranger's before one that is known, the oldest of each; none whose whole request is being answered. Else the one that was opened last. */
+/**
+ * A stranger's before one that is known, the oldest of each; none whose whole request is being answered. Else the one
+ * that was opened last.
+ */
 const leastNeeded = (connections: readonly Connection[], opened: Connection): Connection => {
   const free = connections.filter(
     (each) => each !== opened && (each.underWay === 0 || each.request?.complete === false),

@@ -124,7 +124,9 @@ const cutOneMap = (cutting: Cutting, fields: readonly ShapeField[]): void => {
   else skipValue(cutting);
 };
 
-/** Cuts the entries of a map that are not read. A text that is no map is left as it is, from where it ceases to be one. */
+/**
+ * Cuts the entries of a map that are not read. A text that is no map is left as it is, from where it ceases to be one.
+ */
 const cutMap = (cutting: Cutting, fields: readonly ShapeField[]): void => {
   const { text } = cutting;
   cutting.levels += 1;

@@ -5,7 +5,10 @@ const DEFAULT_MS = 10_000;
 /** The maximum of `timeoutSeconds`, in milliseconds. */
 const MAX_MS = 30_000;
 
-/** The deadline of a request's I/O. Its timer starts at the first use of `signal` (most requests have no I/O) and ends with `lift`. */
+/**
+ * The deadline of a request's I/O. Its timer starts at the first use of `signal` (most requests have no I/O) and ends
+ * with `lift`.
+ */
 export const createDeadline = (timeout: unknown): { readonly signal: () => AbortSignal; readonly lift: () => void } => {
   let controller: AbortController | undefined;
   let timer: NodeJS.Timeout | undefined;

@@ -10,7 +10,10 @@ export type Limits = {
   /** Milliseconds for the head of a request (from its first byte), then for its body, and for a TLS handshake. */
   readonly arrivalMs: number;
   readonly connections: number;
-  /** Connections that say nothing and never had a review answered. Above it, those go that have been silent for `arrivalMs`. */
+  /**
+   * Connections that say nothing and never had a review answered. Above it, those go that have been silent for
+   * `arrivalMs`.
+   */
   readonly silent: number;
   /** How long a connection may stay without a request; in milliseconds. */
   readonly idleMs: number;

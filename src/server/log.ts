@@ -1,9 +1,9 @@
 import { destination as fileDestination, type DestinationStream, type Logger, pino } from "pino";
 
 /**
- * The program's log: JSON lines on standard output, written once per turn of the event loop. Admissions answered in the same turn
- * share one write, because a write costs as much as an admission. When the process exits or a fatal line is logged, the
- * waiting lines are written at once.
+ * The program's log: JSON lines on standard output, written once per turn of the event loop. Admissions answered in the
+ * same turn share one write, because a write costs as much as an admission. When the process exits or a fatal line is
+ * logged, the waiting lines are written at once.
  */
 export const createLog = (level: string): Logger => {
   const stream = perTurn(fileDestination({ fd: 1, sync: true }));
@@ -11,7 +11,9 @@ export const createLog = (level: string): Logger => {
   return pino({ level, base: null, timestamp: isoTime(), formatters: { level: (name) => ({ level: name }) } }, stream);
 };
 
-/** A stream of lines that passes them on together, at the end of the turn. pino calls `flushSync` after a fatal line. */
+/**
+ * A stream of lines that passes them on together, at the end of the turn. pino calls `flushSync` after a fatal line.
+ */
 export const perTurn = (to: DestinationStream): DestinationStream & { readonly flushSync: () => void } => {
   let lines = "";
   const flushSync = (): void => {

@@ -9,8 +9,8 @@ const MOST = 1000;
 
 type Refusals = {
   /**
-   * How often the same refusal has come since its last line; `undefined`: it had a line a short time ago. A pod that nothing makes is
-   * refused once, and always has its line.
+   * How often the same refusal has come since its last line; `undefined`: it had a line a short time ago. A pod that
+   * nothing makes is refused once, and always has its line.
    */
   readonly seen: (review: Pick<Review, "namespace" | "owner">, reason: ReasonCode) => number | undefined;
 };

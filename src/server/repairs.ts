@@ -9,7 +9,10 @@ export type RepairParts = {
   readonly repair: Provisioning["repair"];
   /** The one that is in force. */
   readonly config: () => Config;
-  /** From the end of one look to the next, in milliseconds; a quarter more or less, so that replicas do not look together. */
+  /**
+   * From the end of one look to the next, in milliseconds; a quarter more or less, so that replicas do not look
+   * together.
+   */
   readonly everyMs: number;
   readonly log: FastifyBaseLogger;
   readonly metrics: Pick<Metrics, "repair">;

@@ -13,10 +13,7 @@ import type { Shape } from "./shape.ts";
 
 export const API_VERSION = "admission.k8s.io/v1";
 
-/**
- * A label of DNS (RFC 1123), as the API server checks it. So data that is kept by namespace stays small for every
- * caller.
- */
+/** A DNS label (RFC 1123), as the API server checks it: data that is kept by namespace stays small for every caller. */
 export const namespaceField = z
   .string()
   .regex(/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)?$/, "not the name of a namespace")
@@ -82,8 +79,8 @@ const PODS_BYTES = 16 * 1024 * 1024;
 const POD_FACTOR = 8;
 
 /**
- * Makes the function that reads the body of a request, whose bytes it changes. It returns the reason when the body is no AdmissionReview of the
- * version that is spoken here. Pods of which all that is read is the same are read once, and are one object.
+ * Makes the function that reads a request's body, and changes its bytes. The function returns the reason when the body
+ * is no AdmissionReview of this version. Pods with equal read fields are read once, and are one object.
  */
 export const createReviewReader = (): ((body: Buffer) => Review | Unread) => {
   const podsByText = perText<ObjectReading>(PODS_BYTES, (_pod, text) => POD_FACTOR * text.length);
@@ -163,8 +160,8 @@ const answerOf = perObject((admission: Admission): string => {
 });
 
 /**
- * The body of an HTTP error: a meta/v1 Status, whose message the API server hands on. Of any other body it says nothing when the
- * code is 503 or 504 (apimachinery `NewGenericServerResponse`).
+ * The body of an HTTP error: a meta/v1 Status, whose message the API server hands on. Of any other body it says nothing
+ * when the code is 503 or 504 (apimachinery `NewGenericServerResponse`).
  */
 export const writeFailure = (code: number, message: string): unknown => ({
   apiVersion: "v1",

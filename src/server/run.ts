@@ -32,7 +32,9 @@ export type ServerOptions = {
   /** 0: one that is free. */
   readonly port: number;
   readonly metricsPort: number;
-  /** `later`: by `setTls`, and no handshake succeeds before. Absent: plain HTTP, for a platform that ends TLS itself. */
+  /**
+   * `later`: by `setTls`, and no handshake succeeds before. Absent: plain HTTP, for a platform that ends TLS itself.
+   */
   readonly tls?: Tls | "later";
   /** Why the webhook cannot be called yet; `undefined`: it can. */
   readonly waitsFor?: () => string | undefined;
@@ -66,7 +68,9 @@ export type RunningServer = {
   readonly stop: () => Promise<void>;
 };
 
-/** Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen. */
+/**
+ * Starts the webhook and its metrics, on ports of their own. Rejects, with nothing left open, when it cannot listen.
+ */
 export const startServer = async (options: ServerOptions): Promise<RunningServer> => {
   const {
     log,

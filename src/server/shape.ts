@@ -1,10 +1,13 @@
 /**
- * The parts of a JSON text that are read. A map names the keys that are read, each with the shape of its value. A list has the shape of
- * each of its items. `true`: the whole value is read.
+ * The parts of a JSON text that are read. A map names the keys that are read, each with the shape of its value. A list
+ * has the shape of each of its items. `true`: the whole value is read.
  */
 export type Shape = true | { readonly [key: string]: Shape };
 
-/** A shape with its keys as bytes. Without `fields` the whole value is read. `isPart`: the value is the part that is returned apart. */
+/**
+ * A shape with its keys as bytes. Without `fields` the whole value is read. `isPart`: the value is the part that is
+ * returned apart.
+ */
 export type ShapeNode = { readonly fields?: readonly ShapeField[]; readonly isPart: boolean };
 export type ShapeField = { readonly key: Buffer; readonly node: ShapeNode };
 const WHOLE: ShapeNode = { isPart: false };
@@ -22,8 +25,8 @@ export const nodeOf = (shape: Shape, part: Shape | undefined): ShapeNode => {
 };
 
 /**
- * The shape of the value of the key at `start`; undefined: the value is not read. A key written with escapes is read whole, because it
- * may be any key.
+ * The shape of the value of the key at `start`; undefined: the value is not read. A key written with escapes is read
+ * whole, because it may be any key.
  */
 export const nodeOfKey = (
   text: Buffer,

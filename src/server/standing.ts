@@ -1,6 +1,9 @@
 /** Whether other processes have a newer config, and how this one gives way to them. */
 
-/** How long a process that had to leave a pod to another one is not ready: the API server's next tries then reach others. */
+/**
+ * How long a process that had to leave a pod to another one is not ready: the API server's next tries then reach
+ * others.
+ */
 const AWAY_MS = 30_000;
 
 export type Standing = {

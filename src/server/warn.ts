@@ -1,4 +1,7 @@
-/** `POST /warn`: what the pods of a workload will get, said when the workload is applied. It allows everything and changes nothing. */
+/**
+ * `POST /warn`: what the pods of a workload will get, said when the workload is applied. It allows everything and
+ * changes nothing.
+ */
 import * as z from "zod";
 import type { PodCreation } from "../admit.ts";
 import type { Admission } from "../core/admission.ts";

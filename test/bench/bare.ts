@@ -1,6 +1,6 @@
 /**
- * What the webhook is measured against: Fastify as it comes, over TLS, with a constant answer. Takes `{cert, key, answer}` by
- * message, says its port, and on any later message the CPU time that it has used, in microseconds.
+ * What the webhook is measured against: Fastify as it comes, over TLS, with a constant answer. Takes `{cert, key,
+ * answer}` by message, says its port, and on any later message the CPU time that it has used, in microseconds.
  */
 import type { AddressInfo } from "node:net";
 import Fastify from "fastify";

@@ -1,8 +1,9 @@
 /**
- * `npm run bench:flat`: whether an admission's cost grows with the table or with the number of gateways. CPU time of one admission in this process,
- * without HTTP, which would hide the growth: for 1, 100 and 500 forwards in a gateway's table, and for 100 gateways. Warm: a few workloads
- * again and again. Strangers: never a pod like one before, targets known. Cold: the first admission of a replica, whose table is read. Medians
- * of rounds in turns, as ratios to one forward of one gateway.
+ * `npm run bench:flat`: whether an admission's cost grows with the table or with the number of gateways. CPU time of
+ * one admission in this process, without HTTP, which would hide the growth: for 1, 100 and 500 forwards in a gateway's
+ * table, and for 100 gateways. Warm: a few workloads again and again. Strangers: never a pod like one before, targets
+ * known. Cold: the first admission of a replica, whose table is read. Medians of rounds in turns, as ratios to one
+ * forward of one gateway.
  */
 import { admit, type Context } from "../../src/admit.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";

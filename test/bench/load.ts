@@ -1,6 +1,6 @@
 /**
- * The client of the bench, a process of its own: keep-alive TLS connections, on each one request after another. Written on
- * bare sockets, so that the client costs less than the server that it measures.
+ * The client of the bench, a process of its own: keep-alive TLS connections, on each one request after another. Written
+ * on bare sockets, so that the client costs less than the server that it measures.
  */
 import { connect, type TLSSocket } from "node:tls";
 
@@ -33,8 +33,9 @@ const load = async ({ port, ca, bodies, connections, ms }: Order): Promise<Accou
 };
 
 /**
- * A client that is faster than the server sleeps between two answers, and to wake it costs the server who answers, more than
- * anything else that a slow system call does, so the slower server would pay for being slow. This one never sleeps.
+ * A client that is faster than the server sleeps between two answers, and to wake it costs the server who answers, more
+ * than anything else that a slow system call does, so the slower server would pay for being slow. This one never
+ * sleeps.
  */
 const stayAwake = (end: number): void => {
   if (performance.now() < end) setImmediate(stayAwake, end);

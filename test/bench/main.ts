@@ -1,8 +1,9 @@
 /**
- * `npm run bench`: what an admission costs while all targets are cached. The program itself (`serve --cluster memory`) against
- * bare Fastify, which parses the same reviews and answers with as many bytes; both over TLS on keep-alive connections from a
- * third process; alternating rounds, medians. Warm-up lasts until the table is read again, so that all rounds fall between two
- * readings. At the end a profile of another run says where the CPU time goes. Exit 1 when a warm admission called the API server.
+ * `npm run bench`: what an admission costs while all targets are cached. The program itself (`serve --cluster memory`)
+ * against bare Fastify, which parses the same reviews and answers with as many bytes; both over TLS on keep-alive
+ * connections from a third process; alternating rounds, medians. Warm-up lasts until the table is read again, so that
+ * all rounds fall between two readings. At the end a profile of another run says where the CPU time goes. Exit 1 when a
+ * warm admission called the API server.
  */
 import { CACHE_MS } from "../../src/core/forwards/retire.ts";
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
@@ -31,8 +32,9 @@ const STRANGERS_GOAL = 2;
 
 const recorded = readFileSync(`${root}/test/fixtures/reviews/review-pod-create.json`, "utf8");
 /**
- * Reviews of `pods` pods of `workloads` workloads, each like the recorded one, as an API server writes them: without white space.
- * The pods of a workload differ in what an API server makes up: the request's uid, and the name of the token's volume.
+ * Reviews of `pods` pods of `workloads` workloads, each like the recorded one, as an API server writes them: without
+ * white space. The pods of a workload differ in what an API server makes up: the request's uid, and the name of the
+ * token's volume.
  */
 const reviewsOf = (workloads: number, pods: number): readonly string[] =>
   Array.from({ length: pods }, (_, pod) => {

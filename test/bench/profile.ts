@@ -13,7 +13,10 @@ type Profile = {
   readonly timeDeltas: readonly number[];
 };
 
-/** Shares of the busy time of the last `ms` milliseconds by part, largest first: a file of ours, a package, or Node itself. */
+/**
+ * Shares of the busy time of the last `ms` milliseconds by part, largest first: a file of ours, a package, or Node
+ * itself.
+ */
 export const sharesOf = (folder: string, ms: number): readonly (readonly [part: string, share: number])[] => {
   const file = readdirSync(folder).find((name) => name.endsWith(".cpuprofile")) ?? "";
   const { nodes, samples, timeDeltas } = JSON.parse(readFileSync(join(folder, file), "utf8")) as Profile;

@@ -1,8 +1,9 @@
 /**
- * `npm run bench:scale`: where the design ends, by simulation. PODS (10,000) creations in one minute of virtual time ask 1, 10 and 100 replicas for
- * three of the 500 targets of 1, 10 or 100 gateways, none of which exists at the start. The replicas are the webhook's own provisioners on one
- * cluster in memory; each call of theirs takes as long as one of the same verb and kind took on a real API server just before, drawn
- * at random. Not simulated: the CPU of the replicas, and an API server that slows down under load. REPLICAS and GATEWAYS choose others.
+ * `npm run bench:scale`: where the design ends, by simulation. PODS (10,000) creations in one minute of virtual time
+ * ask 1, 10 and 100 replicas for three of the 500 targets of 1, 10 or 100 gateways, none of which exists at the start.
+ * The replicas are the webhook's own provisioners on one cluster in memory; each call of theirs takes as long as one of
+ * the same verb and kind took on a real API server just before, drawn at random. Not simulated: the CPU of the
+ * replicas, and an API server that slows down under load. REPLICAS and GATEWAYS choose others.
  */
 import { connect } from "../../src/cluster/kubernetes.ts";
 import type { Cluster } from "../../src/cluster/cluster.ts";
@@ -33,7 +34,10 @@ const configWith = (count: number) =>
 const target = (at: number): Want => wantOf(`t${at}`, `10.0.${at >> 8}.${at & 255}`, 10_000 + at);
 
 type Samples = ReadonlyMap<string, readonly number[]>;
-/** Milliseconds of the calls, by verb and kind, that a gateway's growth from 0 to 500 forwards makes on a real API server. */
+/**
+ * Milliseconds of the calls, by verb and kind, that a gateway's growth from 0 to 500 forwards makes on a real API
+ * server.
+ */
 const measured = async (): Promise<Samples> => {
   const controlPlane = await startControlPlane({ controllerManager: false });
   const samples = new Map<string, number[]>();

@@ -1,8 +1,9 @@
 /**
- * `npm run bench:storm`: a storm of pods on a real API server: PODS (1,000) on TARGETS (480) new targets, 48 at once, over three replicas of
- * the webhook; once with quiet replicas, and once while they are killed and started again. It says how long a creation takes, how often the
- * forward table was written and how many pods were refused. A creation that met a replica's death is made again, as a ReplicaSet does; its time
- * counts from the first try. SEED: the moments of the kills. Exit 1 where a goal is missed.
+ * `npm run bench:storm`: a storm of pods on a real API server: PODS (1,000) on TARGETS (480) new targets, 48 at once,
+ * over three replicas of the webhook; once with quiet replicas, and once while they are killed and started again. It
+ * says how long a creation takes, how often the forward table was written and how many pods were refused. A creation
+ * that met a replica's death is made again, as a ReplicaSet does; its time counts from the first try. SEED: the moments
+ * of the kills. Exit 1 where a goal is missed.
  */
 import t, { type Test } from "tap";
 import { violations } from "../lab/control-plane/gateway-record.ts";

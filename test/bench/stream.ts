@@ -1,6 +1,7 @@
 /**
- * `npm run bench:stream`: what `inject` costs for a stream of 20,000 documents (DOCUMENTS) from standard input, beside plain parsing of
- * the same stream, document by document, in a process of its own. Prints seconds and peak memory of both, and the ratio.
+ * `npm run bench:stream`: what `inject` costs for a stream of 20,000 documents (DOCUMENTS) from standard input, beside
+ * plain parsing of the same stream, document by document, in a process of its own. Prints seconds and peak memory of
+ * both, and the ratio.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

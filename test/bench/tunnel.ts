@@ -27,7 +27,10 @@ const ROUNDS = Number(process.env["ROUNDS"] ?? 8);
 const SECONDS = 2; // of each way a round
 const TURN = 150; // milliseconds
 const CLIENTS = (process.env["CLIENTS"] ?? "1,8,32").split(",").map(Number);
-/** Of plain routing through the same pod in the same run, at GOAL_CLIENTS clients; a mean below it by more than its error misses it. */
+/**
+ * Of plain routing through the same pod in the same run, at GOAL_CLIENTS clients; a mean below it by more than its
+ * error misses it.
+ */
 const GOAL = 0.97;
 const GOAL_CLIENTS = 8;
 const TARGET = "10.0.0.5";
@@ -61,7 +64,8 @@ const start = async (t: Parameters<typeof startLab>[0]): Promise<Network> => {
   await until("the name", async () => (await gateway.log()).includes(`${PORTS.socat + 1000} -> `));
   // No cluster's node counts leaks: that would be charged to the ways that pass the node more often.
   for (const tables of ["iptables", "ip6tables"]) run(network.node, `${tables} -t mangle -F PREROUTING`);
-  // What is not bound to the tunnel needs a route: the client beside it, the documented socat, and packets that are routed.
+  // What is not bound to the tunnel needs a route: the client beside it, the documented socat, and packets that are
+  // routed.
   run(network.pod, `ip rule add to ${TARGET} lookup 10001`);
   run(network.node, `ip route add ${TARGET} via ${podAddress}`);
   const byNode = "$(ip route show default | cut -d ' ' -f 2-)";
@@ -78,7 +82,9 @@ const start = async (t: Parameters<typeof startLab>[0]): Promise<Network> => {
   return network;
 };
 
-/** Where a client by this way is, and what it connects to; `bulk` is added to the gateway's ports for the other server. */
+/**
+ * Where a client by this way is, and what it connects to; `bulk` is added to the gateway's ports for the other server.
+ */
 const place = (network: Network, way: Way, server: { readonly port: number; readonly offset: number }) => {
   if (way === "direct") return { host: network.pod, address: TARGET, port: server.port };
   if (way === "routed") return { host: network.client, address: TARGET, port: server.port };

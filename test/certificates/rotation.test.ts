@@ -40,7 +40,10 @@ type Replica = RunningServer & {
   readonly tick: (ms: number) => void;
 };
 
-/** A running webhook that keeps its certificate in this cluster. It looks when it is told to, and its clock is set by hand. */
+/**
+ * A running webhook that keeps its certificate in this cluster. It looks when it is told to, and its clock is set by
+ * hand.
+ */
 const start = async (
   t: Test,
   cluster: Cluster,

@@ -1,7 +1,7 @@
 /**
  * What every Cluster does, whatever is behind it. Runs on memory in the default tests, and on a real API server in the
- * cluster tests: whatever is shown on memory is then true of the real thing. So the objects are valid ones, and nothing is
- * assumed about versions, times and addresses.
+ * cluster tests: whatever is shown on memory is then true of the real thing. So the objects are valid ones, and nothing
+ * is assumed about versions, times and addresses.
  */
 import type { Test } from "tap";
 import { type Cluster, ClusterError, type KubeObject, NEVER, type Ref, refOf } from "../../src/cluster/cluster.ts";

@@ -1,5 +1,5 @@
-// Reviews from the API server's client certificate only: the API server is given one for webhooks by its AdmissionConfiguration, as
-// docs/operations.md says, and the webhook is told the CA that signed it.
+// Reviews from the API server's client certificate only: the API server is given one for webhooks by its
+// AdmissionConfiguration, as docs/operations.md says, and the webhook is told the CA that signed it.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

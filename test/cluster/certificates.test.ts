@@ -1,5 +1,5 @@
-// The webhook's own certificate on a real API server: three replicas with the rights of the installed ServiceAccount, behind one
-// address, under a stream of pods that the API server asks them about.
+// The webhook's own certificate on a real API server: three replicas with the rights of the installed ServiceAccount,
+// behind one address, under a stream of pods that the API server asks them about.
 import { X509Certificate } from "node:crypto";
 import { Agent } from "node:https";
 import { connect as connectTls } from "node:tls";

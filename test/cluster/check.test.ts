@@ -1,5 +1,5 @@
-// `check` on a real API server: a healthy installation, and installations that are broken here one way each. There is no node: the gateway's
-// pod, its readiness and its endpoints are written as a kubelet and the controllers would.
+// `check` on a real API server: a healthy installation, and installations that are broken here one way each. There is
+// no node: the gateway's pod, its readiness and its endpoints are written as a kubelet and the controllers would.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";

@@ -1,5 +1,5 @@
-// As on Knative or Lambda: no instance is there, ten come up at the same moment, and each is asked for pods as soon as it serves. They meet on one
-// table, which does not exist yet.
+// As on Knative or Lambda: no instance is there, ten come up at the same moment, and each is asked for pods as soon as
+// it serves. They meet on one table, which does not exist yet.
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import t from "tap";
@@ -23,7 +23,8 @@ t.test("ten cold instances at once on one table: every pod is served", async (t)
   t.teardown(api.close);
   const record = await recordGateway(api);
   const ports = await freePorts(INSTANCES);
-  // Targets that several instances ask for, and targets of one alone; some share a port, so that their hosts have Services of their own.
+  // Targets that several instances ask for, and targets of one alone; some share a port, so that their hosts have
+  // Services of their own.
   const wishes = wishFor(INSTANCES * PODS_OF_EACH, "cold", (index) => (index % 3 === 0 ? 20 * index : index % 7));
   const parts = await Promise.all(
     ports.map(async (port, at) => {

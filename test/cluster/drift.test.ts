@@ -1,5 +1,5 @@
-// What others change or delete in a gateway is put right by the serving replicas themselves: no pod is admitted meanwhile. And
-// where nothing differs, nothing is written.
+// What others change or delete in a gateway is put right by the serving replicas themselves: no pod is admitted
+// meanwhile. And where nothing differs, nothing is written.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";

@@ -1,5 +1,5 @@
-// An API server in trouble, seen from the webhook: a clear answer within the request's deadline, then recovery without help,
-// and the forward table's invariants all along.
+// An API server in trouble, seen from the webhook: a clear answer within the request's deadline, then recovery without
+// help, and the forward table's invariants all along.
 import { createPrivateKey, sign } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// Who may write and delete a gateway's objects: the webhook, the controllers that clean up, and a user with the verb break-glass.
+// Who may write and delete a gateway's objects: the webhook, the controllers that clean up, and a user with the verb
+// break-glass.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";

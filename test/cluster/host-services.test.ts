@@ -1,5 +1,5 @@
-// Services of hosts' own on a real API server: one for each host, whoever allocates it and whoever dies meanwhile; with its
-// addresses again after somebody deleted it.
+// Services of hosts' own on a real API server: one for each host, whoever allocates it and whoever dies meanwhile; with
+// its addresses again after somebody deleted it.
 import t, { type Test } from "tap";
 import { stringify } from "yaml";
 import { connect } from "../../src/cluster/kubernetes.ts";

@@ -1,4 +1,5 @@
-// A hostile tenant and a stranger on the port beside honest pods, on a real API server: none of the honest is refused, and they wait little longer.
+// A hostile tenant and a stranger on the port beside honest pods, on a real API server: none of the honest is refused,
+// and they wait little longer.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -11,7 +12,10 @@ import { flowgenPod, ONE_TUNNEL, startScene, targets } from "../lab/control-plan
 /** Of each part. An hour with SOAK_SECONDS=1200. */
 const SECONDS = Number(process.env["SOAK_SECONDS"] ?? 12);
 const HONEST_CLIENTS = 3;
-/** What an honest pod may wait for an attacker, as a multiple; below the floor the machine's noise decides, and one hostile review. */
+/**
+ * What an honest pod may wait for an attacker, as a multiple; below the floor the machine's noise decides, and one
+ * hostile review.
+ */
 const MOST_TIMES = 3;
 const FLOOR_MS = 200;
 

@@ -1,5 +1,5 @@
-// Whose objects are whose: what the webhook leaves alone, what it keeps right, and what it may do at all. The objects are objects
-// only: nothing here runs a gateway or enforces its NetworkPolicy.
+// Whose objects are whose: what the webhook leaves alone, what it keeps right, and what it may do at all. The objects
+// are objects only: nothing here runs a gateway or enforces its NetworkPolicy.
 import t from "tap";
 import { stringify } from "yaml";
 import type { KubeObject } from "../../src/cluster/cluster.ts";

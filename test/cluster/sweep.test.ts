@@ -1,5 +1,6 @@
-// What no pod uses is marked and removed, while other pods are admitted and the webhook's processes are killed: no pod that lives is ever at an
-// address that leads elsewhere. By hand, as docs/operations.md says it: a user with break-glass who may list pods.
+// What no pod uses is marked and removed, while other pods are admitted and the webhook's processes are killed: no pod
+// that lives is ever at an address that leads elsewhere. By hand, as docs/operations.md says it: a user with
+// break-glass who may list pods.
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { connect } from "../../src/cluster/kubernetes.ts";
@@ -66,7 +67,10 @@ const versions = async (): Promise<readonly string[]> =>
     ({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`,
   );
 
-/** What is wrong with the live pods: at each version of the table since they were stored, and at the Services as they are. */
+/**
+ * What is wrong with the live pods: at each version of the table since they were stored, and at the Services as they
+ * are.
+ */
 const problems = async (): Promise<readonly string[]> => {
   await record.settled();
   type ServiceOf = Stored & {
@@ -103,7 +107,9 @@ const removals = (): number =>
   }, 0);
 
 const COUNT = 200;
-/** The pods of the first half that are deleted are 50; the second half asks for the targets with an even number again. */
+/**
+ * The pods of the first half that are deleted are 50; the second half asks for the targets with an even number again.
+ */
 const NEVER_ASKED_AGAIN = 25;
 /** Every pod of the first half has a target of its own; the second half asks for these and for new ones. */
 const first = wishFor(COUNT / 2, "first", (index) => index);

@@ -1,5 +1,5 @@
-// What must not happen: no write in a dry run or in audit mode, no call for a pod without the annotation, no pod lost while the
-// webhook is down. Seen on the whole cluster's state, in the API server's own metrics and in its audit log.
+// What must not happen: no write in a dry run or in audit mode, no call for a pod without the annotation, no pod lost
+// while the webhook is down. Seen on the whole cluster's state, in the API server's own metrics and in its audit log.
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";

@@ -1,6 +1,6 @@
-// The main job on a real API server: ReplicaSets make pods, the API server asks the webhook, the gateway's objects appear and
-// follow. They are objects only: there is no node that runs them and no network that enforces the NetworkPolicy (test/tunnel
-// runs the gateway's scripts).
+// The main job on a real API server: ReplicaSets make pods, the API server asks the webhook, the gateway's objects
+// appear and follow. They are objects only: there is no node that runs them and no network that enforces the
+// NetworkPolicy (test/tunnel runs the gateway's scripts).
 import { readFile } from "node:fs/promises";
 import t from "tap";
 import { parseAllDocuments } from "yaml";

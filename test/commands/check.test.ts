@@ -1,4 +1,7 @@
-/** `check` and `explain` over an API server in memory; test/cluster/check.test.ts has broken installations on a real one. */
+/**
+ * `check` and `explain` over an API server in memory; test/cluster/check.test.ts has broken installations on a real
+ * one.
+ */
 import { X509Certificate } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

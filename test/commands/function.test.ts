@@ -1,4 +1,7 @@
-/** The function's handler, with the events that AWS documents for each way to reach a function, and with those that emulators made. */
+/**
+ * The function's handler, with the events that AWS documents for each way to reach a function, and with those that
+ * emulators made.
+ */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pino } from "pino";

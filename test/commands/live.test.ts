@@ -1,4 +1,7 @@
-/** `--cluster kubeconfig`: the answers are those of the webhook beside the same forward table, and the cluster is only read. */
+/**
+ * `--cluster kubeconfig`: the answers are those of the webhook beside the same forward table, and the cluster is only
+ * read.
+ */
 import t, { type Test } from "tap";
 import { admit } from "../../src/admit.ts";
 import { audit } from "../../src/commands/audit/audit.ts";

@@ -1,4 +1,6 @@
-/** What whoever calls the offline commands may get wrong: the message names file, line, reason and fix, and no password. */
+/**
+ * What whoever calls the offline commands may get wrong: the message names file, line, reason and fix, and no password.
+ */
 import { join } from "node:path";
 import t from "tap";
 import { inject, type InjectOptions } from "../../src/commands/inject/inject.ts";

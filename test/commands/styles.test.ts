@@ -1,6 +1,6 @@
 /**
- * However a workload is written, `inject` changes what the patch names and nothing else, what it prints can be read, and
- * injecting that again changes nothing.
+ * However a workload is written, `inject` changes what the patch names and nothing else, what it prints can be read,
+ * and injecting that again changes nothing.
  */
 import t from "tap";
 import { Lexer, stringify } from "yaml";

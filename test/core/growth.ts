@@ -1,7 +1,7 @@
 /**
- * Searches for pods whose admission costs more than their size and the work that is charged for them: a loop that nobody counts. What costs is
- * counted as V8 counts code coverage, in runs of blocks, so that a machine's speed plays no part. A process of its own, because counting coverage in
- * one that measures coverage would disturb that.
+ * Searches for pods whose admission costs more than their size and the work that is charged for them: a loop that
+ * nobody counts. What costs is counted as V8 counts code coverage, in runs of blocks, so that a machine's speed plays
+ * no part. A process of its own, because counting coverage in one that measures coverage would disturb that.
  *
  * Prints the highest ratio, and what gave it. Exit 1 with the smallest pod that breaks the bound.
  */
@@ -131,7 +131,10 @@ type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never;
 const numbered = (text: string, at: number): string =>
   text.replaceAll("#", String(at)).replaceAll("@", String((at % 250) + 1));
 const list = <Item>(length: number, make: (at: number) => Item): Item[] => Array.from({ length }, (_, at) => make(at));
-/** Larger reviews are another's matter: nothing of their kind is left out by that, and a search tries more of small ones. */
+/**
+ * Larger reviews are another's matter: nothing of their kind is left out by that, and a search tries more of small
+ * ones.
+ */
 const LONGEST = 400_000;
 
 const annotationOf = ({ text, times, hostEnv }: Shape["targets"]): string => {

@@ -1,4 +1,5 @@
-// deploy/kustomize is made from the chart: what `helm template` prints for the default values, without Helm's own marks.
+// deploy/kustomize is made from the chart: what `helm template` prints for the default values, without Helm's own
+// marks.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import * as prettier from "prettier";

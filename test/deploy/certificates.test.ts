@@ -1,5 +1,5 @@
-// The chart with certificates that the webhook does not make itself, installed on a real control plane. cert-manager is played: it does what the
-// chart's objects, of minimal definitions (crds.ts), ask of it.
+// The chart with certificates that the webhook does not make itself, installed on a real control plane. cert-manager is
+// played: it does what the chart's objects, of minimal definitions (crds.ts), ask of it.
 import t from "tap";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { HOST } from "../lab/control-plane/scene.ts";

@@ -1,5 +1,6 @@
-// Kubernetes' "Admission Webhook Good Practices" (https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/),
-// one test each: of what the chart makes, and of the webhook that it installs.
+// Kubernetes' "Admission Webhook Good Practices"
+// (https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/), one test each: of
+// what the chart makes, and of the webhook that it installs.
 import { isDeepStrictEqual } from "node:util";
 import t from "tap";
 import type { Answer } from "../lab/control-plane/api.ts";

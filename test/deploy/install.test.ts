@@ -90,7 +90,9 @@ t.test("without a certificate the pods are not ready, and are not restarted howe
   await helm(["uninstall", RELEASE, "--wait"]);
 });
 
-/** Runs here what the pod of `helm test` runs, which no node runs here: against the address that plays the Service's. */
+/**
+ * Runs here what the pod of `helm test` runs, which no node runs here: against the address that plays the Service's.
+ */
 const chartTest = async (): Promise<{ readonly code: number | null; readonly stdout: string }> => {
   const manifest = await helm(["get", "hooks", RELEASE]);
   const pod = parseManifests(manifest).find(({ kind }) => kind === "Pod") as unknown as TestPod;

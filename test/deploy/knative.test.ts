@@ -1,6 +1,6 @@
-// deploy/knative and deploy/function on a real API server, and what deploy/knative says run as Knative runs it. Knative itself is played, after its
-// documentation and source: a minimal definition of its Service (crds.ts), the ports that its own container in every pod takes, and an activator
-// that ends TLS and starts the pod when a request comes.
+// deploy/knative and deploy/function on a real API server, and what deploy/knative says run as Knative runs it. Knative
+// itself is played, after its documentation and source: a minimal definition of its Service (crds.ts), the ports that
+// its own container in every pod takes, and an activator that ends TLS and starts the pod when a request comes.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
@@ -101,7 +101,10 @@ for (const taken of [8012, 8013, 8022, 8112, 9090, 9091]) {
 
 let pods = 0;
 let container: Container | undefined;
-/** The pod that Knative makes of the Service, made for real; its one container as a kubelet would start it, with what the image says. */
+/**
+ * The pod that Knative makes of the Service, made for real; its one container as a kubelet would start it, with what
+ * the image says.
+ */
 const startPod = async (): Promise<Container> => {
   const service = await api.read<{ spec: { template: { spec: Pod["spec"] } } }>(
     `/apis/serving.knative.dev/v1/namespaces/${RELEASE}/services/${RELEASE}`,

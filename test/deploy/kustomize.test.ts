@@ -19,7 +19,9 @@ t.test("the generated files are those that the chart makes now", async (t) => {
     t.equal(await readFile(join(root, path), "utf8"), content);
 });
 
-/** Without what only one of the two has: Helm's labels, its way to roll the pods, kustomize's name for the ConfigMap. */
+/**
+ * Without what only one of the two has: Helm's labels, its way to roll the pods, kustomize's name for the ConfigMap.
+ */
 const comparable = (manifests: readonly Manifest[]): Readonly<Record<string, unknown>> =>
   Object.fromEntries(
     manifests

@@ -1,4 +1,5 @@
-// The commands for an admin, as the pages write them, each block in a shell on an empty cluster of its own: a real API server.
+// The commands for an admin, as the pages write them, each block in a shell on an empty cluster of its own: a real API
+// server.
 import { symlink, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";

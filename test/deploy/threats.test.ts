@@ -1,6 +1,7 @@
-// What the installation promises to those who do not trust the pods, the webhook's token, or whoever can edit the objects that it reads. Further
-// down the way: test/tunnel/hostile-lines.test.ts (lines of a table and of a tunnel's Secret that hold commands), test/core/host.test.ts,
-// test/core/annotation.test.ts and test/core/forwards/allocate.test.ts (what is never a host, a target or a table).
+// What the installation promises to those who do not trust the pods, the webhook's token, or whoever can edit the
+// objects that it reads. Further down the way: test/tunnel/hostile-lines.test.ts (lines of a table and of a tunnel's
+// Secret that hold commands), test/core/host.test.ts, test/core/annotation.test.ts and
+// test/core/forwards/allocate.test.ts (what is never a host, a target or a table).
 import t from "tap";
 import { type Answer, connectTo } from "../lab/control-plane/api.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";

@@ -1,4 +1,6 @@
-/** The image that the Dockerfile makes, run as a cluster would: its own user, a read-only root, nothing of this machine. */
+/**
+ * The image that the Dockerfile makes, run as a cluster would: its own user, a read-only root, nothing of this machine.
+ */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
@@ -17,7 +19,10 @@ const env = Object.assign({}, ...steps.flatMap((step) => (step.kind === "ENV" ? 
   string
 >;
 
-/** Runs the entry point on a root file system that nobody can write to, without the hook that tap puts into NODE_OPTIONS. Returns stdout and stderr. */
+/**
+ * Runs the entry point on a root file system that nobody can write to, without the hook that tap puts into
+ * NODE_OPTIONS. Returns stdout and stderr.
+ */
 const run = (args: readonly string[], more: Readonly<Record<string, string>> = {}, input = ""): string => {
   const script =
     'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec env -u NODE_OPTIONS chroot --userspec=65532:65532 --groups= "$0" "$@" 2>&1';

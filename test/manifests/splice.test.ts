@@ -1,4 +1,6 @@
-/** A document's text after a change of its value: what was changed, in the style of its surroundings, and nothing else. */
+/**
+ * A document's text after a change of its value: what was changed, in the style of its surroundings, and nothing else.
+ */
 import "../seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";

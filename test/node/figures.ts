@@ -1,6 +1,6 @@
-// What was measured, beside the same step done the documented way: the flowgen chart 0.19.0 by Helm with its values edited by
-// hand, on such a node, with two clients at 10 fresh queries a second each and one long session. Those figures were measured
-// once and are a reference; nothing here is compared with them.
+// What was measured, beside the same step done the documented way: the flowgen chart 0.19.0 by Helm with its values
+// edited by hand, on such a node, with two clients at 10 fresh queries a second each and one long session. Those
+// figures were measured once and are a reference; nothing here is compared with them.
 const steps = {
   "apply to first row": { documented: "13.7-17.6 s", goal: 5 },
   "second target: queries of the first lost": { documented: "450 of 618, gap 23.7 s" },
@@ -22,7 +22,10 @@ export type Timed = { [S in Step]: (typeof steps)[S] extends { goal: number } ? 
 /** The figures of one forwarder. */
 export type Figures = {
   readonly note: (step: Step, measured: string) => void;
-  /** Notes a time, in milliseconds, and says whether it is near its goal: a busy machine is slower, a broken gateway much slower. */
+  /**
+   * Notes a time, in milliseconds, and says whether it is near its goal: a busy machine is slower, a broken gateway
+   * much slower.
+   */
   readonly isInTime: (step: Timed, milliseconds: number, more?: string) => boolean;
 };
 export type Table = {

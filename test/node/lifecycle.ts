@@ -92,7 +92,10 @@ export const testUpgrade = async (t: Test, setting: Setting): Promise<void> => {
   t.ok(came.redirected > 100, `${came.redirected} pods came meanwhile`);
 };
 
-/** Uninstalled: pods that come start as they are; the gateways go on, and an installation after it takes them over as they are. */
+/**
+ * Uninstalled: pods that come start as they are; the gateways go on, and an installation after it takes them over as
+ * they are.
+ */
 export const testUninstall = async (t: Test, setting: Setting, config: object): Promise<void> => {
   const { installation, targets } = setting;
   await whileTheyCome(t, setting, "helm uninstall", async (api) => {

@@ -1,5 +1,5 @@
-// The whole story as its users live it, on a real node: kubelet, containerd, kube-proxy and cluster DNS; the webhook as a
-// pod; real WireGuard and a PostgreSQL that is reached through it alone. The steps build on one another.
+// The whole story as its users live it, on a real node: kubelet, containerd, kube-proxy and cluster DNS; the webhook as
+// a pod; real WireGuard and a PostgreSQL that is reached through it alone. The steps build on one another.
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";

@@ -1,7 +1,7 @@
 /**
- * A schedule (gate.ts) of the lives of pods: an admission answers, the pod is born later or never, and dies; the clock goes on; two processes
- * reconcile all the time, which mark, remove and delete what no pod uses. No pod that lives or is about to be born ever has an address that
- * the table does not lead to its target.
+ * A schedule (gate.ts) of the lives of pods: an admission answers, the pod is born later or never, and dies; the clock
+ * goes on; two processes reconcile all the time, which mark, remove and delete what no pod uses. No pod that lives or
+ * is about to be born ever has an address that the table does not lead to its target.
  */
 import { type Cluster, ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";

@@ -1,7 +1,8 @@
 /**
- * Any number of replicas may admit at the same moment, and any call of theirs may conflict, fail, take effect without an answer, or be
- * the last before a crash. A schedule is one such course of events, chosen by a seed: the steps of several replicas on one
- * cluster in memory are held back and let go one at a time. What must hold is checked after every step.
+ * Any number of replicas may admit at the same moment, and any call of theirs may conflict, fail, take effect without
+ * an answer, or be the last before a crash. A schedule is one such course of events, chosen by a seed: the steps of
+ * several replicas on one cluster in memory are held back and let go one at a time. What must hold is checked after
+ * every step.
  */
 import { type Cluster, ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
@@ -47,7 +48,10 @@ export const tableIn = (cluster: MemoryCluster): Table | undefined => {
   return read.table;
 };
 
-/** The addresses that pods have: `Service port` → the target, and the cluster IPs of the Service where it is the host's own. */
+/**
+ * The addresses that pods have: `Service port` → the target, and the cluster IPs of the Service where it is the host's
+ * own.
+ */
 export type Handed = Map<string, { readonly target: string; readonly ips: string }>;
 
 export const record = (handed: Handed, provisioned: Provisioned, mayGiveWay = false): void => {
@@ -75,9 +79,9 @@ export const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
   cluster.all().filter(({ kind }) => kind === "Service") as unknown as readonly ServiceObject[];
 
 /**
- * Invariants 1 (readTable), 2, 3 and 5: the table has each address that a pod has, and the Service leads from there to the
- * target's forward. A Service that was deleted by hand is not there, or is what a replica with an older table made of it, until the
- * next write gives it its ports and addresses again.
+ * Invariants 1 (readTable), 2, 3 and 5: the table has each address that a pod has, and the Service leads from there to
+ * the target's forward. A Service that was deleted by hand is not there, or is what a replica with an older table made
+ * of it, until the next write gives it its ports and addresses again.
  */
 export const check = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
   if (handed.size === 0) return;
@@ -98,7 +102,10 @@ export const check = (cluster: MemoryCluster, handed: Handed, disturbed: Readonl
   }
 };
 
-/** Invariant 5, once no call fails: Services and NetworkPolicy are those of the table. A Service that was deleted may be absent. */
+/**
+ * Invariant 5, once no call fails: Services and NetworkPolicy are those of the table. A Service that was deleted may be
+ * absent.
+ */
 export const checkConverged = (cluster: MemoryCluster, disturbed: ReadonlySet<string>): void => {
   const table = tableIn(cluster);
   const services = servicesIn(cluster);

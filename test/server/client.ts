@@ -1,4 +1,6 @@
-/** What the tests of the running server share: a client, as kube-apiserver is one, and the files of a mounted volume. */
+/**
+ * What the tests of the running server share: a client, as kube-apiserver is one, and the files of a mounted volume.
+ */
 import { once } from "node:events";
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { Agent as HttpAgent, type IncomingHttpHeaders, request as httpRequest } from "node:http";

@@ -245,7 +245,8 @@ t.test("stopping waits for an admission that is under way, and answers it", asyn
   await stopped;
 });
 
-// Without an end of their own they would be held for the 120 s that a connection may be silent: the limit tells the two apart.
+// Without an end of their own they would be held for the 120 s that a connection may be silent: the limit tells the two
+// apart.
 const soon = { timeout: 30_000 };
 t.test("nobody holds up the end: silent connections, half a handshake, an idle keep-alive one", soon, async (t) => {
   const { url, metricsUrl, stop } = await start(t, { tls });

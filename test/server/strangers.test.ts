@@ -1,4 +1,7 @@
-/** What those may hold who reach the port and are nobody: each input stopped the webhook for all others before it was bounded. */
+/**
+ * What those may hold who reach the port and are nobody: each input stopped the webhook for all others before it was
+ * bounded.
+ */
 import { once } from "node:events";
 import { Agent as HttpAgent } from "node:http";
 import { Agent } from "node:https";

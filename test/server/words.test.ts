@@ -1,4 +1,7 @@
-/** What a person, a log or an audit log is shown of a hostile pod: no piece of an env's value, no character that steers a terminal, no text without end. */
+/**
+ * What a person, a log or an audit log is shown of a hostile pod: no piece of an env's value, no character that steers
+ * a terminal, no text without end.
+ */
 import "../seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";

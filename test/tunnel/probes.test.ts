@@ -29,8 +29,8 @@ for (const forwarder of forwarders) {
     t.ok(live(), "server dead: live");
     t.equal(talk(network, 7000).error, "ECONNREFUSED", "server dead: the port refuses, nobody waits to know");
     await vpn.start();
-    // After 180 s the session's keys are too old, and a keepalive alone makes a handshake. After 6 s it takes traffic that
-    // is not answered for 15 s, and the listeners refuse.
+    // After 180 s the session's keys are too old, and a keepalive alone makes a handshake. After 6 s it takes traffic
+    // that is not answered for 15 s, and the listeners refuse.
     const traffic = "socat -u OPEN:/dev/null TCP4:10.0.0.5:7000,so-bindtodevice=wg0,connect-timeout=0.3";
     const back = await until("ready again", () => (attempt(network.pod, traffic), ready()), 40_000);
     t.comment(`server back: ready by itself after ${back} ms`);

@@ -1,4 +1,7 @@
-/** `audit -o html`: one page without a request to anywhere, to hand to others; its table sorts and filters, and it reads well in print. */
+/**
+ * `audit -o html`: one page without a request to anywhere, to hand to others; its table sorts and filters, and it reads
+ * well in print.
+ */
 import { flowDrawing } from "./drawing.ts";
 import { escaped } from "./html.ts";
 import type { LiveReport, ReportRow } from "../inject/report.ts";

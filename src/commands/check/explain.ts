@@ -20,7 +20,10 @@ const explanations: readonly Explanation[] = [
   })),
 ];
 
-/** `explain CODE`: where the code is given, its cause, its fix; without a code all of them. Returns the exit code: 1 for an unknown code. */
+/**
+ * `explain CODE`: where the code is given, its cause, its fix; without a code all of them. Returns the exit code: 1 for
+ * an unknown code.
+ */
 export const explain = async (code: string | undefined, { out, err }: Output): Promise<0 | 1> => {
   if (code === undefined) {
     await out(`${aligned(explanations.map((each) => [each.code, each.from, each.says])).join("\n")}\n`);

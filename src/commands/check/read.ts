@@ -45,7 +45,10 @@ export const listSeen = (
 /** Where an installation is. */
 export type Installation = { readonly name: string; readonly namespace: string };
 
-/** The text of the installation's config: the ConfigMap that the Deployment mounts, else the newest one of the chart's name. */
+/**
+ * The text of the installation's config: the ConfigMap that the Deployment mounts, else the newest one of the chart's
+ * name.
+ */
 export const readInstalledConfig = async (
   reader: Reader,
   { name, namespace }: Installation,

@@ -28,9 +28,9 @@ export type Admitter = {
 };
 
 /**
- * Forwards come from the table of the live cluster, or from an empty one where none is given. Nothing is written to the live
- * cluster: each workload sees what the ones before it would have written. With `inject` a workload is refused where its hostAliases
- * would hold a stand-in for an address.
+ * Forwards come from the table of the live cluster, or from an empty one where none is given. Nothing is written to the
+ * live cluster: each workload sees what the ones before it would have written. With `inject` a workload is refused
+ * where its hostAliases would hold a stand-in for an address.
  */
 export const createAdmitter = (config: Config, live: LiveCluster | undefined, purpose: Purpose): Admitter => {
   const applied = new Map<string, KubeObject>();
@@ -56,8 +56,8 @@ const withoutStandIns = (admission: Admission): Admission => {
 };
 
 /**
- * A cluster in memory that takes an object from the live one when it is first asked for. It is created, not applied: what the API
- * server added (a Service's clusterIP) must not go with the next apply.
+ * A cluster in memory that takes an object from the live one when it is first asked for. It is created, not applied:
+ * what the API server added (a Service's clusterIP) must not go with the next apply.
  */
 const inMemory = (live: LiveCluster | undefined): Cluster => {
   const memory = createMemoryCluster({ hasAddresses: false });

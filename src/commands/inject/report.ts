@@ -72,7 +72,10 @@ export type LiveReport = {
 
 type Described = { readonly workload: Pick<Admitted["workload"], "kind" | "namespace" | "name" | "pod"> };
 
-/** A workload's row. An env's value is shown with `isDiff` only, masked, and where the patch is known: not in audit mode. */
+/**
+ * A workload's row. An env's value is shown with `isDiff` only, masked, and where the patch is known: not in audit
+ * mode.
+ */
 export const rowOf = (
   { workload, where, admission }: Pick<Admitted, "where" | "admission"> & Described,
   isDiff: boolean,

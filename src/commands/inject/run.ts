@@ -26,7 +26,9 @@ export type ManifestOptions = SourceOptions & {
 };
 
 export type Admitted = { readonly workload: Workload; readonly where: string; readonly admission: Admission };
-/** A document with its workloads; or, where it or its file cannot be read, why: a text that begins with file and line. */
+/**
+ * A document with its workloads; or, where it or its file cannot be read, why: a text that begins with file and line.
+ */
 export type Part =
   | {
       readonly kind: "document";
@@ -53,8 +55,8 @@ const EMPTY_TABLE =
   "no --cluster: the answers are those of an empty forward table; --cluster kubeconfig reads the live one";
 
 /**
- * Begins a run; `audit` answers as if the config's mode were enforce. Throws a UsageError (exit code 2) when the config or a path cannot
- * be read, or the cluster is not known.
+ * Begins a run; `audit` answers as if the config's mode were enforce. Throws a UsageError (exit code 2) when the config
+ * or a path cannot be read, or the cluster is not known.
  */
 export const startRun = async (options: ManifestOptions, output: Output, purpose: Purpose): Promise<Run> => {
   const { file, config, cluster } = options;

@@ -21,7 +21,10 @@ export type SourceOptions = {
 /** A text by the name that messages call it. Reading it throws a ManifestError when it cannot be read to its end. */
 export type ManifestSource = { readonly name: string; readonly chunks: AsyncIterable<string> };
 
-/** The sources in the order of the options, folders in the order of their names. Throws a UsageError for a path that is not there. */
+/**
+ * The sources in the order of the options, folders in the order of their names. Throws a UsageError for a path that is
+ * not there.
+ */
 export const openSources = async ({
   file,
   kustomize,

@@ -36,7 +36,10 @@ export const readText = async (path: string): Promise<string> => {
   }
 };
 
-/** Connects to a cluster. The Kubernetes client is imported only here and only when it is needed: it takes longer to load than all the rest. */
+/**
+ * Connects to a cluster. The Kubernetes client is imported only here and only when it is needed: it takes longer to
+ * load than all the rest.
+ */
 const openCluster = async (name: ClusterName): Promise<Cluster> => {
   if (name === "memory") return (await import("../../emulator/memory.ts")).createMemoryCluster();
   return (await import("../../cluster/kubernetes.ts")).connect(name);

@@ -159,8 +159,8 @@ const knownCommand = (program: Command, args: readonly string[]): readonly strin
 };
 
 /**
- * Runs the command that the arguments name, with what the environment adds to them, and returns the exit code. `serve` has begun to
- * serve by then; a command is imported when it is run.
+ * Runs the command that the arguments name, with what the environment adds to them, and returns the exit code. `serve`
+ * has begun to serve by then; a command is imported when it is run.
  */
 export const runProgram = async (args: readonly string[], output: Output): Promise<number> => {
   let code = 0;

@@ -27,7 +27,9 @@ export const readInputs = async ({ config, configYaml, tlsCert, tlsKey }: Inputs
   return configYaml === undefined ? texts : ["", ...texts];
 };
 
-/** The token without the line's end that files have; undefined when none is asked for. It is read once, and never shown. */
+/**
+ * The token without the line's end that files have; undefined when none is asked for. It is read once, and never shown.
+ */
 export const readPathToken = async ({ pathTokenFile: file, ownPathToken }: Inputs): Promise<string | undefined> => {
   if (file === undefined) return undefined;
   if (ownPathToken === true)

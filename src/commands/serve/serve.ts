@@ -42,7 +42,10 @@ export type ServeOptions = ServeTlsOptions & {
 /** How long a request that is under way may still take after SIGTERM: as long as the longest admission. */
 const LONGEST_ADMISSION_MS = 30_000;
 
-/** `serve`: the webhook, until SIGTERM or SIGINT. Files are read again when they change; a bad version is refused and the old one stays. */
+/**
+ * `serve`: the webhook, until SIGTERM or SIGINT. Files are read again when they change; a bad version is refused and
+ * the old one stays.
+ */
 export const serve = async (options: ServeOptions): Promise<void> => {
   const source = await tlsSource(options);
   if (source.kind === "secret" && options.cluster === "memory")

@@ -29,8 +29,8 @@ type WatchOptions = {
 export type Stoppable = { readonly stop: () => void };
 
 /**
- * Watches the files of the options. A new version is put into use; a version that cannot be read is refused, logged and counted.
- * `configText` and `tlsTexts`: the contents in use.
+ * Watches the files of the options. A new version is put into use; a version that cannot be read is refused, logged and
+ * counted. `configText` and `tlsTexts`: the contents in use.
  */
 export const watchInputs = (
   { server, log, options, source, callers }: Watching,

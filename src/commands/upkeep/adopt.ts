@@ -26,10 +26,10 @@ const STEPS_MS = 120_000;
 const LOOK_MS = 200;
 
 /**
- * `adopt NAMESPACE/NAME`: takes over a gateway that the flowgen chart made, or that a backup tool restored without managedFields. Refuses before
- * anything is written where the config would serve less than it serves. Each step may be the last one: the command made again goes on from there.
- * Returns the exit code: 1 when it was not taken over, or its pod is not ready in time. Throws a UsageError (exit code 2) when the name, the config
- * or the cluster cannot be used.
+ * `adopt NAMESPACE/NAME`: takes over a gateway that the flowgen chart made, or that a backup tool restored without
+ * managedFields. Refuses before anything is written where the config would serve less than it serves. Each step may be
+ * the last one: the command made again goes on from there. Returns the exit code: 1 when it was not taken over, or its
+ * pod is not ready in time. Throws a UsageError (exit code 2) when the name, the config or the cluster cannot be used.
  */
 export const adopt = async (gateway: string, options: AdoptOptions, output: Output): Promise<0 | 1> => {
   const ref = gatewayRefOf(gateway);

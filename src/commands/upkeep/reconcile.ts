@@ -98,7 +98,10 @@ export const run = async (
 
 const placeOf = ({ metadata: { name = "", namespace } }: KubeObject) => ({ name, namespace });
 
-/** Pods that a gateway's marks were put on, and all that the config calls flowgen's: their labels may have been taken away. */
+/**
+ * Pods that a gateway's marks were put on, and all that the config calls flowgen's: their labels may have been taken
+ * away.
+ */
 const takeCensus = async (
   config: Config,
   cluster: Cluster,

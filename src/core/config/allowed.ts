@@ -18,9 +18,9 @@ const splitPort = (text: string): { host: string; port?: number } => {
 };
 
 /**
- * Reads `10.0.0.0/8`, `10.0.0.5`, `fd00::/8`, `sql.corp.example.com`, `*.corp.example.com`, each with an optional `:port`
- * (`[fd00::/8]:5432` for IPv6). Returns a sentence when it is none of these. A network whose address has host bits set is
- * refused: it is a typing error more often than not.
+ * Reads `10.0.0.0/8`, `10.0.0.5`, `fd00::/8`, `sql.corp.example.com`, `*.corp.example.com`, each with an optional
+ * `:port` (`[fd00::/8]:5432` for IPv6). Returns a sentence when it is none of these. A network whose address has host
+ * bits set is refused: it is a typing error more often than not.
  */
 export const readAllowedTarget = (text: string): AllowedTarget | string => {
   if (text.includes("://")) return "a URL: write its host, or host:port";

@@ -107,8 +107,8 @@ const allowedTo = (namespace: string, tunnels: readonly Tunnel[]): string => {
 const MOST_ALLOWED = 8;
 
 /**
- * The tunnel that carries a target: the one that the entry or the pod names, else the only one that may. `where` names the entry in
- * messages.
+ * The tunnel that carries a target: the one that the entry or the pod names, else the only one that may. `where` names
+ * the entry in messages.
  */
 export const findTunnel = (
   gateway: Gateway,

@@ -14,7 +14,10 @@ type StaticForward = {
 };
 type TunnelForwards = { readonly name: string; readonly portForwards: readonly StaticForward[] };
 
-/** Static forwards of one gateway that cannot all be had: they share the pod's ports, the Service's ports and its port names. */
+/**
+ * Static forwards of one gateway that cannot all be had: they share the pod's ports, the Service's ports and its port
+ * names.
+ */
 export const clashes = (tunnels: readonly TunnelForwards[]): [path: PropertyKey[], message: string][] => {
   const all = tunnels.flatMap((item, t) =>
     item.portForwards.map((forward, f) => ({ ...forward, tunnel: item.name, at: ["tunnels", t, "portForwards", f] })),

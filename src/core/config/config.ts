@@ -82,7 +82,10 @@ export type ConfigReading =
   | { readonly kind: "config"; readonly config: Config }
   | { readonly kind: "invalid"; readonly problems: readonly string[] };
 
-/** Reads the admin's config from YAML or JSON. Every problem is named by its path, with the reason and the nearest valid form. */
+/**
+ * Reads the admin's config from YAML or JSON. Every problem is named by its path, with the reason and the nearest valid
+ * form.
+ */
 export const readConfig = (yaml: string): ConfigReading => {
   const raw = parseYaml(yaml);
   if (raw.kind === "invalid") return raw;

@@ -34,7 +34,9 @@ const notForwards = (issue: { readonly input?: unknown }): string =>
 
 export const DEFAULT_GATEWAY = "flowgen-wireguard-gateway";
 
-/** The flowgen chart's `wireguardGateway` block, with its names and defaults, and what a shared gateway needs besides. */
+/**
+ * The flowgen chart's `wireguardGateway` block, with its names and defaults, and what a shared gateway needs besides.
+ */
 export const gateway = strict({
   name: dnsLabel
     .refine((name) => name.length <= LONGEST_GATEWAY_NAME, {
@@ -159,7 +161,8 @@ export const gateway = strict({
         ),
     );
     const limit = memoryLimit(value.socat.resources);
-    // The chart's block says nothing of maxForwards, and its 32Mi are for one forward: they are raised (see gateway/pod.ts).
+    // The chart's block says nothing of maxForwards, and its 32Mi are for one forward: they are raised (see
+    // gateway/pod.ts).
     if (value.maxForwards !== undefined && limit !== undefined && limit < leastMemory(value.maxForwards))
       context.addIssue({
         code: "custom",

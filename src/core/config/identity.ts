@@ -1,4 +1,7 @@
-/** A WireGuard identity is a key of a Secret. Two pods that hold one of them throw each other out at the server, again and again. */
+/**
+ * A WireGuard identity is a key of a Secret. Two pods that hold one of them throw each other out at the server, again
+ * and again.
+ */
 import { quote } from "../schema.ts";
 
 type Identity = { readonly name: string; readonly secretName: string; readonly secretKey?: string | undefined };
@@ -11,7 +14,10 @@ type Holder = {
 /** The key of a tunnel's Secret that holds its config. */
 export const secretKeyOf = ({ name, secretKey }: Identity): string => secretKey ?? `${name}.conf`;
 
-/** Tunnels that name the identity of an earlier one; a gateway without a namespace is in any, with a Secret of that namespace. */
+/**
+ * Tunnels that name the identity of an earlier one; a gateway without a namespace is in any, with a Secret of that
+ * namespace.
+ */
 export const identityClashes = (gateways: readonly Holder[]): [path: PropertyKey[], message: string][] => {
   const first = new Map<string, string>();
   return gateways.flatMap(({ enabled, namespace = "", tunnels }, g) =>
@@ -49,8 +55,8 @@ const mounts = ({ secret }: Volume, tunnel: Identity): boolean =>
   (secret.items === undefined || secret.items.some(({ key }) => key === secretKeyOf(tunnel)));
 
 /**
- * A Deployment of the gateway's namespace, other than the gateway's, whose pods mount the Secret of one of its tunnels, and that tunnel: one of before
- * a change of name, or the flowgen chart's own. Scaled to 0 it holds nothing.
+ * A Deployment of the gateway's namespace, other than the gateway's, whose pods mount the Secret of one of its tunnels,
+ * and that tunnel: one of before a change of name, or the flowgen chart's own. Scaled to 0 it holds nothing.
  */
 export const identityHolder = (
   { name, tunnels }: { readonly name: string; readonly tunnels: readonly Identity[] },

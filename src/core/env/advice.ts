@@ -1,4 +1,7 @@
-/** Text that is right and a connection that fails all the same: what a client checks or is given besides the host that it dials. */
+/**
+ * Text that is right and a connection that fails all the same: what a client checks or is given besides the host that
+ * it dials.
+ */
 
 import { MOST_NAMES } from "./note.ts";
 import { listed } from "../message.ts";

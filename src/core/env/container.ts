@@ -88,7 +88,10 @@ const addBreak = ({ broken }: View, env: number, found: Break): void => {
   if (!before.some(({ host }) => host === found.host)) broken.set(env, [...before, found]);
 };
 
-/** Finds the env whose own text holds a sighting; undefined: none does, since it crosses from one env's text to another's. */
+/**
+ * Finds the env whose own text holds a sighting; undefined: none does, since it crosses from one env's text to
+ * another's.
+ */
 const originOf = (view: View, env: number, sighting: Sighting): Draft | undefined => {
   const expanded = view.texts[env] as Expanded;
   const piece = expanded.pieces.length === 0 ? undefined : pieceOf(expanded, sighting);
@@ -100,7 +103,9 @@ const originOf = (view: View, env: number, sighting: Sighting): Draft | undefine
   return made;
 };
 
-/** A host that an env brings into a longer word of another, or between its brackets, cannot be replaced where it stands. */
+/**
+ * A host that an env brings into a longer word of another, or between its brackets, cannot be replaced where it stands.
+ */
 const breakJoined = (view: View, env: number): void => {
   const { text, pieces } = view.texts[env] as Expanded;
   for (const { at, env: from } of pieces) {
@@ -138,7 +143,10 @@ const readEnv = (view: View, env: number, name: string, rules: EnvRules): void =
 
 const nothing: ContainerReading = { held: [], broken: new Map(), portNames: new Set() };
 
-/** Reads the env of one container: each known host in an env's own text, with how every env that brings it along reads it. */
+/**
+ * Reads the env of one container: each known host in an env's own text, with how every env that brings it along reads
+ * it.
+ */
 export const readContainer = (
   env: readonly EnvVar[],
   known: KnownHosts,

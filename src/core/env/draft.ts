@@ -37,7 +37,9 @@ export const rulesOf = ({ settings, keeps }: Setup): EnvRules => ({
   isSkipped: (name) => !settings.has(name) && (keeps.has(name) || isNoProxy(name) || UNDIALLED.test(name)),
 });
 
-/** A container with the env as they are to be: `added` of them in front, so that a `$(VAR)` anywhere can refer to them. */
+/**
+ * A container with the env as they are to be: `added` of them in front, so that a `$(VAR)` anywhere can refer to them.
+ */
 export type ContainerDraft = {
   readonly container: Container;
   readonly field: "containers" | "initContainers";
@@ -67,7 +69,10 @@ const draftOf = (
   return { container, field, index, added: front.length, env: front.length === 0 ? env : [...front, ...env] };
 };
 
-/** Every container of a pod, init containers first, with what does not depend on values set; undefined: more than may be. */
+/**
+ * Every container of a pod, init containers first, with what does not depend on values set; undefined: more than may
+ * be.
+ */
 export const containerDrafts = ({ spec }: Pod, setup: Setup, work: Work): readonly ContainerDraft[] | undefined => {
   const init = spec.initContainers ?? [];
   if (setup.settings.size * (init.length + spec.containers.length) > MOST_OPERATIONS) return undefined;

@@ -2,7 +2,10 @@ import { readHost } from "../host.ts";
 import type { Span } from "./places/place.ts";
 import { charge, type Work } from "./work.ts";
 
-/** The hosts that are looked for in a pod's text. Each is canonical, and is known with the ports that mean a target beside it. */
+/**
+ * The hosts that are looked for in a pod's text. Each is canonical, and is known with the ports that mean a target
+ * beside it.
+ */
 export type KnownHosts = {
   readonly ports: ReadonlyMap<string, ReadonlySet<number>>;
   /** Other names of a host: the pod's own hostAliases. */

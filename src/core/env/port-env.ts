@@ -17,7 +17,10 @@ const inCaseOf = (suffix: string): string => {
   return suffix === suffix.toUpperCase() ? "PORT" : "Port";
 };
 
-/** Names of the env that may hold the port of a host env, likeliest first: `X_HOST` → `X_PORT`, `PGHOST` → `PGPORT`, `DbHost` → `DbPort`. */
+/**
+ * Names of the env that may hold the port of a host env, likeliest first: `X_HOST` → `X_PORT`, `PGHOST` → `PGPORT`,
+ * `DbHost` → `DbPort`.
+ */
 export const portNames = (name: string): string[] => {
   const lower = name.toLowerCase();
   const suffix = SUFFIXES.find((end) => lower.endsWith(end));

@@ -39,8 +39,8 @@ const withFallback = (env: readonly EnvVar[], { reached }: Setup): readonly EnvV
 };
 
 /**
- * Reads a pod for its targets of the redirect env, before anything is provisioned: which hosts need a Service of their own. A pod
- * that cannot be redirected is refused here, so that it leaves no forward behind.
+ * Reads a pod for its targets of the redirect env, before anything is provisioned: which hosts need a Service of their
+ * own. A pod that cannot be redirected is refused here, so that it leaves no forward behind.
  */
 export const readPodHosts = (pod: Pod, targets: readonly Target[], work = workOf()): PodHosts | Rejection => {
   const setup = setupOf(pod, targets);

@@ -23,8 +23,8 @@ export type Redirection = {
   /** `container/NAME` of every env that is set to, or holds, an assignment's address: the same on a second run. */
   readonly env: readonly string[];
   /**
-   * All that holds a target's host or its address and was not rewritten or not understood: `container/NAME`, `container: args[3]`,
-   * `hostAliases[0]`. The same on a second run.
+   * All that holds a target's host or its address and was not rewritten or not understood: `container/NAME`,
+   * `container: args[3]`, `hostAliases[0]`. The same on a second run.
    */
   readonly unread: readonly string[];
   /** Each once; never an env's value. */

@@ -14,8 +14,9 @@ export type Referred = { readonly env: number; readonly text: string };
 const LONGEST_TEXT = 16_384;
 
 /**
- * Follows `$(VAR)` as Kubernetes does (k8s.io/kubernetes/third_party/forked/golang/expansion): to variables defined earlier in
- * the same container. `$$` is a `$`; what is not known stays as it is written. Undefined: the value would be too long.
+ * Follows `$(VAR)` as Kubernetes does (k8s.io/kubernetes/third_party/forked/golang/expansion): to variables defined
+ * earlier in the same container. `$$` is a `$`; what is not known stays as it is written. Undefined: the value would be
+ * too long.
  */
 export const expand = (
   raw: string,

@@ -9,7 +9,9 @@ const readAddress = (text: string): { host: string; port: number } => {
   return { host: text.slice(0, colon), port: Number(text.slice(colon + 1)) };
 };
 
-/** The pod's own names (hostAliases) of the hosts that are looked for: a client that dials such a name means the host. */
+/**
+ * The pod's own names (hostAliases) of the hosts that are looked for: a client that dials such a name means the host.
+ */
 export const aliasesOf = ({ spec }: Pod, isKnown: (host: string) => boolean): ReadonlyMap<string, string> => {
   const aliases = new Map<string, string>();
   for (const { ip, hostnames } of spec.hostAliases ?? []) {

@@ -88,8 +88,8 @@ export type Settled = {
 };
 
 /**
- * Replaces hosts until none is left to be: the result is left alone by a second run. Each round replaces at least one, and the
- * work of all is charged.
+ * Replaces hosts until none is left to be: the result is left alone by a second run. Each round replaces at least one,
+ * and the work of all is charged.
  */
 export const settle = (env: readonly EnvVar[], routes: Routes, rules: EnvRules, work: Work): Settled => {
   let current = env;

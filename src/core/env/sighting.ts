@@ -8,9 +8,10 @@ export type LeftReason =
   "path" | "network" | "value" | "udp" | "share" | "hosts-line" | "numeric" | "srv" | "joined" | "split" | "long";
 
 /**
- * How a host is read where it stands. `port`: with this port beside it. `alone`: the text is the host, whose port another env
- * may hold. `defaults`: no port is written, and a client takes one of these. `unread`: its port is not read; `isKnown` where
- * the form is, so that the host is certainly one. `instance`: a SQL Server instance, whose port is asked over UDP.
+ * How a host is read where it stands. `port`: with this port beside it. `alone`: the text is the host, whose port
+ * another env may hold. `defaults`: no port is written, and a client takes one of these. `unread`: its port is not
+ * read; `isKnown` where the form is, so that the host is certainly one. `instance`: a SQL Server instance, whose port
+ * is asked over UDP.
  */
 export type How =
   | { readonly kind: "port"; readonly port: number }
@@ -52,7 +53,10 @@ const placeHow = (text: string, { slot, limit }: Place): How => {
 
 const PORT_BESIDE = /^(\]?:|%3a|,\s*|%2c|\(|\s+)(\d{1,5})(?![\w.]|:\w)/i;
 
-/** The port right behind a word. Behind a colon a number is a port; behind a comma, a bracket or a blank where a target has it. */
+/**
+ * The port right behind a word. Behind a colon a number is a port; behind a comma, a bracket or a blank where a target
+ * has it.
+ */
 const portBeside = (behind: string, ports: ReadonlySet<number>): number | undefined => {
   const [, sign = "", digits] = PORT_BESIDE.exec(behind) ?? [];
   if (digits === undefined) return undefined;

@@ -7,7 +7,10 @@ export type Verdict =
       readonly kind: "lead";
       /** The ports that are read beside it; empty: none is read, and every target of the host may be meant. */
       readonly ports: readonly number[];
-      /** A port beside it is not read, or is no target's: only a Service of the host's own is never another server there. */
+      /**
+       * A port beside it is not read, or is no target's: only a Service of the host's own is never another server
+       * there.
+       */
       readonly needsOwnService: boolean;
     }
   | { readonly kind: "stay"; readonly why: LeftReason | "port" };

@@ -12,7 +12,9 @@ import { type Allocator, allocatorOf, bytesOf } from "./allocator.ts";
 import { hasRoomForNames, lacksName, shareProblem } from "./shares.ts";
 import { type Forward, type HostService, serviceOf, type Table } from "./table.ts";
 
-/** Of a ConfigMap's 1 MiB (core/v1 validation), with room for the marks of unused forwards and the Services' addresses. */
+/**
+ * Of a ConfigMap's 1 MiB (core/v1 validation), with room for the marks of unused forwards and the Services' addresses.
+ */
 const MAX_BYTES = 900_000;
 
 /** A want, its forward, and the Service of its host where it has one. */
@@ -60,9 +62,9 @@ export const withStaticForwards = (
 };
 
 /**
- * Serves claims one after another: a target's forward is the one that it has, or a new one. One claim is served whole or refused
- * and changes nothing. The same table object comes back when nothing had to change. The listen port is the target's own
- * where it is free, from 1024 up. The mark of an unused forward is removed.
+ * Serves claims one after another: a target's forward is the one that it has, or a new one. One claim is served whole
+ * or refused and changes nothing. The same table object comes back when nothing had to change. The listen port is the
+ * target's own where it is free, from 1024 up. The mark of an unused forward is removed.
  */
 export const allocate = (table: Table, gateway: PlacedGateway, claims: readonly Claim[]): Allocation => {
   const allocator = allocatorOf(table);
@@ -77,8 +79,8 @@ export const allocate = (table: Table, gateway: PlacedGateway, claims: readonly 
 };
 
 /**
- * The forwards and Services that the table holds for these wants; `undefined` where one lacks or would have to change. Searched
- * and not indexed: for one pod that is quicker than an allocator.
+ * The forwards and Services that the table holds for these wants; `undefined` where one lacks or would have to change.
+ * Searched and not indexed: for one pod that is quicker than an allocator.
  */
 export const givenAlready = (
   table: Table,
@@ -153,7 +155,10 @@ const give = (allocator: Allocator, gateway: PlacedGateway, want: Want): Forward
   return added ?? reject("gateway-full", `${target.name}: no port is free`);
 };
 
-/** The forward with the name of the want's namespace; a refusal where the policy needs the name, and the table has no room for it. */
+/**
+ * The forward with the name of the want's namespace; a refusal where the policy needs the name, and the table has no
+ * room for it.
+ */
 const named = (allocator: Allocator, gateway: PlacedGateway, want: Want, forward: Forward): Forward | Rejection => {
   const hasRoom = hasRoomForNames(allocator.bytes());
   if (!lacksName(gateway, forward, want, () => hasRoom)) return forward;

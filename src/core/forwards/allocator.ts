@@ -20,8 +20,8 @@ type WishedForward = Omit<Forward, "servicePort" | "unusedSince"> & {
 };
 
 /**
- * A table that is being changed. Many requests are served in one write, so lookups are by key. `undo` takes back the changes since
- * the last `keep`.
+ * A table that is being changed. Many requests are served in one write, so lookups are by key. `undo` takes back the
+ * changes since the last `keep`.
  */
 export type Allocator = {
   readonly forwards: readonly Forward[];

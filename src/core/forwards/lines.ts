@@ -1,6 +1,7 @@
 /**
- * Each of a gateway's Services carries its lines of the forward table in an annotation, which the policy of the gateways' objects protects. When the
- * table's ConfigMap is lost, the table is made of them again: whole, or not at all.
+ * Each of a gateway's Services carries its lines of the forward table in an annotation, which the policy of the
+ * gateways' objects protects. When the table's ConfigMap is lost, the table is made of them again: whole, or not at
+ * all.
  */
 import * as z from "zod";
 import { reject, type Failure, type Rejection } from "../reasons.ts";
@@ -9,7 +10,10 @@ import { type Forward, type HostService, readTable, type Table, TABLE_FORMAT, ta
 
 export const LINES_ANNOTATION = "flowgen.io/forwards";
 
-/** Of the 262,144 bytes that the annotations of an object may take. Beyond it the names of namespaces are left out: the next admission writes them again. */
+/**
+ * Of the 262,144 bytes that the annotations of an object may take. Beyond it the names of namespaces are left out: the
+ * next admission writes them again.
+ */
 const MOST_BYTES = 200_000;
 
 const plain = ({ unusedSince: _, ...forward }: Forward): Forward => forward;
@@ -41,7 +45,10 @@ export type LinedService = {
   readonly clusterIPs: readonly string[];
 };
 
-/** The table that the lines of all Services give. `own`: the gateway's own Service. `where` names the lost table in messages. */
+/**
+ * The table that the lines of all Services give. `own`: the gateway's own Service. `where` names the lost table in
+ * messages.
+ */
 export const tableFromLines = (
   own: LinedService | undefined,
   hosts: readonly LinedService[],

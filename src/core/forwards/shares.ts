@@ -1,6 +1,6 @@
 /**
- * The namespaces that asked for a gateway's forwards, and how many each may ask for. A forward names a namespace once, with the first of
- * its pods. The policy of a gateway reads the names where the config grants by patterns.
+ * The namespaces that asked for a gateway's forwards, and how many each may ask for. A forward names a namespace once,
+ * with the first of its pods. The policy of a gateway reads the names where the config grants by patterns.
  */
 import { isStatic, reachingNamespaces } from "../config/choose.ts";
 import type { PlacedGateway } from "../config/config.ts";

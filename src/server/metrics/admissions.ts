@@ -68,8 +68,8 @@ export const admissionMetrics = (registry: Registry): AdmissionMetrics => {
 };
 
 /**
- * Every outcome with every reason that it can have. `increase()` sees the growth of a series, not its beginning: a series that begins
- * at 1 hides the first event.
+ * Every outcome with every reason that it can have. `increase()` sees the growth of a series, not its beginning: a
+ * series that begins at 1 hides the first event.
  */
 const outcomes = (): readonly { readonly outcome: Outcome; readonly reason: ReasonCode }[] =>
   (Object.keys(reasons) as ReasonCode[]).flatMap((reason) => {

@@ -16,8 +16,8 @@ export type GatewayMetrics = {
 };
 
 /**
- * Gateways that have metrics of their own. Where each namespace has a gateway, namespaces come and go: the gateway that was measured
- * longest ago is dropped.
+ * Gateways that have metrics of their own. Where each namespace has a gateway, namespaces come and go: the gateway that
+ * was measured longest ago is dropped.
  */
 const MOST_GATEWAYS = 1000;
 

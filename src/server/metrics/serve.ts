@@ -5,8 +5,9 @@ import type { Registry } from "prom-client";
 type Counted = { readonly registry: Registry; readonly settle: () => void };
 
 /**
- * Serves `GET /metrics` and `GET /healthz`, on a port of their own: network policies can separate callers of the webhook from
- * readers of metrics. `/healthz` answers before the process has a certificate, which it cannot get while the API server is down.
+ * Serves `GET /metrics` and `GET /healthz`, on a port of their own: network policies can separate callers of the
+ * webhook from readers of metrics. `/healthz` answers before the process has a certificate, which it cannot get while
+ * the API server is down.
  */
 export const serveMetrics = ({ registry, settle }: Counted, host: string, port: number): Promise<Server> => {
   const server = createServer((request, response) => {

@@ -1,7 +1,7 @@
 /**
- * `npm run bench:hostile`: what inputs cost that are made to cost much. Each is sent to the bundle, in a process of its own with the memory of the
- * chart, at 1, 2 and 4 times a size: bytes, the answer, milliseconds of CPU, and MiB above rest at the peak. Exit 1 when the process ended, or a single
- * review took more than is aimed at.
+ * `npm run bench:hostile`: what inputs cost that are made to cost much. Each is sent to the bundle, in a process of its
+ * own with the memory of the chart, at 1, 2 and 4 times a size: bytes, the answer, milliseconds of CPU, and MiB above
+ * rest at the peak. Exit 1 when the process ended, or a single review took more than is aimed at.
  */
 import { Agent } from "node:https";
 import { send } from "../../server/client.ts";

@@ -1,4 +1,7 @@
-/** The bundle in a process of its own with the chart's memory, and what it used: CPU from the kernel, the highest memory too. */
+/**
+ * The bundle in a process of its own with the chart's memory, and what it used: CPU from the kernel, the highest memory
+ * too.
+ */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,8 +1,10 @@
 /**
- * `npm run bench:start`: from the start of the process to the first answer, on a cold start: the bundle in a pod's place, with its
- * ServiceAccount's files and a real API server, makes a new gateway for its first pod; bundled bare Fastify answers a constant. Both over
- * plain HTTP as on a platform that ends TLS itself, and both with a filled compile cache; the webhook with the flags of the image. In turns, medians. Printed are time,
- * CPU time (which a cold start costs on any machine, however busy) and the memory at rest. ROUNDS (7). Exit 1 when memory or bundle miss their goal.
+ * `npm run bench:start`: from the start of the process to the first answer, on a cold start: the bundle in a pod's
+ * place, with its ServiceAccount's files and a real API server, makes a new gateway for its first pod; bundled bare
+ * Fastify answers a constant. Both over plain HTTP as on a platform that ends TLS itself, and both with a filled
+ * compile cache; the webhook with the flags of the image. In turns, medians. Printed are time, CPU time (which a cold
+ * start costs on any machine, however busy) and the memory at rest. ROUNDS (7). Exit 1 when memory or bundle miss their
+ * goal.
  *
  * It runs in a mount namespace of its own, where a pod's files can be put where a pod has them.
  */

@@ -1,7 +1,8 @@
 /**
- * The oracle: pods whose env are made from templates, expanded as Kubernetes does, and read back by the template. Where each
- * endpoint leads is looked up in the Services of the table: a target's to itself; another's nowhere else than it did, or, by name,
- * to the Service of the host's own, which refuses its port. `VALUES` sets how many (CI: 100,000), `FC_SEED=random` which.
+ * The oracle: pods whose env are made from templates, expanded as Kubernetes does, and read back by the template. Where
+ * each endpoint leads is looked up in the Services of the table: a target's to itself; another's nowhere else than it
+ * did, or, by name, to the Service of the host's own, which refuses its port. `VALUES` sets how many (CI: 100,000),
+ * `FC_SEED=random` which.
  */
 import "../../seed.ts";
 import fc from "fast-check";

@@ -1,6 +1,7 @@
 /**
- * Values made from templates: texts with holes for hosts and ports. What a template made can be read back by the template, and
- * nothing of the code under test: its hosts and ports are where the holes are, and all else must be as it was.
+ * Values made from templates: texts with holes for hosts and ports. What a template made can be read back by the
+ * template, and nothing of the code under test: its hosts and ports are where the holes are, and all else must be as it
+ * was.
  */
 import fc from "fast-check";
 
@@ -85,7 +86,10 @@ export const make = (
 
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
 
-/** The hosts of a text that a template made of endpoints, when all else is as it was; undefined: something else has changed. */
+/**
+ * The hosts of a text that a template made of endpoints, when all else is as it was; undefined: something else has
+ * changed.
+ */
 export const readBack = (
   template: Template,
   text: string,
@@ -146,7 +150,10 @@ export const useOf = (hosts: readonly string[]): fc.Arbitrary<Use> =>
 
 export type Literal = { readonly name: string; readonly value: string };
 
-/** The env of a use, its holes in env of their own where it is asked for. An IPv6 address in brackets stands in no env of its own. */
+/**
+ * The env of a use, its holes in env of their own where it is asked for. An IPv6 address in brackets stands in no env
+ * of its own.
+ */
 export const envOf = ({ template, endpoints, isReferred, isSplit }: Use, at: number): readonly Literal[] => {
   const own: Literal[] = [];
   const put = (hole: string, text: string): string => {

@@ -1,9 +1,10 @@
 /**
  * Cases to read as documentation: fixtures/env/*.yaml, a file for each family of values. A case holds the pod's targets
- * (`name=host:port`), the env of its container (`env`) and of an init container (`init`), and what differs after the redirect:
- * `becomes`, `initBecomes`; or the place that is `rejected`. `named`: what an annotation's hostEnv and portEnv say. `addresses`:
- * where the table offers a target since before. `unread`: what is named in the status. `ownService`: the hosts that need one.
- * A target whose port another host's has already is at a Service of its own (`<name>.ns.svc`), as the table would have it.
+ * (`name=host:port`), the env of its container (`env`) and of an init container (`init`), and what differs after the
+ * redirect: `becomes`, `initBecomes`; or the place that is `rejected`. `named`: what an annotation's hostEnv and
+ * portEnv say. `addresses`: where the table offers a target since before. `unread`: what is named in the status.
+ * `ownService`: the hosts that need one. A target whose port another host's has already is at a Service of its own
+ * (`<name>.ns.svc`), as the table would have it.
  */
 import { readdirSync, readFileSync } from "node:fs";
 import t, { type Test } from "tap";

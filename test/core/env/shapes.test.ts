@@ -1,7 +1,8 @@
 /**
- * Shapes that real pods have: fixtures/env-shapes.json and env-shapes-more.json, each with where it was seen (`shape`). `want` is
- * the right text of an env: `{H}` the address of a target, `{P}` its port, which may be absent where none was written; an env
- * without a `want` holds its target in a form that is named. Where the table is asked for a Service of the host's own, it has one.
+ * Shapes that real pods have: fixtures/env-shapes.json and env-shapes-more.json, each with where it was seen (`shape`).
+ * `want` is the right text of an env: `{H}` the address of a target, `{P}` its port, which may be absent where none was
+ * written; an env without a `want` holds its target in a form that is named. Where the table is asked for a Service of
+ * the host's own, it has one.
  */
 import { readFileSync } from "node:fs";
 import t from "tap";
@@ -23,7 +24,10 @@ type Shape = {
   readonly want?: Readonly<Record<string, string>>;
 };
 
-/** Each names an instance without a port, which is asked for over UDP: the text stays as it is but for its host, and is named. */
+/**
+ * Each names an instance without a port, which is asked for over UDP: the text stays as it is but for its host, and is
+ * named.
+ */
 const INSTANCES = new Set(["SQLAlchemy mssql+pyodbc with instance", "prisma#15011 HOST\\inst"]);
 /** Nobody dials what these hold. */
 const SILENT = new Set(["TRUSTED_PROXIES", "CORS_ORIGINS"]);

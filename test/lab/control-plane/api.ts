@@ -1,5 +1,5 @@
-// The API server as a program sees it: a few HTTP/2 connections, so that hundreds of requests can run at once; JSON in and out. kubectl
-// is a process a call, and too slow for that.
+// The API server as a program sees it: a few HTTP/2 connections, so that hundreds of requests can run at once; JSON in
+// and out. kubectl is a process a call, and too slow for that.
 import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { createInterface } from "node:readline";
@@ -26,23 +26,26 @@ export type Stored = {
 export type Answer<T = Stored> = { readonly status: number; readonly body: T };
 
 export type Api = {
-  /** One request, repeated where the API server answers 429; rejects when there is no answer. `type`: the body's; default for a PATCH: a merge patch. */
+  /**
+   * One request, repeated where the API server answers 429; rejects when there is no answer. `type`: the body's;
+   * default for a PATCH: a merge patch.
+   */
   readonly ask: <T = Stored>(method: string, path: string, body?: object, type?: string) => Promise<Answer<T>>;
   /** The object at that path; undefined when there is none. */
   readonly read: <T = Stored>(path: string) => Promise<T | undefined>;
   readonly list: <T = Stored>(path: string) => Promise<readonly T[]>;
   /**
-   * Calls `onVersion` with every version of the object at `path` from now on, until `close`; with those of every object of a
-   * collection whose path ends with `/`. Returns once the watch has begun.
+   * Calls `onVersion` with every version of the object at `path` from now on, until `close`; with those of every object
+   * of a collection whose path ends with `/`. Returns once the watch has begun.
    */
   readonly watch: (path: string, onVersion: (object: Stored, type: string) => void) => Promise<void>;
   readonly close: () => void;
 };
 
 /**
- * The owner of the cluster's kubeconfig, whose requests all run at once; the owner of a token; a user whom the former impersonates; or
- * on each connection another ServiceAccount `creator-N` of the namespace default: API priority and fairness limits their requests as it does for all who are
- * not admins.
+ * The owner of the cluster's kubeconfig, whose requests all run at once; the owner of a token; a user whom the former
+ * impersonates; or on each connection another ServiceAccount `creator-N` of the namespace default: API priority and
+ * fairness limits their requests as it does for all who are not admins.
  */
 export type Identity = "admin" | "creators" | { readonly token: string } | { readonly user: string };
 

@@ -1,4 +1,5 @@
-// What a Service is in a cluster: new connections go round the replicas that are ready, and one that is open stays where it is.
+// What a Service is in a cluster: new connections go round the replicas that are ready, and one that is open stays
+// where it is.
 import { once } from "node:events";
 import { get } from "node:https";
 import { connect, createServer, type Socket } from "node:net";

@@ -3,7 +3,10 @@ import { until } from "../../wait.ts";
 
 type Kubectl = (args: readonly string[]) => Promise<string>;
 
-/** Binds the chart's ClusterRole in a gateway's namespace. Returns the option by which kubectl acts as the user who holds it. */
+/**
+ * Binds the chart's ClusterRole in a gateway's namespace. Returns the option by which kubectl acts as the user who
+ * holds it.
+ */
 export const breakGlass = async (kubectl: Kubectl, namespace: string, user = "break-glass"): Promise<string> => {
   const role = "--clusterrole=flowgen-gateway-webhook-break-glass";
   const within = `--namespace=${namespace}`;

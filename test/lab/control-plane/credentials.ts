@@ -38,7 +38,9 @@ export function kubeconfig(url: string, ca: string, client: Signed): string {
   });
 }
 
-/** Creates fresh certificates, keys and kubeconfigs for the API server at this URL, which may have further addresses. */
+/**
+ * Creates fresh certificates, keys and kubeconfigs for the API server at this URL, which may have further addresses.
+ */
 export async function writeCredentials(
   folder: string,
   url: string,

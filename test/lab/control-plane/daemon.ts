@@ -14,7 +14,9 @@ export type Daemon = {
 // With watches open, the API server takes up to a minute to end in order, and etcd 7 s: nobody here waits for that.
 const patience = 2_000;
 
-/** Before a command: the kernel then kills the process when ours is gone, by whatever means. Linux only (util-linux). */
+/**
+ * Before a command: the kernel then kills the process when ours is gone, by whatever means. Linux only (util-linux).
+ */
 export const tied: readonly string[] =
   spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0 ? ["setpriv", "--pdeathsig", "KILL"] : [];
 

@@ -1,4 +1,5 @@
-// The command line of each program. Everything listens on loopback only, but for the API server of a cluster with a node.
+// The command line of each program. Everything listens on loopback only, but for the API server of a cluster with a
+// node.
 import { join } from "node:path";
 import type { Component } from "./programs.ts";
 

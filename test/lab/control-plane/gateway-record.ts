@@ -1,5 +1,5 @@
-// Every version that a gateway's objects ever had, as the API server tells whoever watches; and whether the forward table's
-// invariants (ARCHITECTURE.md) held at every instant, for every pod.
+// Every version that a gateway's objects ever had, as the API server tells whoever watches; and whether the forward
+// table's invariants (ARCHITECTURE.md) held at every instant, for every pod.
 import { emptyTable, readTable, type Table } from "../../../src/core/forwards/table.ts";
 import { address } from "../../../src/core/target.ts";
 import type { Api, Stored } from "./api.ts";
@@ -91,7 +91,9 @@ const targetOf = (forward: Forward): string => address(forward.targetHost, forwa
 const byTarget = ({ forwards }: Table): ReadonlyMap<string, Forward> =>
   new Map(forwards.map((forward) => [targetOf(forward), forward]));
 
-/** Invariants 2 and 4: what a target has been given once stays its own. (Invariant 1 is checked when a version is read.) */
+/**
+ * Invariants 2 and 4: what a target has been given once stays its own. (Invariant 1 is checked when a version is read.)
+ */
 const changedForwards = ({ tables }: GatewayRecord): readonly string[] =>
   tables.slice(1).flatMap(({ revision, content }, index) => {
     const now = byTarget(content);
@@ -138,7 +140,9 @@ const podProblems = ({ tables, services }: GatewayRecord, pod: Stored): readonly
 const lastBefore = <T>(versions: readonly Version<T>[], revision: number): Version<T> | undefined =>
   versions.findLast((version) => version.revision < revision);
 
-/** Invariant 5, once nobody disturbs: Services and NetworkPolicy are those of the table; the Deployment never saw one. */
+/**
+ * Invariant 5, once nobody disturbs: Services and NetworkPolicy are those of the table; the Deployment never saw one.
+ */
 const notConverged = ({ tables, services, policies, deployments }: GatewayRecord): readonly string[] => {
   const { forwards, services: own } = tables.at(-1)?.content ?? emptyTable;
   const wanted = forwards.flatMap(({ name, tunnel, targetHost, targetPort, servicePort, listenPort }) => [

@@ -1,4 +1,5 @@
-// `npm run cluster`: a control plane with the webhook registered in it and serving from source, to work with by hand, until Ctrl-C.
+// `npm run cluster`: a control plane with the webhook registered in it and serving from source, to work with by hand,
+// until Ctrl-C.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startControlPlane } from "./control-plane.ts";

@@ -21,7 +21,10 @@ async function isFree(port: number): Promise<boolean> {
   return true;
 }
 
-/** Returns so many different free ports of 127.0.0.1, at random: clusters that start at the same time get different ones. */
+/**
+ * Returns so many different free ports of 127.0.0.1, at random: clusters that start at the same time get different
+ * ones.
+ */
 export async function freePorts(count: number): Promise<number[]> {
   const found = new Set<number>();
   for (let attempt = 0; attempt < attempts && found.size < count; attempt++) {

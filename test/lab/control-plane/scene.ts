@@ -1,5 +1,5 @@
-// What the cluster tests share: a control plane with the webhook installed in it, the namespaces of two teams, and flowgen's
-// workloads as its chart makes them. There is no node: pods are admitted and stored, and stay Pending.
+// What the cluster tests share: a control plane with the webhook installed in it, the namespaces of two teams, and
+// flowgen's workloads as its chart makes them. There is no node: pods are admitted and stored, and stay Pending.
 import { readFileSync } from "node:fs";
 import type { Test } from "tap";
 import type { KubeObject } from "../../../src/cluster/cluster.ts";
@@ -49,7 +49,10 @@ export type SceneOptions = Options & {
   readonly config?: string;
 };
 
-/** Starts a control plane, registers the webhook (which `installed.start` starts) and makes the namespaces team-a and team-b. */
+/**
+ * Starts a control plane, registers the webhook (which `installed.start` starts) and makes the namespaces team-a and
+ * team-b.
+ */
 export const startScene = async (t: Test, options: SceneOptions = {}): Promise<Scene> => {
   const controlPlane = await startControlPlane(options);
   t.teardown(controlPlane.stop);
@@ -64,7 +67,8 @@ export const startScene = async (t: Test, options: SceneOptions = {}): Promise<S
   }
   const create: Scene["create"] = (object, ...flags) =>
     controlPlane.kubectl(["create", "-f", "-", ...flags], { input: JSON.stringify(object) });
-  // The namespaces take pods when they have their ServiceAccounts, and the webhook, which does not serve yet, is asked about them.
+  // The namespaces take pods when they have their ServiceAccounts, and the webhook, which does not serve yet, is asked
+  // about them.
   for (const namespace of ["team-a", "team-b"]) {
     const pod = flowgenPod(namespace, "first", targets("mssql=10.0.0.5:1433"));
     await eventually(

@@ -1,5 +1,5 @@
-// The inner loop: the webhook from source, started again whenever the source changes. Not by `node --watch`, whose child outlives it
-// when it is killed.
+// The inner loop: the webhook from source, started again whenever the source changes. Not by `node --watch`, whose
+// child outlives it when it is killed.
 import { watch } from "node:fs";
 import type { Webhook } from "./webhook.ts";
 
@@ -8,7 +8,10 @@ const SETTLE_MS = 100;
 
 export type FromSource = { readonly stop: () => Promise<void> };
 
-/** Starts it, and again after each change below `folder`. A version that does not start is told, and the next change tried. */
+/**
+ * Starts it, and again after each change below `folder`. A version that does not start is told, and the next change
+ * tried.
+ */
 export const serveFromSource = async (
   start: () => Promise<Pick<Webhook, "stop">>,
   folder: string,

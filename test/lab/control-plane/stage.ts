@@ -11,7 +11,9 @@ import { PODS, type Wish, wishedPod } from "./wishes.ts";
 
 export type Stage = {
   readonly balancer: Balancer;
-  /** Clients that are no admins: the API server lets so many of their requests run at a time as it does in any cluster. */
+  /**
+   * Clients that are no admins: the API server lets so many of their requests run at a time as it does in any cluster.
+   */
   readonly creators: Api;
   readonly admin: Api;
   readonly record: GatewayRecord;
@@ -50,8 +52,8 @@ export type Created = {
 };
 
 /**
- * Creates pods, so many at a time. `untilThere`: as a Job does, each again until it is there, and `refused` has the answer of every try that
- * failed. The time of a pod counts from its first try.
+ * Creates pods, so many at a time. `untilThere`: as a Job does, each again until it is there, and `refused` has the
+ * answer of every try that failed. The time of a pod counts from its first try.
  */
 export const createPods = async (
   api: Api,

@@ -1,5 +1,5 @@
-// The webhook as it is installed: the manifests of deploy/kustomize, a ServiceAccount's token, a serving certificate; as a process of
-// its own, reached by the API server on loopback.
+// The webhook as it is installed: the manifests of deploy/kustomize, a ServiceAccount's token, a serving certificate;
+// as a process of its own, reached by the API server on loopback.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
@@ -66,8 +66,8 @@ export const kubectl = async (controlPlane: ControlPlane, args: readonly string[
 type Hook = { readonly clientConfig: { readonly service: { readonly path: string } } };
 
 /**
- * Applies deploy/kustomize/base, with the webhook's address a loopback URL and a certificate made here. Its Deployment is left out: the
- * process that is started plays its pods. `port`: where the webhook will listen.
+ * Applies deploy/kustomize/base, with the webhook's address a loopback URL and a certificate made here. Its Deployment
+ * is left out: the process that is started plays its pods. `port`: where the webhook will listen.
  */
 export const install = async (controlPlane: ControlPlane, config: string, port: number): Promise<Installed> => {
   const file = (name: string): string => join(controlPlane.folder, name);

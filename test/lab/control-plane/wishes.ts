@@ -8,7 +8,9 @@ export const PODS = "/api/v1/namespaces/default/pods";
 /** The env that hold a pod's target are `<ENV>_HOST` and `<ENV>_PORT`. */
 export const ENV = "DB";
 
-/** Every so many-th target wants port 1433: its host then has a Service of its own, of which a gateway has 100 at most. */
+/**
+ * Every so many-th target wants port 1433: its host then has a Service of its own, of which a gateway has 100 at most.
+ */
 const EVERY = 20;
 
 /** `count` wishes; `targetOf` says for each which of very many targets it wants. */

@@ -1,5 +1,6 @@
-// flowgen as its chart 0.19.0 deploys it, with a flow for each kind of task; and psql beside it, because flowgen has no task
-// for PostgreSQL. Its flows and credentials name the private servers as they are: nothing in them knows of a gateway.
+// flowgen as its chart 0.19.0 deploys it, with a flow for each kind of task; and psql beside it, because flowgen has no
+// task for PostgreSQL. Its flows and credentials name the private servers as they are: nothing in them knows of a
+// gateway.
 import { FLOWGEN } from "../node/image-list.ts";
 import { FLOWGEN_IMAGE } from "./image.ts";
 import { SERVERS, SQL_LOGIN } from "./servers.ts";

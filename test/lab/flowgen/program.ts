@@ -8,7 +8,9 @@ export type Flowgen =
   /** `how`: how to give it. */
   | { readonly kind: "missing"; readonly how: string };
 
-/** `FLOWGEN_BIN`, else `flowgen` beside the cluster's programs in the cache folder (test/lab/control-plane/build.sh). */
+/**
+ * `FLOWGEN_BIN`, else `flowgen` beside the cluster's programs in the cache folder (test/lab/control-plane/build.sh).
+ */
 export const findFlowgen = (env: NodeJS.ProcessEnv = process.env): Flowgen => {
   const cache = env["FLOWGEN_TEST_CACHE"] ?? join(homedir(), ".cache/flowgen-gateway-webhook");
   const path = env["FLOWGEN_BIN"] ?? join(cache, "bin/flowgen");

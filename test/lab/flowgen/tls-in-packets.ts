@@ -1,5 +1,5 @@
-// TLS as SQL Server speaks it: the handshake's bytes travel inside TDS packets of type 0x12, and what follows travels bare
-// ([MS-TDS] 2.2.6.5, 3.2.5.2). One stream for either end, to put below a TLSSocket.
+// TLS as SQL Server speaks it: the handshake's bytes travel inside TDS packets of type 0x12, and what follows travels
+// bare ([MS-TDS] 2.2.6.5, 3.2.5.2). One stream for either end, to put below a TLSSocket.
 import { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 
@@ -59,7 +59,8 @@ export const tlsInPackets = (socket: Socket, begun: Buffer = Buffer.alloc(0)): T
   const take = (chunk: Buffer): void => {
     unread = Buffer.concat([unread, chunk]);
     while (unread.length > 0) {
-      // Records of TLS begin with 20 to 23: no packet does. The client's first bare byte ends the handshake for the server.
+      // Records of TLS begin with 20 to 23: no packet does. The client's first bare byte ends the handshake for the
+      // server.
       if (unread.readUInt8(0) !== PRELOGIN) {
         isHandshake = false;
         stream.push(unread);

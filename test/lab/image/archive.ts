@@ -10,7 +10,10 @@ const tar = (out: string, folder: string): void => {
 };
 const sha256 = (data: Buffer | string): string => createHash("sha256").update(data).digest("hex");
 
-/** Writes an image as `docker save` would: one layer, times at zero. `ctr images import FILE` and `docker load -i FILE` read it. */
+/**
+ * Writes an image as `docker save` would: one layer, times at zero. `ctr images import FILE` and `docker load -i FILE`
+ * read it.
+ */
 export const writeArchive = (image: Image, name: string, out: string): void => {
   mkdirSync(dirname(out), { recursive: true });
   const work = mkdtempSync(`${out}-`);

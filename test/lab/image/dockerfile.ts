@@ -1,6 +1,6 @@
 /**
- * Reads the part of the Dockerfile language that the project's Dockerfile uses, and throws at anything else: what is built from it
- * without an engine is then what an engine would build, or nothing.
+ * Reads the part of the Dockerfile language that the project's Dockerfile uses, and throws at anything else: what is
+ * built from it without an engine is then what an engine would build, or nothing.
  */
 export type Step =
   | { readonly kind: "RUN"; readonly command: string }

@@ -1,6 +1,6 @@
 /**
- * `npm run image -- OUT`: the image of the Dockerfile without a container engine. OUT.tar: an archive for `ctr images import` or
- * `docker load`; any other OUT: the root file system as a folder. As root, on Debian 12.
+ * `npm run image -- OUT`: the image of the Dockerfile without a container engine. OUT.tar: an archive for `ctr images
+ * import` or `docker load`; any other OUT: the root file system as a folder. As root, on Debian 12.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";

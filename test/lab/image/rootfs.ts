@@ -1,7 +1,8 @@
 /**
- * Runs the Dockerfile's steps without a container engine, as root on Debian 12: stages are directories, a RUN is a chroot. What cannot
- * be pulled is replaced by what the machine has: the Node image by this machine's own file system (an overlay: nothing of it is
- * changed) with the Node 24 of node_modules, the distroless base by the files of the same Debian packages.
+ * Runs the Dockerfile's steps without a container engine, as root on Debian 12: stages are directories, a RUN is a
+ * chroot. What cannot be pulled is replaced by what the machine has: the Node image by this machine's own file system
+ * (an overlay: nothing of it is changed) with the Node 24 of node_modules, the distroless base by the files of the same
+ * Debian packages.
  *
  * To be called in a mount namespace of its own, which takes the mounts away with it.
  */
@@ -110,7 +111,10 @@ const run = (step: Step, image: Image, context: string, built: ReadonlyMap<strin
 /** Where this machine's npm finds its registry, which an engine would be told by its own settings. */
 const NETWORK = /^(npm_config_registry|https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE)$/i;
 
-/** Runs a command in an image, as its user, with its env and nothing of ours but the way to the network. Returns its output. */
+/**
+ * Runs a command in an image, as its user, with its env and nothing of ours but the way to the network. Returns its
+ * output.
+ */
 export const runIn = ({ root, env, cwd, user }: Image, command: string): string => {
   const [uid = "0", gid = uid] = user.split(":");
   const network = Object.fromEntries(Object.entries(process.env).filter(([name]) => NETWORK.test(name)));

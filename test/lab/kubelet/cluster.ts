@@ -1,4 +1,5 @@
-// A cluster in which the chart can be installed: a real control plane, a node that is played (kubelet.ts) and the webhook's Service (service.ts).
+// A cluster in which the chart can be installed: a real control plane, a node that is played (kubelet.ts) and the
+// webhook's Service (service.ts).
 import { join } from "node:path";
 import { type ControlPlane, startControlPlane } from "../control-plane/control-plane.ts";
 import { freePorts } from "../control-plane/ports.ts";

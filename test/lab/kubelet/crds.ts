@@ -1,5 +1,6 @@
-// Others' kinds, as far as the chart and deploy/knative use them. Not the real CustomResourceDefinitions: minimal ones of this test's own, written
-// after their documentation. They say that our objects are what we think they should be, and nothing about those projects' own rules.
+// Others' kinds, as far as the chart and deploy/knative use them. Not the real CustomResourceDefinitions: minimal ones
+// of this test's own, written after their documentation. They say that our objects are what we think they should be,
+// and nothing about those projects' own rules.
 import type { Manifest } from "../control-plane/helm.ts";
 
 type Schema = Readonly<Record<string, unknown>>;

@@ -1,4 +1,5 @@
-// From a pod as the API server holds it to the container that plays it: what a kubelet makes of env, volumes and the security context.
+// From a pod as the API server holds it to the container that plays it: what a kubelet makes of env, volumes and the
+// security context.
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Api } from "../control-plane/api.ts";
@@ -57,7 +58,10 @@ export type Pod = {
   readonly status: { readonly phase: string };
 };
 
-/** Writes the pod's volumes below `folder` and says how to start its container. Rejects while a ConfigMap or Secret is missing. */
+/**
+ * Writes the pod's volumes below `folder` and says how to start its container. Rejects while a ConfigMap or Secret is
+ * missing.
+ */
 export const prepare = async (api: Api, pod: Pod, folder: string): Promise<ContainerSpec> => {
   const [container] = pod.spec.containers;
   const { runAsUser: user, runAsGroup: group } = pod.spec.securityContext;

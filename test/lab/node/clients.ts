@@ -1,7 +1,8 @@
-// A deployment as the flowgen chart makes it, whose container queries PostgreSQL at $PGHOST:$PGPORT, and what it logged.
+// A deployment as the flowgen chart makes it, whose container queries PostgreSQL at $PGHOST:$PGPORT, and what it
+// logged.
 //
-// A line of its log is `row ADDRESS` for every answer of a fresh connection (5 a second), with the address at which the server
-// was asked, `fail WHY`, and `session WHY` when its one long connection ended.
+// A line of its log is `row ADDRESS` for every answer of a fresh connection (5 a second), with the address at which the
+// server was asked, `fail WHY`, and `session WHY` when its one long connection ended.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FLOWGEN } from "./image-list.ts";

@@ -1,5 +1,6 @@
-// The images that the test's pods run, on one Debian root file system: stand-ins for those that the project's config names by
-// default, and the "flowgen" that the test's deployments run. The webhook's is the one that ships (webhook-image.ts).
+// The images that the test's pods run, on one Debian root file system: stand-ins for those that the project's config
+// names by default, and the "flowgen" that the test's deployments run. The webhook's is the one that ships
+// (webhook-image.ts).
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";

@@ -1,4 +1,5 @@
-// The webhook installed as its users install it: `helm install` of the chart, which makes its certificate itself, with the image that ships.
+// The webhook installed as its users install it: `helm install` of the chart, which makes its certificate itself, with
+// the image that ships.
 import type { ControlPlane } from "../control-plane/control-plane.ts";
 import { kubectl } from "../control-plane/webhook.ts";
 import { CHART, findHelm, RELEASE } from "../control-plane/helm.ts";
@@ -8,11 +9,17 @@ import { eventually } from "../../wait.ts";
 const REPLICAS = 2;
 
 export type Installation = {
-  /** Runs helm for the release, with values where a chart is named; waits for what it did, and must succeed. Returns what it says. */
+  /**
+   * Runs helm for the release, with values where a chart is named; waits for what it did, and must succeed. Returns
+   * what it says.
+   */
   readonly helm: (args: readonly string[], values?: object) => Promise<string>;
   /** Changes the release's config; returns when no other one is in force. */
   readonly upgrade: (config: object) => Promise<void>;
-  /** Returns when the pods before have ended: they answer, on connections that the API server has to them, until they have drained. */
+  /**
+   * Returns when the pods before have ended: they answer, on connections that the API server has to them, until they
+   * have drained.
+   */
   readonly onlyNewPods: () => Promise<void>;
 };
 

@@ -6,7 +6,10 @@ import { checkNodeRequirements } from "./requirements.ts";
 
 export type Launch = { readonly args: readonly string[]; readonly env: NodeJS.ProcessEnv };
 
-/** The arguments and the environment with which Node runs `file` on a machine of its own. `images`: archives besides the usual ones. */
+/**
+ * The arguments and the environment with which Node runs `file` on a machine of its own. `images`: archives besides the
+ * usual ones.
+ */
 export const launch = async (file: string, images: readonly string[] = []): Promise<Launch> => {
   checkNodeRequirements();
   await findPrograms([...components, "helm"]);

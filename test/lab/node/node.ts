@@ -30,8 +30,8 @@ export type Node = {
 const run = promisify(execFile);
 
 /**
- * Starts a control plane and a node, with the test's images, and returns when the node is ready for pods. `hosts`: addresses by
- * public name; `flags`: of the control plane's programs, besides the usual ones.
+ * Starts a control plane and a node, with the test's images, and returns when the node is ready for pods. `hosts`:
+ * addresses by public name; `flags`: of the control plane's programs, besides the usual ones.
  */
 export const startNode = async (
   hosts: Readonly<Record<string, string>>,

@@ -14,7 +14,9 @@ export const NEXT_VERSION = version.replace(/\d+$/, (patch) => String(Number(pat
 type Saved = { readonly Config: string; readonly RepoTags: readonly [string]; readonly Layers: readonly string[] };
 type Config = { readonly rootfs: { readonly diff_ids: readonly string[] } };
 
-/** Writes the next version's image: the layer of this one, and above it a layer with the version's number in the bundle. */
+/**
+ * Writes the next version's image: the layer of this one, and above it a layer with the version's number in the bundle.
+ */
 export const makeNextVersion = async (archive: string, out: string): Promise<void> => {
   const work = await mkdtemp(`${out}-`);
   const tar = (...args: readonly string[]): Buffer =>

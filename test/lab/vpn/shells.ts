@@ -1,5 +1,6 @@
-// The shells that the scripts must run under. "busybox" is what Alpine gives: its ash, built on musl (busybox.sh), and its
-// tools before all others, inotifyd among them. "dash" has GNU tools and no inotifyd, so that changes are found by polling.
+// The shells that the scripts must run under. "busybox" is what Alpine gives: its ash, built on musl (busybox.sh), and
+// its tools before all others, inotifyd among them. "dash" has GNU tools and no inotifyd, so that changes are found by
+// polling.
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";

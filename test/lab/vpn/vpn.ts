@@ -21,7 +21,8 @@ export const keyPair = (): KeyPair => {
   const { d = "", x = "" } = privateKey.export({ format: "jwk" });
   return { privateKey: base64(d), publicKey: base64(x) };
 };
-// An interface wg0. (Not to be asked for by `wg` before it listens: `wg` takes its socket for a stale one and deletes it.)
+// An interface wg0. (Not to be asked for by `wg` before it listens: `wg` takes its socket for a stale one and deletes
+// it.)
 export const startWireguard = async (host: Host): Promise<Started> => {
   const process = startOn(host, ["wireguard-go", "-f", "wg0"]);
   await until(

@@ -1,4 +1,6 @@
-/** The port that a client uses when the URL of a scheme names none: IANA's registry, and each driver's documentation. */
+/**
+ * The port that a client uses when the URL of a scheme names none: IANA's registry, and each driver's documentation.
+ */
 const ports = new Map<string, number>([
   ["amqp", 5672],
   ["amqps", 5671],

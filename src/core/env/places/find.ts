@@ -23,7 +23,10 @@ const goMysqlPlaces = (text: string): Places => {
 /** Most values that hold a target are its host and nothing else. */
 const ALONE = /^[A-Za-z0-9.-]+$/;
 
-/** Where clients read hosts in a string. The first family that the string's shape fits decides; no family: a list of hosts. */
+/**
+ * Where clients read hosts in a string. The first family that the string's shape fits decides; no family: a list of
+ * hosts.
+ */
 export const findPlaces = (text: string): Places => {
   if (ALONE.test(text)) return { places: [{ host: { start: 0, end: text.length }, slot: elsewhere }], guards: [] };
   const begin = text.slice(0, 64).trimStart();

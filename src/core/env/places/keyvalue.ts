@@ -103,7 +103,9 @@ const member = (text: string, part: Span, without: (host: Span) => Slot): Place[
 
 const PREFIX = /^(tcp:|admin:|\/\/)/i;
 
-/** The value of SQL Server's `Server` key: `[tcp:]host[\instance][,port]`; also Oracle's and the host lists of others. */
+/**
+ * The value of SQL Server's `Server` key: `[tcp:]host[\instance][,port]`; also Oracle's and the host lists of others.
+ */
 export const serverPlaces = (text: string, value: Span, without: (host: Span, single: boolean) => Slot): Place[] => {
   const trimmed = trim(text, value);
   const body = text.slice(trimmed.start, trimmed.end);
@@ -118,7 +120,10 @@ export const serverPlaces = (text: string, value: Span, without: (host: Span, si
   return parts.flatMap((part) => member(text, part, (host) => without(host, parts.length === 1)));
 };
 
-/** Keys that no driver reads a server from: what is unknown may be one (`AlternateServers`), and is looked at word by word. */
+/**
+ * Keys that no driver reads a server from: what is unknown may be one (`AlternateServers`), and is looked at word by
+ * word.
+ */
 export const isNoServer = (key: string): boolean =>
   /^(user(name| id)?|uid|password|pwd|database(name)?|dbname|initial catalog|app(lication)?([ _]?name)?|driver)$/.test(
     key,
@@ -150,7 +155,10 @@ export const adoPlaces = (text: string): Places => {
   return { places, guards };
 };
 
-/** Oracle Net's `(ADDRESS=(PROTOCOL=TCP)(HOST=h)(PORT=p))`: a host belongs with the port next to it; the port is mandatory. */
+/**
+ * Oracle Net's `(ADDRESS=(PROTOCOL=TCP)(HOST=h)(PORT=p))`: a host belongs with the port next to it; the port is
+ * mandatory.
+ */
 export const descriptorPlaces = (text: string, within: Span): Place[] => {
   const hosts: { host: Span; port?: Span }[] = [];
   let loose: Span | undefined;

@@ -41,7 +41,9 @@ export const hostsOfList = (text: string, hosts: Span, ports: Span | undefined):
   return parts.map((host, at) => ({ host, slot: (slots[at] ?? slots[0]) as Slot }));
 };
 
-/** `host=… port=…`; undefined: the string is not of this family. `hostaddr` takes no name, so it cannot be redirected. */
+/**
+ * `host=… port=…`; undefined: the string is not of this family. `hostaddr` takes no name, so it cannot be redirected.
+ */
 export const libpqPlaces = (text: string): Places | undefined => {
   const pairs = keywords(text);
   if (pairs === undefined) return undefined;

@@ -14,7 +14,10 @@ import {
 
 const slice = (text: string, { start, end }: Span): string => text.slice(start, end);
 
-/** `user:password@host:port/path` without a scheme: read as an address only when a port is written (else: an e-mail, a CIDR). */
+/**
+ * `user:password@host:port/path` without a scheme: read as an address only when a port is written (else: an e-mail, a
+ * CIDR).
+ */
 const readItem = (text: string, item: Span): { host: Span; port?: Span; user?: Span } | undefined => {
   const body = upTo(text, item, /\//);
   const at = slice(text, body).lastIndexOf("@");

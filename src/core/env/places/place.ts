@@ -21,7 +21,9 @@ export type Place = {
   /** The host, its IPv6 brackets included. */
   readonly host: Span;
   readonly slot: Slot;
-  /** `srv`: the host is looked up by SRV records. `numeric`: the client takes an IP address only here. `udp`: not TCP. */
+  /**
+   * `srv`: the host is looked up by SRV records. `numeric`: the client takes an IP address only here. `udp`: not TCP.
+   */
   readonly limit?: "srv" | "numeric" | "udp";
 };
 

@@ -24,7 +24,9 @@ const isSchemeChar = (code: number): boolean =>
   (code >= 48 && code <= 57) ||
   [43, 45, 46, 95].includes(code);
 
-/** Every `scheme://` at the start of the string or of an item of a list; one in a query that no list follows is none. */
+/**
+ * Every `scheme://` at the start of the string or of an item of a list; one in a query that no list follows is none.
+ */
 const findUrls = (text: string): Url[] => {
   const urls: Url[] = [];
   let floor = 0;
@@ -109,7 +111,9 @@ export const urlPlaces = (text: string): Places => {
   return { places: found.flatMap(({ places }) => places), guards: found.flatMap(({ guards }) => guards) };
 };
 
-/** `jdbc:sqlserver://[host[\instance][:port]][;serverName=…;portNumber=…]` (Microsoft JDBC driver, "Building the URL"). */
+/**
+ * `jdbc:sqlserver://[host[\instance][:port]][;serverName=…;portNumber=…]` (Microsoft JDBC driver, "Building the URL").
+ */
 const sqlServerPlaces = (text: string, start: number): Places => {
   const stop = text.indexOf(";", start);
   const server = { start, end: stop < 0 ? text.length : stop };
