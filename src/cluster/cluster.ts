@@ -109,9 +109,8 @@ export type Cluster = {
    */
   update(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
   /**
-   * Deletes the object that was read, by its uid and `resourceVersion` (meta/v1 Preconditions): 409 `Conflict` when it
-   * has changed since, or another has its name. An object that is gone already is no error. `graceSeconds`: of a pod;
-   * default: its own.
+   * Deletes the object that was read, by its uid and `resourceVersion`: 409 `Conflict` when it has changed since, or
+   * another has its name. A missing object is no error. `graceSeconds`: of a pod; default: its own.
    */
   delete(object: KubeObject, signal: AbortSignal, graceSeconds?: number): Promise<void>;
 };
@@ -126,10 +125,7 @@ export type CallFailure = {
   readonly ref: Ref;
   /** HTTP status; 0 when there was no answer. */
   readonly code: number;
-  /**
-   * The reason of the API server's Status (`Conflict`, `Forbidden` …); without an answer `DeadlineExceeded` or
-   * `Unreachable`.
-   */
+  /** The reason of the API server's Status; `DeadlineExceeded` or `Unreachable` without an answer. */
   readonly reason: string;
   /** The message of the API server's Status; a denial by RBAC names verb and resource. */
   readonly says: string;
