@@ -1,4 +1,5 @@
 /** How sources become the files that ship: one place for the build and for what is measured against it (test/bench). */
+import { readFileSync } from "node:fs";
 import { build as esbuild, type BuildOptions, type Metafile, type Plugin } from "esbuild";
 
 /** Bundled CommonJS asks for Node's own modules by `require`, which an ES module does not have. */
@@ -56,6 +57,19 @@ export const builtins: Plugin = {
   },
 };
 
+/** Ends the program with a sentence where Node is older than package.json says: what is missing there fails without a reason. */
+const oldNode = (): string => {
+  const { engines } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as {
+    readonly engines: { readonly node: string };
+  };
+  const [major = "", minor = ""] = engines.node.replace(">=", "").split(".");
+  const version = `process.versions.node.split(".").map(Number)`;
+  return (
+    `{const[a,b]=${version};if(a<${major}||a===${major}&&b<${minor}){` +
+    `console.error("flowgen-gateway: needs Node ${major}.${minor} or newer, and this is Node "+process.versions.node);process.exit(2)}}`
+  );
+};
+
 /**
  * Bundles the entry points into `outdir`: a file each, and the chunks that they load on demand. White space goes and names stay, and no line
  * is long: a stack in a log names functions, and places that can be read where they run.
@@ -78,7 +92,7 @@ export const bundle = async (
     platform: "node",
     format: "esm",
     target: "node22.19",
-    banner: { js: REQUIRE },
+    banner: { js: `${oldNode()}\n${REQUIRE}` },
     legalComments: "none",
     plugins: [...plugins],
     metafile: true,

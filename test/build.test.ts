@@ -94,6 +94,14 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
     t.match((await node(empty, main, "demo")).stdout, "All as it should be");
     t.equal((await node(empty, main, "--version")).stdout, `${version}\n`);
   });
+  t.test("an older Node: a sentence", async (t) => {
+    const older =
+      'data:text/javascript,Object.defineProperty(process,"versions",{value:{...process.versions,node:"20.20.0"}})';
+    await t.rejects(node(empty, `--import=${older}`, main, "--version"), {
+      code: 2,
+      stderr: "flowgen-gateway: needs Node 22.19 or newer, and this is Node 20.20.0\n",
+    });
+  });
   t.test("the function answers an event", async (t) => {
     const script = `const { handler } = await import(process.argv[1]); console.log(JSON.stringify(await handler(JSON.parse(process.argv[2]), {})));`;
     const token = "0123456789abcdef".repeat(4);

@@ -60,6 +60,12 @@ t.test("standard input, settings from the environment", parallel, async (t) => {
   });
 });
 
+t.test("npm --prefix CHECKOUT run: paths are the caller's", parallel, async (t) => {
+  const folder = t.testdir({ "pod.yaml": "kind: Pod\nmetadata: {name: here, namespace: a}\nspec: {containers: []}\n" });
+  const env = { npm_lifecycle_event: "flowgen-gateway", INIT_CWD: folder };
+  t.match(await main(["inject", "-f", "pod.yaml", ...CONFIG], { env }), { code: 0, out: /name: here/ });
+});
+
 t.test("a large output through a pipe is whole; a reader may stop early", parallel, async (t) => {
   const text = Array.from({ length: 3000 }, (_, n) => `# ${n} ${"x".repeat(100)}\n`).join("");
   const {

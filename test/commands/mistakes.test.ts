@@ -49,6 +49,14 @@ const MISTAKES: Readonly<Record<string, readonly [text: string | Buffer, message
     "kind: Pod\nspec: {}\n---\nkind: Deployment\nspec: {template: 1}\n",
     /stream.yaml:2: Pod team-a\/\(no name\) is not a valid workload: /,
   ],
+  "a map where a text belongs": [
+    deployment.replace(/private-targets: .*/, "private-targets: db: 10.0.0.5:1433"),
+    /stream.yaml:\d+: not YAML: Nested mappings are not allowed .*; put a value that holds ": " in quotes/,
+  ],
+  "a list where a text belongs": [
+    deployment.replace(/private-targets: .*/, "private-targets: [{name: db, targetHost: 10.0.0.5, targetPort: 1433}]"),
+    /annotations.flowgen.io\/private-targets: not a text: an annotation is a text: write `\|` after the key, or put the list in quotes/,
+  ],
   "a number as env": [
     deployment.replace("value: 10.0.0.5", "value: 0644"),
     /spec.containers\[0\].env\[0\].value: .*string/,

@@ -77,6 +77,8 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
   const refusals: Record<string, RegExp> = {
     "": /flowgen\.io\/private-targets: names no target/,
     "a=10.0.0.5:99999": /private-targets\[0\]\.targetPort: 99999 is not a port \(1-65535\)$/,
+    "kubernetes-service=10.0.0.5:443":
+      /\[0\]: KUBERNETES_SERVICE_HOST: by this env a pod finds the API server: take another name/,
     "a=10.0.0.5:0": /\[0\]\.targetPort: "0" is not a port/,
     "a=10.0.0.5:65536": /: 65536 is not a port/,
     "a=10.0.0.5:01433": /"01433" is not a port/,

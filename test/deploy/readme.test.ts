@@ -57,7 +57,13 @@ for (const block of shellBlocks) {
   t.test(`${block.page}, line ${block.line}: ${commands[0]?.text ?? ""}`, async (t) => {
     const { api, run } = await startReader(t, false);
     await run(commands);
-    t.ok(await api.read(WEBHOOK), "the registration is there");
+    const registration = (await api.read(WEBHOOK)) as unknown as { webhooks: { failurePolicy: string }[] } | undefined;
+    t.ok(registration, "the registration is there");
+    if (block.page === "README.md")
+      t.ok(
+        registration?.webhooks.every(({ failurePolicy }) => failurePolicy === "Ignore"),
+        "a first install is in audit mode: it refuses nothing",
+      );
     t.equal((await api.read(DEPLOYMENT)) !== undefined, block.page === "README.md", "the Deployment, where pods serve");
     if (!commands.some(({ text }) => text.includes("tunnel-secret"))) return;
     t.ok(await api.read("/api/v1/namespaces/flowgen-gateway/secrets/wireguard-client-a"), "and the tunnel's Secret");
@@ -68,7 +74,7 @@ t.test(
   "docs/operations.md: what was installed by kustomize goes, the gateways stay, and the chart can take its place",
   async (t) => {
     const { api, run } = await startReader(t, true);
-    await run(shellBlocks.flatMap(commandsOf).filter(({ text }) => text === "kubectl apply -k deploy/kustomize/base"));
+    await run(shellBlocks.flatMap(commandsOf).filter(({ text }) => text.startsWith("kubectl apply -k ")));
     t.ok(await api.read(WEBHOOK));
     const removal = blocks(readPage("docs/operations.md")).filter(({ text }) => text.startsWith("kubectl delete "));
     t.equal(removal.length, 1);
