@@ -15,8 +15,8 @@ import { gatewayId } from "./core/names.ts";
 /** A pod that is about to be made. */
 export type PodCreation = {
   readonly pod: Pod;
-  /** The same for pods that are the same, in any namespace. Default: the pod as JSON. */
-  readonly text?: string;
+  /** The same for pods that are the same, in any namespace; undefined: no such pod came before, and nothing is kept for another. */
+  readonly text?: string | undefined;
   /** The request's: the pod's own may be empty. */
   readonly namespace: string;
   /** Nothing may be written, and the answer is what the real one would be. */
@@ -47,7 +47,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const { dryRun, signal } = creation;
   const { config, provision } = context;
 
-  const key = `${creation.namespace} ${creation.text ?? JSON.stringify(creation.pod)}`;
+  const key = creation.text === undefined ? undefined : `${creation.namespace} ${creation.text}`;
   const plan = planOf(key, creation, context);
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject")
@@ -91,8 +91,10 @@ const plansBy = perObject((_context: Context) =>
 /**
  * Equal pods, such as those of a ReplicaSet, share one plan. The plan is made once, and so is all that follows from it.
  */
-const planOf = (key: string, { pod, namespace }: PodCreation, context: Context): Plan =>
-  plansBy(context)(key, () => planPod(pod, namespace, context.config));
+const planOf = (key: string | undefined, { pod, namespace }: PodCreation, context: Context): Plan => {
+  const make = (): Plan => planPod(pod, namespace, context.config);
+  return key === undefined ? make() : plansBy(context)(key, make);
+};
 
 /** Redirects all env and names of the pod to the assignments, or returns the reason to refuse the pod. */
 const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[]): PodRedirect | Rejection => {
@@ -121,12 +123,16 @@ const answerSize = ({ assignments, admission: { operations, message = "" } }: An
 const answersBy = perObject((_context: Context) => perText<Answer>(ANSWERS_BYTES, answerSize));
 
 /** The answer for a plan, for as long as its assignments hold. */
-const answerOf = (key: string, plan: Planned, assignments: readonly Assignment[], context: Context): Admission =>
-  answersBy(context)(
-    key,
-    () => ({ assignments, admission: redirectTo(plan, assignments, context.version) }),
-    (answer) => answer.assignments === assignments,
-  ).admission;
+const answerOf = (
+  key: string | undefined,
+  plan: Planned,
+  assignments: readonly Assignment[],
+  context: Context,
+): Admission => {
+  const make = (): Answer => ({ assignments, admission: redirectTo(plan, assignments, context.version) });
+  const answer = key === undefined ? make() : answersBy(context)(key, make, (kept) => kept.assignments === assignments);
+  return answer.admission;
+};
 
 const redirectTo = (plan: Planned, assignments: readonly Assignment[], version: string): Admission => {
   const { pod, gateway, mode, warnings } = plan;

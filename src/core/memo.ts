@@ -54,3 +54,27 @@ export const perText = <Value>(mostBytes: number, sizeOf: (value: Value, text: s
     return value;
   };
 };
+
+/**
+ * Makes the function that tells whether a text was asked for before: of the newest texts, as many as fit into `mostBytes`. Most pods come as many
+ * or as one. For the one nothing needs to be kept, and what is not kept costs its making alone.
+ */
+export const createSeen = (mostBytes: number): ((text: string) => boolean) => {
+  let newer = new Set<string>();
+  let older = new Set<string>();
+  let held = 0;
+  return (text) => {
+    if (newer.has(text)) return true;
+    const isSeen = older.has(text);
+    const bytes = ENTRY_BYTES + 2 * text.length;
+    if (bytes > mostBytes * LARGEST_SHARE) return isSeen;
+    if (held + bytes > mostBytes / 2) {
+      older = newer;
+      newer = new Set();
+      held = 0;
+    }
+    held += bytes;
+    newer.add(text);
+    return isSeen;
+  };
+};

@@ -8,7 +8,7 @@ import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { quote } from "./schema.ts";
 import { readStatus, type StatusTarget } from "./status.ts";
-import { address, type Want } from "./target.ts";
+import { address, envTargets, type Want } from "./target.ts";
 import {
   annotation,
   COMPONENT,
@@ -140,10 +140,7 @@ const withServices = (
   before: readonly StatusTarget[],
   gateway: PlacedGateway,
 ): { readonly kind: "wants"; readonly wants: readonly Want[] } | Rejection => {
-  const hosts = readPodHosts(
-    pod,
-    wants.filter(({ redirect }) => redirect === "env").map(({ target }) => target),
-  );
+  const hosts = readPodHosts(pod, envTargets(wants));
   if (hosts.kind === "reject") return hosts;
   const hadService = ({ target: { host, port }, tunnel }: Want): boolean => {
     const names = dnsNames({ ...gateway, name: hostServiceName(gateway.name, tunnel, host) });
@@ -152,7 +149,7 @@ const withServices = (
     );
   };
   const needs = (want: Want): boolean =>
-    want.redirect === "env" && (hosts.needOwnService.has(want.target.host) || hadService(want));
+    want.redirect === "env" && (hosts.needOwnService.has(want.target.host) || (before.length > 0 && hadService(want)));
   const isSame = !wants.some((want) => needs(want) && !want.needsService);
   return {
     kind: "wants",

@@ -138,16 +138,17 @@ const setKey = (
   values: Readonly<Record<string, string | undefined>>,
 ): readonly PatchOperation[] => {
   const existing = pod.metadata[map] ?? undefined;
-  const operations = Object.entries(values).flatMap(([key, value]): PatchOperation[] => {
+  const operations: PatchOperation[] = [];
+  for (const [key, value] of Object.entries(values)) {
     const current = existing?.[key];
-    if (current === value) return [];
+    if (current === value) continue;
+    if (existing === undefined && operations.length === 0)
+      operations.push({ op: "add", path: pointer("metadata", map), value: {} });
     const path = pointer("metadata", map, key);
-    if (value === undefined) return [{ op: "remove", path }];
-    return [{ op: current === undefined ? "add" : "replace", path, value }];
-  });
-  return existing === undefined && operations.length > 0
-    ? [{ op: "add", path: pointer("metadata", map), value: {} }, ...operations]
-    : operations;
+    if (value === undefined) operations.push({ op: "remove", path });
+    else operations.push({ op: current === undefined ? "add" : "replace", path, value });
+  }
+  return operations;
 };
 
 /**

@@ -1,3 +1,5 @@
+import { perObject } from "./memo.ts";
+
 /** How a pod is made to use an assignment: its env are rewritten, or `hostAliases` map the names that it dials. */
 export type Redirect = "env" | "hostAlias";
 
@@ -57,3 +59,8 @@ export type Reached = { readonly target: Target; readonly host: string };
 /** `host:port`, with brackets around an IPv6 host. */
 export const address = (host: string, port: number): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+
+/** Targets whose host is looked for in env; one list for all pods that share their wants. */
+export const envTargets = perObject((wants: readonly Want[]): readonly Target[] =>
+  wants.filter(({ redirect }) => redirect === "env").map(({ target }) => target),
+);

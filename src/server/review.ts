@@ -2,7 +2,7 @@ import * as z from "zod";
 import { type Cut, cutterOf } from "./cut.ts";
 import { type Admission, auditAnnotations } from "../core/admission.ts";
 import { fitted } from "../core/warnings.ts";
-import { perObject, perText } from "../core/memo.ts";
+import { createSeen, perObject, perText } from "../core/memo.ts";
 import { type Pod, POD_FIELDS, readPod } from "../core/pod.ts";
 import { plain } from "../core/message.ts";
 import { LONGEST_NAME, LONGEST_UID } from "./limits.ts";
@@ -40,8 +40,8 @@ export type Review = {
   readonly dryRun: boolean;
   /** The pod that is about to be made; undefined for any other request. */
   readonly pod: Pod | undefined;
-  /** The text that the pod was read from: equal for equal pods. */
-  readonly text: string;
+  /** The text that the pod was read from, where it was read before: equal for equal pods. */
+  readonly text: string | undefined;
   /** Its name, or where the name is yet to be made what it will begin with. */
   readonly podName: string | undefined;
   /** The controller that makes the pod, such as a ReplicaSet. */
@@ -80,10 +80,11 @@ const POD_FACTOR = 8;
 
 /**
  * Makes the function that reads a request's body, and changes its bytes. The function returns the reason when the body
- * is no AdmissionReview of this version. Pods with equal read fields are read once, and are one object.
+ * is no AdmissionReview of this version. Pods with equal read fields are one object from the second on.
  */
 export const createReviewReader = (): ((body: Buffer) => Review | Unread) => {
   const podsByText = perText<ObjectReading>(PODS_BYTES, (_pod, text) => POD_FACTOR * text.length);
+  const isSeen = createSeen(PODS_BYTES / 2);
   return (body) => {
     const cut = cutReview(body);
     if (typeof cut === "string") return unread(`the body holds ${cut}: that is no review of a pod`, 413);
@@ -91,22 +92,21 @@ export const createReviewReader = (): ((body: Buffer) => Review | Unread) => {
     if ("problem" in envelope) return envelope;
     const { uid, namespace, dryRun } = envelope;
     if (!envelope.isPodCreation)
-      return { uid, namespace, dryRun, pod: undefined, text: "", podName: undefined, owner: undefined };
+      return { uid, namespace, dryRun, pod: undefined, text: undefined, podName: undefined, owner: undefined };
     const text = cut.part ?? "null";
-    const read = podsByText(text, readObject);
-    return "problem" in read ? read : { uid, namespace, dryRun, text, ...read };
+    const isKept = isSeen(text);
+    const read = isKept ? podsByText(text, readObject) : readObject(text);
+    return "problem" in read ? read : { uid, namespace, dryRun, text: isKept ? text : undefined, ...read };
   };
 };
-
-const versionIn = (body: unknown): unknown => (body as { readonly apiVersion?: unknown } | null)?.apiVersion;
 
 /** A review without its object. */
 type Envelope = Pick<Review, "uid" | "namespace" | "dryRun"> & { readonly isPodCreation: boolean };
 
 const readEnvelope = ({ rest }: Cut): Envelope | Unread => {
-  const body = parseJson(rest);
+  const body = parseJson(rest) as { readonly apiVersion?: unknown } | null | undefined;
   if (body === undefined) return unread("the body is not JSON");
-  const version = versionIn(body);
+  const version = body?.apiVersion;
   if (typeof version === "string" && version.startsWith("admission.k8s.io/") && version !== API_VERSION) {
     return unread(
       `apiVersion: ${quote(version)} is not spoken, only ${API_VERSION}: list it in the webhook's admissionReviewVersions`,

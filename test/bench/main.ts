@@ -1,9 +1,9 @@
 /**
  * `npm run bench`: what an admission costs while all targets are cached. The program itself (`serve --cluster memory`)
  * against bare Fastify, which parses the same reviews and answers with as many bytes; both over TLS on keep-alive
- * connections from a third process; alternating rounds, medians. Warm-up lasts until the table is read again, so that
- * all rounds fall between two readings. At the end a profile of another run says where the CPU time goes. Exit 1 when a
- * warm admission called the API server.
+ * connections from a third process; alternating rounds, medians. Each kind of round is warmed up until the table is
+ * read again, so that V8 has compiled the code and all rounds fall between two readings. At the end a profile of
+ * another run says where the CPU time goes. Exit 1 when a warm admission called the API server.
  */
 import { CACHE_MS } from "../../src/core/forwards/retire.ts";
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
@@ -182,6 +182,7 @@ const bench = async (): Promise<0 | 1> => {
   while ((await webhook.apiCalls()) === first) {
     await round(bare);
     await round(webhook);
+    await round(webhook, strangers);
   }
   const started = performance.now();
   const calls = await webhook.apiCalls();

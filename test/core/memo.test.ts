@@ -1,5 +1,5 @@
 import t from "tap";
-import { perObject, perText } from "../../src/core/memo.ts";
+import { createSeen, perObject, perText } from "../../src/core/memo.ts";
 
 t.test("a result is made once for an object", async (t) => {
   let made = 0;
@@ -70,4 +70,20 @@ t.test("a result that does not hold any more is made again, and takes its room o
   ask("other");
   ask("text");
   t.equal(made.length, 101);
+});
+
+t.test("a text is seen from the second time on, as long as not too many others came between", async (t) => {
+  const isSeen = createSeen(100_000);
+  const texts = (from: number, count: number): readonly string[] =>
+    Array.from({ length: count }, (_, index) => `text ${from + index}`.padEnd(1000, "."));
+  t.strictSame(["a", "b", "a", "b"].map(isSeen), [false, false, true, true]);
+  texts(0, 20).forEach(isSeen);
+  t.ok(isSeen("a"), "it stays while 100 kB of others come");
+  texts(20, 20).forEach(isSeen);
+  t.ok(isSeen("a"), "and is as new as when it came last");
+  texts(40, 100).forEach(isSeen);
+  t.notOk(isSeen("a"));
+  t.notOk(isSeen(texts(40, 1)[0] ?? ""));
+  const long = "x".repeat(2000);
+  t.strictSame([isSeen(long), isSeen(long)], [false, false], "a long text would push out all others");
 });

@@ -6,6 +6,7 @@ import { knownHosts } from "./known.ts";
 import { aliasesOf } from "./routes.ts";
 import { verdictOf } from "./verdict.ts";
 import { isSpent, workOf } from "./work.ts";
+import { perObject } from "../memo.ts";
 import type { EnvVar, Pod } from "../pod.ts";
 import { reject, type Rejection } from "../reasons.ts";
 import type { Target } from "../target.ts";
@@ -26,10 +27,13 @@ export const srvRejection = ({ field, container }: ContainerDraft, env: string):
 
 export const tooMuch = (): Rejection => reject("work-too-much", "spec.containers");
 
-const setupOf = (pod: Pod, targets: readonly Target[]): Setup => {
+/** What targets mean for the env of any pod. */
+const meaningOf = perObject((targets: readonly Target[]) => {
   const reached = targets.map((target) => ({ target, host: target.host }));
-  return { reached, settings: settingsOf(reached), keeps: keptEnv(pod) };
-};
+  const ports = new Map<string, Set<number>>();
+  for (const { host, port } of targets) ports.set(host, (ports.get(host) ?? new Set<number>()).add(port));
+  return { reached, settings: settingsOf(reached), ports, known: knownHosts(ports) };
+});
 
 /** The env that the redirect may add: another env may refer to it already. */
 const withFallback = (env: readonly EnvVar[], { reached }: Setup): readonly EnvVar[] => {
@@ -43,15 +47,12 @@ const withFallback = (env: readonly EnvVar[], { reached }: Setup): readonly EnvV
  * own. A pod that cannot be redirected is refused here, so that it leaves no forward behind.
  */
 export const readPodHosts = (pod: Pod, targets: readonly Target[], work = workOf()): PodHosts | Rejection => {
-  const setup = setupOf(pod, targets);
+  const { ports, known: bare, ...meant } = meaningOf(targets);
+  const setup = { ...meant, keeps: keptEnv(pod) };
   const drafts = containerDrafts(pod, setup, work);
   if (drafts === undefined) return tooMuch();
-  const ports = new Map<string, Set<number>>();
-  for (const { host, port } of targets) ports.set(host, (ports.get(host) ?? new Set<number>()).add(port));
-  const known = knownHosts(
-    ports,
-    aliasesOf(pod, (host) => ports.has(host)),
-  );
+  const aliases = aliasesOf(pod, (host) => ports.has(host));
+  const known = aliases.size === 0 ? bare : knownHosts(ports, aliases);
   const rules = rulesOf(setup);
   const needOwnService = new Set<string>();
   for (const draft of drafts) {
