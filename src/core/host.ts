@@ -7,7 +7,8 @@ export type HostReading =
   | { readonly kind: "invalid"; readonly why: string };
 
 const LABEL = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-const DOTTED_QUAD = /^(0|[1-9]\d{0,2})(\.(0|[1-9]\d{0,2})){3}$/;
+/** Four numbers up to 255 without leading zeros. */
+const DOTTED_QUAD = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/;
 const NUMBER = /^(\d+|0x[0-9a-f]*)$/;
 
 /** `of`: what a hint is made from. */
@@ -62,9 +63,16 @@ const readName = (text: string): HostReading => {
 export const readHost = (text: string): HostReading => {
   if (text === "") return invalid("empty");
   if (text.includes(":")) return readIPv6(text);
-  if (DOTTED_QUAD.test(text) && ipaddr.IPv4.isValidFourPartDecimal(text)) return { kind: "ipv4", host: text };
+  if (DOTTED_QUAD.test(text)) return { kind: "ipv4", host: text };
   return readName(text);
 };
+
+/** Whether a canonical host is an IP address. */
+export const isIpHost = (host: string): boolean => host.includes(":") || DOTTED_QUAD.test(host);
+
+/** A canonical IP address. ipaddr.js's own parser tries octal, hexadecimal and short forms first. */
+export const parseAddress = (host: string): ipaddr.IPv4 | ipaddr.IPv6 =>
+  host.includes(":") ? ipaddr.IPv6.parse(host) : new ipaddr.IPv4(host.split(".").map(Number));
 
 /** The last three wrap an IPv4 address in a way that only a translator or a relay undoes: no server's own address. */
 const FORBIDDEN_RANGES = new Set([
@@ -93,7 +101,7 @@ const METADATA = new Set([
 ]);
 
 const forbiddenAddress = (host: string): string | undefined => {
-  const parsed = ipaddr.parse(host);
+  const parsed = parseAddress(host);
   const range = parsed.range();
   if (FORBIDDEN_RANGES.has(range)) return `${host} is ${range === "linkLocal" ? "link-local" : range}`;
   const block = FORBIDDEN_BLOCKS.find(([base, bits]) => base.kind() === parsed.kind() && parsed.match(base, bits));
@@ -124,5 +132,5 @@ const forbiddenName = (name: string): string | undefined => {
 /** Why a canonical host is never a target under any config; undefined when it may be one. */
 export const forbiddenHost = (host: string): string | undefined => {
   if (METADATA.has(host)) return `${host} is a cloud's metadata service`;
-  return ipaddr.isValid(host) ? forbiddenAddress(host) : forbiddenName(host);
+  return isIpHost(host) ? forbiddenAddress(host) : forbiddenName(host);
 };

@@ -4,6 +4,7 @@ import { LINES_ANNOTATION, type LinedService, tableFromLines } from "../core/for
 import { emptyTable, readTable, type Table } from "../core/forwards/table.ts";
 import { type Manifest, podLabels, tableData, tableManifest, tableName } from "../core/gateway/manifests.ts";
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
+import { perObject } from "../core/memo.ts";
 import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Cluster, type KubeObject, NEVER } from "../cluster/cluster.ts";
 import { type Intent, withIntent } from "./intent.ts";
@@ -52,6 +53,11 @@ export const tableText = (object: KubeObject | undefined): string => textOf(obje
 /** The lines for the gateway's scripts in the table's object. */
 export const linesText = (object: KubeObject | undefined): string => textOf(object, "forwards");
 
+/** The table that its object holds, read once. */
+export const tableOf = perObject((object: KubeObject) =>
+  readTable(tableText(object), `${kindAndName(object)} table.json`),
+);
+
 /** The gateway's Services have addresses of running pods, and the table is gone. */
 export const isTableLost = ({ table, service, hostServices }: GatewayObjects): boolean =>
   table === undefined && (service !== undefined || hostServices.length > 0);
@@ -88,7 +94,7 @@ export const tableIn = (
       `ConfigMap ${gateway.namespace}/${tableName(gateway)}`,
     );
   if (objects.table === undefined) return { kind: "table", table: emptyTable };
-  return readTable(tableText(objects.table), `${kindAndName(objects.table)} table.json`);
+  return tableOf(objects.table);
 };
 
 /** A Deployment that was somebody else's and was handed over may have a selector of its own, which is for ever. */

@@ -2,11 +2,10 @@
 import { type Cluster, type KubeObject, type Ref } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { policiesOf } from "../core/forwards/policies.ts";
-import { readTable } from "../core/forwards/table.ts";
 import { scriptsName, tableName } from "../core/gateway/manifests.ts";
 import { policiesFor, policyName } from "../core/gateway/policy.ts";
 import { COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
-import { type GatewayObjects, isGateways, tableText } from "./objects.ts";
+import { type GatewayObjects, isGateways, tableOf } from "./objects.ts";
 
 /**
  * Reads a gateway's objects. The order matters: a derived object that is older than the table may be written from it, with
@@ -61,7 +60,7 @@ const readUnlisted = async (
   { table, hostServices, networkPolicies }: GatewayObjects,
   signal: AbortSignal,
 ): Promise<readonly KubeObject[]> => {
-  const read = table && readTable(tableText(table), "");
+  const read = table && tableOf(table);
   if (read?.kind !== "table") return [];
   const known = new Set([...hostServices, ...networkPolicies].map(({ kind, metadata }) => `${kind} ${metadata.name}`));
   for (const policy of policiesFor(gateway)) known.add(`NetworkPolicy ${policyName(gateway, policy)}`);

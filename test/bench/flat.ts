@@ -6,6 +6,7 @@
  * forward of one gateway.
  */
 import { admit, type Context } from "../../src/admit.ts";
+import type { Cluster } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createProvisioner, type Provisioner } from "../../src/provisioning/provisioner.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
@@ -40,7 +41,13 @@ type Subject = { readonly name: string; readonly micros: (kind: Kind) => Promise
 
 const subject = async (forwards: number, gateways: number): Promise<Subject> => {
   const config = configWith(gateways);
-  const cluster = createMemoryCluster();
+  const memory = createMemoryCluster();
+  // As an API server's answers, which are objects of their own: nothing is remembered of the table from one cold admission to the next.
+  const get: Cluster["get"] = async (ref, signal) => {
+    const object = await memory.get(ref, signal);
+    return object && { ...object };
+  };
+  const cluster = { ...memory, get };
   const start = (): Provisioner => createProvisioner(cluster, { scripts: loadScripts() });
   const ask = async (pod: Pod, context: Context): Promise<void> => {
     const creation = { pod, namespace: "team-a", dryRun: false, signal: () => AbortSignal.timeout(30_000) };

@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { readHost } from "../host.ts";
+import { isIpHost, parseAddress, readHost } from "../host.ts";
 
 /** One entry of `allowedTargets`, read. `port` absent: every port. */
 export type AllowedTarget = { readonly port?: number } & (
@@ -73,11 +73,11 @@ const readNetwork = (host: string, ported: { port?: number }): AllowedTarget | s
 /** Whether an entry grants a canonical host and port. A host name matches a name pattern only, never a network. */
 export const grants = (allowed: AllowedTarget, host: string, port: number): boolean => {
   if (allowed.port !== undefined && allowed.port !== port) return false;
-  if (!ipaddr.isValid(host)) {
+  if (!isIpHost(host)) {
     return allowed.kind === "name" ? allowed.name === host : allowed.kind === "suffix" && host.endsWith(allowed.suffix);
   }
   if (allowed.kind !== "network") return false;
-  const parsed = ipaddr.parse(host);
+  const parsed = parseAddress(host);
   const [network, bits] = allowed.network;
   return parsed.kind() === network.kind() && parsed.match([network, bits] as never);
 };

@@ -40,6 +40,7 @@ export const withStaticForwards = (
   table: Table,
   gateway: PlacedGateway,
 ): { readonly table: Table; readonly omitted: readonly string[] } => {
+  if (gateway.tunnels.every(({ portForwards }) => portForwards.length === 0)) return { table, omitted: [] };
   const allocator = allocatorOf(table);
   const omitted: string[] = [];
   for (const tunnel of gateway.tunnels) {

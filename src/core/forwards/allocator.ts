@@ -6,9 +6,9 @@ import {
   hostKey,
   type HostService,
   LAST_LISTEN_PORT,
+  lineOf,
   type Table,
   targetKey,
-  writeTable,
 } from "./table.ts";
 
 /** A forward that is wished for. A name or listen port that is taken is replaced by the next free one. */
@@ -47,11 +47,9 @@ export type Allocator = {
   readonly table: () => Table;
 };
 
-/** The bytes of a forward in the ConfigMap; all of it is ASCII. */
-const forwardBytes = perObject((item: Forward): number => {
-  const { forwards, "table.json": json } = writeTable({ forwards: [item], services: [] }, () => true);
-  return json.length + forwards.length;
-});
+/** The bytes of a forward in the ConfigMap, with the brackets around it; all of it is ASCII. */
+const forwardBytes = perObject((item: Forward): number => JSON.stringify(item).length + lineOf(item).length + AROUND);
+const AROUND = 32;
 const serviceBytes = perObject((item: HostService): number => JSON.stringify(item).length + 4);
 
 /** Bytes that a table takes in its ConfigMap. */

@@ -2,6 +2,7 @@ import { reachingNamespaces } from "../config/choose.ts";
 import type { PlacedGateway, Tunnel } from "../config/config.ts";
 import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
 import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
+import { perObject } from "../memo.ts";
 import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that the webhook owns. */
@@ -70,7 +71,15 @@ export const targetOf = ({
 });
 
 /** The namespaces whose pods the config lets use a forward today; undefined: all. */
-export const namespacesOf = (gateway: PlacedGateway, forward: Forward): readonly string[] | undefined => {
+export const namespacesOf = (gateway: PlacedGateway, forward: Forward): readonly string[] | undefined =>
+  granted(gateway)(forward).namespaces;
+
+/** Asked by the table's lines and by the policy. */
+const granted = perObject((gateway: PlacedGateway) =>
+  perObject((forward: Forward) => ({ namespaces: grantedNamespaces(gateway, forward) })),
+);
+
+const grantedNamespaces = (gateway: PlacedGateway, forward: Forward): readonly string[] | undefined => {
   const tunnel = tunnelOf(gateway, forward);
   if (tunnel === undefined) return [];
   const { isPerNamespace, namespace } = gateway;
