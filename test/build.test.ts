@@ -3,6 +3,7 @@ import { execFile } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
 import { join } from "node:path";
+import { Spec, Validation } from "@cyclonedx/cyclonedx-library";
 import t from "tap";
 import { version } from "../src/files.ts";
 import { TLSSocket } from "node:tls";
@@ -46,7 +47,10 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
   t.test("the bill of materials names what is bundled, each with its licence", async (t) => {
     type Component = { name: string; version: string; purl: string; licenses: { expression: string }[] };
     type Bom = { bomFormat: string; specVersion: string; components: Component[]; metadata: { component: Component } };
-    const bom = JSON.parse(readFileSync(join(dist, "sbom.cdx.json"), "utf8")) as Bom;
+    const text = readFileSync(join(dist, "sbom.cdx.json"), "utf8");
+    const schema = new Validation.JsonStrictValidator(Spec.Version.v1dot6);
+    t.equal(await schema.validate(text), null, "as the schema of CycloneDX has it");
+    const bom = JSON.parse(text) as Bom;
     t.match(bom, { bomFormat: "CycloneDX", specVersion: "1.6", metadata: { component: { version } } });
     const licences = readFileSync(join(dist, "third-party-licences.txt"), "utf8");
     for (const { name, version: its, licenses } of bom.components)

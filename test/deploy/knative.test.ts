@@ -178,6 +178,12 @@ const create = (targets: string) => {
 };
 const whereTo = ({ stdout }: { readonly stdout: string }): string | undefined => hostIn(JSON.parse(stdout) as object);
 
+/** What the webhook's log says of its start and of its first admission, in milliseconds. */
+const ownMs = (log: Container["log"]): { readonly startMs?: number; readonly ms?: number } => ({
+  ...log.find(({ msg }) => msg === "serving"),
+  ...log.find(({ msg }) => msg === "admission"),
+});
+
 t.test("as it stands, in audit mode: the first pod starts the webhook, which says what it would do", async (t) => {
   await install();
   const first = await eventually("a pod of the webhook starts", 20_000, async () => {
@@ -197,10 +203,21 @@ t.test(
   async (t) => {
     t.equal(await scaleToZero(), 0, "it ends in order");
     await install((yaml) => yaml.replace("mode: audit", "mode: enforce"));
+    const started = performance.now();
     const made = await create("mssql=10.0.0.5:1433");
+    const all = Math.round(performance.now() - started);
     t.equal(made.code, 0, made.stderr);
     t.equal(whereTo(made), HOST);
     t.equal(pods, 2);
+    const { startMs = NaN, ms = NaN } = ownMs(container?.log ?? []);
+    t.comment(
+      `pod made in ${all} ms, the webhook's own: ${startMs} ms to its start, ${Math.round(ms)} ms to the answer`,
+    );
+    t.ok(
+      startMs + ms < all,
+      "the rest is the platform's: a pod is made and found ready, and the request goes through it",
+    );
+    t.ok(all < 10_000, "within the time that the API server waits");
     const deployment = `/apis/apps/v1/namespaces/${GATEWAY.namespace}/deployments/${GATEWAY.name}`;
     t.ok(await api.read(deployment));
   },
