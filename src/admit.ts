@@ -15,7 +15,7 @@ import { gatewayId } from "./core/names.ts";
 /** A pod that is about to be made. */
 export type PodCreation = {
   readonly pod: Pod;
-  /** The same for pods that are the same, in any namespace; undefined: no such pod came before, and nothing is kept for another. */
+  /** Equal for equal pods, in any namespace. Absent: no equal pod came before, and nothing is kept for the next one. */
   readonly text?: string | undefined;
   /** The request's: the pod's own may be empty. */
   readonly namespace: string;

@@ -56,8 +56,8 @@ export const perText = <Value>(mostBytes: number, sizeOf: (value: Value, text: s
 };
 
 /**
- * Makes the function that tells whether a text was asked for before: of the newest texts, as many as fit into `mostBytes`. Most pods come as many
- * or as one. For the one nothing needs to be kept, and what is not kept costs its making alone.
+ * Makes the function that returns whether a text was asked for before, among the newest texts that fit into `mostBytes`.
+ * A pod that comes once needs no memo, and keeping its results costs as much as making them.
  */
 export const createSeen = (mostBytes: number): ((text: string) => boolean) => {
   let newer = new Set<string>();
