@@ -79,3 +79,31 @@ t.test("a large output through a pipe is whole; a reader may stop early", parall
   t.ok(whole.out === text, "to the last byte");
   t.match(stopped.err, /^no workload found \(0 documents of other kinds\)\n$/, "no stack");
 });
+
+/** The program with standard error (and what else is not led away) on a terminal of its own, by script(1). */
+const onTerminal = async (command: string, env: Record<string, string>): Promise<string> => {
+  const child = spawn(...unhooked("script", "--quiet", "--return", "--command", command, "/dev/null"), {
+    env: { ...plainEnv(), TERM: "xterm-256color", ...env },
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  return (await child.stdout.setEncoding("utf8").toArray()).join("");
+};
+
+t.test("on a terminal: colours, unless NO_COLOR is set, and progress, which goes away", parallel, async (t) => {
+  const bad = `kind: Pod\nmetadata: {name: a, namespace: x, labels: {app.kubernetes.io/name: flowgen}, annotations: {flowgen.io/private-targets: "db=1.2.3.4:1433"}}\nspec: {containers: []}\n`;
+  const {
+    file: [file = ""],
+  } = files(t, `${"---\nkind: Service\nmetadata: {name: a}\n".repeat(6000)}---\n${bad}`);
+  const command = [process.execPath, MAIN, "inject", "-f", file, ...CONFIG].join(" ");
+  const [coloured, plain] = await Promise.all([
+    onTerminal(`${command} >/dev/null`, {}),
+    onTerminal(`${command} >/dev/null`, { NO_COLOR: "1" }),
+  ]);
+  t.match(coloured, /\u001b\[31mrejected\u001b\[39m: /);
+  t.match(plain, / rejected: /);
+  t.notMatch(plain, /\u001b\[3\dm/);
+  for (const said of [coloured, plain]) {
+    t.match(said, /\r\d+ documents/, "progress");
+    t.match(said, /\r\u001b\[K.*rejected/, "it is gone before a finding");
+  }
+});

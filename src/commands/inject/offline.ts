@@ -35,11 +35,12 @@ export type Admitter = {
 export const createAdmitter = (config: Config, live: LiveCluster | undefined, purpose: Purpose): Admitter => {
   const applied = new Map<string, KubeObject>();
   const provision = createProvisioner(recording(inMemory(live), applied), { scripts: loadScripts() });
-  const context = { config, provision, version };
+  // Of its own for each workload: what is remembered of a pod by its context serves the next one like it, and here none comes.
+  const context = () => ({ config, provision, version });
   return {
     admit: async ({ pod, namespace }) => {
       const creation = { pod, namespace, dryRun: false, signal: () => AbortSignal.timeout(LIVE_MS) };
-      const admission = await admit(creation, context);
+      const admission = await admit(creation, context());
       return purpose === "inject" ? withoutStandIns(admission) : admission;
     },
     manifests: () => [...applied.values()],

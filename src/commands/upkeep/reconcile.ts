@@ -1,19 +1,18 @@
-import { type Cluster, ClusterError, type KubeObject, resources } from "../../cluster/cluster.ts";
-import { eventAbout } from "../../cluster/event.ts";
-import { type Census, createCensus, type PodMetadata } from "../../core/census.ts";
+import { type Cluster, ClusterError, type KubeObject } from "../../cluster/cluster.ts";
+import { type Census, createCensus } from "../../core/census.ts";
 import { placedGateways } from "../../core/config/choose.ts";
-import type { Config, PlacedGateway } from "../../core/config/config.ts";
+import type { Config } from "../../core/config/config.ts";
 import { flowgenSelectors } from "../../core/config/flowgen-pods.ts";
 import type { Forward } from "../../core/forwards/table.ts";
-import { holderFindings } from "../../core/gateway/holders.ts";
 import { COMPONENT, GATEWAY_COMPONENT, gatewayId, GATEWAY_LABEL } from "../../core/names.ts";
 import { address } from "../../core/target.ts";
 import { createProvisioner } from "../../provisioning/provisioner.ts";
 import { loadScripts } from "../../provisioning/scripts.ts";
-import { reconcileGateway, type Reconciled, type Unreconciled } from "../../provisioning/reconcile.ts";
+import { reconcileGateway, type Reconciled } from "../../provisioning/reconcile.ts";
 import { type ClusterName, connectCluster, readConfigFile } from "../options/options.ts";
 import { coloured, type Output } from "../options/output.ts";
 import { type Figures, pushFigures, type ReconcileFinding } from "./figures.ts";
+import { clusterFindings, notKept, strandedBy, subjectOf, tellEvents } from "./findings.ts";
 
 export type ReconcileOptions = {
   readonly config: string;
@@ -26,8 +25,6 @@ export type ReconcileOptions = {
 /** For all pages of all pods, and for each gateway. */
 const LISTING_MS = 300_000;
 const GATEWAY_MS = 30_000;
-/** Events of one run: more of one kind say nothing more. */
-const MOST_EVENTS = 50;
 
 /**
  * `reconcile`: marks forwards that no live pod uses, and removes them after `retain`. Deletes hosts' Services without
@@ -85,11 +82,11 @@ export const run = async (
   const findings = [
     ...failed,
     ...done.flatMap((one) => strandedBy(census, one)),
-    ...findingsOf(census, deployments, gateways),
+    ...clusterFindings(census, deployments, gateways),
   ];
   for (const { reason, about, says } of findings)
-    await output.out(`${coloured(output, "out", "yellow", reason)}: ${nameOf(about)}: ${says}\n`);
-  if (!isDryRun) await tellEvents(cluster, findings);
+    await output.out(`${coloured(output, "out", "yellow", reason)}: ${subjectOf(about)}: ${says}\n`);
+  if (!isDryRun) await tellEvents(cluster, findings, AbortSignal.timeout(GATEWAY_MS));
   const figures: Figures = { gateways: done, findings, at: now() };
   if (pushGateway !== undefined && !isDryRun) await pushFigures(pushGateway, figures);
   await output.err(`${summary(figures, pods, isDryRun)}\n`);
@@ -134,78 +131,6 @@ const linesOf = (
       : []),
     ...deleted.map((name) => `${id}: deleted the Service ${name}, whose host has no forward`),
   ];
-};
-
-const notKept = (gateway: PlacedGateway, why: Unreconciled | ClusterError): ReconcileFinding => {
-  const { name, namespace } = gateway;
-  const about = { kind: "Deployment", metadata: { name, namespace } } as const;
-  if (why instanceof ClusterError) return { reason: "not-kept", about, says: why.message };
-  return {
-    reason: "not-kept",
-    about,
-    says: why.kind === "reject" ? `${why.reason}: ${why.message}` : `${why.reason}: ${why.detail}`,
-  };
-};
-
-const strandedBy = (census: Census, { gateway, table }: Reconciled): readonly ReconcileFinding[] =>
-  table.services.flatMap((service) =>
-    census.stranded(gateway, service).map((metadata) => ({
-      reason: "address-lost" as const,
-      about: { kind: "Pod" as const, metadata },
-      says: `its hostAliases map ${service.host} to an address that is not ${service.name}'s, and may be another Service's: delete the pod, so that its workload makes another`,
-    })),
-  );
-
-const findingsOf = (
-  census: Census,
-  deployments: readonly KubeObject[],
-  gateways: readonly PlacedGateway[],
-): readonly ReconcileFinding[] => {
-  const ofDeployment = (name: string, namespace: string): ReconcileFinding["about"] =>
-    deployments.find(({ metadata }) => metadata.name === name && metadata.namespace === namespace) ?? {
-      kind: "Deployment",
-      metadata: { name, namespace },
-    };
-  const ofPod = (metadata: PodMetadata): ReconcileFinding["about"] => ({ kind: "Pod", metadata });
-  return [
-    ...holderFindings(deployments, gateways).map(({ reason, name, namespace, says }) => ({
-      reason,
-      about: ofDeployment(name, namespace),
-      says,
-    })),
-    ...census.unredirected().map((pod) => ({
-      reason: "unredirected" as const,
-      about: ofPod(pod),
-      says: "asks for private targets and was not redirected: it was made while the webhook was not asked; delete it, so that its workload makes another",
-    })),
-    ...census.unread().map((pod) => ({
-      reason: "format-newer" as const,
-      about: ofPod(pod),
-      says: "a newer version wrote its status: no forward is marked or removed until this command is of that version",
-    })),
-  ];
-};
-
-const nameOf = ({ kind, metadata }: ReconcileFinding["about"]): string =>
-  `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
-
-const EVENT_REASONS = {
-  orphan: "GatewayOrphan",
-  "identity-twice": "IdentityHeldTwice",
-  unredirected: "NotRedirected",
-  "address-lost": "AddressLost",
-  "format-newer": "StatusNotRead",
-  "not-kept": "GatewayNotKept",
-} as const;
-
-/** An Event is a convenience: without the right to make one, the output and the figures say the same. */
-const tellEvents = async (cluster: Cluster, findings: readonly ReconcileFinding[]): Promise<void> => {
-  const signal = AbortSignal.timeout(GATEWAY_MS);
-  for (const { reason, about, says } of findings.slice(0, MOST_EVENTS)) {
-    const involved = { apiVersion: resources[about.kind].apiVersion, ...about };
-    const event = eventAbout(involved, { type: "Warning", reason: EVENT_REASONS[reason], message: says });
-    await cluster.create(event, signal).catch(() => undefined);
-  }
 };
 
 const summary = ({ gateways, findings }: Figures, pods: number, isDryRun: boolean): string => {

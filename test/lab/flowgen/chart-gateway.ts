@@ -14,7 +14,7 @@ export type ChartWish = {
   readonly release: string;
   readonly secretName: string;
   readonly forwards: readonly ChartForward[];
-  /** Of the container that holds the tunnel; default: the image's own. */
+  /** Of the container that holds the tunnel, where an image stands in for its own, which loads the kernel's module. */
   readonly command?: readonly string[];
   readonly privileged?: boolean;
 };
@@ -74,7 +74,7 @@ export const chartGateway = (wish: ChartWish): readonly [KubeObject, KubeObject]
               env: [{ name: "LOG_CONFS", value: "false" }],
               volumeMounts: [
                 { name: "wg0-config", mountPath: "/config/wg0.conf", subPath: "wg0.conf", readOnly: true },
-                { name: "lib-modules", mountPath: "/lib/modules", readOnly: true },
+                ...(command === undefined ? [{ name: "lib-modules", mountPath: "/lib/modules", readOnly: true }] : []),
               ],
               resources: { limits: { cpu: "200m", memory: "256Mi" }, requests: { cpu: "50m", memory: "64Mi" } },
               livenessProbe: { ...blindProbe, initialDelaySeconds: 15, periodSeconds: 30 },
@@ -91,7 +91,9 @@ export const chartGateway = (wish: ChartWish): readonly [KubeObject, KubeObject]
           ],
           volumes: [
             { name: "wg0-config", secret: { secretName, defaultMode: 0o440 } },
-            { name: "lib-modules", hostPath: { path: "/lib/modules", type: "Directory" } },
+            ...(command === undefined
+              ? [{ name: "lib-modules", hostPath: { path: "/lib/modules", type: "Directory" } }]
+              : []),
           ],
         },
       },

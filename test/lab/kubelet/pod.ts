@@ -40,7 +40,7 @@ export type Pod = {
       {
         readonly name: string;
         readonly args: readonly string[];
-        readonly env: readonly {
+        readonly env?: readonly {
           readonly name: string;
           readonly value?: string;
           readonly valueFrom?: { readonly fieldRef: FieldRef };
@@ -73,7 +73,7 @@ export const prepare = async (api: Api, pod: Pod, folder: string): Promise<Conta
     await writeVolume(mounts[mountPath], await filesOf(api, pod, volume), user);
   }
   const env = Object.fromEntries(
-    container.env.map(({ name, value, valueFrom }) => [name, value ?? field(pod, valueFrom?.fieldRef)]),
+    (container.env ?? []).map(({ name, value, valueFrom }) => [name, value ?? field(pod, valueFrom?.fieldRef)]),
   );
   const readOnlyRoot = container.securityContext.readOnlyRootFilesystem;
   return { args: container.args, env, mounts, user, group, readOnlyRoot };
