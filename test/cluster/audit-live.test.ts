@@ -66,9 +66,10 @@ const versions = async (): Promise<readonly string[]> =>
     [kind, metadata.namespace, metadata.name, metadata.resourceVersion].join("/"),
   );
 
-/** Workloads that are compared with admissions. Within the limits of a gateway: beyond them the order of pods decides. */
+/** Workloads that are compared with admissions, within the limits of a gateway: beyond them the order decides. */
 const SAMPLE = 500;
-// With and without targets that are allowed, hosts of their own and shared ones, by env that hold the host, the whole server, or neither.
+// With and without targets that are allowed, hosts of their own and shared ones, by env that hold the host, the
+// whole server, or neither.
 const asking = (index: number): string => {
   const host = index % 5 === 0 ? `192.168.0.${index % 250}` : `10.0.0.${index % 80}`;
   const more = index % 7 === 0 ? "" : `, b=10.1.0.1:${2000 + (index % 90)}`;

@@ -1,5 +1,6 @@
-// A gateway that Helm made as the flowgen chart makes it is taken over, on a real control plane with the real Helm: its Service keeps its address, an
-// upgrade of that release deletes nothing, and what a backup tool restores is the webhook's again.
+// A gateway that Helm made as the flowgen chart makes it is taken over, on a real control plane with the real Helm: its
+// Service keeps its address, an upgrade of that release deletes nothing, and what a backup tool restores is the
+// webhook's again.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";

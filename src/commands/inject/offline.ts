@@ -35,7 +35,7 @@ export type Admitter = {
 export const createAdmitter = (config: Config, live: LiveCluster | undefined, purpose: Purpose): Admitter => {
   const applied = new Map<string, KubeObject>();
   const provision = createProvisioner(recording(inMemory(live), applied), { scripts: loadScripts() });
-  // Of its own for each workload: what is remembered of a pod by its context serves the next one like it, and here none comes.
+  // Each workload has its own: what is remembered by a context serves the next pod like it, and here none comes.
   const context = () => ({ config, provision, version });
   return {
     admit: async ({ pod, namespace }) => {

@@ -32,7 +32,7 @@ export const strandedBy = (census: Census, { gateway, table }: Reconciled): read
     })),
   );
 
-/** Gateways that the config does not know or that hold one identity, and pods that run unredirected or cannot be read. */
+/** Gateways that the config does not know or that hold one identity; pods that run unredirected or cannot be read. */
 export const clusterFindings = (
   census: Census,
   deployments: readonly KubeObject[],
