@@ -62,7 +62,7 @@ const anyVersion = (object: KubeObject): KubeObject => {
 };
 
 const LOOK_MS = 100;
-/** The chart's forwarding container does not hear SIGTERM: it would hold the pod for its 30 s. */
+/** The chart's forwarding container does not hear SIGTERM. The kubelet may keep to the 30 s of before all the same. */
 const GRACE_SECONDS = 1;
 
 type Spec = {
