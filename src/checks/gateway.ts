@@ -1,10 +1,11 @@
 /** One gateway: its namespace, Secrets, table and objects. */
-import type { KubeObject } from "../cluster/cluster.ts";
-import type { PlacedGateway } from "../core/config/config.ts";
-import { secretKeyOf } from "../core/config/identity.ts";
+import { type KubeObject, refOf } from "../cluster/cluster.ts";
+import { isPlaced } from "../core/config/choose.ts";
+import type { Config, PlacedGateway } from "../core/config/config.ts";
+import { identityHolder, secretKeyOf } from "../core/config/identity.ts";
 import { forwardsOf, readTable, type Table } from "../core/forwards/table.ts";
 import { tableName } from "../core/gateway/manifests.ts";
-import { MANAGED_BY, MANAGER } from "../core/names.ts";
+import { gatewayId, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
 import { dataOf, hasReady, isSliceOf, portsOf, statusIn, troubleOf } from "./objects.ts";
 
@@ -128,16 +129,24 @@ const serviceFindings = (table: Table, { gateway, services, slices }: GatewaySig
   });
 };
 
-/** Gateways of the webhook that the config does not know. `deployments`: those with its label, in all namespaces. */
+/**
+ * Gateways of the webhook that the config does not know, or has disabled, and whose identity they may hold. `deployments`: those with its label, in all
+ * namespaces. `placed`: the config's gateways.
+ */
 export const orphanFindings = (
   deployments: Seen<readonly KubeObject[]>,
-  isKnown: (namespace: string, name: string) => boolean,
-): readonly Finding[] =>
-  deployments.kind === "unseen"
-    ? [say.unseen("gateways of all namespaces", deployments.why)]
-    : deployments.value
-        .filter(({ metadata }) => !isKnown(metadata.namespace, metadata.name ?? ""))
-        .map(({ metadata }) => say.fault("gateway-orphan", `Deployment ${metadata.namespace}/${metadata.name ?? ""}`));
+  config: Config | undefined,
+  placed: readonly PlacedGateway[],
+): readonly Finding[] => {
+  if (deployments.kind === "unseen") return [say.unseen("gateways of all namespaces", deployments.why)];
+  const orphans = deployments.value.filter((each) => config !== undefined && !isPlaced(config, refOf(each)));
+  return orphans.map((each) => {
+    const heir = placed.find((gateway) => identityHolder(gateway, [each]) !== undefined);
+    const held =
+      heir && `it mounts a Secret of the name that ${gatewayId(heir)} mounts: one pod only can hold an identity`;
+    return say.fault("gateway-orphan", `Deployment ${gatewayId(refOf(each))}`, held);
+  });
+};
 
 /** Tunnels whose Secrets hold one private key. The key is compared, and never shown. */
 export const sharedKeyFindings = (sights: readonly GatewaySight[]): readonly Finding[] => {

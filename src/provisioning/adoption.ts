@@ -110,7 +110,7 @@ const held = ({ otherDeployments }: GatewayObjects, gateway: PlacedGateway): Ado
     holder &&
     refused(
       "identity-held",
-      `Deployment ${gateway.namespace}/${holder.holder} mounts the Secret ${holder.secretName} too, and one pod only can be connected: scale it to 0`,
+      `Deployment ${holder.holder} mounts the Secret ${holder.secretName} too, and one pod only can be connected: scale it to 0`,
     )
   );
 };

@@ -5,6 +5,7 @@
  */
 import { ClusterError, isConflict, isTransient, orDeadline } from "../cluster/cluster.ts";
 import { delayMs, whenAllAbort } from "../cluster/waiting.ts";
+import { type GatewayRef, isPlaced, namespacesIn } from "../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { CACHE_MS } from "../core/forwards/retire.ts";
 import type { Table } from "../core/forwards/table.ts";
@@ -157,7 +158,7 @@ export const createLane = (parts: LaneParts): Lane => {
 
   /** Reads the gateway: of the objects that were read or made a moment ago the table only, unless drift is looked for. */
   const read = async (jobs: readonly Job[]): Promise<Reading> => {
-    const [{ gateway }] = jobs as [Job];
+    const [{ config, gateway }] = jobs as [Job];
     const [readAt, known, signal] = [now(), recent, endOf(jobs)];
     recent = undefined;
     const isRecent = known !== undefined && readAt - known.objectsAt <= RECENT_MS;
@@ -166,7 +167,11 @@ export const createLane = (parts: LaneParts): Lane => {
       // A lost table is made again of what all Services carry now.
       if (objects.table !== undefined) return { ...known, objects, readAt };
     }
-    return { objects: await readGateway(cluster, gateway, signal), readAt, objectsAt: readAt };
+    const former = {
+      namespaces: namespacesIn(config).filter((namespace) => namespace !== gateway.namespace),
+      isGateway: (place: GatewayRef) => isPlaced(config, place),
+    };
+    return { objects: await readGateway(cluster, gateway, signal, former), readAt, objectsAt: readAt };
   };
 
   /** Answers the pods for which nothing is written; returns the others. */

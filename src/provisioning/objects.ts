@@ -19,7 +19,7 @@ export type GatewayObjects = {
   /** Services of hosts' own. */
   readonly hostServices: readonly KubeObject[];
   readonly networkPolicies: readonly KubeObject[];
-  /** Deployments of gateways in the namespace; read where the gateway has none yet. */
+  /** Deployments that may hold the gateway's identities; read where the gateway has none yet. */
   readonly otherDeployments: readonly KubeObject[];
 };
 
@@ -83,10 +83,7 @@ export const tableIn = (
   }
   const held = deployment ? undefined : identityHolder(gateway, otherDeployments);
   if (held !== undefined)
-    return reject(
-      "identity-held",
-      `Deployment ${gateway.namespace}/${held.holder} mounts the Secret ${held.secretName}`,
-    );
+    return reject("identity-held", `Deployment ${held.holder} mounts the Secret ${held.secretName}`);
   if (isTableLost(objects))
     return tableFromLines(
       service && lined(service),

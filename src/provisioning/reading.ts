@@ -1,11 +1,21 @@
 /** Reads a gateway's objects: the ones that are made from the table first, the table last. */
-import { type Cluster, type KubeObject, type Ref } from "../cluster/cluster.ts";
+import { type Cluster, ClusterError, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
+import type { GatewayRef } from "../core/config/choose.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { policiesOf } from "../core/forwards/policies.ts";
 import { scriptsName, tableName } from "../core/gateway/manifests.ts";
 import { policiesFor, policyName } from "../core/gateway/policy.ts";
 import { COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type GatewayObjects, isGateways, tableOf } from "./objects.ts";
+
+/** Where gateways of former configs may be. */
+export type Former = {
+  /** Of the config's gateways, without the one in question's. */
+  readonly namespaces: readonly string[];
+  /** The config has a gateway there. */
+  readonly isGateway: (place: GatewayRef) => boolean;
+};
+const NO_FORMER: Former = { namespaces: [], isGateway: () => true };
 
 /**
  * Reads a gateway's objects. The order matters: a derived object that is older than the table may be written from it, with
@@ -15,6 +25,7 @@ export const readGateway = async (
   cluster: Cluster,
   gateway: PlacedGateway,
   signal: AbortSignal,
+  former: Former = NO_FORMER,
 ): Promise<GatewayObjects> => {
   const get = (kind: Ref["kind"], name: string) => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
   const [scripts, deployment, service, policies, services] = await Promise.all([
@@ -25,12 +36,33 @@ export const readGateway = async (
     cluster.list("Service", gateway.namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name }, signal),
   ]);
   const hostServices = services.filter(({ metadata }) => metadata.name !== gateway.name);
-  const otherDeployments = deployment
-    ? []
-    : await cluster.list("Deployment", gateway.namespace, { [COMPONENT]: GATEWAY_COMPONENT }, signal);
+  const otherDeployments = deployment ? [] : await readOthers(cluster, gateway, former, signal);
   const networkPolicies = policies.filter((object) => object !== undefined);
   const derived = { scripts, deployment, service, networkPolicies, hostServices, otherDeployments, table: undefined };
   return withTableNow(cluster, gateway, derived, signal);
+};
+
+/**
+ * Deployments of gateways in the gateway's namespace, and in the config's other namespaces those of the webhook's that the config does not have (any
+ * more). One that the webhook may not read there is not seen: it has rights where the config has gateways.
+ */
+const readOthers = async (
+  cluster: Cluster,
+  { namespace }: PlacedGateway,
+  { namespaces, isGateway }: Former,
+  signal: AbortSignal,
+): Promise<readonly KubeObject[]> => {
+  const list = (where: string, more: object = {}): Promise<readonly KubeObject[]> =>
+    cluster.list("Deployment", where, { [COMPONENT]: GATEWAY_COMPONENT, ...more }, signal);
+  const elsewhere = namespaces.map(async (where) => {
+    try {
+      return (await list(where, { [MANAGED_BY]: MANAGER })).filter((object) => !isGateway(refOf(object)));
+    } catch (error) {
+      if (error instanceof ClusterError && error.code === 403) return [];
+      throw error;
+    }
+  });
+  return (await Promise.all([list(namespace), ...elsewhere])).flat();
 };
 
 /** The objects with the table as it is now: the others are older, as they have to be. What it names besides is read before it is read again. */

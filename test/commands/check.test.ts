@@ -513,6 +513,15 @@ t.test("what is in order without being said: no Pod Security label, a node just 
   t.strictSame(faults((await check()).findings), []);
 });
 
+t.test("a gateway that was moved, or is disabled, may hold the identity of the config's", async (t) => {
+  const { put, memory } = await startCluster(t);
+  const label = { labels: { "app.kubernetes.io/managed-by": NAME } };
+  const own = await memory.get({ kind: "Deployment", namespace: SPACE, name: GATEWAY }, signal());
+  await put(object("Deployment", "elsewhere", "gw", { spec: own?.["spec"] }, label));
+  const orphan = (await check()).findings.find(({ code }) => code === "gateway-orphan");
+  t.match(orphan, { object: "Deployment elsewhere/gw", cause: /mounts a Secret of the name that .* mounts/ });
+});
+
 t.test("a gateway in each namespace is an orphan in none", async (t) => {
   const { put } = await startCluster(t);
   const label = { labels: { "app.kubernetes.io/managed-by": NAME } };

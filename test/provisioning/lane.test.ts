@@ -669,6 +669,75 @@ t.test("a gateway of another name does not start while the former one holds its 
   t.match(await webhook.ask([wantOf("b", "10.0.0.6", 1433)], { config: named("new") }), { kind: "assigned" });
 });
 
+t.test(
+  "a gateway that was moved does not start while the former one holds its identity, as far as the webhook may see",
+  async (t) => {
+    const tunnels = (secret: string) => `tunnels: [{name: wg0, secretName: ${secret}}]`;
+    const moved = (from: string) =>
+      configOf(
+        `defaultGateway: gw\ngateways: [{name: gw, namespace: here, ${tunnels("a")}}, {name: other, namespace: ${from}, ${tunnels("b")}}]`,
+      );
+    const disabled = configOf(
+      `defaultGateway: gw\ngateways: [{name: gw, namespace: here, ${tunnels("a")}}, {name: gw, namespace: there, enabled: false, ${tunnels("a")}}]`,
+    );
+    let isDenied = false;
+    const webhook = setup(
+      {},
+      {
+        before: (call) => {
+          if (isDenied && call.verb === "list" && call.ref.namespace === "there")
+            throw fault(call, 403, "Forbidden", "no rights there");
+          return undefined;
+        },
+      },
+    );
+    const wants = [wantOf("mssql", "10.0.0.5", 1433)];
+    const there = configOf(`gateways: [{name: gw, namespace: there, ${tunnels("a")}}]\ndefaultGateway: gw`);
+    await webhook.ask(wants, { config: there });
+    for (const config of [moved("there"), disabled])
+      t.match(await webhook.ask(wants, { config }), {
+        reason: "identity-held",
+        message: /^Deployment there\/gw mounts the Secret a:/,
+      });
+    isDenied = true;
+    t.match(await webhook.ask(wants, { config: disabled, write: false }), { kind: "assigned" }, "it cannot see it");
+    isDenied = false;
+    t.match(
+      await webhook.ask(wants, { config: moved("elsewhere") }),
+      { kind: "assigned" },
+      "nor without a gateway there",
+    );
+    const both = configOf(
+      `defaultGateway: new\ngateways: [{name: new, namespace: here, ${tunnels("a")}}, {name: gw, namespace: there, ${tunnels("a")}}]`,
+    );
+    t.match(
+      await webhook.ask(wants, { config: both }),
+      { reason: "identity-held" },
+      "of a former name, in the namespace",
+    );
+  },
+);
+
+t.test("a gateway of the config's in another namespace holds a Secret of its own there", async (t) => {
+  const webhook = setup();
+  const two = (first: string) =>
+    configOf(
+      `defaultGateway: ${first}\ngateways: [{name: a, namespace: one, tunnels: [{name: wg0, secretName: s}]}, {name: b, namespace: two, tunnels: [{name: wg0, secretName: s}]}]`,
+    );
+  t.match(await webhook.ask([wantOf("x", "10.0.0.5", 1)], { config: two("a") }), { kind: "assigned" });
+  const gateway = two("b").gateways[1];
+  t.ok(gateway);
+  const placed = { ...gatewayOf(two("b")), ...gateway, namespace: "two" };
+  const result = await webhook.provision({
+    config: two("b"),
+    gateway: placed,
+    wants: [wantOf("x", "10.0.0.5", 1)],
+    write: true,
+    signal: () => signal,
+  });
+  t.match(result, { kind: "assigned" });
+});
+
 /** A clock, and the calls that the cluster was asked. */
 const counted = () => {
   const calls: MemoryCall[] = [];

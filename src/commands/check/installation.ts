@@ -81,9 +81,6 @@ export const checkInstallation = async (
     Promise.all(placed.map((gateway) => readGatewaySight(reader, gateway))),
     asked(reader, user, placed.flatMap(gatewayRights)),
   ]);
-  const isKnown = (within: string, gateway: string): boolean =>
-    config === undefined ||
-    config.gateways.some((each) => each.name === gateway && (each.namespace ?? within) === within);
   return [
     ...versionFindings(versionSeen),
     ...nodeFindings(nodes),
@@ -95,7 +92,7 @@ export const checkInstallation = async (
     ...sights.flatMap(gatewayFindings),
     ...sights.flatMap(({ gateway, metrics }) => tunnelFindings(gateway, metrics, [], Date.now())),
     ...sharedKeyFindings(sights),
-    ...orphanFindings(gateways, isKnown),
+    ...orphanFindings(gateways, config, placed),
   ];
 };
 

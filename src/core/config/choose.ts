@@ -37,6 +37,15 @@ const placed = ({ clusterDomain }: Config, gateway: Gateway, namespace: string):
 /** Where a gateway of this name is, or was seen. */
 export type GatewayRef = { readonly name: string; readonly namespace: string };
 
+/** The namespaces that the config's gateways name, those of disabled ones too. */
+export const namespacesIn = ({ gateways }: Config): readonly string[] => [
+  ...new Set(gateways.flatMap(({ namespace }) => namespace ?? [])),
+];
+
+/** Whether an enabled gateway of the config has this place. */
+export const isPlaced = ({ gateways }: Config, { name, namespace }: GatewayRef): boolean =>
+  gateways.some((item) => item.enabled && item.name === name && (item.namespace ?? namespace) === namespace);
+
 /** All gateways of the config: those with a namespace, and of each other one those in the places that are known. */
 export const placedGateways = (config: Config, known: readonly GatewayRef[]): readonly PlacedGateway[] =>
   config.gateways

@@ -2,6 +2,7 @@
  * A WireGuard identity is a key of a Secret. Two pods that hold one of them throw each other out at the server, again
  * and again.
  */
+import { gatewayId } from "../names.ts";
 import { quote } from "../schema.ts";
 
 type Identity = { readonly name: string; readonly secretName: string; readonly secretKey?: string | undefined };
@@ -40,7 +41,7 @@ export const identityClashes = (gateways: readonly Holder[]): [path: PropertyKey
 
 /** A Deployment, as far as it says which Secrets its pods mount. */
 type Mounting = {
-  readonly metadata: { readonly name: string };
+  readonly metadata: { readonly name: string; readonly namespace: string };
   readonly spec?: {
     readonly replicas?: number;
     readonly template?: { readonly spec?: { readonly volumes?: readonly Volume[] } };
@@ -55,18 +56,23 @@ const mounts = ({ secret }: Volume, tunnel: Identity): boolean =>
   (secret.items === undefined || secret.items.some(({ key }) => key === secretKeyOf(tunnel)));
 
 /**
- * A Deployment of the gateway's namespace, other than the gateway's, whose pods mount the Secret of one of its tunnels,
- * and that tunnel: one of before a change of name, or the flowgen chart's own. Scaled to 0 it holds nothing.
+ * A Deployment other than the gateway's, whose pods mount a Secret of the name of one of its tunnels' (`holder`: its
+ * namespace and name). It is one of before a change of name or a move, or the flowgen chart's own. Scaled to 0 it holds
+ * nothing.
  */
 export const identityHolder = (
-  { name, tunnels }: { readonly name: string; readonly tunnels: readonly Identity[] },
+  {
+    name,
+    namespace,
+    tunnels,
+  }: { readonly name: string; readonly namespace: string; readonly tunnels: readonly Identity[] },
   deployments: readonly object[],
 ): { readonly holder: string; readonly secretName: string } | undefined => {
   for (const { metadata, spec } of deployments as readonly Mounting[]) {
-    if (metadata.name === name || spec?.replicas === 0) continue;
+    if ((metadata.name === name && metadata.namespace === namespace) || spec?.replicas === 0) continue;
     const volumes = spec?.template?.spec?.volumes ?? [];
     const held = tunnels.find((tunnel) => volumes.some((volume) => mounts(volume, tunnel)));
-    if (held !== undefined) return { holder: metadata.name, secretName: held.secretName };
+    if (held !== undefined) return { holder: gatewayId(metadata), secretName: held.secretName };
   }
   return undefined;
 };

@@ -1,6 +1,7 @@
 /** Gateways that run in a cluster, whoever made them, and the WireGuard identities that they hold. */
 import * as z from "zod";
 import type { PlacedGateway } from "../config/config.ts";
+import { identityHolder } from "../config/identity.ts";
 import { listed } from "../message.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../names.ts";
 
@@ -48,10 +49,16 @@ export const holderFindings = (
       ({ metadata }) =>
         metadata.labels?.[MANAGED_BY] === MANAGER && !known.has(`${metadata.namespace}/${metadata.name}`),
     )
-    .map(({ metadata: { name, namespace } }) => ({
-      ...({ reason: "orphan", namespace, name } as const),
-      says: "the config knows no such gateway: it is not kept, and its pod holds its WireGuard identity; flowgen-gateway remove takes it away",
-    }));
+    .map((each) => {
+      const { name, namespace } = each.metadata;
+      const heir = gateways.find((gateway) => identityHolder(gateway, [each]) !== undefined);
+      const whose =
+        heir === undefined ? "its WireGuard identity" : `a Secret of the name that ${gatewayId(heir)} mounts`;
+      return {
+        ...({ reason: "orphan", namespace, name } as const),
+        says: `the config knows no such gateway: it is not kept, and its pod holds ${whose}; flowgen-gateway remove takes it away`,
+      };
+    });
   const holders = read.flatMap(({ metadata, spec }) => {
     const { volumes } = spec.template.spec;
     const secrets = volumes.flatMap(({ secret }) => (secret === undefined ? [] : [secret]));

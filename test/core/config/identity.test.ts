@@ -42,21 +42,26 @@ t.test("other keys, other namespaces and gateways that are off hold other identi
 });
 
 t.test("a Deployment that mounts the identity is found, unless it runs no pod", async (t) => {
-  const own = { name: "new", tunnels: [{ name: "wg0", secretName: "peer" }] };
-  const deployment = (name: string, secret: object, replicas?: number) => ({
-    metadata: { name },
+  const own = { name: "new", namespace: "vpn", tunnels: [{ name: "wg0", secretName: "peer" }] };
+  const deployment = (name: string, secret: object, replicas?: number, namespace = "vpn") => ({
+    metadata: { name, namespace },
     spec: { ...(replicas !== undefined && { replicas }), template: { spec: { volumes: [{ name: "x" }, { secret }] } } },
   });
   const key = (name: string) => ({ secretName: "peer", items: [{ key: name }] });
-  const found = { holder: "old", secretName: "peer" };
+  const found = { holder: "vpn/old", secretName: "peer" };
   t.strictSame(identityHolder(own, [deployment("old", key("wg0.conf"))]), found);
   t.strictSame(identityHolder(own, [deployment("old", { secretName: "peer" }, 1)]), found, "the whole Secret");
+  t.strictSame(
+    identityHolder(own, [deployment("new", key("wg0.conf"), 1, "former")]),
+    { holder: "former/new", secretName: "peer" },
+    "its own name, elsewhere",
+  );
   for (const other of [
     deployment("old", key("wg1.conf")),
     deployment("old", { secretName: "other" }),
     deployment("old", key("wg0.conf"), 0),
     deployment("new", key("wg0.conf")),
-    { metadata: { name: "old" } },
+    { metadata: { name: "old", namespace: "vpn" } },
   ])
     t.equal(identityHolder(own, [other]), undefined);
 });
