@@ -678,7 +678,7 @@ t.test(
         `defaultGateway: gw\ngateways: [{name: gw, namespace: here, ${tunnels("a")}}, {name: other, namespace: ${from}, ${tunnels("b")}}]`,
       );
     const disabled = configOf(
-      `defaultGateway: gw\ngateways: [{name: gw, namespace: here, ${tunnels("a")}}, {name: gw, namespace: there, enabled: false, ${tunnels("a")}}]`,
+      `defaultGateway: gw\ngateways: [{name: gw, namespace: here, ${tunnels("a")}}, {name: former, namespace: there, enabled: false, ${tunnels("a")}}]`,
     );
     let isDenied = false;
     const webhook = setup(
