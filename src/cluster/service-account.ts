@@ -36,7 +36,7 @@ export const serviceAccount = (root = "/"): ApiEndpoint => {
 };
 
 /**
- * Reads a file each time. Where that fails, returns the last content: the token of a moment ago is nearly always valid,
+ * Reads a file each time. Where that fails, returns the last content. The token of a moment ago is nearly always valid,
  * and the API server answers 401 when it is not. Throws when the file could never be read, or was empty then.
  *
  * The read is synchronous: the files are in memory (tmpfs), and a few microseconds are less than the way through a

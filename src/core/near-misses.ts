@@ -21,7 +21,7 @@ const PREFIX = "flowgen.io/";
 const KNOWN: readonly string[] = Object.values(annotation);
 const LONGEST_KEY = 80;
 
-/** A key has 317 characters at most in Kubernetes, and no workload that somebody wrote has so many of them. */
+/** A key has 317 characters at most in Kubernetes, and workloads have far fewer keys than this. */
 const MOST_KEYS = 200;
 const LONGEST_READ = 317;
 const keysOf = (map: Readonly<Record<string, string>> | null | undefined): readonly string[] =>
@@ -29,7 +29,7 @@ const keysOf = (map: Readonly<Record<string, string>> | null | undefined): reado
     .slice(0, MOST_KEYS)
     .filter(({ length }) => length <= LONGEST_READ);
 
-/** The letters and digits behind the prefix: what is left when somebody spells a key in another style. */
+/** The letters and digits behind the prefix: equal for one key in two spellings. */
 const bare = (key: string): string =>
   key
     .slice(key.lastIndexOf("/") + 1)

@@ -51,7 +51,7 @@ const effectiveMode = (config: Config, wished: string | undefined): Mode | Rejec
   return MODES.indexOf(mode) > MODES.indexOf(config.mode) ? mode : config.mode;
 };
 
-/** A gateway's own pods carry the labels of flowgen pods too (the chart's), so they are told apart by their component. */
+/** A gateway's own pods carry flowgen's labels too (the chart's): their component label distinguishes them. */
 export const isGatewayPod = (labels: Readonly<Record<string, string>>): boolean =>
   labels[COMPONENT] === GATEWAY_COMPONENT;
 

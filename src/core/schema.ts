@@ -29,8 +29,8 @@ const near = (text: string, words: readonly string[]): string | undefined => {
 };
 
 /**
- * A list schema that ends with the first few problems. zod's own makes a problem of each bad item, of half a kilobyte
- * for ten bytes.
+ * A list schema that ends with the first few problems. zod's own makes a problem of each bad item: half a kilobyte for
+ * ten bytes.
  */
 export const listOf = <Item extends z.ZodType>(item: Item) =>
   z.array(z.unknown(), { error: "not a list" }).transform((values, context): z.output<Item>[] => {

@@ -27,7 +27,7 @@ export type AppOptions = {
   readonly metrics: Metrics;
   /** Takes what is left to be done when an admission is answered; absent: it is done at once. */
   readonly afterwards?: (work: () => void) => void;
-  /** Told of each admission after its answer, beside the log. */
+  /** Called with each admission after its answer, beside the log. */
   readonly tellWorkload?: (review: Review, admission: Admission) => void;
   /** False while the server drains. */
   readonly isReady: () => boolean;

@@ -138,7 +138,7 @@ const podName = ({ metadata: { name, generateName } }: { readonly metadata: Name
   return given === undefined ? undefined : plain(given, LONGEST_NAME);
 };
 
-/** The AdmissionReview that answers request `uid`, as JSON. An admission that failed has none: the HTTP status tells the API server. */
+/** The AdmissionReview that answers request `uid`, as JSON. A failed admission has an HTTP status instead. */
 export const writeReview = (uid: string, admission: Admission): string =>
   `{"apiVersion":"${API_VERSION}","kind":"AdmissionReview","response":{"uid":${JSON.stringify(uid)},${answerOf(admission)}}}`;
 

@@ -27,7 +27,7 @@ const reviewSchema = z.object({
   request: z.object({ uid: z.string().min(1).max(LONGEST_UID), namespace: namespaceField, object: workload.nullish() }),
 });
 
-/** What is read of a review. A template may stand anywhere in an object, so that is read whole. */
+/** The fields of a review that are read. */
 const cutReview = cutterOf({
   apiVersion: true,
   kind: true,

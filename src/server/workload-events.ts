@@ -7,7 +7,7 @@ import { createRefusals } from "./refusals.ts";
 import type { Owner } from "./owner.ts";
 import type { Review } from "./review.ts";
 
-/** Of all workloads: whoever reaches the port may send reviews. The log has the rest. */
+/** For all workloads together: any caller of the port may send reviews. The log has the rest. */
 const MOST_A_MINUTE = 60;
 /** For both calls of an Event, in milliseconds. No answer waits for them. */
 const EVENT_MS = 5000;
@@ -15,9 +15,9 @@ const EVENT_MS = 5000;
 const LONGEST_NOTE = 1024;
 
 /**
- * Makes the function that is told of each admission after its answer. It writes an Event for a refused pod that a controller makes, and none for any
- * other outcome or in a dry run; for one owner and reason once in ten minutes. A failed call ends in nothing: the controller's own Event and the
- * log have the reason too. `now`: milliseconds.
+ * Makes the function that is called with each admission after its answer. The function writes an Event for a refused
+ * pod that a controller makes, once in ten minutes for one owner and reason. Other outcomes and dry runs write none. A
+ * failed call is ignored: the controller's own Event and the log have the reason too. `now`: milliseconds.
  */
 export const workloadEvents = (
   cluster: Cluster,

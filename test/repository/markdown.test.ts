@@ -16,9 +16,7 @@ const pagesIn = (folder: string): readonly string[] =>
     return entry.name.endsWith(".md") ? [path] : [];
   });
 
-/**
- * What cannot be wrapped: a row of a table, a drawing or a command in a fence, and a line of one word such as a link.
- */
+/** Lines that cannot be wrapped: a row of a table, and a line of one word such as a link. */
 const isWhole = (line: string): boolean =>
   /^\s*(>\s*)?\|/.test(line) || !/\S\s+\S/.test(line.replace(/^\s*([-*]|\d+\.)\s+/, ""));
 

@@ -50,9 +50,8 @@ const unsetEnv = ({ redirect, target: { name, hostEnv, portEnv } }: Want): reado
 };
 
 /**
- * Reads a pod for the names of its targets, which hostAliases map. Two kinds of env are named: those that hold the
- * address of a target that is redirected by aliases only, and those that hold a mapped name with a port that no target
- * has.
+ * Reads a pod for the names of its targets, which hostAliases map. Two kinds of env are named. The first hold the
+ * address of a target that is redirected by aliases only. The second hold a mapped name with a port that no target has.
  *
  * An env that is a URL whose servers are found by SRV records is refused. Such a URL in another text is named: the
  * client asks DNS for SRV records, not the hosts file.

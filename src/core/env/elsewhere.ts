@@ -1,6 +1,7 @@
 /**
- * What of a pod besides its env holds a target's host. It is named, never rewritten: what `$(VAR)` brings into commands and arguments follows
- * its env. Named too are a host that no single env holds there, and a URL that asks for SRV records of a host that an env brings.
+ * Places of a pod, besides its env, that hold a target's host. They are named and never rewritten: the text of `$(VAR)`
+ * in commands and arguments follows its env. Two more finds are named. One is a host put together from several env. The
+ * other is a host of an env in a URL that asks for SRV records.
  */
 import type { KnownHosts } from "./known.ts";
 import { expand, pieceOf, type Referred } from "./reference.ts";
@@ -30,7 +31,10 @@ const lookupOf = (env: Container["env"], work: Work): Lookup => {
 
 type Found = { readonly host: string; readonly isSrv: boolean };
 
-/** Of a text with references: hosts of its own, those put together, and those that an env brings into a URL that asks for SRV records. */
+/**
+ * The hosts of a text: its own, those put together with references, and those of an env in a URL that asks for SRV
+ * records.
+ */
 const foundIn = (text: string, lookup: Lookup | undefined, known: KnownHosts, work: Work): readonly Found[] => {
   const expanded = lookup && text.includes("$(") ? expand(text, lookup, work) : undefined;
   const { text: whole, pieces } = expanded ?? { text, pieces: [] };

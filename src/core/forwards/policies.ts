@@ -1,6 +1,7 @@
 /**
- * A gateway's forwards are spread over NetworkPolicies: one object of 500 rules with all their namespaces would be more than some API servers and network
- * plugins take. The table says in which policy a forward's rule is, so that a rule stays where it is, whatever is removed.
+ * A gateway's forwards are spread over NetworkPolicies. One object of 500 rules with all their namespaces would be too
+ * large for some API servers and network plugins. The table records the policy of each forward, so that its rule stays
+ * there when others are removed.
  */
 import type { Forward, Table } from "./table.ts";
 

@@ -1,7 +1,7 @@
 /**
- * The forward table as it is stored, in two formats. A reader takes both and keeps fields that it does not know; a newer format is
- * left to a newer version. A writer takes the lowest format that holds the table's content, so that the version before can
- * read it for as long as nothing of format 2 is in use.
+ * The forward table as it is stored, in two formats. A reader takes both and keeps fields that it does not know. A
+ * newer format is left to a newer version. A writer takes the lowest format that holds the table's content. So the
+ * version before can read it while nothing of format 2 is in use.
  */
 import ipaddr from "ipaddr.js";
 import * as z from "zod";
@@ -54,7 +54,10 @@ const hostService = z.looseObject({
   isClosed: z.literal(true).optional(),
 });
 
-/** Format 2: the ports of a removed forward. Other targets get them when there is no other port left: an address that somebody wrote down leads nowhere. */
+/**
+ * Format 2: the ports of a removed forward. Other targets get them only when no other port is left: a client that noted
+ * the former address is refused, and reaches no other server.
+ */
 const retiredForward = z.looseObject({
   tunnel: tunnelName,
   targetHost,
@@ -185,7 +188,7 @@ export const forwardsOf = (
 ): readonly Forward[] =>
   isClosed ? [] : forwards.filter((item) => item.tunnel === tunnel && item.targetHost === host);
 
-/** What a schema of one item cannot see; `undefined`: nothing is wrong. */
+/** A fault that the schema of one item cannot see; `undefined`: there is none. */
 const inconsistency = (version: number, table: Table): string | undefined => {
   const unserved = table.forwards.findIndex(
     ({ servicePort, tunnel, targetHost: host }) =>

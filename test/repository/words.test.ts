@@ -1,0 +1,82 @@
+import { readdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import t from "tap";
+import { root } from "../program.ts";
+import { commentSentences, pageSentences, type Sentence, wordsOf } from "./prose.ts";
+
+const MOST_WORDS = 25;
+/** Pronouns and pictures for which the field has a word, such as "a caller" or "holds". */
+const AVOIDED = /\b(ours|somebody|anybody|nobody|for ever|whoever|whatever|whichever|told|tells?|leads? to|led)\b/i;
+const AVOIDED_FIRST = /^(What|Who) (?!.*\?)/;
+
+/** Files and folders whose comments and pages are held to it. */
+const CHECKED = [
+  "README.md",
+  "ARCHITECTURE.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "certs/README.md",
+  "deploy/function/README.md",
+  "deploy/knative/README.md",
+  "docs/annotations.md",
+  "docs/messages.md",
+  "docs/scale.md",
+  "src/admit.ts",
+  "src/certificates",
+  "src/checks",
+  "src/cluster",
+  "src/commands",
+  "src/core",
+  "src/emulator",
+  "src/manifests",
+  "src/server",
+  "test/repository",
+];
+
+/** Parts of them that are not yet. */
+const UNCHECKED = /^src\/core\/gateway\//;
+
+const filesOf = (path: string): readonly string[] =>
+  statSync(join(root, path)).isDirectory()
+    ? readdirSync(join(root, path), { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".ts"))
+        .map((name) => join(path, name))
+    : [path];
+
+const faultOf = (sentence: Sentence): string | undefined => {
+  const words = wordsOf(sentence);
+  if (words > MOST_WORDS) return `${words} words: ${sentence.text}`;
+  const avoided = AVOIDED.exec(sentence.text) ?? AVOIDED_FIRST.exec(sentence.text);
+  return avoided ? `"${avoided[0].trim()}": ${sentence.text}` : undefined;
+};
+
+t.test("sentences are told apart", async (t) => {
+  const code = "/** One sentence, `a. B`. Another: why. */\nconst a = 1; // not read\n// A third\n// one.\n";
+  t.strictSame(commentSentences(code), [
+    { line: 1, text: "One sentence, `code`." },
+    { line: 1, text: "Another: why." },
+    { line: 3, text: "A third one." },
+  ]);
+  const page = "# Head\n\nOne. Two\nlines.\n\n- an item\n- [a](b.md)\n\n```sh\nno. text\n```\n\n| a | b |\n";
+  t.strictSame(
+    pageSentences(page).map(({ text }) => text),
+    ["One.", "Two lines.", "- an item", "- [a]", "a", "b"],
+  );
+  t.equal(faultOf({ line: 1, text: "a ".repeat(25).trim() }), undefined);
+  t.match(faultOf({ line: 1, text: "a ".repeat(26).trim() }), /^26 words/);
+  t.match(faultOf({ line: 1, text: "What it does." }), /^"What"/);
+});
+
+t.test(`sentences have at most ${MOST_WORDS} words, and none of the words to avoid`, async (t) => {
+  let count = 0;
+  for (const file of CHECKED.flatMap(filesOf)) {
+    if (UNCHECKED.test(file)) continue;
+    const text = readFileSync(join(root, file), "utf8");
+    for (const sentence of file.endsWith(".md") ? pageSentences(text) : commentSentences(text)) {
+      count += 1;
+      const fault = faultOf(sentence);
+      if (fault !== undefined) t.fail(`${file}:${sentence.line}: ${fault}`);
+    }
+  }
+  t.ok(count > 1000, `${count} sentences`);
+});
