@@ -20,6 +20,7 @@ const CHECKED = [
   "deploy/knative/README.md",
   "docs/annotations.md",
   "docs/messages.md",
+  "docs/operations.md",
   "docs/scale.md",
   "src/admit.ts",
   "src/certificates",
