@@ -160,7 +160,7 @@ const wrong = async (
       const isByName =
         named.has(before.host) &&
         first.assignments.every((each) => each.redirect === "hostAlias" || each.target.host !== before.host);
-      if (isByName && host !== before.host) return `${where}: hostAliases lead it, and its env was changed`;
+      if (isByName && host !== before.host) return `${where}: hostAliases map it, and its env was changed`;
     }
   }
   return undefined;

@@ -76,7 +76,7 @@ const tableFindings = (sight: GatewaySight, object: string): readonly Finding[] 
   if (table.kind === "unseen") return [say.unseen(about, table.why)];
   if (table.value === undefined) return [say.ok(object, "not made yet: the first pod that uses it makes it")];
   if (table.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
-    return [say.refused("object-unmanaged", about, "it lacks the label that tells the webhook's objects")];
+    return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
   const read = readTable(dataOf(table.value)["table.json"] ?? "", about);
   if (read.kind !== "table") return [say.refused(read.reason, about, "message" in read ? read.message : read.detail)];
   return [...fillFindings(read.table, gateway, object), ...objectFindings(read.table, sight, object)];
@@ -100,7 +100,7 @@ const deploymentFindings = ({ gateway, deployment, pods }: GatewaySight, object:
   if (deployment.kind === "unseen") return [say.unseen(about, deployment.why)];
   if (deployment.value === undefined) return [say.fault("gateway-missing", about)];
   if (deployment.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
-    return [say.refused("object-unmanaged", about, "it lacks the label that tells the webhook's objects")];
+    return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
   if ((statusIn(deployment.value).readyReplicas ?? 0) > 0) return [say.ok(object, "its pod is ready")];
   const [pod] = pods.kind === "seen" ? pods.value : [];
   const replicaFailure = statusIn(deployment.value).conditions?.find(({ type }) => type === "ReplicaFailure")?.message;

@@ -93,7 +93,7 @@ export const reachFindings = (reach: Reach): readonly Finding[] => {
       ? (url ?? "").replace(/\/mutate.*/, "/mutate")
       : `Service ${service.namespace}/${service.name}`;
   return [
-    ...(isBare ? [say.fault("ca-bundle-missing", object)] : [say.ok(object, `leads to ${where}`)]),
+    ...(isBare ? [say.fault("ca-bundle-missing", object)] : [say.ok(object, `calls ${where}`)]),
     ...(isBare ? [] : trialFindings(trial, object, service !== undefined && isDeserted(service.name, slices))),
     ...orderFindings(webhook, reach, object),
     ...policyFindings(reach),

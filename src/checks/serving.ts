@@ -20,7 +20,7 @@ export const imageFindings = (
   const ready = statusIn(deployment.value).readyReplicas ?? 0;
   const callers = args.some((arg) => arg.startsWith("--client-ca"))
     ? "takes reviews from client certificates of its CA only"
-    : "takes reviews from anybody who reaches its port";
+    : "takes reviews from every caller of its port";
   return [
     ready === 0 ? say.fault("no-endpoints", object) : say.ok(object, `${ready} ready, ${callers}`),
     ...(tag !== undefined && tag !== version

@@ -66,7 +66,7 @@ export const tunnelFindings = (
       ? [
           say.ok(
             `forward to ${target}`,
-            value === 0 ? "nobody has connected since its pod started" : `last connect ${ago(age(value))} ago`,
+            value === 0 ? "no connection since its pod started" : `last connect ${ago(age(value))} ago`,
           ),
         ]
       : [],

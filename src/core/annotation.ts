@@ -62,7 +62,7 @@ const entry = strict(
     redirect: oneOf("env", "hostAlias", "auto")
       .optional()
       .describe(
-        "env: the pod's env are rewritten; hostAlias: the host's name keeps its meaning and leads to a Service of its own; " +
+        "env: the pod's env are rewritten; hostAlias: hostAliases map the host's name to a Service of its own; " +
           "auto: hostAlias for a host name or a target with aliases, unless hostEnv names an env; default: the config's redirect",
       ),
   },
@@ -147,7 +147,7 @@ const namelessAliases = (targets: readonly Target[]): string[] =>
   targets.flatMap(({ host, aliases, redirect }, index) =>
     redirect === "hostAlias" && aliases.length === 0 && readHost(host).kind !== "name"
       ? [
-          `${annotation.targets}[${index}].redirect: ${host} is an address, which no name leads to: add aliases, or write redirect: env`,
+          `${annotation.targets}[${index}].redirect: ${host} is an address without a name: add aliases, or write redirect: env`,
         ]
       : [],
   );

@@ -71,7 +71,7 @@ const twoTunnels = (wants: readonly Want[]): Rejection | undefined => {
 const twiceLed = (wants: readonly Want[]): Rejection | undefined => {
   const keyOf = ({ target, tunnel }: Want): string => hostKey(tunnel, target.host);
   const conflict = (want: Want, name: string, other: string): Rejection =>
-    reject("alias-conflict", `${want.target.name}: ${name} would lead to ${other} and to ${keyOf(want)}`);
+    reject("alias-conflict", `${want.target.name}: ${name} would stand for ${other} and to ${keyOf(want)}`);
   const led = new Map<string, Want>();
   for (const want of wants) {
     for (const name of want.names) {

@@ -19,7 +19,7 @@ export const reasons = {
   unchanged: { outcome: "skip", says: "nothing left to change: every target is redirected already" },
 
   // inject and audit
-  injected: { outcome: "inject", says: "all targets are assigned and the pod's env leads to the gateway" },
+  injected: { outcome: "inject", says: "all targets are assigned, and the pod's env and hostAliases name the gateway" },
   "would-inject": { outcome: "audit", says: "in enforce mode all targets would be assigned" },
 
   ...rejections,
@@ -28,7 +28,7 @@ export const reasons = {
   deadline: { outcome: "fail", says: "the deadline came before the gateway's objects were written" },
   superseded: {
     outcome: "fail",
-    says: "another config made the gateway, and this process cannot tell what that one grants; a process with that config answers the next try",
+    says: "another config made the gateway, and this process does not know its grants; a process with that config answers the next try",
     fix: "finish the rollout; where no process has the newer config, write a higher `revision` into this one",
   },
   "format-newer": {

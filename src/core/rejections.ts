@@ -57,13 +57,13 @@ export const rejections = {
   "alias-conflict": {
     outcome: "reject",
     code: 422,
-    says: "one name of the pod cannot lead to two servers",
+    says: "one name of the pod cannot stand for two servers",
     fix: "remove one of the two, or give the target `redirect: env`",
   },
   "host-twice": {
     outcome: "reject",
     code: 422,
-    says: "two tunnels have a server of this address, and an env that holds the address cannot tell which is meant",
+    says: "two tunnels have a server of this address, and an env that holds the address does not show which is meant",
     fix: "name hostEnv for all targets of the address but one, or give them aliases",
   },
   "hosts-file-mounted": {
@@ -99,7 +99,7 @@ export const rejections = {
   "no-service-left": {
     outcome: "reject",
     code: 403,
-    says: "the target's port is another target's at the gateway's Service, or a name must lead to the host, and no further Service may be made",
+    says: "the target's port is another target's at the gateway's Service, or a name must resolve to the host, and no further Service may be made",
     fix: "raise maxServices (docs/scale.md says what it costs), or use another gateway",
   },
   "gateway-full": {

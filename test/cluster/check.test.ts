@@ -329,7 +329,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
         '--patch=[{"op":"replace","path":"/spec/ports/0/port","value":1433}]',
       ),
   },
-  "a Service leads to no ready pod": {
+  "a Service has no ready pod": {
     code: "service-without-pod",
     object: /Service flowgen-gateway\/flowgen-wireguard-gateway/,
     break: () => apply(slice(name, false)),

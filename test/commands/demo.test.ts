@@ -30,7 +30,7 @@ t.test("all as it should be", async (t) => {
 t.test("exit code 1 when an answer, the env, or the table is not what it should be", async (t) => {
   t.match(await told(t, DEPLOYMENTS.replace("169.254.169.254:80", "10.0.0.8:80")), {
     code: 1,
-    out: /Not as it should be:\n {2}A third asks for what nobody may have: expected denied, was patched\n {2}the forward table: expected/,
+    out: /Not as it should be:\n {2}A third asks for a server that no pod may have: expected denied, was patched\n {2}the forward table: expected/,
   });
   t.match(await told(t, DEPLOYMENTS.replace("value: 10.0.0.5 }", "value: 10.0.0.4 }")), {
     code: 1,

@@ -116,7 +116,7 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
       /aliases\[0\]: .* is a name of the cluster's own/,
     "- {targetHost: 10.0.0.5, targetPort: 1, aliases: erp}": /aliases: not a list of DNS names/,
     "- {targetHost: 10.0.0.5, targetPort: 1, redirect: hostAlias}":
-      /\[0\]\.redirect: 10\.0\.0\.5 is an address, which no name leads to: add aliases, or write redirect: env/,
+      /\[0\]\.redirect: 10\.0\.0\.5 is an address without a name: add aliases, or write redirect: env/,
     '[{"targetHost":"10.0.0.5","targetPort":1,"__proto__":{"x":1}}]': /unknown key "__proto__"/,
     "- targetHost: 10.0.0.5\n  targetPort: 1\n  hostEnv: 'A B'": /\[0\]\.hostEnv/,
     "- targetHost: 10.0.0.5\n  targetPort: 1\n  hostEnv: [1X]": /\[0\]\.hostEnv/,

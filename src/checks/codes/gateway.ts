@@ -60,7 +60,7 @@ export const gatewayCodes = {
   },
   "service-without-pod": {
     level: "error",
-    says: "the Service leads to no ready pod",
+    says: "the Service has no ready pod",
     fix: "see the gateway's pod; a NetworkPolicy or a changed selector may keep it away",
   },
   "network-policy": {
@@ -102,7 +102,7 @@ export const gatewayCodes = {
   },
   "pod-not-redirected": {
     level: "error",
-    says: "the pod was made without the webhook, before it was installed or while nobody answered",
+    says: "the pod was made without the webhook, before it was installed or while no webhook answered",
     fix: "kubectl rollout restart",
   },
   "pod-outdated": {

@@ -20,7 +20,7 @@ export const installationCodes = {
   },
   "tunnel-allows-all": {
     level: "warning",
-    says: "allowedTargets allows every address of a family, and with it whatever the VPN can reach",
+    says: "allowedTargets allows every address of a family, and with it every server that the VPN can reach",
     fix: "list the private networks that pods need",
   },
   "identity-twice": {

@@ -27,7 +27,7 @@ export const checkReport = z.strictObject({
     z.strictObject({
       section: z.string(),
       level: level.describe("unseen: not looked at, and the cause says why"),
-      code: z.string().optional().describe("docs/findings.md and docs/reasons.md; `explain CODE` tells more"),
+      code: z.string().optional().describe("docs/findings.md and docs/reasons.md; `explain CODE` explains it"),
       object: z.string().describe("kind, namespace and name"),
       cause: z.string(),
       fix: z.string().optional(),

@@ -30,7 +30,7 @@ export const CHAPTERS: readonly Chapter[] = [
       WAREHOUSE_PORT: "1433",
     },
   },
-  { title: "A third asks for what nobody may have", replicas: 1, expected: "denied", env: {} },
+  { title: "A third asks for a server that no pod may have", replicas: 1, expected: "denied", env: {} },
   {
     title: "A fourth is in audit mode",
     replicas: 1,

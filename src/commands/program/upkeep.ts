@@ -15,7 +15,7 @@ const dryRun = (): Option => new Option("--dry-run", "say what would be done; ch
 export const addReconcile = (program: Command, output: Output, end: End): void => {
   program
     .command("reconcile")
-    .description("remove what no pod uses any more, and tell what is in the cluster and should not be")
+    .description("remove forwards that no pod uses any more, and report objects that should not be in the cluster")
     .addHelpText(
       "after",
       exampleCalls(["reconcile --dry-run --config webhook.yaml"]) + exitCodes("a gateway could not be reconciled"),

@@ -154,7 +154,7 @@ const perform = async (
   if (cutOffAt === undefined || waitSeconds === 0) return 0;
   const isReady = await waitForPod(adopting, waitSeconds);
   const seconds = ((performance.now() - cutOffAt) / 1000).toFixed(1);
-  if (isReady) await output.out(`the gateway's pod is ready, ${seconds} s after the former one was told to end\n`);
+  if (isReady) await output.out(`the gateway's pod is ready, ${seconds} s after the former one began to end\n`);
   else
     await output.err(
       `the gateway's pod is not ready after ${seconds} s: flowgen-gateway check says why, and kubectl logs has more\n`,

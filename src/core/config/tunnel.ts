@@ -23,7 +23,7 @@ const portForward = strict({
 const rule = strict({
   namespaces: z
     .array(namespacePattern, { error: "not a list of namespaces" })
-    .min(1, "names nobody")
+    .min(1, "names no namespace")
     .describe("names, and patterns such as team-*; of the namespaces that may use the tunnel"),
   allowedTargets: z
     .array(allowedTarget, { error: "not a list" })
@@ -57,7 +57,7 @@ export const tunnel = strict({
     ),
   namespaces: z
     .array(namespacePattern, { error: "not a list of namespaces" })
-    .min(1, "names nobody: leave it out for every namespace")
+    .min(1, "names no namespace: leave it out for every namespace")
     .optional()
     .describe("whose pods may use the tunnel: names, and patterns such as team-*; absent: every namespace's"),
   rules: z
@@ -67,7 +67,7 @@ export const tunnel = strict({
   allowedAliases: z
     .array(allowedAlias, { error: "not a list" })
     .default([])
-    .describe("names and *.suffixes that pods may have led to this tunnel's targets (`aliases`); default: none"),
+    .describe("names and *.suffixes that pods may give to this tunnel's targets as `aliases`; default: none"),
   portForwards: z
     .array(portForward, { error: "not a list" })
     .nullish()

@@ -68,7 +68,7 @@ export const readAliased = (pod: Pod, wants: readonly Want[]): Aliased | Rejecti
     unread.add(where);
     const env = where.slice(where.indexOf("/") + 1);
     warnings.add(
-      `${env} holds ${host}: hostAliases lead ${listed(bare.get(host) as readonly string[], MOST_NAMES)} only`,
+      `${env} holds ${host}: hostAliases map ${listed(bare.get(host) as readonly string[], MOST_NAMES)} only`,
     );
   };
   for (const draft of containerDrafts(pod, setup, work) as readonly ContainerDraft[]) {

@@ -57,7 +57,9 @@ export const additionOf = (
       warnings.push(`${name}: ${another.name} would be read as another host's port and is not added; name hostEnv`);
     else if (missing.length > 0) {
       const are = missing.length === 1 ? "is" : "are";
-      warnings.push(`${name}: no env leads to it; ${missing.map((each) => each.name).join(" and ")} ${are} added`);
+      warnings.push(
+        `${name}: no env was rewritten for it; ${missing.map((each) => each.name).join(" and ")} ${are} added`,
+      );
       warnings.push(...adviceForTarget(assignment.target, readHost(assignment.target.host).kind !== "name"));
       added.push(...missing);
     }

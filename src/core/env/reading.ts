@@ -62,7 +62,7 @@ export const readPodHosts = (pod: Pod, targets: readonly Target[], work = workOf
     if (srv !== undefined) return srvRejection(draft, srv);
     for (const held of reading.held) {
       const verdict = verdictOf(held, ports.get(held.host) as ReadonlySet<number>);
-      if (verdict.kind === "lead" && verdict.needsOwnService) needOwnService.add(held.host);
+      if (verdict.kind === "replace" && verdict.needsOwnService) needOwnService.add(held.host);
     }
   }
   return isSpent(work) ? tooMuch() : { kind: "hosts", needOwnService };

@@ -4,7 +4,7 @@ import type { LeftReason } from "./sighting.ts";
 /** The decision about a held host. */
 export type Verdict =
   | {
-      readonly kind: "lead";
+      readonly kind: "replace";
       /** The ports that are read beside it; empty: none is read, and every target of the host may be meant. */
       readonly ports: readonly number[];
       /**
@@ -56,7 +56,7 @@ export const verdictOf = (held: Held, ports: ReadonlySet<number>): Verdict => {
   if (right.size === 0 && !isOpen) return { kind: "stay", why: "port" };
   if (right.size === 0 && isSecretOfAnother(held)) return { kind: "stay", why: "value" };
   return {
-    kind: "lead",
+    kind: "replace",
     ports: isOpen ? [] : [...right],
     needsOwnService: isOpen || right.size > 1 || fits.includes("wrong"),
   };

@@ -130,7 +130,7 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
     "a: *x": /not a YAML document: .*alias/i,
     "a: 1\n---\nb: 2": /not a YAML document: .*multiple documents/,
     "gateways: [{tunnels: [{name: wg0, secretName: a, namespaces: []}]}]":
-      /namespaces: names nobody: leave it out for every namespace/,
+      /namespaces: names no namespace: leave it out for every namespace/,
     "gateways: [{tunnels: [{name: wg0, secretName: a, namespaces: [Team]}]}]": /"Team" is not the name of a namespace/,
     "gateways: [{tunnels: [{name: wg=0, secretName: a}]}]": /is not a tunnel's name/,
     "gateways: [{tunnels: [{name: wg0, secretName: 'My Secret!'}]}]": /is not the name of a Secret/,

@@ -95,7 +95,7 @@ t.test("rules and namespaces that grant nothing, or not what they say, are refus
     ['namespaces: ["*"]', /namespaces\[0\]: "\*" is every namespace: leave the list out/],
     ['namespaces: ["a*b*"]', /"a\*b\*" is not the name of a namespace, nor a pattern with one \*/],
     ["namespaces: [Team]", /"Team" is not the name/],
-    ["rules: [{namespaces: [], allowedTargets: [10.0.0.1]}]", /rules\[0\]\.namespaces: names nobody/],
+    ["rules: [{namespaces: [], allowedTargets: [10.0.0.1]}]", /rules\[0\]\.namespaces: names no namespace/],
     ["rules: [{namespaces: [a], allowedTargets: []}]", /rules\[0\]\.allowedTargets: grants nothing/],
     ["rules: [{namespaces: [a]}]", /rules\[0\]\.allowedTargets: not a list/],
     [

@@ -33,10 +33,10 @@ t.test("what holds an address that only aliases lead to is named, each place of 
     kind: "aliased",
     unread: ["flowgen/URL", "flowgen/JOINED", "init: args[1]", "hostAliases[0]"],
     warnings: [
-      `URL holds 10.0.0.5: hostAliases lead ${NAME} only`,
-      `JOINED holds 10.0.0.5: hostAliases lead ${NAME} only`,
-      `init: args[1] holds 10.0.0.5: hostAliases lead ${NAME} only`,
-      `hostAliases[0] holds 10.0.0.5: hostAliases lead ${NAME} only`,
+      `URL holds 10.0.0.5: hostAliases map ${NAME} only`,
+      `JOINED holds 10.0.0.5: hostAliases map ${NAME} only`,
+      `init: args[1] holds 10.0.0.5: hostAliases map ${NAME} only`,
+      `hostAliases[0] holds 10.0.0.5: hostAliases map ${NAME} only`,
     ],
   });
 });

@@ -104,7 +104,7 @@ t.test("what is not as it should be is left to the API server", (t) => {
   t.end();
 });
 
-t.test("a port at which hostAliases lead the name is right, though the env redirect does not have it", (t) => {
+t.test("a port at which hostAliases map the name is right, though the env redirect does not have it", (t) => {
   const name = "a.corp.example.com";
   const byEnv = assignmentOf(targetOf("sql", name, 1433));
   const byName = assignmentOf(targetOf("web", name, 443), { redirect: "hostAlias", names: [name] });
@@ -131,7 +131,10 @@ t.test("whose client checks a certificate is told the alias that the target has"
     warnings: [/^URL: its client checks the certificate .*; write its alias there: erp\.corp\.example\.com$/],
   });
   t.match(warningsOf([]), {
-    warnings: [/^erp: no env leads to it/, /^erp: https checks .*; write its alias there: erp\.corp\.example\.com$/],
+    warnings: [
+      /^erp: no env was rewritten for it/,
+      /^erp: https checks .*; write its alias there: erp\.corp\.example\.com$/,
+    ],
   });
   t.end();
 });
