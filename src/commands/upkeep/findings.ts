@@ -1,4 +1,4 @@
-/** What a run of `reconcile` found that an admin must look at: in its output, as Events and in its figures. */
+/** The findings of a run of `reconcile` for an admin: in its output, as Events and in its figures. */
 import { type Cluster, ClusterError, type KubeObject, resources } from "../../cluster/cluster.ts";
 import { eventAbout } from "../../cluster/event.ts";
 import type { Census, PodMetadata } from "../../core/census.ts";

@@ -27,7 +27,7 @@ export const srvRejection = ({ field, container }: ContainerDraft, env: string):
 
 export const tooMuch = (): Rejection => reject("work-too-much", "spec.containers");
 
-/** What targets mean for the env of any pod. */
+/** The effect of targets on the env of any pod. */
 const meaningOf = perObject((targets: readonly Target[]) => {
   const reached = targets.map((target) => ({ target, host: target.host }));
   const ports = new Map<string, Set<number>>();
