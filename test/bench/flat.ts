@@ -49,8 +49,9 @@ const subject = async (forwards: number, gateways: number): Promise<Subject> => 
   };
   const cluster = { ...memory, get };
   const start = (): Provisioner => createProvisioner(cluster, { scripts: loadScripts() });
-  const ask = async (pod: Pod, context: Context): Promise<void> => {
-    const creation = { pod, namespace: "team-a", dryRun: false, signal: () => AbortSignal.timeout(30_000) };
+  /** `text`: of a pod that came before. */
+  const ask = async (pod: Pod, context: Context, text?: string): Promise<void> => {
+    const creation = { pod, text, namespace: "team-a", dryRun: false, signal: () => AbortSignal.timeout(30_000) };
     const { outcome, message } = await admit(creation, context);
     if (outcome !== "inject") throw new Error(`${outcome}: ${message ?? ""}`);
   };
@@ -69,7 +70,8 @@ const subject = async (forwards: number, gateways: number): Promise<Subject> => 
       kind === "strangers" ? podFor(forwards, gateways, `stranger-${strangers++}`) : (alike[at % 16] as Pod),
     );
     const before = process.cpuUsage();
-    for (const pod of pods) await ask(pod, kind === "cold" ? contextOf(start()) : warm);
+    for (const pod of pods)
+      await ask(pod, kind === "cold" ? contextOf(start()) : warm, kind === "warm" ? JSON.stringify(pod) : undefined);
     const { user, system } = process.cpuUsage(before);
     return (user + system) / pods.length;
   };
