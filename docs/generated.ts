@@ -11,7 +11,9 @@ import { checkCodes } from "../src/checks/codes.ts";
 import { checkReport } from "../src/commands/check/check.ts";
 import { report } from "../src/commands/inject/report.ts";
 import { CHART_SCHEMA, chartSchema } from "./chart-schema.ts";
+import { MADE, markdown, PRINT_WIDTH, table } from "./markdown.ts";
 import { withShapes } from "./shapes.ts";
+import { metricsPage, warningsPage } from "./telemetry.ts";
 
 type Schema = {
   readonly type?: string;
@@ -32,9 +34,6 @@ const reportSchema = jsonSchema(report, "What inject and audit print with -o jso
 const checkSchema = jsonSchema(checkReport, "What check prints with -o json, version 1");
 const targetsSchema = jsonSchema(entries, "flowgen.io/private-targets, long form");
 
-/** As .prettierrc.json has it. */
-const PRINT_WIDTH = 120;
-
 /** Each file's path in this folder, and its text. */
 export const generated = async (): Promise<Readonly<Record<string, string>>> => ({
   "schema/config.json": await format(JSON.stringify(configSchema), { parser: "json", printWidth: PRINT_WIDTH }),
@@ -45,15 +44,13 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
   "schema/report.json": await format(JSON.stringify(reportSchema), { parser: "json", printWidth: 120 }),
   "schema/check.json": await format(JSON.stringify(checkSchema), { parser: "json", printWidth: PRINT_WIDTH }),
   [CHART_SCHEMA]: await format(JSON.stringify(chartSchema(configSchema), null, 2), { parser: "json", printWidth: 120 }),
-  "annotations.md": await format(withShapes(readFileSync(join(import.meta.dirname, "annotations.md"), "utf8")), {
-    parser: "markdown",
-    printWidth: PRINT_WIDTH,
-    proseWrap: "always",
-  }),
-  "reference.md": await format(reference, { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
-  "vpn-exports.md": await format(vpnExports(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
-  "findings.md": await format(findingPage(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
-  "reasons.md": await format(reasonTables(), { parser: "markdown", printWidth: PRINT_WIDTH, proseWrap: "always" }),
+  "annotations.md": await markdown(withShapes(readFileSync(join(import.meta.dirname, "annotations.md"), "utf8"))),
+  "reference.md": await markdown(reference),
+  "vpn-exports.md": await markdown(vpnExports()),
+  "findings.md": await markdown(findingPage()),
+  "metrics.md": await markdown(await metricsPage()),
+  "warnings.md": await markdown(warningsPage()),
+  "reasons.md": await markdown(reasonTables()),
 });
 
 type Row = readonly [path: string, type: string, fallback: string, what: string];
@@ -73,12 +70,6 @@ const rows = (schema: Schema, path: string): readonly Row[] => {
 
 const typeOf = ({ type, enum: words, anyOf }: Schema): string =>
   words?.join(", ") ?? type ?? [...new Set((anyOf ?? []).map(typeOf))].join(" or ");
-
-const table = (heads: readonly string[], lines: readonly (readonly string[])[]): string =>
-  [heads, heads.map(() => "---"), ...lines].map((cells) => `| ${cells.map(cell).join(" | ")} |`).join("\n");
-const cell = (text: string): string => text.replaceAll("|", "\\|");
-
-const MADE = "<!-- Made by `npm run docs`; edit the code, not this page. -->";
 
 const root = join(import.meta.dirname, "..");
 /** What the gateway makes of each export in test/fixtures/vpn-exports: what its own script says. */
