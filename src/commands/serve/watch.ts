@@ -39,8 +39,8 @@ export const watchInputs = (
 ): readonly Stoppable[] => {
   const { config, configYaml, clientCa, reloadSeconds } = options;
   const { watch } = reloader(server, log, reloadSeconds * 1000);
-  const takeConfig = ([text = ""]: Contents): object => {
-    server.setConfig(parseConfig(text, config));
+  const takeConfig = (texts: Contents): object => {
+    server.setConfig(parseConfig(texts.join(""), config));
     return {};
   };
   const takeTls =
