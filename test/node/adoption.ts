@@ -85,7 +85,7 @@ t.test("its clients are cut off for some seconds, and go on by the same name and
   const { code, out, err } = await runCommand(["adopt", id, `--config=${file}`], kubeconfig);
   t.equal(code, 0, err);
   t.comment(out);
-  t.match(out, /the gateway's pod is ready, [\d.]+ s after the former one was told to end/);
+  t.match(out, /the gateway's pod is ready, [\d.]+ s after the former one began to end/);
   const rows = await firstRows(controlPlane, flows, Date.now(), 3);
   const felt = experience(await linesOf(flows), begun, Math.max(...rows.map(({ at }) => at)));
   t.comment(`adopt: gap ${seconds(felt.gap)}, ${felt.failures.length} of ${felt.queries} queries failed`);
