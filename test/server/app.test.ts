@@ -100,6 +100,34 @@ t.test(
   },
 );
 
+t.test("in mode audit the log line and the audit annotations say what enforce would do, without a value", async (t) => {
+  const would = redirected(
+    {
+      gateway: "g/gw",
+      assignments: [assignmentOf(targetOf("mssql", "10.0.0.5", 1433), { host: "gw.g.svc" })],
+      operations: [{ op: "add", path: "/metadata/labels/x", value: "s3cret" }],
+      changed: [{ container: "flowgen", env: "MSSQL_HOST", change: "set" }],
+      unread: [],
+      warnings: ["DSN: holds 10.0.0.5 in a form that is not read"],
+    },
+    "audit",
+  );
+  const { post, lines } = setup(would);
+  const { response } = (await post(review)).json<{ response: { patch?: string; auditAnnotations: object } }>();
+  t.equal(response.patch, undefined);
+  t.strictSame(Object.entries(response.auditAnnotations).slice(0, 2), [["outcome", "audit"], ["reason", "would-inject"]]); // prettier-ignore
+  const told = { targets: "10.0.0.5:1433=gw.g.svc:1433", env: "flowgen/MSSQL_HOST", warnings: "DSN: holds 10.0.0.5 in a form that is not read" }; // prettier-ignore
+  t.match(response.auditAnnotations, told);
+  t.match(JSON.parse(lines[0] ?? ""), {
+    outcome: "audit",
+    reason: "would-inject",
+    targets: ["10.0.0.5:1433 at gw.g.svc:1433"],
+    env: told.env,
+    warnings: [told.warnings],
+  });
+  t.notMatch(lines.join(), /s3cret/);
+});
+
 t.test("the other outcomes", async (t) => {
   const skip = (await setup(skipped("not-annotated")).post(review)).json<{ response: unknown }>();
   t.strictSame(skip.response, { uid: "259120e5-f956-4bca-9b8c-883a20777fb6", allowed: true });
