@@ -62,10 +62,12 @@ export type Lane = {
 };
 
 const MAX_ATTEMPTS = 12;
-/** Up to here the pauses after lost races grow, to 40 ms: who lost the most must not wait the longest. */
+/** The pauses after lost races grow to 40 ms: who lost the most must not wait the longest. */
 const MOST_GROWTH = 2;
+/** After so many lost races in a row no race is likely: the pauses grow again, so that the API server is not hammered. */
+const MOST_RACES = 12;
 
-/** How long objects are taken to be as this process left them; a write to one that has changed is refused, and it is read again. */
+/** How long the objects of a lost race are taken to be as they were read; a write to one that has changed is refused. */
 const RECENT_MS = 1000;
 
 type Waiting = Omit<Request, "signal"> & {
@@ -89,7 +91,7 @@ export const createLane = (parts: LaneParts): Lane => {
   let askedAt = now();
   /** Why the last attempt failed, while it is made again. */
   let trouble: unknown;
-  /** The objects as they were read or made last. */
+  /** The objects as they were read, when the race for the table was lost. */
   let recent: Omit<Reading, "readAt"> | undefined;
 
   /** Takes the pods that wait under this config out of the queue. */
@@ -107,7 +109,7 @@ export const createLane = (parts: LaneParts): Lane => {
     return { ours, stand };
   };
 
-  const serve = async (jobs: readonly Job[], { objects, readAt, objectsAt }: Reading): Promise<void> => {
+  const serve = async (jobs: readonly Job[], { objects, readAt }: Reading): Promise<void> => {
     const [{ config, gateway }] = jobs as [Job];
     const { ours, stand } = standing({ config, gateway }, objects);
     const attempted = attempt(objects, gateway, jobs, stand);
@@ -129,7 +131,6 @@ export const createLane = (parts: LaneParts): Lane => {
     const isWritten = !refused && !isBehind;
     const done = isWritten ? await perform(parts, applied, attempted, doing) : { ...attempted, objects, refused: [] };
     const { table } = done;
-    if (isWritten) recent = { objects: done.objects, objectsAt };
     const shut = shutBy(done.refused, objects.networkPolicies, gateway, config.podSelector);
     // The pods of a Deployment share their wants: found once for all that wait, and for those that the cache answers.
     const assignedIn = (from: Table) =>
@@ -156,7 +157,7 @@ export const createLane = (parts: LaneParts): Lane => {
     });
   };
 
-  /** Reads the gateway: of the objects that were read or made a moment ago the table only, unless drift is looked for. */
+  /** Reads the gateway: of the objects that were read a moment ago the table only, unless drift is looked for. */
   const read = async (jobs: readonly Job[]): Promise<Reading> => {
     const [{ config, gateway }] = jobs as [Job];
     const [readAt, known, signal] = [now(), recent, endOf(jobs)];
@@ -214,7 +215,7 @@ export const createLane = (parts: LaneParts): Lane => {
         if (left.length === 0) return;
         jobs = left;
         trouble = error;
-        const grows = isLost ? Math.min(attempts, MOST_GROWTH) : attempts;
+        const grows = isLost ? Math.max(Math.min(attempts, MOST_GROWTH), attempts - MOST_RACES) : attempts;
         await pause(delayMs(error, grows, random()), endOf(jobs)).catch(() => undefined);
       }
     }

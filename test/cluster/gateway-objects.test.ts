@@ -85,7 +85,8 @@ t.test("an admin who may do everything is refused, whatever kubectl is told", as
     const now = await read(object);
     const other = changed(now, change);
     const file = join(controlPlane.folder, "edited.json");
-    await writeFile(file, JSON.stringify(other));
+    // kubectl edit reads no line of more than 64 KiB.
+    await writeFile(file, JSON.stringify(other, undefined, 1));
     refused(t, await patch(object, change), object, "patch");
     refused(t, await ask(["apply", "-f", "-"], asFile(other)), object, "apply");
     const force = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
