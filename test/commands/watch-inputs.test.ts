@@ -29,7 +29,7 @@ t.test("another CA of the API server's certificate is taken into use; a file wit
   await writeFile(clientCa, second);
   await logged("reloaded");
   t.strictSame(taken, [second]);
-  t.match(await metrics.registry.metrics(), 'flowgen_gateway_reload_failures_total{file="client-ca"} 1');
+  t.match(await metrics.registry.metrics(), /flowgen_gateway_reload_failures_total\{file="client-ca"\} [1-9]/);
 });
 
 t.test("without a certificate there is no end of one in the log", async (t) => {
