@@ -82,10 +82,6 @@ export const metricsPortOf = (pod: KubeObject): number | undefined =>
     .flatMap(({ ports = [] }) => ports)
     .find(({ name }) => name === "metrics")?.containerPort;
 
-/** Whether a pod is ready, by its condition. */
-export const isReady = (pod: KubeObject): boolean =>
-  (statusIn(pod).conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True");
-
 /** Why a pod is not ready: the first container that waits or has ended, with the kubelet's reason. */
 export const troubleOf = (pod: KubeObject): string => {
   const { phase = "Unknown", containerStatuses = [], initContainerStatuses = [] } = statusIn(pod);

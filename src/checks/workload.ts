@@ -2,6 +2,7 @@
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { Admission } from "../core/admission.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
+import { hasLabels } from "../core/config/flowgen-pods.ts";
 import { readTable } from "../core/forwards/table.ts";
 import { annotation, GATEWAY_LABEL } from "../core/names.ts";
 import { readPod } from "../core/pod.ts";
@@ -97,9 +98,7 @@ export const policyFindings = (
   const shut = redirected.flatMap(({ metadata: { name = "", labels = {} } }) =>
     assignments.flatMap(({ forward, target }) => {
       const port = read.table.forwards.find((each) => each.name === forward)?.listenPort ?? 0;
-      const isIn = found
-        .flatMap((policy) => admittedTo(policy, port))
-        .some((wanted) => Object.entries(wanted).every(([key, value]) => labels[key] === value));
+      const isIn = found.flatMap((policy) => admittedTo(policy, port)).some((wanted) => hasLabels(labels, wanted));
       return isIn
         ? []
         : [say.fault("network-policy", about, `pod ${name}, target ${address(target.host, target.port)}`)];

@@ -1,6 +1,6 @@
 /** A gateway is taken over: the steps of adoption.ts, each safe to stop after, and to make again. */
-import { type Cluster, isConflict, type KubeObject, refOf } from "../cluster/cluster.ts";
-import { deadlineExceeded } from "../cluster/cluster.ts";
+import { type Cluster, deadlineExceeded, isConflict, type KubeObject, refOf } from "../cluster/cluster.ts";
+import { isReady } from "../cluster/ready.ts";
 import { sleepUnless } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { withStaticForwards } from "../core/forwards/allocate.ts";
@@ -101,10 +101,5 @@ const scaledToZero = async (cluster: Cluster, read: KubeObject, signal: AbortSig
 /** Whether the gateway's pod is ready. */
 export const isServing = async ({ cluster, gateway }: Adopting, signal: AbortSignal): Promise<boolean> => {
   const pods = await cluster.list("Pod", gateway.namespace, podLabels(gateway), signal);
-  type Status = { readonly conditions?: readonly { readonly type: string; readonly status: string }[] };
-  return pods.some((pod) =>
-    ((pod["status"] as Status | undefined)?.conditions ?? []).some(
-      ({ type, status }) => type === "Ready" && status === "True",
-    ),
-  );
+  return pods.some(isReady);
 };

@@ -3,10 +3,10 @@ import { createHash } from "node:crypto";
 import { type Cluster, isConflict, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { isEqual } from "../core/equal.ts";
-import { type Forward, readTable, type Table } from "../core/forwards/table.ts";
+import type { Forward, Table } from "../core/forwards/table.ts";
 import type { Manifest } from "../core/gateway/manifests.ts";
 import { type Intent, intentIn } from "./intent.ts";
-import { isGateways, locked, tableText } from "./objects.ts";
+import { isGateways, kindAndName, locked, tableOf } from "./objects.ts";
 import { readTableObject } from "./reading.ts";
 
 /** On objects that are made from the table: a hash of their content. */
@@ -76,8 +76,8 @@ export const tableNow = async ({
   signal,
 }: Written): Promise<{ readonly table: Table; readonly object: KubeObject | undefined } | undefined> => {
   const object = await readTableObject(cluster, gateway, signal);
-  const read = readTable(tableText(object), "");
-  const isSame = read.kind === "table" && intentIn(object)?.hash === ours.hash && holdsForwards(read.table, table);
+  const read = object && tableOf(object);
+  const isSame = read?.kind === "table" && intentIn(object)?.hash === ours.hash && holdsForwards(read.table, table);
   return isSame ? { table: read.table, object } : undefined;
 };
 
@@ -85,7 +85,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
   const { cluster, gateway, table, applied, signal, events } = parts;
   const bring: Applier["bring"] = async (read, manifest, more = {}) => {
     const { atCreation } = more;
-    const key = `${manifest.kind} ${manifest.metadata.namespace}/${manifest.metadata.name}`;
+    const key = kindAndName(manifest);
     const content = JSON.stringify(manifest);
     const mark = ({ metadata }: KubeObject): string => [metadata.uid, metadata.resourceVersion, content].join(" ");
     if (read !== undefined && applied.get(key) === mark(read)) return read;

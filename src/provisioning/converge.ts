@@ -34,8 +34,6 @@ export type ConvergeEvents = ApplierEvents & {
 export type Converged = {
   /** The cluster IPs that the hosts' Services have. */
   readonly addresses: Addresses;
-  /** As they are now. */
-  readonly objects: GatewayObjects;
   readonly refused: readonly RefusedPolicy[];
 };
 
@@ -50,7 +48,7 @@ export const converge = async (
   const { cluster, gateway, table, signal } = written;
   const { bring, follow, keep } = applierOf({ ...written, applied, events });
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
-  const serveHost = async (service: HostService): Promise<KubeObject> => {
+  const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
     const { name, clusterIPs } = service;
     const found = objects.hostServices.find(({ metadata }) => metadata.name === name);
     // Made by a replica whose table had no address yet: no pod has these, pods have those of the table.
@@ -59,7 +57,7 @@ export const converge = async (
     const read = isMadeOtherwise ? undefined : found;
     const render = (from: Table): Manifest => hostServiceManifest(gateway, from, service);
     const addresses = clusterIPs.length > 0 ? { clusterIP: clusterIPs[0], clusterIPs } : undefined;
-    return follow(read, render, addresses).catch(async (error: unknown) => {
+    const made = await follow(read, render, addresses).catch(async (error: unknown) => {
       if (addresses === undefined || read !== undefined || !isInvalid(error)) throw error;
       const other = await follow(read, render);
       // The address may be held by the Service itself, which another replica made a moment ago.
@@ -70,6 +68,7 @@ export const converge = async (
       }
       return other;
     });
+    return [name, clusterIPsOf(made)];
   };
   const deployment = withSpecHash(deploymentManifest(gateway, scripts), TEMPLATE_ANNOTATION);
   if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
@@ -79,8 +78,8 @@ export const converge = async (
   }
   const claim = objects.deployment && strategyClaim(objects.deployment, deployment);
   const claimed = claim && (await cluster.apply(claim, signal));
-  const scriptsNow = await bring(objects.scripts, scriptsManifest(gateway, scripts));
-  const [hosts, deploymentNow, service, policies] = await Promise.all([
+  await bring(objects.scripts, scriptsManifest(gateway, scripts));
+  const [hosts, , , refused] = await Promise.all([
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
     Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
     // Not locked after a claim: its status changes at once, and the claim has the mark of the template already.
@@ -90,22 +89,7 @@ export const converge = async (
     follow(objects.service, (from) => serviceManifest(gateway, from)),
     servePolicies({ follow, gateway, table, podSelector, read: objects.networkPolicies }),
   ]);
-  const now = {
-    ...objects,
-    scripts: scriptsNow,
-    deployment: deploymentNow,
-    service,
-    networkPolicies: replaced(objects.networkPolicies, policies.made),
-    hostServices: replaced(objects.hostServices, hosts),
-  };
-  const addresses = new Map(hosts.map((host) => [host.metadata.name ?? "", clusterIPsOf(host)]));
-  return { addresses, objects: now, refused: policies.refused };
-};
-
-/** The objects, with those that were made in the place of their former versions. */
-const replaced = (objects: readonly KubeObject[], made: readonly KubeObject[]): readonly KubeObject[] => {
-  const names = new Set(made.map(({ metadata }) => metadata.name));
-  return [...objects.filter(({ metadata }) => !names.has(metadata.name)), ...made];
+  return { addresses: new Map(hosts), refused };
 };
 
 const isRestart = (read: KubeObject, next: Manifest): boolean =>

@@ -1,5 +1,5 @@
 /**
- * Two configs may be at work at once: while a rollout replaces the webhook's processes, or because somebody runs two. The table's object names the
+ * Two configs may be at work at once: while a rollout replaces the webhook's processes, or because the cluster has two installations. The table's object names the
  * intent that is in force: the revision of the config and a hash of all that the gateway is made from. A change of it is a locked write, so all
  * processes agree about the order. A higher revision wins. At equal revisions each process puts a config that it has read in force once, so that
  * two of them do not overwrite each other's again and again. A process that is behind writes nothing.

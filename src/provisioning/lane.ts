@@ -24,7 +24,7 @@ import { readGateway, withTableNow } from "./reading.ts";
 export type Request = Asked & {
   readonly config: Config;
   readonly gateway: PlacedGateway;
-  /** False (dry run, audit): nothing is written, and nobody's objection is asked for; a new target is allocated in a copy that is thrown away. */
+  /** False (dry run, audit): nothing is written, and no objection is asked for; a new target is allocated in a copy that is thrown away. */
   readonly write: boolean;
   /** The gateway is kept as it should be, whatever pods ask for; one that has no table is not made for it. */
   readonly repair?: Repair;
@@ -91,8 +91,6 @@ export const createLane = (parts: LaneParts): Lane => {
   let askedAt = now();
   /** Why the last attempt failed, while it is made again. */
   let trouble: unknown;
-  /** The objects as they were read, when the race for the table was lost. */
-  let recent: Omit<Reading, "readAt"> | undefined;
 
   /** Takes the pods that wait under this config out of the queue. */
   const take = (config: Config, since: number): readonly Job[] => {
@@ -129,22 +127,22 @@ export const createLane = (parts: LaneParts): Lane => {
     const refused = results.every(({ kind }) => kind !== "given");
     const doing = { config, gateway, objects, ours, signal: endOf(jobs) };
     const isWritten = !refused && !isBehind;
-    const done = isWritten ? await perform(parts, applied, attempted, doing) : { ...attempted, objects, refused: [] };
-    const { table } = done;
-    const shut = shutBy(done.refused, objects.networkPolicies, gateway, config.podSelector);
+    const unwritten = { table: attempted.table, refused: [] };
+    const { table, refused: shutting } = isWritten ? await perform(parts, applied, attempted, doing) : unwritten;
+    const shut = shutBy(shutting, objects.networkPolicies, gateway, config.podSelector);
     // The pods of a Deployment share their wants: found once for all that wait, and for those that the cache answers.
     const assignedIn = (from: Table) =>
       perObject((wants: readonly Want[]) => ({ found: assignedBy(from, gateway, wants) }));
     const assigned = assignedIn(table);
     if (!refused) {
-      const open = withoutPolicies(table, done.refused);
+      const open = withoutPolicies(table, shutting);
       recall.keepTable({ config, readAt, assignedBy: open === table ? assigned : assignedIn(open) });
       if (!isBehind) events.table?.(gateway, table);
     }
     jobs.forEach(({ wants, repair, settle, fail }, at) => {
       const result = results[at] as (typeof results)[number];
       const error = result.kind === "given" ? shut(result.given) : undefined;
-      const [policy] = done.refused;
+      const [policy] = shutting;
       if (result.kind !== "given") settle(result);
       else if (error ?? (repair && policy)) fail(error ?? policy?.error);
       else
@@ -157,16 +155,15 @@ export const createLane = (parts: LaneParts): Lane => {
     });
   };
 
-  /** Reads the gateway: of the objects that were read a moment ago the table only, unless drift is looked for. */
-  const read = async (jobs: readonly Job[]): Promise<Reading> => {
+  /** Reads the gateway. After a lost race (`lost`: its reading) only the table is read again, unless drift is looked for. */
+  const read = async (jobs: readonly Job[], lost: Reading | undefined): Promise<Reading> => {
     const [{ config, gateway }] = jobs as [Job];
-    const [readAt, known, signal] = [now(), recent, endOf(jobs)];
-    recent = undefined;
-    const isRecent = known !== undefined && readAt - known.objectsAt <= RECENT_MS;
+    const [readAt, signal] = [now(), endOf(jobs)];
+    const isRecent = lost !== undefined && readAt - lost.objectsAt <= RECENT_MS;
     if (isRecent && jobs.every(({ repair }) => repair === undefined)) {
-      const objects = await withTableNow(cluster, gateway, known.objects, signal);
-      // A lost table is made again of what all Services carry now.
-      if (objects.table !== undefined) return { ...known, objects, readAt };
+      const objects = await withTableNow(cluster, gateway, lost.objects, signal);
+      // A lost table is made again of the lines that all Services carry now.
+      if (objects.table !== undefined) return { ...lost, objects, readAt };
     }
     const former = {
       namespaces: namespacesIn(config).filter((namespace) => namespace !== gateway.namespace),
@@ -190,12 +187,13 @@ export const createLane = (parts: LaneParts): Lane => {
   /** Serves the pods that wait under this config, and those that come until the table is written: one write for all. */
   const serveAll = async ({ config, gateway }: Waiting): Promise<void> => {
     let jobs: readonly Job[] = [];
+    let lost: Reading | undefined;
     trouble = undefined;
     for (let attempts = 1; ; attempts += 1) {
       jobs = [...jobs, ...take(config, attempts)];
       let reading: Reading | undefined;
       try {
-        reading = await read(jobs);
+        reading = await read(jobs, lost);
         // The write is locked to the version that was read, so it may serve pods that came during the reading.
         jobs = preview([...jobs, ...take(config, attempts)], reading);
         if (jobs.length > 0) await serve(jobs, reading);
@@ -204,8 +202,8 @@ export const createLane = (parts: LaneParts): Lane => {
         if (isConflict(error)) events.conflict?.(gateway);
         const isHopeless = !(isConflict(error) || isTransient(error));
         const isLost = isConflict(error) && isTable(error, gateway);
-        // Who reads the table alone again is quicker than the winner, who has all the objects to make.
-        if (isLost) recent = reading;
+        // A loser that reads only the table again is quicker than the winner, which has all the objects to make.
+        lost = isLost ? reading : undefined;
         // A race that was lost is one that another replica won: only the pod's own time limits these.
         const [over, left] = partition(
           jobs,

@@ -94,7 +94,7 @@ export const tableIn = (
   return tableOf(objects.table);
 };
 
-/** A Deployment that was somebody else's and was handed over may have a selector of its own, which is for ever. */
+/** False: a Deployment of another tool with a selector of its own, which cannot be changed. */
 export const selectsOurs = (deployment: KubeObject, gateway: PlacedGateway): boolean => {
   const { selector } = deployment["spec"] as { readonly selector?: unknown };
   return isEqual(selector, { matchLabels: podLabels(gateway) });
@@ -106,7 +106,8 @@ export const holds = (object: KubeObject | undefined, gateway: PlacedGateway, ta
   return Object.entries(tableData(gateway, table)).every(([key, text]) => data?.[key] === text);
 };
 
-export const kindAndName = ({ kind, metadata }: KubeObject): string =>
+/** `Kind namespace/name`, as a message names an object. */
+export const kindAndName = ({ kind, metadata }: Pick<KubeObject, "kind" | "metadata">): string =>
   `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
 
 /** The object that was read and no other: without its uid, an apply to one that was deleted meanwhile would make it anew. */

@@ -33,7 +33,7 @@ type Performing = {
 /** Under many replicas' writes the version that was read is soon not the last. */
 const MOST_TRIES = 10;
 
-/** What was written; the table with the addresses of the hosts' Services. */
+/** The table with the addresses of the hosts' Services, and the policies that were refused. */
 export type Performed = Omit<Converged, "addresses"> & { readonly table: Table };
 
 /** Writes the table and the objects that are made from it. */

@@ -18,11 +18,9 @@ type Serving = {
   readonly read: readonly KubeObject[];
 };
 
-export type ServedPolicies = { readonly made: readonly KubeObject[]; readonly refused: readonly RefusedPolicy[] };
-
 /**
  * Brings the policies to the table; those without forwards stay, empty. The first one comes last: rules of a table from before there were several leave it
- * when the others have them.
+ * when the others have them. Returns the policies that the API server refused.
  */
 export const servePolicies = async ({
   follow,
@@ -30,14 +28,13 @@ export const servePolicies = async ({
   table,
   podSelector,
   read,
-}: Serving): Promise<ServedPolicies> => {
+}: Serving): Promise<readonly RefusedPolicy[]> => {
   const readOf = (policy: number): KubeObject | undefined =>
     read.find(({ metadata }) => metadata.name === policyName(gateway, policy));
-  const made: KubeObject[] = [];
   const refused: RefusedPolicy[] = [];
   const serve = async (policy: number): Promise<void> => {
     try {
-      made.push(await follow(readOf(policy), (from) => networkPolicyManifest(gateway, from, podSelector, policy)));
+      await follow(readOf(policy), (from) => networkPolicyManifest(gateway, from, podSelector, policy));
     } catch (error) {
       const isForGood = error instanceof ClusterError && !isConflict(error) && !isTransient(error);
       if (!isForGood || isDeadline(error)) throw error;
@@ -56,7 +53,7 @@ export const servePolicies = async ({
   );
   if (left) refused.push({ ...left, policy: FIRST_POLICY });
   else await serve(FIRST_POLICY);
-  return { made, refused };
+  return refused;
 };
 
 /** Why a pod cannot have what it was given: a policy was refused, and those that the API server has (`live`) do not admit it. Undefined: it can. */

@@ -1,8 +1,9 @@
 import t from "tap";
 import { ClusterError } from "../../src/cluster/cluster.ts";
-import { clusterFindings, notKept, subjectOf } from "../../src/commands/upkeep/findings.ts";
+import { clusterFindings, notKept } from "../../src/commands/upkeep/findings.ts";
 import { createCensus } from "../../src/core/census.ts";
 import { deploymentManifest } from "../../src/core/gateway/deployment.ts";
+import { kindAndName } from "../../src/provisioning/objects.ts";
 import { fail, reject } from "../../src/core/reasons.ts";
 import { configOf, gatewayOf, scripts } from "../making.ts";
 
@@ -28,9 +29,9 @@ t.test("findings about a cluster name the Deployment or the pod", async (t) => {
   const orphan = { ...manifest, metadata: { ...manifest.metadata, name: "old" } };
   const findings = clusterFindings(census, [orphan], [gateway]);
   t.strictSame(
-    findings.map(({ reason, about }) => `${reason} ${subjectOf(about)}`),
+    findings.map(({ reason, about }) => `${reason} ${kindAndName(about)}`),
     ["orphan Deployment vpn/old", "unredirected Pod team-a/unredirected", "format-newer Pod team-a/newer"],
   );
   t.equal(findings[0]?.about, orphan, "the object as it was read, so that an Event can name its uid");
-  t.equal(subjectOf({ kind: "Pod", metadata: { namespace: "team-a" } }), "Pod team-a/");
+  t.equal(kindAndName({ kind: "Pod", metadata: { namespace: "team-a" } }), "Pod team-a/");
 });

@@ -7,13 +7,13 @@ import type { Question } from "../../src/cluster/requests.ts";
 import {
   admittedTo,
   hasReady,
-  isReady,
   metricsPortOf,
   podSpecOf,
   portsOf,
   troubleOf,
   webhooksOf,
 } from "../../src/checks/objects.ts";
+import { isReady } from "../../src/cluster/ready.ts";
 import { flowDrawing } from "../../src/commands/audit/drawing.ts";
 import type { ReportRow } from "../../src/commands/inject/report.ts";
 

@@ -4,9 +4,10 @@
  */
 import { type Cluster, ClusterError, type Kind, type KubeObject, refOf } from "../../cluster/cluster.ts";
 import type { Reader, Right } from "../../cluster/reader.ts";
+import { isReady } from "../../cluster/ready.ts";
 import { isSeen, type Seen } from "../../checks/finding.ts";
 import type { GatewaySight } from "../../checks/gateway.ts";
-import { dataOf, isReady, metricsPortOf, podSpecOf } from "../../checks/objects.ts";
+import { dataOf, metricsPortOf, podSpecOf } from "../../checks/objects.ts";
 import { type Reach, probePod } from "../../checks/reach.ts";
 import { placedGateways } from "../../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../../core/config/config.ts";

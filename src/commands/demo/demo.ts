@@ -4,6 +4,7 @@ import { json } from "node:stream/consumers";
 import jsonpatch from "fast-json-patch";
 import { pino } from "pino";
 import { createMemoryCluster, type MemoryCluster } from "../../emulator/memory.ts";
+import { kindAndName } from "../../provisioning/objects.ts";
 import { loadScripts } from "../../provisioning/scripts.ts";
 import type { PatchOperation } from "../../core/patch.ts";
 import type { Pod } from "../../core/pod.ts";
@@ -106,7 +107,7 @@ const patched = (pod: Pod, { patch }: DemoAnswer): Pod => {
 
 const tellGateway = (cluster: MemoryCluster, out: Output["out"]): readonly string[] => {
   const all = cluster.all();
-  const objects = all.map(({ kind, metadata }) => `${kind} ${metadata.namespace}/${metadata.name ?? ""}`);
+  const objects = all.map(kindAndName);
   out(`\n== The gateway\n${objects.join("\n")}\n`);
   const table = all.find(({ metadata }) => metadata.name === "flowgen-wireguard-gateway-forwards");
   const rows = forwardRows((table?.["data"] as Record<string, string> | undefined)?.["table.json"] ?? "");

@@ -1,5 +1,5 @@
 import { stringify } from "yaml";
-import { type Cluster, ClusterError, type KubeObject, refOf } from "../../cluster/cluster.ts";
+import { type Cluster, ClusterError, type KubeObject } from "../../cluster/cluster.ts";
 import { sleepUnless } from "../../cluster/waiting.ts";
 import { type GatewayRef, placedGateways } from "../../core/config/choose.ts";
 import type { Config } from "../../core/config/config.ts";
@@ -7,6 +7,7 @@ import { readChartGateway } from "../../core/gateway/chart.ts";
 import { configOfChart } from "../../core/gateway/chart-config.ts";
 import { type Adopting, adoptStep, bringAdopted, isServing, readAdoption } from "../../provisioning/adopt.ts";
 import type { AdoptionStep } from "../../provisioning/adoption.ts";
+import { kindAndName } from "../../provisioning/objects.ts";
 import { createProvisioner } from "../../provisioning/provisioner.ts";
 import { loadScripts } from "../../provisioning/scripts.ts";
 import { type ClusterName, connectCluster, readConfigFile } from "../options/options.ts";
@@ -116,14 +117,10 @@ const textOf = (step: AdoptionStep): string => {
     case "table":
       return "write the forward table with the static forwards of the config";
     case "take":
-      return `take over ${nameOf(step.object)}${step.isOurs ? ", whose content others own" : ""}`;
+      return `take over ${kindAndName(step.object)}${step.isOurs ? ", whose content others own" : ""}`;
     case "replace":
-      return `end the pods of ${nameOf(step.deployment)} and make the gateway's in its place: its users are cut off for some seconds`;
+      return `end the pods of ${kindAndName(step.deployment)} and make the gateway's in its place: its users are cut off for some seconds`;
   }
-};
-const nameOf = (object: KubeObject): string => {
-  const { kind, namespace, name } = refOf(object);
-  return `${kind} ${namespace}/${name}`;
 };
 
 const show = async (steps: readonly AdoptionStep[], { out, err }: Output): Promise<0> => {

@@ -63,10 +63,6 @@ export const clusterFindings = (
   ];
 };
 
-/** As a line names it: `Kind namespace/name`. */
-export const subjectOf = ({ kind, metadata }: ReconcileFinding["about"]): string =>
-  `${kind} ${metadata.namespace}/${metadata.name ?? ""}`;
-
 const EVENT_REASONS = {
   orphan: "GatewayOrphan",
   "identity-twice": "IdentityHeldTwice",

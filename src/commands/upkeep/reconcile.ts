@@ -6,13 +6,14 @@ import { flowgenSelectors } from "../../core/config/flowgen-pods.ts";
 import type { Forward } from "../../core/forwards/table.ts";
 import { COMPONENT, GATEWAY_COMPONENT, gatewayId, GATEWAY_LABEL } from "../../core/names.ts";
 import { address } from "../../core/target.ts";
+import { kindAndName } from "../../provisioning/objects.ts";
 import { createProvisioner } from "../../provisioning/provisioner.ts";
 import { loadScripts } from "../../provisioning/scripts.ts";
 import { reconcileGateway, type Reconciled } from "../../provisioning/reconcile.ts";
 import { type ClusterName, connectCluster, readConfigFile } from "../options/options.ts";
 import { coloured, type Output } from "../options/output.ts";
 import { type Figures, pushFigures, type ReconcileFinding } from "./figures.ts";
-import { clusterFindings, notKept, strandedBy, subjectOf, tellEvents } from "./findings.ts";
+import { clusterFindings, notKept, strandedBy, tellEvents } from "./findings.ts";
 
 export type ReconcileOptions = {
   readonly config: string;
@@ -85,7 +86,7 @@ export const run = async (
     ...clusterFindings(census, deployments, gateways),
   ];
   for (const { reason, about, says } of findings)
-    await output.out(`${coloured(output, "out", "yellow", reason)}: ${subjectOf(about)}: ${says}\n`);
+    await output.out(`${coloured(output, "out", "yellow", reason)}: ${kindAndName(about)}: ${says}\n`);
   if (!isDryRun) await tellEvents(cluster, findings, AbortSignal.timeout(GATEWAY_MS));
   const figures: Figures = { gateways: done, findings, at: now() };
   if (pushGateway !== undefined && !isDryRun) await pushFigures(pushGateway, figures);

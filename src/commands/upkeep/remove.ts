@@ -3,6 +3,7 @@ import { placedGateways, type GatewayRef } from "../../core/config/choose.ts";
 import { listed } from "../../core/message.ts";
 import { policyNames } from "../../core/gateway/policy.ts";
 import { dnsName, gatewayId, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../../core/names.ts";
+import { kindAndName } from "../../provisioning/objects.ts";
 import { readStatus } from "../../core/status.ts";
 import { type ClusterName, connectCluster, readConfigFile, UsageError } from "../options/options.ts";
 import type { Output } from "../options/output.ts";
@@ -78,7 +79,7 @@ export const removeGateway = async (
   const signal = AbortSignal.timeout(DELETING_MS);
   for (const object of objects) {
     if (!dryRun) await cluster.delete(object, signal);
-    await out(`${dryRun ? "would delete" : "deleted"} ${object.kind} ${ref.namespace}/${object.metadata.name ?? ""}\n`);
+    await out(`${dryRun ? "would delete" : "deleted"} ${kindAndName(object)}\n`);
   }
   await err(
     "the Secrets of its tunnels stay: delete them, and the peers at the VPN servers, if nothing else uses them\n",

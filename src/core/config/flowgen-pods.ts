@@ -11,7 +11,11 @@ export const flowgenLabels = ({ podSelector }: Pick<Config, "podSelector">): rea
   podSelector === undefined ? OF_THE_CHART : [podSelector.matchLabels];
 
 export const isFlowgenPod = (labels: Labels, config: Pick<Config, "podSelector">): boolean =>
-  flowgenLabels(config).some((set) => Object.entries(set).every(([key, value]) => labels[key] === value));
+  flowgenLabels(config).some((set) => hasLabels(labels, set));
+
+/** Whether a pod has all labels of a selector's matchLabels. */
+export const hasLabels = (labels: Labels, wanted: Labels): boolean =>
+  Object.entries(wanted).every(([key, value]) => labels[key] === value);
 
 /** Label selectors (`key=value,key=value`): a flowgen pod matches one of them. */
 export const flowgenSelectors = (config: Pick<Config, "podSelector">): readonly string[] =>

@@ -102,7 +102,7 @@ export const gateway = strict({
   metricsFrom: passedList
     .default([{ namespaceSelector: {}, podSelector: { matchLabels: { "app.kubernetes.io/name": "prometheus" } } }])
     .describe(
-      "who may read the metrics of the gateway's pod, as a NetworkPolicy writes it; []: nobody. Default: pods of any namespace with the label app.kubernetes.io/name: prometheus",
+      "pods that may read the metrics of the gateway's pod, as a NetworkPolicy writes them; []: none. Default: pods of any namespace with the label app.kubernetes.io/name: prometheus",
     ),
   retain: duration
     .default(24 * 3600)

@@ -111,7 +111,7 @@ const forwardOf = (
   return { name, port, targetHost: reading.host, targetPort: Number(targetPort), servicePort };
 };
 
-/** The forwards that the gateway's config does not have as static ones, at the same port of the Service. The container's port is nobody else's business. */
+/** The forwards that the gateway's config lacks as static ones, at the same port of the Service. The container's port may differ: only the Service names it. */
 export const missingForwards = (
   { forwards }: ChartGateway,
   { tunnels }: Pick<PlacedGateway, "tunnels">,

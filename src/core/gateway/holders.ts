@@ -1,4 +1,4 @@
-/** Gateways that run in a cluster, whoever made them, and the WireGuard identities that they hold. */
+/** Gateways that run in a cluster, of the webhook and of other tools, and the WireGuard identities that they hold. */
 import * as z from "zod";
 import type { PlacedGateway } from "../config/config.ts";
 import { identityHolder } from "../config/identity.ts";

@@ -25,8 +25,8 @@ export const policiesFor = ({ maxForwards }: PlacedGateway): readonly number[] =
 /**
  * Admits to each forward the pods that the webhook labelled for it and for this gateway (a name alone may be another
  * gateway's forward), of the namespaces that the config grants it; to a static forward, which is an admin's grant, any flowgen pod of
- * these. A forward that the config no longer allows admits nobody. The first policy has a rule for the metrics, and the egress; each of them opens
- * what it has rules for, whatever the others have.
+ * these. A forward that the config no longer allows admits no pod. The first policy also has a rule for the metrics, and the egress. A policy opens
+ * the ports of its own rules, also where another policy lacks them.
  */
 export const networkPolicyManifest = (
   gateway: PlacedGateway,
