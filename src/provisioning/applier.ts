@@ -11,6 +11,8 @@ import { readTableObject } from "./reading.ts";
 
 /** On objects that are made from the table: a hash of their content. */
 const CONTENT_ANNOTATION = "flowgen.io/content";
+/** On the same objects: how often forwards had been removed from the table that they were made from. */
+const REMOVALS_ANNOTATION = "flowgen.io/removals";
 
 /**
  * What this process applied last, by object: the version that it got and what was in it. An object that still has that
@@ -34,8 +36,12 @@ const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
  * The hash is of the removals too. A forward may be removed and given again while a replica has an object of before the removal in hand, which
  * is read before the table: by its spec alone that object would be the wanted one, and the live one lacks the forward.
  */
-const withContentHash = (manifest: Manifest, { removals }: Table): Manifest =>
-  withSpecHash(manifest, CONTENT_ANNOTATION, removals);
+const withContentHash = (manifest: Manifest, table: Table): Manifest => {
+  const { metadata } = manifest;
+  const annotations = { ...metadata.annotations, [REMOVALS_ANNOTATION]: removalsText(table) };
+  return withSpecHash({ ...manifest, metadata: { ...metadata, annotations } }, CONTENT_ANNOTATION, table.removals);
+};
+const removalsText = ({ removals = 0 }: Table): string => String(removals);
 
 export type Applier = {
   /** Applies the manifest, unless this process did and the object has not changed since. `read`: the object before. */
@@ -100,7 +106,8 @@ export const applierOf = (parts: ApplierParts): Applier => {
    * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the last. Then the table is read again,
    * after the object: where another replica made the object from that table it serves the pods that wait, else it is made from it here. Not where that
    * table lacks a forward of this one (forwards are removed too), where it names another config, or where the object has other fields than
-   * `atCreation`, as one that was made by a replica whose table had no address yet.
+   * `atCreation`, as one that was made by a replica whose table had no address yet. An object that has all of this table since the last removal serves
+   * the pods that wait too: the replica that wrote the newer table makes it anew, and two that did would refuse each other's writes in turn.
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
     let [last, made]: [KubeObject | undefined, Table] = [read, table];
@@ -116,6 +123,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
         const now = await tableNow(parts);
         if (now === undefined || last === undefined || !isGateways(last, gateway)) throw error;
         if (!hasFields(last["spec"], atCreation)) throw error;
+        if (isSinceRemoval(last, now.table) && holdsSpec(last, render(table))) return last;
         made = now.table;
       }
     }
@@ -148,6 +156,27 @@ const holdsForwards = (last: Table, { forwards }: Table): boolean => {
 
 const hasFields = (spec: unknown, fields: object = {}): boolean =>
   Object.entries(fields).every(([name, value]) => isEqual((spec as Readonly<Record<string, unknown>>)[name], value));
+
+const isSinceRemoval = ({ metadata }: KubeObject, now: Table): boolean =>
+  metadata.annotations?.[REMOVALS_ANNOTATION] === removalsText(now);
+
+/** The lists of a Service and of a NetworkPolicy that have an entry for each forward, in the table's order. */
+const LISTS = ["ports", "ingress"];
+/** Whether an object has all of the manifest's spec; its lists may have more entries. */
+const holdsSpec = (object: KubeObject, manifest: Manifest): boolean => {
+  const spec = object["spec"] as Readonly<Record<string, unknown>>;
+  return Object.entries(manifest["spec"] as object).every(([field, value]) =>
+    LISTS.includes(field) && Array.isArray(spec[field])
+      ? isSublist(value as readonly unknown[], spec[field])
+      : isEqual(spec[field], value),
+  );
+};
+
+const isSublist = (some: readonly unknown[], all: readonly unknown[]): boolean => {
+  let found = 0;
+  for (const item of all) if (found < some.length && isEqual(item, some[found])) found += 1;
+  return found === some.length;
+};
 
 /** The manifest with a short hash of its spec in an annotation; `more`: of this too. */
 export const withSpecHash = (manifest: Manifest, annotation: string, more?: number): Manifest => {

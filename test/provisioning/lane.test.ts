@@ -1,6 +1,6 @@
 import { readdirSync } from "node:fs";
 import t from "tap";
-import { ClusterError } from "../../src/cluster/cluster.ts";
+import { ClusterError, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryOptions } from "../../src/emulator/memory.ts";
 import { fault, type MemoryCall } from "../../src/emulator/store.ts";
 import { createProvisioner, type ProvisionOptions } from "../../src/provisioning/provisioner.ts";
@@ -362,6 +362,49 @@ t.test("what another replica made from the same table meanwhile is not made agai
   t.notOk(isArmed);
   t.equal(conflicts, 0, "nothing had to be read and written anew");
 });
+
+t.test(
+  "an object of a newer table serves the pods that wait; the replica that wrote a still newer one makes it anew",
+  async (t) => {
+    let isArmed = false;
+    const applies: string[] = [];
+    const isService = ({ verb, ref }: MemoryCall): boolean => verb === "apply" && ref.kind === "Service";
+    const webhook = setup(
+      {},
+      {
+        before: async (call) => {
+          if (!isService(call)) return;
+          applies.push(isArmed ? "first" : "other");
+          if (!isArmed) return;
+          isArmed = false;
+          await askOf(other, wantOf("c", "10.0.0.7", 3));
+          // Ends before it has made its objects.
+          await askOf(createProvisioner(ended, { scripts, random: () => 0 }), wantOf("d", "10.0.0.8", 4)).catch(
+            () => undefined,
+          );
+        },
+      },
+    );
+    const { cluster } = webhook;
+    const ended: typeof cluster = {
+      ...cluster,
+      apply: (object, ending) =>
+        object.kind === "Service"
+          ? Promise.reject(new ClusterError({ verb: "apply", ref: refOf(object), code: 403, reason: "Over", says: "" }))
+          : cluster.apply(object, ending),
+    };
+    const askOf = (provision: typeof other, want: Want) =>
+      provision({ config, gateway: gatewayOf(config), wants: [want], write: true, signal: () => signal });
+    const other = createProvisioner(cluster, { scripts });
+    await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+    [applies.length, isArmed] = [0, true];
+    t.match(await webhook.ask([wantOf("b", "10.0.0.6", 2)]), { assignments: [{ port: 2 }] });
+    t.strictSame(applies, ["first", "other"], "not made a third time");
+    const service = cluster.all().find(({ kind }) => kind === "Service");
+    const ports = (): number[] => (service?.["spec"] as { ports: { port: number }[] }).ports.map(({ port }) => port);
+    t.strictSame(ports().sort(), [1, 1433, 2, 3]);
+  },
+);
 
 t.test("what is not owed does not fail an admission: a pod list that hangs", async (t) => {
   const webhook = setup(
