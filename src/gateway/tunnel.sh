@@ -149,7 +149,7 @@ publish() {
     why="no handshake for $MAX_HANDSHAKE_AGE s"
   fi
   if [ -z "$why" ]; then
-    [ -e "$UP_DIR/$tunnel" ] || log "up, its other end answers"
+    [ -e "$UP_DIR/$tunnel" ] || { observe; log "up, its other end answers"; } # so the metrics never have it up without its peers
     [ -e "$UP_DIR/$tunnel" ] && [ "$published" = "$servers $allowed $own" ] && return
     { echo "$number$servers"; for word in $allowed; do echo "allowed $word"; done; for word in $own; do echo "own $word"; done
     } >"$UP_DIR/.$tunnel" && mv "$UP_DIR/.$tunnel" "$UP_DIR/$tunnel"
