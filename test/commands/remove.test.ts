@@ -70,6 +70,24 @@ t.test("all of the gateway's objects go, the table last, and nothing else", asyn
   t.match(await ran(cluster), { code: 1, err: /there is no gateway vpn\/gw of flowgen-gateway-webhook/ });
 });
 
+t.test("all policies of a gateway with hundreds of forwards go; another gateway's stay", async (t) => {
+  const cluster = createMemoryCluster();
+  const large = configOf(yaml.replace("[{name: gw,", "[{name: gw, maxForwards: 500, maxForwardsPerNamespace: 500,"));
+  const wants = Array.from({ length: 450 }, (_, at) => wantOf(`t${at}`, "10.0.0.5", 2000 + at));
+  const gateway = gatewayOf(large);
+  const provision = createProvisioner(cluster, { scripts });
+  await provision({ config: large, gateway, wants, write: true, signal: soon });
+  const beside = configOf(yaml.replace("name: gw", "name: gw-2").replace("secretName: key", "secretName: other"));
+  await provision({ config: beside, gateway: gatewayOf(beside), wants: wants.slice(0, 9), write: true, signal: soon });
+  const policies = (): readonly (string | undefined)[] =>
+    cluster.all().flatMap(({ kind, metadata }) => (kind === "NetworkPolicy" ? [metadata.name] : []));
+  t.strictSame([...policies()].sort(), ["gw", "gw-2", "gw.2", "gw.3"]);
+  const { code, out } = await ran(cluster);
+  t.equal(code, 0);
+  t.match(out, /deleted NetworkPolicy vpn\/gw\.2\ndeleted NetworkPolicy vpn\/gw\.3\n/);
+  t.strictSame(policies(), ["gw-2"]);
+});
+
 t.test("what is somebody else's stays, whatever its name", async (t) => {
   const cluster = createMemoryCluster();
   await cluster.create(

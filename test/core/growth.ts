@@ -16,6 +16,7 @@ import { grantOf } from "../../src/core/grant.ts";
 import { planPod } from "../../src/core/plan.ts";
 import { markPod, statusOf } from "../../src/core/status.ts";
 import { createReviewReader, writeReview } from "../../src/server/review.ts";
+import { PODS } from "../bench/hostile/pods.ts";
 import { assignmentOf, configOf, reviewText } from "../making.ts";
 import "../seed.ts";
 
@@ -175,20 +176,24 @@ const reviewOf = ({ targets, containers, env, args, aliases, labels }: Shape): s
 };
 
 let highest = 0;
-let at: Shape | undefined;
-const cheap = async (each: Shape): Promise<void> => {
-  const text = reviewOf(each);
-  if (text === undefined) return;
+let at = "";
+/** Throws where the review breaks the bound. `name`: what it was made of. */
+const cheap = async (text: string, name: string): Promise<void> => {
   let units = 0;
   const blocks = await blocksOf(() => (units = admission(text)));
   const ratio = blocks / (BLOCKS_AT_LEAST + BLOCKS_A_BYTE * text.length + BLOCKS_A_UNIT * units);
-  if (ratio > highest) {
-    highest = ratio;
-    at = each;
-    if (process.env["TELL"]) console.log(ratio.toFixed(2), text.length, units, blocks, JSON.stringify(each));
-  }
-  if (ratio > 1) throw new Error(`${text.length} bytes, ${units} units of work, ${blocks} runs of blocks`);
+  if (ratio > highest) [highest, at] = [ratio, name];
+  if (process.env["TELL"]) console.log(ratio.toFixed(2), text.length, units, blocks, name);
+  if (ratio > 1) throw new Error(`${name}: ${text.length} bytes, ${units} units of work, ${blocks} runs of blocks`);
 };
 
-await fc.assert(fc.asyncProperty(shape, cheap), { numRuns: Number(process.env["RUNS"] ?? 200) });
-console.log(`${highest.toFixed(2)} of the bound: ${JSON.stringify(at)}`);
+/** What stopped the webhook once is tried each time, whatever the seed. */
+for (const [name, make] of Object.entries(PODS))
+  for (const times of [1, 2]) for (const text of make(times).slice(0, 1)) await cheap(text, `${name}, ${times} times`);
+
+const cheapShape = async (each: Shape): Promise<void> => {
+  const text = reviewOf(each);
+  if (text !== undefined) await cheap(text, JSON.stringify(each));
+};
+await fc.assert(fc.asyncProperty(shape, cheapShape), { numRuns: Number(process.env["RUNS"] ?? 200) });
+console.log(`${highest.toFixed(2)} of the bound: ${at}`);
