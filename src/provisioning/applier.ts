@@ -36,10 +36,10 @@ const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
  * The hash is of the removals too. A forward may be removed and given again while a replica has an object of before the removal in hand, which
  * is read before the table: by its spec alone that object would be the wanted one, and the live one lacks the forward.
  */
-const withContentHash = (manifest: Manifest, table: Table): Manifest => {
-  const { metadata } = manifest;
+const withContentHash = ({ metadata, ...manifest }: Manifest, table: Table): Manifest => {
   const annotations = { ...metadata.annotations, [REMOVALS_ANNOTATION]: removalsText(table) };
-  return withSpecHash({ ...manifest, metadata: { ...metadata, annotations } }, CONTENT_ANNOTATION, table.removals);
+  const content = hashOf(JSON.stringify([metadata.labels, annotations, manifest["spec"]]));
+  return { ...manifest, metadata: { ...metadata, annotations: { ...annotations, [CONTENT_ANNOTATION]: content } } };
 };
 const removalsText = ({ removals = 0 }: Table): string => String(removals);
 
@@ -113,8 +113,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
     let [last, made]: [KubeObject | undefined, Table] = [read, table];
     for (let tries = 1; ; tries += 1) {
       const manifest = withContentHash(render(made), made);
-      const { [CONTENT_ANNOTATION]: wanted } = { ...manifest.metadata.annotations };
-      if (tries > 1 && last?.metadata.annotations?.[CONTENT_ANNOTATION] === wanted) return last as KubeObject;
+      if (last !== undefined && isAsWanted(last, manifest)) return last;
       try {
         return await bring(last, manifest, { atCreation });
       } catch (error) {
@@ -157,6 +156,14 @@ const holdsForwards = (last: Table, { forwards }: Table): boolean => {
 const hasFields = (spec: unknown, fields: object = {}): boolean =>
   Object.entries(fields).every(([name, value]) => isEqual((spec as Readonly<Record<string, unknown>>)[name], value));
 
+/**
+ * Whether an apply would change nothing: the hash says that the webhook applied this content last, and none of its fields has been changed since.
+ */
+const isAsWanted = ({ metadata, spec }: KubeObject, manifest: Manifest): boolean =>
+  hasFields(metadata.annotations ?? {}, manifest.metadata.annotations) &&
+  hasFields(metadata.labels ?? {}, manifest.metadata.labels) &&
+  hasFields(spec, manifest["spec"] as object);
+
 const isSinceRemoval = ({ metadata }: KubeObject, now: Table): boolean =>
   metadata.annotations?.[REMOVALS_ANNOTATION] === removalsText(now);
 
@@ -178,10 +185,11 @@ const isSublist = (some: readonly unknown[], all: readonly unknown[]): boolean =
   return found === some.length;
 };
 
-/** The manifest with a short hash of its spec in an annotation; `more`: of this too. */
-export const withSpecHash = (manifest: Manifest, annotation: string, more?: number): Manifest => {
-  const text = `${JSON.stringify(manifest["spec"])}${more ?? ""}`;
-  const hash = createHash("sha256").update(text).digest("hex").slice(0, 16);
+const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
+
+/** The manifest with a short hash of its spec in an annotation. */
+export const withSpecHash = (manifest: Manifest, annotation: string): Manifest => {
+  const hash = hashOf(JSON.stringify(manifest["spec"]));
   const { metadata } = manifest;
   return { ...manifest, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotation]: hash } } };
 };

@@ -100,7 +100,7 @@ const ask = async (memory: MemoryCluster, request: IncomingMessage): Promise<unk
   const ref = { kind: kind as Kind, namespace, name };
   const verb = `${request.method ?? ""} ${request.headers["content-type"] ?? ""}`;
   const signal = AbortSignal.timeout(10_000);
-  const applying = name === "" ? "" : `fieldManager=${MANAGER}&force=true`;
+  const applying = name === "" ? "" : `fieldManager=${MANAGER}&force=true&fieldValidation=Ignore`;
   const params = searchParams.toString();
   const body = (await text(request)) as KubeObject;
   if (verb === "GET " && name !== "") return memory.get(ref, signal);
