@@ -80,6 +80,14 @@ t.test(
   },
 );
 
+t.test("a status that is longer than the API server stores is not read", (t) => {
+  const first = { gateway: "ns/gw", targets: { "10.0.0.5:1433": "old.svc:1500" }, env: [], version: "1" };
+  const filled = (length: number) => targetsIn(withStatus({ ...first, env: ["x".repeat(length)] }));
+  t.equal(filled(250_000).length, 1);
+  t.strictSame(filled(262_144), []);
+  t.end();
+});
+
 t.test("marks: labels and a status, with no more operations than it takes", (t) => {
   const led = assignmentOf(targetOf("n", "db.corp.example.com", 5432), {
     tunnel: "wg1",

@@ -105,6 +105,15 @@ export const PODS: Readonly<Record<string, (times: number) => readonly string[]>
       metadata: { labels: Object.fromEntries(list(10_000 * times, (at) => [`target.flowgen.io/l${at}`, "true"])) },
     }),
   ],
+  "a status of nothing but brackets": (times) => [
+    reviewOf({
+      ...flowgenPod("default", "status", {
+        ...targets(ONE),
+        "flowgen.io/gateway-status": `${fill("[", 350_000 * times)}${fill("]", 350_000 * times)}`,
+      }),
+      spec: { containers: [{ name: "c", env: [{ name: "A", value: "10.0.0.5:1433" }] }] },
+    }),
+  ],
   "YAML of nothing but brackets": (times) => [podReview(`[${fill("{},[],", 4000 * times - 10)}{}]`, [[]])],
   "YAML of unknown keys": (times) => [
     podReview(`- {${list(300 * times, (at) => `unknown${at}: 1`).join(", ")}}`, [[]]),
