@@ -1,5 +1,7 @@
 // What Prometheus reads of the pod: each tunnel, each forward, and no key. Read as a client in the cluster reads it.
 import t from "tap";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { variants } from "../lab/vpn/gateway.ts";
 import { run } from "../lab/vpn/hosts.ts";
@@ -35,6 +37,10 @@ for (const { shell, forwarder } of variants) {
         MAX_HANDSHAKE_AGE: goesDown ? "25" : "180",
       },
     });
+    const up = join(gateway.directory, "up");
+    await until("the tunnel is up", () => existsSync(join(up, "wg0")));
+    const looked = readFileSync(join(up, "._metrics/wg0"), "utf8");
+    t.match(looked, /^1420\n1 192\.0\.2\.10:51820 [1-9]/, "it is up with its MTU, its peer and the handshake");
     await untilHeard(network, 7000, "five");
     gateway.setForwards(
       "7000 10.0.0.5 7000 wg0",
