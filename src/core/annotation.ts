@@ -74,7 +74,7 @@ const entry = strict(
 );
 /** The long form of the annotation. */
 export const entries = z
-  .array(entry, { error: "not a list of targets" })
+  .array(entry, { error: "not a list of targets: begin each entry with `- `, or put all in [ ]" })
   .min(1, "names no target: write name=host:port");
 
 type TargetEntry = z.infer<typeof entry>;
