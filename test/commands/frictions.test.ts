@@ -1,8 +1,11 @@
 /**
  * Small inputs that users tried, each with what `audit -f` says of it: the mistake's name and what to write instead.
  */
+import { existsSync } from "node:fs";
 import t, { type Test } from "tap";
 import { audit } from "../../src/commands/audit/audit.ts";
+import { runProgram } from "../../src/commands/program/program.ts";
+import { readConfig } from "../../src/core/config/config.ts";
 import { files } from "./injecting.ts";
 
 type Written = {
@@ -131,3 +134,26 @@ t.test("a workload without a mistake is told none", async (t) => {
   t.equal(code, 0);
   t.notMatch(text, /did you mean|is not read|warning/);
 });
+
+t.test("without a cluster, the answers are said to be those of an empty table", async (t) => {
+  const { text } = await said(t, asked(GOOD));
+  t.match(text, /the answers are those of an empty forward table; --cluster kubeconfig reads the live one/);
+});
+
+t.test("certificates in a folder ask for the webhook's namespace", async (t) => {
+  let text = "";
+  const out = `${t.testdir({})}/certs`;
+  const code = await runProgram(["certs", "--out", out], { out: () => {}, err: (more) => void (text += more) });
+  t.equal(code, 2);
+  t.match(text, /--out: name the webhook's namespace with -n/);
+  t.notOk(existsSync(out), "nothing is written");
+});
+
+for (const port of [80, 1023, 65534, 65535])
+  t.test(`a static forward on port ${port} is refused, with the ports that are free`, (t) => {
+    const forward = `{name: db, port: ${port}, targetHost: 10.0.0.5, targetPort: 5432}`;
+    const read = readConfig(`gateways: [{tunnels: [{name: wg0, secretName: vpn, portForwards: [${forward}]}]}]`);
+    t.match(read, { kind: "invalid", problems: { length: 1 } });
+    t.match(JSON.stringify(read), `${port}: the gateway's pod listens on 1024-65533; write such a port`);
+    t.end();
+  });
