@@ -78,9 +78,9 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
       const asked = call("create", object);
       return ask(asked, signal, () => create(state, asked, object));
     },
-    apply: (object, signal, manager) => {
+    apply: (object, signal) => {
       const asked = call("apply", object);
-      return ask(asked, signal, () => apply(state, asked, object, manager));
+      return ask(asked, signal, () => apply(state, asked, object));
     },
     update: (object, signal) => {
       const asked = call("update", object);

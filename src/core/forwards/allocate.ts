@@ -10,7 +10,7 @@ import { reject, type Rejection } from "../reasons.ts";
 import { address, type Want } from "../target.ts";
 import { type Allocator, allocatorOf, bytesOf } from "./allocator.ts";
 import { hasRoomForNames, lacksName, shareProblem } from "./shares.ts";
-import { type Forward, type HostService, READY_PORT, serviceOf, type Table } from "./table.ts";
+import { type Forward, type HostService, serviceOf, type Table } from "./table.ts";
 
 /**
  * Of a ConfigMap's 1 MiB (core/v1 validation), with room for the marks of unused forwards and the Services' addresses.
@@ -122,8 +122,7 @@ const giveAll = (allocator: Allocator, gateway: PlacedGateway, wants: readonly W
     if (refusal === undefined) continue;
     // A removed forward's port at the gateway's Service is given away when there is no other address.
     const { port } = want.target;
-    const isOpen = port !== READY_PORT && !allocator.holderOf(port);
-    const isFree = !want.needsService && forward.servicePort === undefined && isOpen;
+    const isFree = !want.needsService && forward.servicePort === undefined && !allocator.holderOf(port);
     if (!isFree) return refusal;
     pair.forward = allocator.offer(forward, port);
   }

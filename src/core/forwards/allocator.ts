@@ -7,14 +7,13 @@ import {
   type HostService,
   LAST_LISTEN_PORT,
   lineOf,
-  READY_PORT,
   type Table,
   targetKey,
 } from "./table.ts";
 
 /** A forward that is wished for. A name or listen port that is taken is replaced by the next free one. */
 type WishedForward = Omit<Forward, "servicePort" | "unusedSince"> & {
-  /** At the gateway's Service; another forward's port there is left to it, and the one by which the gateway's pods ask for each other. */
+  /** At the gateway's Service; another forward's port there is left to it. */
   readonly servicePort: number;
   /** Ports that the config names: taken though they were a removed forward's. */
   readonly isFixed?: boolean;
@@ -115,8 +114,7 @@ export const allocatorOf = (before: Table): Allocator => {
       const nextOf = (taken: Taken<number>) => nextFree(taken, rest.listenPort, FIRST_LISTEN_PORT, LAST_LISTEN_PORT);
       const listenPort = nextOf(unused) ?? nextOf(listenPorts);
       if (listenPort === undefined) return undefined;
-      const isReserved = servicePort === READY_PORT && !isFixed;
-      const isFree = !holders.has(servicePort) && !isReserved && !isRetired(retired.service, servicePort);
+      const isFree = !holders.has(servicePort) && !isRetired(retired.service, servicePort);
       const forward = {
         name: freeName(wished, names),
         ...rest,

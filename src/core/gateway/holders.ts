@@ -2,7 +2,6 @@
 import * as z from "zod";
 import type { PlacedGateway } from "../config/config.ts";
 import { identityHolder } from "../config/identity.ts";
-import { gatewayPlaceOf } from "../config/siblings.ts";
 import { listed } from "../message.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../names.ts";
 
@@ -17,7 +16,6 @@ const deploymentSchema = z.object({
   }),
   spec: z.object({
     replicas: z.number().default(1),
-    selector: z.object({ matchLabels: z.record(z.string(), z.string()).optional() }).optional(),
     template: z.object({
       spec: z.object({
         volumes: z.array(z.looseObject({ secret: secretSchema.optional() })).default([]),
@@ -48,8 +46,8 @@ export const holderFindings = (
   });
   const orphans = read
     .filter(
-      ({ metadata, spec }) =>
-        metadata.labels?.[MANAGED_BY] === MANAGER && !known.has(gatewayId(gatewayPlaceOf({ metadata, spec }))),
+      ({ metadata }) =>
+        metadata.labels?.[MANAGED_BY] === MANAGER && !known.has(`${metadata.namespace}/${metadata.name}`),
     )
     .map((each) => {
       const { name, namespace } = each.metadata;

@@ -3,13 +3,12 @@ import type { PlacedGateway, Tunnel } from "../config/config.ts";
 import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
 import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
 import { perObject } from "../memo.ts";
-import { hasSiblings } from "./siblings.ts";
-import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, INSTANCE, MANAGED_BY, MANAGER } from "../names.ts";
+import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that the webhook owns. */
 export type Manifest = {
   readonly apiVersion: string;
-  readonly kind: "ConfigMap" | "Deployment" | "NetworkPolicy" | "PodDisruptionBudget" | "Service";
+  readonly kind: "ConfigMap" | "Deployment" | "NetworkPolicy" | "Service";
   readonly metadata: {
     readonly name: string;
     readonly namespace: string;
@@ -25,7 +24,7 @@ export type Scripts = { readonly files: Readonly<Record<string, string>>; readon
 /** What the gateway's Deployment selects and its Service leads to; never changes, since a selector is immutable. */
 export const podLabels = (gateway: PlacedGateway): Readonly<Record<string, string>> => ({
   "app.kubernetes.io/name": "flowgen",
-  [INSTANCE]: gateway.name,
+  "app.kubernetes.io/instance": gateway.name,
   [COMPONENT]: GATEWAY_COMPONENT,
 });
 
@@ -51,11 +50,11 @@ const KEPT = {
 };
 
 /** The ConfigMap that holds the forward table. */
-export const tableManifest = (gateway: PlacedGateway, table: Table, deployments?: readonly string[]): Manifest => ({
+export const tableManifest = (gateway: PlacedGateway, table: Table): Manifest => ({
   apiVersion: "v1",
   kind: "ConfigMap",
   metadata: metadata(gateway, tableName(gateway)),
-  data: tableData(gateway, table, deployments),
+  data: tableData(gateway, table),
 });
 
 /** The tunnel of a forward, where the config has it. */
@@ -93,20 +92,9 @@ const grantedNamespaces = (gateway: PlacedGateway, forward: Forward): readonly s
   return reaching === undefined || reaching.includes(namespace) ? [namespace] : [];
 };
 
-/**
- * What the table's ConfigMap holds. The scripts get the forwards that the config grants today, and those alone, and the gateway's Deployments
- * where there are others than the one of its name.
- */
-export const tableData = (
-  gateway: PlacedGateway,
-  table: Table,
-  deployments: readonly string[] = [gateway.name],
-): ReturnType<typeof writeTable> & { readonly siblings?: string } => ({
-  ...writeTable(table, (forward) => namespacesOf(gateway, forward)?.length !== 0),
-  ...(deployments.some((name) => name !== gateway.name) && {
-    siblings: deployments.map((name) => `${name}\n`).join(""),
-  }),
-});
+/** What the table's ConfigMap holds. The scripts get the forwards that the config grants today, and those alone. */
+export const tableData = (gateway: PlacedGateway, table: Table): ReturnType<typeof writeTable> =>
+  writeTable(table, (forward) => namespacesOf(gateway, forward)?.length !== 0);
 
 /** The ConfigMap with the scripts that run in the gateway's pod. */
 export const scriptsManifest = (gateway: PlacedGateway, scripts: Scripts): Manifest => ({
@@ -133,7 +121,7 @@ const serviceMetadata = (
 /** The API server refuses a Service without ports: the one on which the pod says that it is ready. */
 const READY = { name: "ready", port: READY_PORT, targetPort: READY_PORT, ...TCP };
 
-/** The gateway's own Service: one port for each forward that it offers, and where its pods are several the one by which they ask for each other. */
+/** The gateway's own Service: one port for each forward that it offers. */
 export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => {
   const ports = table.forwards
     .filter(({ servicePort }) => servicePort !== undefined)
@@ -146,14 +134,10 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
       type: "ClusterIP",
       ipFamilyPolicy: "PreferDualStack",
       selector: podLabels(gateway),
-      ports: isAsked(gateway, ports) ? [...ports, READY] : ports,
+      ports: ports.length > 0 ? ports : [READY],
     },
   };
 };
-
-/** A table of before may have a forward there. */
-const isAsked = (gateway: PlacedGateway, ports: readonly { readonly port: number | undefined }[]): boolean =>
-  ports.length === 0 || (hasSiblings(gateway) && ports.every(({ port }) => port !== READY_PORT));
 
 /** On a host's own Service: the tunnel and the host that it leads to. */
 const HOST_ANNOTATION = "flowgen.io/target-host";
