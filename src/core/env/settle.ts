@@ -1,16 +1,16 @@
 import { type ContainerReading, type EnvRules, type Held, readContainer, srvEnv } from "./container.ts";
 import type { KnownHosts } from "./known.ts";
-import { type Note, noteOf, isDialed, verdictOf } from "./verdict.ts";
+import { type Note, noteOf, verdictOf } from "./verdict.ts";
 import { charge, isSpent, type Work } from "./work.ts";
 import { applyEdits, type Edit, inOrder } from "../edit.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Assignment } from "../target.ts";
 
-/** The assignments of a host by its ports: several of one port where several tunnels have the address. */
+/** The assignments of a host by its ports. */
 export type Route = {
   /** It is an address of the table already, so it stays. */
   readonly isAssigned: boolean;
-  readonly to: ReadonlyMap<number, readonly Assignment[]>;
+  readonly to: ReadonlyMap<number, Assignment>;
   /** Ports beside the host that are right: those of `to`, and those at which hostAliases serve it. */
   readonly ports: ReadonlySet<number>;
 };
@@ -19,14 +19,11 @@ export type Routes = { readonly known: KnownHosts; readonly hosts: ReadonlyMap<s
 /** A remark about an env and a host in it. */
 export type Remark = { readonly name: string; readonly host: string; readonly note: Note };
 
-/** `host`: of the target. `by`: the name of the env whose own text holds it, or the Service that an annotation sets. */
-export type Dialed = { readonly host: string; readonly by: string };
-
 /** One look at a container's env. */
 type Look = {
   readonly edits: ReadonlyMap<number, readonly Edit[]>;
-  /** Names of env whose client dials a Service now, or will: by their own text, or by a reference. */
-  readonly dialed: ReadonlyMap<string, Dialed>;
+  /** Names of env that are edited, with a host that is replaced in each. */
+  readonly replaced: ReadonlyMap<string, string>;
   readonly remarks: readonly Remark[];
   readonly led: ReadonlySet<Assignment>;
   /** Names of env whose own text holds an assigned address. */
@@ -35,7 +32,7 @@ type Look = {
 
 const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { known, hosts }: Routes): Look => {
   const edits = new Map<number, Edit[]>();
-  const dialed = new Map<string, Dialed>();
+  const replaced = new Map<string, string>();
   const remarks: Remark[] = [];
   const led = new Set<Assignment>();
   const leading = new Set<string>();
@@ -60,17 +57,17 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
       continue;
     }
     to.forEach((assignment) => led.add(assignment));
-    const by = nameOf(each.env);
-    if (route.isAssigned) leading.add(by);
-    else addEdit(edits, each, name as string);
-    const [{ target }] = to as readonly [Assignment, ...Assignment[]];
-    for (const read of each.reads) if (isDialed(read, ports)) dialed.set(nameOf(read.env), { host: target.host, by });
+    if (route.isAssigned) leading.add(nameOf(each.env));
+    else {
+      addEdit(edits, each, name as string);
+      replaced.set(nameOf(each.env), each.host);
+    }
   }
-  return { edits, dialed, remarks, led, leading };
+  return { edits, replaced, remarks, led, leading };
 };
 
 const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>
-  (ports.length === 0 ? [...to.values()] : ports.map((port) => to.get(port) as readonly Assignment[])).flat();
+  ports.length === 0 ? [...to.values()] : ports.map((port) => to.get(port) as Assignment);
 
 const addEdit = (edits: Map<number, Edit[]>, { env, start, end }: Held, text: string): void => {
   const own = edits.get(env);
