@@ -17,7 +17,12 @@ const format1 = z.object({
   env: z.array(z.string()),
   version: z.string(),
 });
-const statusTarget = z.object({ target: z.string(), address: z.string(), ips: z.array(z.string()).optional() });
+const statusTarget = z.object({
+  target: z.string(),
+  tunnel: z.string().optional(),
+  address: z.string(),
+  ips: z.array(z.string()).optional(),
+});
 /** Format 2: the name of a target → the target and its address. Two tunnels may have servers of one address. */
 const format2 = z.object({
   format: z.literal(STATUS_FORMAT),
@@ -48,6 +53,8 @@ type StatusOfTarget = StatusTarget & {
  */
 export type StatusTarget = {
   readonly target: string;
+  /** Absent in a status of format 1. */
+  readonly tunnel?: string | undefined;
   readonly address: string;
   readonly ips?: readonly string[] | undefined;
 };
@@ -108,7 +115,9 @@ export const goneAddress = (
   assignments: readonly Assignment[],
 ): Rejection | undefined => {
   for (const assignment of assignments) {
-    const former = before.find(({ target }) => target === targetOf(assignment));
+    const former = before.find(
+      ({ target, tunnel = assignment.tunnel }) => target === targetOf(assignment) && tunnel === assignment.tunnel,
+    );
     if (former === undefined) continue;
     const ip = formerIp(pod, former, assignment);
     if (ip !== undefined) return reject("address-gone", `${assignment.target.name}: ${ip} in spec.hostAliases`);

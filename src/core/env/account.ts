@@ -40,7 +40,7 @@ export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Route
     const value = draft.env.find((each) => each.name === name)?.value ?? "";
     // A host that was replaced has a route.
     const { to } = hosts.get(host) as Route;
-    const aliases = [...to.values()].flatMap(({ target }) => target.aliases);
+    const aliases = [...to.values()].flat().flatMap(({ target }) => target.aliases);
     return adviceFor(name, value, /^[\d.]+$|:/.test(host), [...new Set(aliases)]);
   });
 

@@ -25,26 +25,39 @@ export const aliasesOf = ({ spec }: Pod, isKnown: (host: string) => boolean): Re
 const aliasedPorts = (aliased: readonly Assignment[], host: string): readonly number[] =>
   aliased.filter(({ names }) => names.includes(host)).map(({ target }) => target.port);
 
+type RouteDraft = { readonly isAssigned: boolean; readonly to: Map<number, readonly Assignment[]> };
+
 /**
  * The Service for each host of a pod's env: the targets' own hosts, and every address at which the table offers them.
+ * Through two tunnels an address has two servers. An env that holds the address then means the target without
+ * `hostEnv`.
  *
  * @param assignments - of targets whose redirect is env
  * @param aliased - those of the others
  */
 export const routesOf = (assignments: readonly Assignment[], aliased: readonly Assignment[] = []): Routes => {
-  const hosts = new Map<string, { isAssigned: boolean; to: Map<number, Assignment> }>();
-  const lead = (host: string, port: number, isAssigned: boolean, to: Assignment): void => {
-    const route = hosts.get(host) ?? { isAssigned, to: new Map<number, Assignment>() };
-    if (!route.to.has(port)) hosts.set(host, { ...route, to: route.to.set(port, to) });
+  const hosts = new Map<string, RouteDraft>();
+  const routeOf = (host: string, isAssigned: boolean): RouteDraft => {
+    const route = hosts.get(host) ?? { isAssigned, to: new Map<number, readonly Assignment[]>() };
+    hosts.set(host, route);
+    return route;
+  };
+  const offer = (host: string, port: number, each: Assignment): void => {
+    const { to } = routeOf(host, true);
+    if (!to.has(port)) to.set(port, [each]);
   };
   for (const each of assignments) {
-    lead(each.target.host, each.target.port, false, each);
-    lead(each.host, each.port, true, each);
+    const { host, port } = each.target;
+    const { to } = routeOf(host, false);
+    const all = [...(to.get(port) ?? []), each];
+    const bare = all.filter(({ target }) => target.hostEnv.length === 0);
+    to.set(port, bare.length > 0 ? bare : all);
+    offer(each.host, each.port, each);
   }
   for (const each of assignments) {
     for (const text of each.addresses) {
       const { host, port } = readAddress(text);
-      lead(host, port, true, each);
+      offer(host, port, each);
     }
   }
   const routes = [...hosts].map(([host, route]): [string, Route] => {
@@ -54,7 +67,7 @@ export const routesOf = (assignments: readonly Assignment[], aliased: readonly A
   return { known: knownHosts(portsOf(hosts)), hosts: new Map(routes) };
 };
 
-const portsOf = (hosts: ReadonlyMap<string, Pick<Route, "to">>): ReadonlyMap<string, ReadonlySet<number>> =>
+const portsOf = (hosts: ReadonlyMap<string, RouteDraft>): ReadonlyMap<string, ReadonlySet<number>> =>
   new Map([...hosts].map(([host, { to }]) => [host, new Set(to.keys())]));
 
 /** The routes of one pod, whose hostAliases give hosts more names. */

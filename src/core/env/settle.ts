@@ -6,11 +6,11 @@ import { applyEdits, type Edit, inOrder } from "../edit.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Assignment } from "../target.ts";
 
-/** The assignments of a host by its ports. */
+/** The assignments of a host by its ports: several of one port where several tunnels have the address. */
 export type Route = {
   /** It is an address of the table already, so it stays. */
   readonly isAssigned: boolean;
-  readonly to: ReadonlyMap<number, Assignment>;
+  readonly to: ReadonlyMap<number, readonly Assignment[]>;
   /** Ports beside the host that are right: those of `to`, and those at which hostAliases serve it. */
   readonly ports: ReadonlySet<number>;
 };
@@ -67,7 +67,7 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
 };
 
 const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>
-  ports.length === 0 ? [...to.values()] : ports.map((port) => to.get(port) as Assignment);
+  (ports.length === 0 ? [...to.values()] : ports.map((port) => to.get(port) as readonly Assignment[])).flat();
 
 const addEdit = (edits: Map<number, Edit[]>, { env, start, end }: Held, text: string): void => {
   const own = edits.get(env);
