@@ -142,6 +142,24 @@ const repeatedNames = (targets: readonly Target[]): string[] =>
     return [`${annotation.targets}[${index}]: ${what} stands in [${first}] already`];
   });
 
+/** An env has one value: two targets may name it where both give it the same. */
+const contradictions = (targets: readonly Target[]): string[] => {
+  const named = new Map<string, { readonly at: string; readonly value: string }>();
+  return targets.flatMap(({ host, port, hostEnv, portEnv }, index) => {
+    const settings = [
+      ...hostEnv.map((env) => ({ env, at: `[${index}].hostEnv`, value: host })),
+      ...portEnv.map((env) => ({ env, at: `[${index}].portEnv`, value: String(port) })),
+    ];
+    return settings.flatMap(({ env, ...setting }) => {
+      const first = named.get(env) ?? setting;
+      named.set(env, first);
+      return first.value === setting.value
+        ? []
+        : [`${annotation.targets}${setting.at}: ${env} stands in ${first.at} already, with another value`];
+    });
+  });
+};
+
 /** `hostAliases` map names: an address without aliases has none. */
 const namelessAliases = (targets: readonly Target[]): string[] =>
   targets.flatMap(({ host, aliases, redirect }, index) =>
@@ -170,6 +188,6 @@ export const readTargets = (
   const parsed = entries.safeParse(read.raw, SELDOM);
   if (!parsed.success) return invalid(issueTexts(annotation.targets, parsed.error), trimmed);
   const targets = withDistinctNames(parsed.data).map(toTarget);
-  const repeats = [...repeatedNames(targets), ...namelessAliases(targets), ...reservedEnv(targets)];
-  return repeats.length > 0 ? invalid(repeats.slice(0, 10)) : { kind: "targets", targets };
+  const faults = [repeatedNames, namelessAliases, reservedEnv, contradictions].flatMap((find) => find(targets));
+  return faults.length > 0 ? invalid(faults.slice(0, 10)) : { kind: "targets", targets };
 };

@@ -51,15 +51,17 @@ const wantOf = (target: Target, namespace: string, tunnel: string, config: Confi
   return { target, namespace, tunnel, redirect, names, needsService: names.length > 0 };
 };
 
-/** A host that env hold and that two tunnels have: these env do not show which tunnel is meant. */
+/** A host that env hold, or an env that is named for it, and that two tunnels have: which tunnel is meant is not known. */
 const twoTunnels = (wants: readonly Want[]): Rejection | undefined => {
   const tunnels = new Map<string, string>();
   for (const { target, tunnel, redirect } of wants) {
-    if (redirect !== "env" || target.hostEnv.length > 0) continue;
-    const other = tunnels.get(target.host) ?? tunnel;
-    if (other !== tunnel)
-      return reject("host-twice", `${target.name}: ${target.host} through ${other} and through ${tunnel}`);
-    tunnels.set(target.host, tunnel);
+    if (redirect !== "env") continue;
+    for (const key of target.hostEnv.length > 0 ? target.hostEnv : [target.host]) {
+      const other = tunnels.get(key) ?? tunnel;
+      if (other !== tunnel)
+        return reject("host-twice", `${target.name}: ${key} through ${other} and through ${tunnel}`);
+      tunnels.set(key, tunnel);
+    }
   }
   return undefined;
 };

@@ -63,8 +63,8 @@ export const rejections = {
   "host-twice": {
     outcome: "reject",
     code: 422,
-    says: "two tunnels have a server of this address, and an env that holds the address does not show which is meant",
-    fix: "name hostEnv for all targets of the address but one, or give them aliases",
+    says: "two tunnels have a server of this address, and an env does not show which of the two is meant",
+    fix: "name a hostEnv of its own for all targets of the address but one, or give them aliases",
   },
   "hosts-file-mounted": {
     outcome: "reject",

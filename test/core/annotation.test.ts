@@ -95,6 +95,12 @@ t.test("an error names entry, field, value, reason and the nearest valid form", 
     "- mssql: 10.0.0.5:1433": /\[0\]: write name=host:port without `- `/,
     "kubernetes-service=10.0.0.5:1433": /\[0\]: KUBERNETES_SERVICE_HOST: by this env a pod finds the API server/,
     "- {targetHost: 10.0.0.5, targetPort: 1, hostEnv: KUBERNETES_SERVICE_HOST}": /\[0\]: KUBERNETES_SERVICE_HOST: /,
+    "- {targetHost: 10.0.0.5, targetPort: 1, hostEnv: A}\n- {targetHost: 10.0.0.6, targetPort: 1, hostEnv: [B, A]}":
+      /\[1\]\.hostEnv: A stands in \[0\]\.hostEnv already, with another value$/,
+    "- {targetHost: 10.0.0.5, targetPort: 1, portEnv: A}\n- {targetHost: 10.0.0.5, targetPort: 2, portEnv: A}":
+      /\[1\]\.portEnv: A stands in \[0\]\.portEnv already, with another value$/,
+    "- {targetHost: 10.0.0.5, targetPort: 1, hostEnv: A, portEnv: A}":
+      /\[0\]\.portEnv: A stands in \[0\]\.hostEnv already, with another value$/,
     "a=fd00::5:5432": /IPv6 host stands in brackets/,
     "x=10.0.0.6:1, a=10.5:1433": /\[1\]\.targetHost: "10\.5": .*did you mean 10\.0\.0\.5\?/,
     "MSSQL=10.0.0.5:1433": /\[0\]\.name: "MSSQL" is not a name: .*did you mean mssql\?/,

@@ -327,6 +327,10 @@ t.test("one address through two tunnels: refused, unless env or names tell which
     );
   t.match(plan("", ""), { reason: "host-twice", message: /paris: 10\.0\.0\.5 through wg0 and through wg1/ });
   t.match(plan("", ", hostEnv: PARIS"), { kind: "plan" });
+  t.match(plan(", hostEnv: A", ", hostEnv: A"), {
+    reason: "host-twice",
+    message: /paris: A through wg0 and through wg1/,
+  });
   t.match(plan(", aliases: [london.corp.example.com], redirect: hostAlias", ""), { kind: "plan" });
 });
 

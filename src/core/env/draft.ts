@@ -10,7 +10,7 @@ import type { Reached } from "../target.ts";
 type Setting = { readonly value: string; readonly port?: number };
 export type Settings = ReadonlyMap<string, Setting>;
 
-/** The settings of `hostEnv` and `portEnv`. Of two targets that name one env, the first one gets it. */
+/** The settings of `hostEnv` and `portEnv`. Targets that name one env give it the same value. */
 export const settingsOf = (reached: readonly Reached[]): Settings => {
   const settings = new Map<string, Setting>();
   const set = (name: string, setting: Setting): unknown => settings.has(name) || settings.set(name, setting);

@@ -14,7 +14,10 @@ import type { Target } from "../target.ts";
 /** Where a pod's hosts stand, before anything is provisioned. */
 export type PodHosts = {
   readonly kind: "hosts";
-  /** Hosts of targets that need a Service of their own: a port beside them is not read, or is no target's. */
+  /**
+   * Hosts of targets that need a Service of their own: a port beside them is not read, or is no target's; or one env is
+   * named for several ports.
+   */
   readonly needOwnService: ReadonlySet<string>;
 };
 
@@ -27,12 +30,20 @@ export const srvRejection = ({ field, container }: ContainerDraft, env: string):
 
 export const tooMuch = (): Rejection => reject("work-too-much", "spec.containers");
 
+/** Hosts of which several targets name one env: all of their ports have to be at one Service. */
+const sharedHosts = (targets: readonly Target[]): readonly string[] => {
+  const named = new Set<string>();
+  const shared = new Set<string>();
+  for (const { hostEnv } of targets) for (const env of new Set(hostEnv)) (named.has(env) ? shared : named).add(env);
+  return targets.filter(({ hostEnv }) => hostEnv.some((env) => shared.has(env))).map(({ host }) => host);
+};
+
 /** The effect of targets on the env of any pod. */
 const meaningOf = perObject((targets: readonly Target[]) => {
   const reached = targets.map((target) => ({ target, host: target.host }));
   const ports = new Map<string, Set<number>>();
   for (const { host, port } of targets) ports.set(host, (ports.get(host) ?? new Set<number>()).add(port));
-  return { reached, settings: settingsOf(reached), ports, known: knownHosts(ports) };
+  return { reached, settings: settingsOf(reached), ports, known: knownHosts(ports), shared: sharedHosts(targets) };
 });
 
 /** The env that the redirect may add: another env may refer to it already. */
@@ -47,14 +58,14 @@ const withFallback = (env: readonly EnvVar[], { reached }: Setup): readonly EnvV
  * own. A pod that cannot be redirected is refused here, so that it leaves no forward behind.
  */
 export const readPodHosts = (pod: Pod, targets: readonly Target[], work = workOf()): PodHosts | Rejection => {
-  const { ports, known: bare, ...meant } = meaningOf(targets);
+  const { ports, known: bare, shared, ...meant } = meaningOf(targets);
   const setup = { ...meant, keeps: keptEnv(pod) };
   const drafts = containerDrafts(pod, setup, work);
   if (drafts === undefined) return tooMuch();
   const aliases = aliasesOf(pod, (host) => ports.has(host));
   const known = aliases.size === 0 ? bare : knownHosts(ports, aliases);
   const rules = rulesOf(setup);
-  const needOwnService = new Set<string>();
+  const needOwnService = new Set(shared);
   for (const draft of drafts) {
     const env = withFallback(draft.env, setup);
     const reading = readContainer(env, known, rules, work);
