@@ -10,14 +10,21 @@ const envVarSchema = z.object({
 /** Read to be named in a warning, so that what is not as it should be is left to the API server. */
 const textsSchema = z.array(z.unknown()).nullish().catch(undefined);
 
+/** The headers of a probe's request: a server that serves several names is asked by one of them. */
+const headersSchema = z
+  .array(z.object({ value: z.unknown() }).catch({ value: undefined }))
+  .nullish()
+  .catch(undefined);
+
 /**
  * A probe, or a hook of a container's life, as far as it can name a host (core/v1 ProbeHandler and LifecycleHandler).
  */
 const handlerSchema = z
   .object({
     exec: z.object({ command: textsSchema }).nullish(),
-    httpGet: z.object({ host: z.unknown(), path: z.unknown() }).partial().nullish(),
+    httpGet: z.object({ host: z.unknown(), path: z.unknown(), httpHeaders: headersSchema }).partial().nullish(),
     tcpSocket: z.object({ host: z.unknown() }).partial().nullish(),
+    grpc: z.object({ service: z.unknown() }).partial().nullish(),
   })
   .nullish()
   .catch(undefined);
@@ -47,8 +54,9 @@ const textsAt = (at: string, texts: readonly unknown[] | null | undefined): Cont
 
 const textsOfHandler = (at: string, handler: z.infer<typeof handlerSchema>): ContainerText[] => {
   if (handler == null) return [];
-  const { exec, httpGet, tcpSocket } = handler;
-  const texts = [...(exec?.command ?? []), httpGet?.host, httpGet?.path, tcpSocket?.host];
+  const { exec, httpGet, tcpSocket, grpc } = handler;
+  const headers = (httpGet?.httpHeaders ?? []).map(({ value }) => value);
+  const texts = [...(exec?.command ?? []), httpGet?.host, httpGet?.path, ...headers, tcpSocket?.host, grpc?.service];
   return texts.filter(mayName).map((text) => ({ at, text }));
 };
 

@@ -2,7 +2,9 @@
 import { adviceFor } from "./advice.ts";
 import type { ContainerDraft, Setup } from "./draft.ts";
 import { noteText } from "./note.ts";
-import type { Remark, Route, Routes, Settled } from "./settle.ts";
+import { isIpHost } from "../host.ts";
+import type { EnvVar } from "../pod.ts";
+import type { Dialed, Remark, Route, Routes, Settled } from "./settle.ts";
 
 /** A container while its env are redirected. */
 export type RedirectedContainer = {
@@ -34,15 +36,43 @@ export const remarkTexts = ({ remarks }: RedirectedContainer, { hosts: routes }:
   );
 };
 
-/** Advice for env that hold a Service now: the text is right, and the connection may still fail. */
-export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Routes): readonly string[] =>
-  [...first.replaced].flatMap(([name, host]) => {
-    const value = draft.env.find((each) => each.name === name)?.value ?? "";
-    // A host that was replaced has a route.
+/** Names of the env that this admission redirects. */
+const redirectedIn = ({ draft: { container, env, added } }: RedirectedContainer): ReadonlySet<string> => {
+  const isChanged = ({ value }: EnvVar, at: number): boolean => {
+    const before = container.env?.[at - added];
+    return before?.value !== value || before?.valueFrom != null;
+  };
+  return new Set(env.filter(isChanged).map(({ name }) => name));
+};
+
+/** Each `$(NAME)` that is not escaped. It ends at the next bracket or dollar, so that the work stays linear. */
+const REFERENCE = /(?<!\$)(?:\$\$)*\$\(([^()$]*)\)/g;
+
+/**
+ * Advice for env whose client dials a Service from now on, and for arguments that refer to them: the text is right, and
+ * the connection may still fail.
+ */
+export const adviceOf = (container: RedirectedContainer, { hosts }: Routes): readonly string[] => {
+  const { draft, first } = container;
+  if (first.dialed.size === 0) return [];
+  const redirected = redirectedIn(container);
+  const dialed = new Map([...first.dialed].filter(([, { by }]) => redirected.has(by)));
+  const advice = (where: string, text: string, { host }: Dialed): readonly string[] => {
+    // A host that is dialed has a route.
     const { to } = hosts.get(host) as Route;
     const aliases = [...to.values()].flat().flatMap(({ target }) => target.aliases);
-    return adviceFor(name, value, /^[\d.]+$|:/.test(host), [...new Set(aliases)]);
+    return adviceFor(where, text, isIpHost(host), [...new Set(aliases)]);
+  };
+  const values = new Map(draft.env.map(({ name, value = "" }) => [name, value]));
+  const ofEnv = [...dialed].flatMap(([name, each]) => advice(name, values.get(name) as string, each));
+  const ofTexts = (draft.container.texts ?? []).flatMap(({ at, text }) => {
+    if (!/^(command|args)\[/.test(at)) return [];
+    const names = [...text.matchAll(REFERENCE)].map(([, name = ""]) => name);
+    const each = names.flatMap((name) => dialed.get(name) ?? [])[0];
+    return each === undefined ? [] : advice(`${draft.container.name}: ${at}`, text, each);
   });
+  return [...ofEnv, ...ofTexts];
+};
 
 /** Names of all that holds a host and was not rewritten or not understood. */
 export const unreadIn = ({ draft, settled }: RedirectedContainer): readonly string[] =>

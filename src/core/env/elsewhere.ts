@@ -46,11 +46,15 @@ const foundIn = (text: string, lookup: Lookup | undefined, known: KnownHosts, wo
   });
 };
 
-/** `isTarget`: of hosts as they are before the redirect; a name of the gateway in a URL that asks for SRV records counts too. */
+/**
+ * `isTarget`: of hosts as they are before the redirect; a name of the gateway in a URL that asks for SRV records counts
+ * too. `isMapped`: of names that the webhook's own hostAliases map.
+ */
 export const heldElsewhere = (
   pod: Pod,
   known: KnownHosts,
   isTarget: (host: string) => boolean,
+  isMapped: (name: string) => boolean,
   work: Work,
 ): readonly HeldElsewhere[] => {
   const found: HeldElsewhere[] = [];
@@ -65,7 +69,10 @@ export const heldElsewhere = (
       if (words.length > 0) found.push({ where: `${name}: ${at}`, hosts: words.map(({ host }) => host), srv });
     }
   }
-  for (const [index, { ip }] of (pod.spec.hostAliases ?? []).entries())
-    if (isTarget(ip)) found.push({ where: `hostAliases[${index}]`, hosts: [ip], srv: [] });
+  for (const [index, { ip, hostnames }] of (pod.spec.hostAliases ?? []).entries()) {
+    const names = (hostnames ?? []).map((name) => name.toLowerCase()).filter((name) => !isMapped(name));
+    const hosts = [ip, ...names].filter(isTarget);
+    if (hosts.length > 0) found.push({ where: `hostAliases[${index}]`, hosts, srv: [] });
+  }
   return found;
 };

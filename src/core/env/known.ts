@@ -40,10 +40,14 @@ const isStart = (text: string, at: number): boolean => {
   return before !== "." && ESCAPED.test(text.slice(Math.max(0, at - 6), at));
 };
 
-/** Where a word ends, the dot at a DNS name's end included; undefined: it goes on, as part of a longer one. */
+/**
+ * Where a word ends, the dot at a DNS name's end included; undefined: it goes on, as part of a longer one. The dot behind
+ * an address ends a sentence, where nothing more of a host follows.
+ */
 const wordEnd = (text: string, end: number, isName: boolean): number | undefined => {
   const next = text.charAt(end);
-  if (next === ".") return isName && !/[A-Za-z0-9_.-]/.test(text.charAt(end + 1)) ? end + 1 : undefined;
+  if (next === "." && !isName) return /^\.[\s"'<)\]}]?$/.test(text.slice(end, end + 2)) ? end : undefined;
+  if (next === ".") return /[A-Za-z0-9_.-]/.test(text.charAt(end + 1)) ? undefined : end + 1;
   return WORD.test(next) ? undefined : end;
 };
 

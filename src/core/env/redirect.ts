@@ -145,7 +145,8 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
   for (const { draft, settled } of containers) if (settled.srv !== undefined) return srvRejection(draft, settled.srv);
 
   const isTarget = (host: string): boolean => routes.hosts.get(host)?.isAssigned === false;
-  const elsewhere = assignments.length === 0 ? [] : heldElsewhere(pod, routes.known, isTarget, job.work);
+  const isMapped = (name: string): boolean => all.some(({ names }) => names.includes(name));
+  const elsewhere = assignments.length === 0 ? [] : heldElsewhere(pod, routes.known, isTarget, isMapped, job.work);
   const env = unique(containers.flatMap((each) => leadingIn(each, setup))).sort();
   const unread = unique([...containers.flatMap(unreadIn), ...elsewhere.map(({ where }) => where)]).sort();
   if (isSpent(job.work) || isTooLarge(containers, [...env, ...unread])) return tooMuch();

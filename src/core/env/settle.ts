@@ -1,6 +1,6 @@
 import { type ContainerReading, type EnvRules, type Held, readContainer, srvEnv } from "./container.ts";
 import type { KnownHosts } from "./known.ts";
-import { type Note, noteOf, verdictOf } from "./verdict.ts";
+import { type Note, noteOf, isDialed, verdictOf } from "./verdict.ts";
 import { charge, isSpent, type Work } from "./work.ts";
 import { applyEdits, type Edit, inOrder } from "../edit.ts";
 import type { EnvVar } from "../pod.ts";
@@ -19,11 +19,14 @@ export type Routes = { readonly known: KnownHosts; readonly hosts: ReadonlyMap<s
 /** A remark about an env and a host in it. */
 export type Remark = { readonly name: string; readonly host: string; readonly note: Note };
 
+/** `host`: of the target. `by`: the name of the env whose own text holds it, or the Service that an annotation sets. */
+export type Dialed = { readonly host: string; readonly by: string };
+
 /** One look at a container's env. */
 type Look = {
   readonly edits: ReadonlyMap<number, readonly Edit[]>;
-  /** Names of env that are edited, with a host that is replaced in each. */
-  readonly replaced: ReadonlyMap<string, string>;
+  /** Names of env whose client dials a Service now, or will: by their own text, or by a reference. */
+  readonly dialed: ReadonlyMap<string, Dialed>;
   readonly remarks: readonly Remark[];
   readonly led: ReadonlySet<Assignment>;
   /** Names of env whose own text holds an assigned address. */
@@ -32,7 +35,7 @@ type Look = {
 
 const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { known, hosts }: Routes): Look => {
   const edits = new Map<number, Edit[]>();
-  const replaced = new Map<string, string>();
+  const dialed = new Map<string, Dialed>();
   const remarks: Remark[] = [];
   const led = new Set<Assignment>();
   const leading = new Set<string>();
@@ -57,13 +60,13 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
       continue;
     }
     to.forEach((assignment) => led.add(assignment));
-    if (route.isAssigned) leading.add(nameOf(each.env));
-    else {
-      addEdit(edits, each, name as string);
-      replaced.set(nameOf(each.env), each.host);
-    }
+    const by = nameOf(each.env);
+    if (route.isAssigned) leading.add(by);
+    else addEdit(edits, each, name as string);
+    const [{ target }] = to as readonly [Assignment, ...Assignment[]];
+    for (const read of each.reads) if (isDialed(read, ports)) dialed.set(nameOf(read.env), { host: target.host, by });
   }
-  return { edits, replaced, remarks, led, leading };
+  return { edits, dialed, remarks, led, leading };
 };
 
 const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>

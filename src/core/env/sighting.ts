@@ -97,7 +97,7 @@ const guardedHow = (text: string, word: Word, { kind }: Guard, isServed: boolean
   const isEndpoint =
     port !== undefined &&
     ports.has(port) &&
-    /([@=]|:\/\/\/)$/.test(text.slice(Math.max(0, word.start - 4), word.start));
+    /([@=]|%3d|%40|:\/\/\/)$/i.test(text.slice(Math.max(0, word.start - 4), word.start));
   if (kind === "tail" && !isServed && isEndpoint) return { kind: "port", port };
   return left(kind === "secret" ? "value" : "path");
 };

@@ -62,6 +62,12 @@ export const verdictOf = (held: Held, ports: ReadonlySet<number>): Verdict => {
   };
 };
 
+/** Whether the client that reads a host dials it at a target's port, as far as that is known. */
+export const isDialed = (read: Read, ports: ReadonlySet<number>): boolean => {
+  const fit = fitOf(read, ports);
+  return fit === "right" || fit === "open";
+};
+
 /** The remark about a read; undefined: the read is understood. */
 export const noteOf = ({ how }: Read, ports: ReadonlySet<number>): Note | undefined => {
   switch (how.kind) {

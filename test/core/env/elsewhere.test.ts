@@ -2,6 +2,7 @@
 import t from "tap";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import { type Pod, readPod } from "../../../src/core/pod.ts";
+import type { Assignment } from "../../../src/core/target.ts";
 import { assignmentOf, patched, targetOf } from "../../making.ts";
 
 const assignment = assignmentOf(targetOf("m", "10.0.0.5", 1433));
@@ -136,5 +137,57 @@ t.test("whose client checks a certificate is told the alias that the target has"
       /^erp: https checks .*; write its alias there: erp\.corp\.example\.com$/,
     ],
   });
+  t.end();
+});
+
+t.test("an argument whose client checks a certificate for a host that an env brings", (t) => {
+  const warningsOf = (env: Readonly<Record<string, string>>, args: readonly string[]): readonly string[] => {
+    const list = Object.entries(env).map(([name, value]) => ({ name, value }));
+    const result = redirectEnv(podOf({ env: list, args }), [assignmentOf(targetOf("web", "10.0.0.5", 443))]);
+    if (result.kind === "reject") throw new Error(result.message);
+    t.strictSame(
+      result.unread.filter((name) => name.startsWith("c: ")),
+      [],
+      "the argument follows its env",
+    );
+    return result.warnings.filter((warning) => warning.startsWith("c: "));
+  };
+  t.strictSame(warningsOf({ H: "10.0.0.5" }, ["--url=https://$(H)/x", "$(H)", "http://$(H):443", "https://other.io"]), [
+    "c: args[0]: its client checks the certificate for the name that it dials; list the server's own name in aliases",
+  ]);
+  t.strictSame(warningsOf({ H: "10.0.0.5:8443" }, ["https://$(H)/x"]), [], "the env is left alone");
+  t.strictSame(warningsOf({ H: "gw.ns.svc" }, ["https://$(H)/x"]), [], "a second admission");
+  t.end();
+});
+
+t.test("headers of probes, gRPC services and the names of hostAliases are read too", (t) => {
+  const pod = podOf({
+    livenessProbe: { httpGet: { port: 80, httpHeaders: [{ name: "Host", value: "10.0.0.5" }, 7] } },
+    readinessProbe: { grpc: { port: 1, service: "10.0.0.5" } },
+    startupProbe: { httpGet: { port: 80, httpHeaders: [{ name: "Host", value: "10.0.0.50" }] } },
+    lifecycle: { preStop: { httpGet: { port: 80, httpHeaders: "10.0.0.5" } } },
+  });
+  t.strictSame(unreadOf(pod), ["c: livenessProbe", "c: readinessProbe"]);
+  const host = "db.corp.example.com";
+  const byName = assignmentOf(targetOf("m", host, 1433));
+  const mapped = (more: Partial<Assignment> = {}) =>
+    redirectEnv(podOf({}, { hostAliases: [{ ip: "192.168.1.1", hostnames: ["x", "DB.corp.example.com"] }] }), [
+      byName,
+      assignmentOf(targetOf("web", host, 443), more),
+    ]);
+  const named = mapped();
+  t.match(named, { unread: ["hostAliases[0]"] });
+  t.ok(named.kind === "redirect" && named.warnings.includes(`hostAliases[0] holds ${host}: left alone`));
+  t.match(mapped({ redirect: "hostAlias", names: [host] }), { unread: { length: 0 } }, "an entry of the webhook's own");
+  t.end();
+});
+
+t.test("a sentence's dot ends an address", (t) => {
+  const pod = podOf({
+    env: [{ name: "A", value: "The server is 10.0.0.5." }],
+    args: ["see 10.0.0.5.", "10.0.0.5.nip.io", "10.0.0.5.."],
+  });
+  const result = redirectEnv(pod, [assignment]);
+  t.match(result, { operations: [{ value: "The server is gw.ns.svc." }], unread: ["c/A", "c: args[0]"] });
   t.end();
 });
