@@ -49,7 +49,7 @@ const redirectedIn = ({ draft: { container, env, added } }: RedirectedContainer)
 const REFERENCE = /(?<!\$)(?:\$\$)*\$\(([^()$]*)\)/g;
 
 /**
- * Advice for env whose client dials a Service from now on, and for arguments that refer to them: the text is right, and
+ * Advice for env whose client dials a Service from now on, and for arguments that refer to them. The text is right, and
  * the connection may still fail.
  */
 export const adviceOf = (container: RedirectedContainer, { hosts }: Routes): readonly string[] => {

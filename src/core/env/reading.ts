@@ -15,8 +15,8 @@ import type { Target } from "../target.ts";
 export type PodHosts = {
   readonly kind: "hosts";
   /**
-   * Hosts of targets that need a Service of their own: a port beside them is not read, or is no target's; or one env is
-   * named for several ports.
+   * Hosts of targets that need a Service of their own. A port beside them is not read, or is no target's, or one env is
+   * named for several of their ports.
    */
   readonly needOwnService: ReadonlySet<string>;
 };
