@@ -3,7 +3,6 @@ import { adviceFor } from "./advice.ts";
 import type { ContainerDraft, Setup } from "./draft.ts";
 import { noteText } from "./note.ts";
 import { isIpHost } from "../host.ts";
-import type { EnvVar } from "../pod.ts";
 import type { Dialed, Remark, Route, Routes, Settled } from "./settle.ts";
 
 /** A container while its env are redirected. */
@@ -36,13 +35,12 @@ export const remarkTexts = ({ remarks }: RedirectedContainer, { hosts: routes }:
   );
 };
 
-/** Names of the env that this admission redirects. */
-const redirectedIn = ({ draft: { container, env, added } }: RedirectedContainer): ReadonlySet<string> => {
-  const isChanged = ({ value }: EnvVar, at: number): boolean => {
-    const before = container.env?.[at - added];
-    return before?.value !== value || before?.valueFrom != null;
-  };
-  return new Set(env.filter(isChanged).map(({ name }) => name));
+/** The names of the env that an annotation sets, and that do not hold their Service already. */
+const newlySet = ({ container }: ContainerDraft, { settings }: Setup): ReadonlySet<string> => {
+  const names = new Set(settings.keys());
+  if (names.size === 0) return names;
+  for (const { name, value } of container.env ?? []) if (settings.get(name)?.value === value) names.delete(name);
+  return names;
 };
 
 /** Each `$(NAME)` that is not escaped. It ends at the next bracket or dollar, so that the work stays linear. */
@@ -52,19 +50,20 @@ const REFERENCE = /(?<!\$)(?:\$\$)*\$\(([^()$]*)\)/g;
  * Advice for env whose client dials a Service from now on, and for arguments that refer to them. The text is right, and
  * the connection may still fail.
  */
-export const adviceOf = (container: RedirectedContainer, { hosts }: Routes): readonly string[] => {
-  const { draft, first } = container;
+export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Routes, setup: Setup): readonly string[] => {
   if (first.dialed.size === 0) return [];
-  const redirected = redirectedIn(container);
-  const dialed = new Map([...first.dialed].filter(([, { by }]) => redirected.has(by)));
+  const set = newlySet(draft, setup);
+  const dialed = new Map([...first.dialed].filter(([, { by }]) => first.edited.has(by) || set.has(by)));
   const advice = (where: string, text: string, { host }: Dialed): readonly string[] => {
     // A host that is dialed has a route.
     const { to } = hosts.get(host) as Route;
     const aliases = [...to.values()].flat().flatMap(({ target }) => target.aliases);
     return adviceFor(where, text, isIpHost(host), [...new Set(aliases)]);
   };
-  const values = new Map(draft.env.map(({ name, value = "" }) => [name, value]));
-  const ofEnv = [...dialed].flatMap(([name, each]) => advice(name, values.get(name) as string, each));
+  const ofEnv = draft.env.flatMap(({ name, value = "" }) => {
+    const each = dialed.get(name);
+    return each === undefined ? [] : advice(name, value, each);
+  });
   const ofTexts = (draft.container.texts ?? []).flatMap(({ at, text }) => {
     if (!/^(command|args)\[/.test(at)) return [];
     const names = [...text.matchAll(REFERENCE)].map(([, name = ""]) => name);

@@ -166,7 +166,7 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
           ? noteText(where, { kind: "left", why: "srv" }, srv, [])
           : `${where} holds ${listed(unique(hosts), MOST_NAMES)}: left alone`,
       ),
-      ...containers.flatMap((each) => adviceOf(each, routes)),
+      ...containers.flatMap((each) => adviceOf(each, routes, setup)),
     ]),
   };
 };

@@ -25,6 +25,8 @@ export type Dialed = { readonly host: string; readonly by: string };
 /** One look at a container's env. */
 type Look = {
   readonly edits: ReadonlyMap<number, readonly Edit[]>;
+  /** The names of the env that they change. */
+  readonly edited: ReadonlySet<string>;
   /** Names of env whose client dials a Service now, or will: by their own text, or by a reference. */
   readonly dialed: ReadonlyMap<string, Dialed>;
   readonly remarks: readonly Remark[];
@@ -35,6 +37,7 @@ type Look = {
 
 const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { known, hosts }: Routes): Look => {
   const edits = new Map<number, Edit[]>();
+  const edited = new Set<string>();
   const dialed = new Map<string, Dialed>();
   const remarks: Remark[] = [];
   const led = new Set<Assignment>();
@@ -54,23 +57,28 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
       continue;
     }
     const to = assignmentsOf(route, verdict.ports);
-    const [name, ...others] = new Set(to.map(({ host }) => host));
-    if (!route.isAssigned && others.length > 0) {
+    const [{ host: name, target }] = to as readonly [Assignment, ...Assignment[]];
+    if (!route.isAssigned && to.some(({ host }) => host !== name)) {
       say(each.env, each.host, { kind: "left", why: "split" });
       continue;
     }
     to.forEach((assignment) => led.add(assignment));
     const by = nameOf(each.env);
     if (route.isAssigned) leading.add(by);
-    else addEdit(edits, each, name as string);
-    const [{ target }] = to as readonly [Assignment, ...Assignment[]];
+    else {
+      addEdit(edits, each, name);
+      edited.add(by);
+    }
     for (const read of each.reads) if (isDialed(read, ports)) dialed.set(nameOf(read.env), { host: target.host, by });
   }
-  return { edits, dialed, remarks, led, leading };
+  return { edits, edited, dialed, remarks, led, leading };
 };
 
-const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>
-  (ports.length === 0 ? [...to.values()] : ports.map((port) => to.get(port) as readonly Assignment[])).flat();
+const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] => {
+  const [port] = ports;
+  if (ports.length === 1) return to.get(port as number) as readonly Assignment[];
+  return [...to].flatMap(([each, assignments]) => (port === undefined || ports.includes(each) ? assignments : []));
+};
 
 const addEdit = (edits: Map<number, Edit[]>, { env, start, end }: Held, text: string): void => {
   const own = edits.get(env);
