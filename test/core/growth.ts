@@ -175,13 +175,20 @@ const reviewOf = ({ targets, containers, env, args, aliases, labels }: Shape): s
   });
 };
 
+const boundOf = (text: string, units: number): number =>
+  BLOCKS_AT_LEAST + BLOCKS_A_BYTE * text.length + BLOCKS_A_UNIT * units;
+
 let highest = 0;
 let at = "";
 /** Throws where the review breaks the bound. `name`: what it was made of. */
 const cheap = async (text: string, name: string): Promise<void> => {
   let units = 0;
-  const blocks = await blocksOf(() => (units = admission(text)));
-  const ratio = blocks / (BLOCKS_AT_LEAST + BLOCKS_A_BYTE * text.length + BLOCKS_A_UNIT * units);
+  const measure = (): Promise<number> => blocksOf(() => (units = admission(text)));
+  const isWithin = (blocks: number): boolean => blocks <= boundOf(text, units);
+  // The first admission of a kind sets up schemas, once for the process: that is no cost of the pod.
+  const first = await measure();
+  const blocks = isWithin(first) ? first : await measure();
+  const ratio = blocks / boundOf(text, units);
   if (ratio > highest) [highest, at] = [ratio, name];
   if (process.env["TELL"]) console.log(ratio.toFixed(2), text.length, units, blocks, name);
   if (ratio > 1) throw new Error(`${name}: ${text.length} bytes, ${units} units of work, ${blocks} runs of blocks`);
