@@ -3,7 +3,7 @@ import { readEntries } from "./annotation-text.ts";
 import { forbiddenHost, readHost } from "./host.ts";
 import type { Rejection } from "./reasons.ts";
 import { SELDOM, dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
-import type { Target } from "./target.ts";
+import { isRepeated, type Target } from "./target.ts";
 import { annotation, freeName } from "./names.ts";
 
 /**
@@ -142,22 +142,22 @@ const repeatedNames = (targets: readonly Target[]): string[] =>
     return [`${annotation.targets}[${index}]: ${what} stands in [${first}] already`];
   });
 
-/** An env has one value: two targets may name it where both give it the same. */
+/** An env has one value: two targets may name it where both give it the same. Almost no annotation names one twice. */
 const contradictions = (targets: readonly Target[]): string[] => {
+  if (!isRepeated(targets.flatMap(({ hostEnv, portEnv }) => [...hostEnv, ...portEnv]))) return [];
   const named = new Map<string, { readonly at: string; readonly value: string }>();
-  return targets.flatMap(({ host, port, hostEnv, portEnv }, index) => {
-    const settings = [
-      ...hostEnv.map((env) => ({ env, at: `[${index}].hostEnv`, value: host })),
-      ...portEnv.map((env) => ({ env, at: `[${index}].portEnv`, value: String(port) })),
-    ];
-    return settings.flatMap(({ env, ...setting }) => {
-      const first = named.get(env) ?? setting;
-      named.set(env, first);
-      return first.value === setting.value
-        ? []
-        : [`${annotation.targets}${setting.at}: ${env} stands in ${first.at} already, with another value`];
-    });
-  });
+  const faults: string[] = [];
+  const note = (env: string, at: string, value: string): void => {
+    const first = named.get(env);
+    if (first === undefined) named.set(env, { at, value });
+    else if (first.value !== value)
+      faults.push(`${annotation.targets}${at}: ${env} stands in ${first.at} already, with another value`);
+  };
+  for (const [index, { host, port, hostEnv, portEnv }] of targets.entries()) {
+    for (const env of hostEnv) note(env, `[${index}].hostEnv`, host);
+    for (const env of portEnv) note(env, `[${index}].portEnv`, String(port));
+  }
+  return faults;
 };
 
 /** `hostAliases` map names: an address without aliases has none. */

@@ -9,7 +9,7 @@ import { isSpent, workOf } from "./work.ts";
 import { perObject } from "../memo.ts";
 import type { EnvVar, Pod } from "../pod.ts";
 import { reject, type Rejection } from "../reasons.ts";
-import type { Target } from "../target.ts";
+import { isRepeated, type Target } from "../target.ts";
 
 /** Where a pod's hosts stand, before anything is provisioned. */
 export type PodHosts = {
@@ -32,6 +32,7 @@ export const tooMuch = (): Rejection => reject("work-too-much", "spec.containers
 
 /** Hosts of which several targets name one env: all of their ports have to be at one Service. */
 const sharedHosts = (targets: readonly Target[]): readonly string[] => {
+  if (!isRepeated(targets.flatMap(({ hostEnv }) => hostEnv))) return [];
   const named = new Set<string>();
   const shared = new Set<string>();
   for (const { hostEnv } of targets) for (const env of new Set(hostEnv)) (named.has(env) ? shared : named).add(env);
