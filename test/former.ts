@@ -22,7 +22,7 @@ gateways:
 const NAMESPACES = ["team-a", "team-b", "team-c"];
 
 /** Where the gateway is. */
-type Place = { readonly cluster: Cluster; readonly namespace: string };
+type Home = { readonly cluster: Cluster; readonly namespace: string };
 
 /** A process of the webhook, of whichever version. */
 type Replica = (pod: Pod, namespace: string) => Promise<Admission>;
@@ -55,7 +55,7 @@ const inWordsOf = (version: Pick<Version, "ClusterError">, cluster: Cluster): Cl
   };
 };
 
-const replicaOf = (version: Version, { cluster, namespace: home }: Place): Replica => {
+const replicaOf = (version: Version, { cluster, namespace: home }: Home): Replica => {
   const reading = version.readConfig(configIn(home));
   if (reading.kind === "invalid") throw new Error(reading.problems.join());
   const { config } = reading;
@@ -81,7 +81,7 @@ type Port = { readonly port: number; readonly targetPort: number };
 type Rule = { readonly ports?: readonly { readonly port: number }[] };
 
 /** What the gateway's objects say of each target: the ports of its forward, and whether Service and policies have them. */
-const servedIn = async ({ cluster, namespace }: Place): Promise<ReadonlyMap<string, string>> => {
+const servedIn = async ({ cluster, namespace }: Home): Promise<ReadonlyMap<string, string>> => {
   const soon = AbortSignal.timeout(20_000);
   const get = (kind: "ConfigMap" | "Service" | "NetworkPolicy", name: string): Promise<KubeObject | undefined> =>
     cluster.get({ kind, namespace, name }, soon);
@@ -113,7 +113,7 @@ const servedIn = async ({ cluster, namespace }: Place): Promise<ReadonlyMap<stri
 };
 
 /** Upgrade, both at once, the way back and the upgrade again: no pod is refused, and no forward is lost or changed. */
-export const tellStory = async (t: Test, place: Place, name: (typeof FORMER)[number]): Promise<void> => {
+export const tellStory = async (t: Test, place: Home, name: (typeof FORMER)[number]): Promise<void> => {
   const former = formerVersion(name);
   const old = replicaOf(former, place);
   const [one, two] = [replicaOf(here, place), replicaOf(here, place)];

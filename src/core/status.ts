@@ -61,7 +61,7 @@ export type StatusTarget = {
 type StatusReading = { readonly kind: "status"; readonly targets: readonly StatusTarget[] } | Failure;
 
 /** The API server stores no more in all annotations of an object: a longer one was never a pod's. */
-const LONGEST = 262_144;
+const LONGEST_STATUS = 262_144;
 
 /**
  * The targets in a pod's status; none where the pod has no status, or one that cannot be read. A status is a hint and
@@ -70,7 +70,7 @@ const LONGEST = 262_144;
 export const readStatus = (pod: Pick<Pod, "metadata">): StatusReading => {
   const text = pod.metadata.annotations?.[annotation.status];
   if (text === undefined) return { kind: "status", targets: [] };
-  const raw = text.length > LONGEST ? undefined : parseJson(text);
+  const raw = text.length > LONGEST_STATUS ? undefined : parseJson(text);
   const format = anyFormat.safeParse(raw);
   if (format.success && format.data.format > STATUS_FORMAT)
     return fail(

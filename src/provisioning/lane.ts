@@ -107,7 +107,7 @@ export const createLane = (parts: LaneParts): Lane => {
     return { ours, stand };
   };
 
-  const serve = async (jobs: readonly Job[], { objects, readAt }: Reading): Promise<void> => {
+  const serveJobs = async (jobs: readonly Job[], { objects, readAt }: Reading): Promise<void> => {
     const [{ config, gateway }] = jobs as [Job];
     const { ours, stand } = standing({ config, gateway }, objects);
     const attempted = attempt(objects, gateway, jobs, stand);
@@ -196,7 +196,7 @@ export const createLane = (parts: LaneParts): Lane => {
         reading = await read(jobs, lost);
         // The write is locked to the version that was read, so it may serve pods that came during the reading.
         jobs = preview([...jobs, ...take(config, attempts)], reading);
-        if (jobs.length > 0) await serve(jobs, reading);
+        if (jobs.length > 0) await serveJobs(jobs, reading);
         return;
       } catch (error) {
         if (isConflict(error)) events.conflict?.(gateway);

@@ -32,7 +32,7 @@ export const servePolicies = async ({
   const readOf = (policy: number): KubeObject | undefined =>
     read.find(({ metadata }) => metadata.name === policyName(gateway, policy));
   const refused: RefusedPolicy[] = [];
-  const serve = async (policy: number): Promise<void> => {
+  const keepPolicy = async (policy: number): Promise<void> => {
     try {
       await follow(readOf(policy), (from) => networkPolicyManifest(gateway, from, podSelector, policy));
     } catch (error) {
@@ -46,13 +46,13 @@ export const servePolicies = async ({
     const number = Number(metadata.name?.slice(gateway.name.length + 1));
     return number > FIRST_POLICY && !others.includes(number) ? [number] : [];
   });
-  await Promise.all([...others, ...empty].map(serve));
+  await Promise.all([...others, ...empty].map(keepPolicy));
   const first = readOf(FIRST_POLICY);
   const left = refused.find(({ policy }) =>
     table.forwards.some((forward) => policyOf(forward) === policy && hasRule(first, forward)),
   );
   if (left) refused.push({ ...left, policy: FIRST_POLICY });
-  else await serve(FIRST_POLICY);
+  else await keepPolicy(FIRST_POLICY);
   return refused;
 };
 

@@ -113,7 +113,7 @@ const measure = async (node: Node): Promise<void> => {
   const followed: number[] = [];
   for (const count of COUNTS) {
     await kubectl(["apply", "-f", "-"], services(count, listenPort));
-    const listed = await kubectl([
+    const text = await kubectl([
       "get",
       "services",
       inGateway,
@@ -122,7 +122,7 @@ const measure = async (node: Node): Promise<void> => {
       "-o",
       "jsonpath={.items[*].spec.clusterIP}",
     ]);
-    const addresses = listed.split(" ");
+    const addresses = text.split(" ");
     if (addresses.length !== count) throw new Error(`${addresses.length} Services instead of ${count}`);
     await allAnswer(addresses);
     const rounds: Round[] = [];

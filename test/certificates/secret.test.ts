@@ -22,9 +22,9 @@ t.test("what is damaged is read as far as it goes", async (t) => {
   t.equal(fromFiles({}), undefined);
   t.equal(fromFiles({ "other.txt": "x", "tls.crt": "" }), undefined);
   const empty = { cert: "", key: "" };
-  const nothing = { leaf: empty, ca: empty, former: [], isRevoking: false };
-  t.strictSame(fromFiles({ "tls.crt": "x" }), { ...nothing, leaf: { cert: "x", key: "" } });
-  t.strictSame(fromFiles({ "next-ca.crt": "x" }), { ...nothing, next: { cert: "x", key: "" } });
+  const emptyState = { leaf: empty, ca: empty, former: [], isRevoking: false };
+  t.strictSame(fromFiles({ "tls.crt": "x" }), { ...emptyState, leaf: { cert: "x", key: "" } });
+  t.strictSame(fromFiles({ "next-ca.crt": "x" }), { ...emptyState, next: { cert: "x", key: "" } });
   for (const rotation of ["no JSON", "{}", '{"former":[{"cert":"x","until":"tomorrow"}],"isRevoking":true}'])
-    t.strictSame(fromFiles({ "rotation.json": rotation }), nothing);
+    t.strictSame(fromFiles({ "rotation.json": rotation }), emptyState);
 });

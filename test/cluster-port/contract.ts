@@ -381,8 +381,8 @@ const owning: Readonly<Record<string, Rule>> = {
       t.strictSame(await cluster.apply(withVersion(object, version(made)), soon()), made);
       const edited = await editAs("somebody", refOf(object), (read) => annotated(read, { note: "mine" }));
       t.not(version(edited), version(made));
-      const counted = object.kind === "Deployment" ? 1 : 0;
-      t.equal(edited.metadata.generation, made.metadata.generation && made.metadata.generation + counted);
+      const step = object.kind === "Deployment" ? 1 : 0;
+      t.equal(edited.metadata.generation, made.metadata.generation && made.metadata.generation + step);
       t.equal(version(await cluster.apply(object, soon())), version(edited));
     }
   },

@@ -255,8 +255,8 @@ for (const [what, { kind, reason }, args] of damages) {
     t.strictSame(load.failures, []);
     const [line] = changes().filter((each) => textOf(each) === `${kind} ${reason}`);
     t.match(line, { level: "warn", detail: stepText({ kind, reason }) });
-    const counted = `flowgen_gateway_certificate_changes_total\\{step="${kind}",reason="${reason}"\\} 1`;
-    t.match(await metrics(), new RegExp(counted));
+    const sample = `flowgen_gateway_certificate_changes_total\\{step="${kind}",reason="${reason}"\\} 1`;
+    t.match(await metrics(), new RegExp(sample));
     const said = (await events()).filter((event) => !before.events.has(event));
     t.ok(said.includes(`Warning: ${stepText({ kind, reason })}`), said.join());
   });

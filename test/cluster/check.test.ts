@@ -125,7 +125,7 @@ const serviceThere = await scene.get<{ readonly spec: object; readonly metadata:
   `service/${name}`,
   inGateway,
 );
-const nothing = async (): Promise<void> => undefined;
+const leave = async (): Promise<void> => undefined;
 
 /** Put back as the break-glass user, without what the API server added. */
 const putBack = async (object: object): Promise<string> => {
@@ -287,16 +287,16 @@ const BREAKS: Readonly<Record<string, Break>> = {
     object: /twice.yaml/,
     cause: /defaultGateway: "nowhere" is none of the gateways/,
     args: ["--config", twice],
-    break: nothing,
-    restore: nothing,
+    break: leave,
+    restore: leave,
   },
   "the table is full": {
     code: "forwards-full",
     object: /gateway flowgen-gateway\/flowgen-wireguard-gateway/,
     cause: /1 of 1 forwards/,
     args: ["--config", full],
-    break: nothing,
-    restore: nothing,
+    break: leave,
+    restore: leave,
   },
   "the table cannot be read": {
     code: "table-invalid",
@@ -412,7 +412,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     cause: /pod orders, target 10.0.0.5:1433/,
     args: ["pod/orders", "-n", "team-a"],
     break: () => glass("patch", `networkpolicy/${name}`, "--type=merge", '--patch={"spec":{"ingress":[]}}'),
-    restore: nothing,
+    restore: leave,
   },
   "a target that is not allowed": {
     code: "target-not-allowed",

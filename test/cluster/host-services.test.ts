@@ -34,7 +34,7 @@ type Service = {
   readonly metadata: { readonly name: string };
   readonly spec: { readonly clusterIPs: readonly string[] };
 };
-type Place = { readonly name: string; readonly clusterIPs: readonly string[] };
+type ServiceEntry = { readonly name: string; readonly clusterIPs: readonly string[] };
 
 const hostOf = (label: string): string => `${label}.corp.example.com`;
 const led = (name: string, label: string, via: string = GATEWAY.name): object =>
@@ -55,7 +55,7 @@ const lookInto = ({ get, list, made }: Scene) => ({
   look: async (
     label: string,
     via: string = GATEWAY.name,
-  ): Promise<{ table: readonly Place[]; services: readonly Place[] }> => {
+  ): Promise<{ table: readonly ServiceEntry[]; services: readonly ServiceEntry[] }> => {
     const { data } = await get<{ data: Record<string, string> }>("configmap", `${via}-forwards`, named);
     const read = readTable(data["table.json"] ?? "", via);
     if (read.kind !== "table") throw new Error(JSON.stringify(read));
@@ -79,7 +79,7 @@ const lookInto = ({ get, list, made }: Scene) => ({
 const isOne = (
   t: Test,
   given: readonly (readonly string[])[],
-  { table, services }: { readonly table: readonly Place[]; readonly services: readonly Place[] },
+  { table, services }: { readonly table: readonly ServiceEntry[]; readonly services: readonly ServiceEntry[] },
 ): void => {
   t.equal(services.length, 1, "one Service");
   t.strictSame(table, services, "the table has its name and addresses");

@@ -93,7 +93,7 @@ t.test(
 t.test("pods without the annotation: no call", async (t) => {
   const webhook = await installed.start();
   t.teardown(webhook.stop);
-  const counted = async (): Promise<readonly number[]> => {
+  const countsNow = async (): Promise<readonly number[]> => {
     const sum = (text: string, metric: RegExp): number =>
       [...text.matchAll(metric)].reduce((total, [, value]) => total + Number(value), 0);
     const api = await kubectl(["get", "--raw", "/metrics"]);
@@ -102,16 +102,16 @@ t.test("pods without the annotation: no call", async (t) => {
       sum(await webhook.metrics(), /^flowgen_gateway_admission_duration_seconds_count.* (\d+)$/gm),
     ];
   };
-  const before = await counted();
+  const before = await countsNow();
   await apply(flowgenDeployment("team-a", "unannotated", 3, { "example.com/note": "flowgen.io/private-targets" }), {
     ...flowgenPod("team-b", "alone", {}),
     metadata: { name: "alone", namespace: "team-b" },
   });
   await podsOf("team-a", "unannotated", 3);
-  t.strictSame(await counted(), before);
+  t.strictSame(await countsNow(), before);
   await made(asks("annotated", "10.0.0.8:8080"));
   t.strictSame(
-    await counted(),
+    await countsNow(),
     before.map((count) => count + 1),
     "and one for a pod with it",
   );

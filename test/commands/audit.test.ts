@@ -122,8 +122,8 @@ t.test("passwords stay out of every kind of answer", async (t) => {
 t.test("warnings, and a stream without workloads", async (t) => {
   const { out } = await audited(t, pod("a", "db=10.0.0.5:1433", "", "{name: DB_HOST, value: other}"), "table");
   t.match(out, /^ {2}warning: db: DB_HOST has another value/m);
-  const nothing = "no workload found (0 documents of other kinds)\n";
-  t.strictSame(await audited(t, "", "table"), { code: 0, out: "", err: nothing });
+  const says = "no workload found (0 documents of other kinds)\n";
+  t.strictSame(await audited(t, "", "table"), { code: 0, out: "", err: says });
   t.match(JSON.parse((await audited(t, "kind: Service\n", "json")).out), {
     version: 1,
     workloads: { length: 0 },

@@ -22,7 +22,7 @@ const pod = (
 ): PodMetadata => ({
   ...{ name: "p", namespace: "team-a", labels, annotations },
 });
-const counted = (...pods: readonly PodMetadata[]) => {
+const censusOf = (...pods: readonly PodMetadata[]) => {
   const census = createCensus(config);
   pods.forEach(census.add);
   return census;
@@ -64,12 +64,12 @@ t.test("a forward is used by the pods whose labels or status name it", async (t)
     ["its label, and no gateway's", pod({ "target.flowgen.io/sql": "true" }), false],
     ["nothing of ours", pod(flowgen), false],
   ];
-  for (const [what, each, isUsed] of USES) t.equal(counted(each).uses(gateway, table, forward), isUsed, what);
+  for (const [what, each, isUsed] of USES) t.equal(censusOf(each).uses(gateway, table, forward), isUsed, what);
 });
 
 t.test("a forward is found where it is offered, and nowhere else", async (t) => {
   const { servicePort: _, ...hostOnly } = forward;
-  const at = (address: string) => counted(pod({}, { "flowgen.io/gateway-status": statusAt(address) }));
+  const at = (address: string) => censusOf(pod({}, { "flowgen.io/gateway-status": statusAt(address) }));
   t.notOk(at("gw.vpn.svc:1433").uses(gateway, table, hostOnly));
   t.ok(at("gw-10-0-0-5.vpn.svc:1433").uses(gateway, table, hostOnly));
   t.notOk(at("gw-10-0-0-5.vpn.svc:1433").uses(gateway, { ...table, services: [] }, forward));
@@ -77,13 +77,13 @@ t.test("a forward is found where it is offered, and nowhere else", async (t) => 
 
 t.test("a gateway of each namespace is used by the pods of its own", async (t) => {
   const own = { ...gateway, isPerNamespace: true };
-  t.ok(counted(pod(label)).uses({ ...own, namespace: "team-a" }, table, forward));
-  t.notOk(counted(pod(label)).uses({ ...own, namespace: "team-b" }, table, forward));
+  t.ok(censusOf(pod(label)).uses({ ...own, namespace: "team-a" }, table, forward));
+  t.notOk(censusOf(pod(label)).uses({ ...own, namespace: "team-b" }, table, forward));
 });
 
 t.test("a Service is named by the statuses that have an address of it, whatever the port", async (t) => {
   const at = (address: string) =>
-    counted(pod({}, { "flowgen.io/gateway-status": statusAt(address) })).names(gateway, service);
+    censusOf(pod({}, { "flowgen.io/gateway-status": statusAt(address) })).names(gateway, service);
   t.ok(at("gw-10-0-0-5.vpn.svc:9"));
   t.notOk(at("gw-10-0-0-5-2.vpn.svc:9"));
   t.notOk(at("gw.vpn.svc:1433"));
@@ -95,7 +95,7 @@ t.test("a pod is stranded whose hostAliases hold an address that its host's Serv
     return { ...pod({}, { "flowgen.io/gateway-status": JSON.stringify({ format: 2, targets }) }), name };
   };
   const AT = "gw-10-0-0-5.vpn.svc:1433";
-  const census = counted(
+  const census = censusOf(
     ledTo("lost", AT, "10.96.0.7"),
     ledTo("present", AT, "10.96.0.8"),
     ledTo("half", AT, "10.96.0.8", "fd00::7"),
@@ -122,12 +122,12 @@ t.test("pods that run unredirected are those that a new admission would redirect
     ["it is a gateway", pod({ ...flowgen, "app.kubernetes.io/component": "wireguard-gateway" }, asks), 0],
     ["it is not flowgen's", pod({}, asks), 0],
   ];
-  for (const [what, each, count] of CASES) t.equal(counted(each, each).unredirected().length, count, what);
+  for (const [what, each, count] of CASES) t.equal(censusOf(each, each).unredirected().length, count, what);
 });
 
 t.test("a status of a newer version is not read, and the pod is told", async (t) => {
   const newer = pod(flowgen, { "flowgen.io/gateway-status": JSON.stringify({ format: 3 }) });
-  t.match(counted(newer).unread(), [{ name: "p" }]);
-  t.strictSame(counted({ namespace: "team-a" }).unread(), [], "and one without a name, labels and annotations is");
-  t.strictSame(counted(newer).unredirected(), []);
+  t.match(censusOf(newer).unread(), [{ name: "p" }]);
+  t.strictSame(censusOf({ namespace: "team-a" }).unread(), [], "and one without a name, labels and annotations is");
+  t.strictSame(censusOf(newer).unredirected(), []);
 });

@@ -136,7 +136,7 @@ const list = <Item>(length: number, make: (at: number) => Item): Item[] => Array
  * Larger reviews are another's matter: nothing of their kind is left out by that, and a search tries more of small
  * ones.
  */
-const LONGEST = 400_000;
+const LARGEST_POD = 400_000;
 
 const annotationOf = ({ text, times, hostEnv }: Shape["targets"]): string => {
   if (!text.startsWith("t#")) return `[${text.repeat(times)}`.slice(0, 16_000);
@@ -150,7 +150,7 @@ const annotationOf = ({ text, times, hostEnv }: Shape["targets"]): string => {
 
 const reviewOf = ({ targets, containers, env, args, aliases, labels }: Shape): string | undefined => {
   const bytes = env.reduce((sum, { times, piece, length }) => sum + times * (20 + piece.length * length), 0);
-  if (containers * (50 + bytes + args.times * args.piece.length * args.length) > LONGEST) return undefined;
+  if (containers * (50 + bytes + args.times * args.piece.length * args.length) > LARGEST_POD) return undefined;
   const own = env.flatMap(({ name, times, before, piece, length, after }) =>
     list(times, (at) => ({ name: numbered(name, at), value: `${before}${piece.repeat(length)}${after}` })),
   );

@@ -55,6 +55,6 @@ for (const [, feature = "", off = "", rules = ""] of rows) {
 
 t.test("no rule is left out of the page", async (t) => {
   t.equal(rows.length, 7);
-  const listed = [...rows.flatMap(([, , , rules = ""]) => quoted(rules)), ...always];
-  t.strictSame([...new Set(listed)].toSorted(), [...new Set(all)].toSorted());
+  const written = [...rows.flatMap(([, , , rules = ""]) => quoted(rules)), ...always];
+  t.strictSame([...new Set(written)].toSorted(), [...new Set(all)].toSorted());
 });

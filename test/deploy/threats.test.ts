@@ -278,8 +278,8 @@ t.test("the webhook's token writes and deletes no Service but its gateways'", as
   t.match(await applied(service(OWN, { ports: [...ports, { name: "b", port: 1434, protocol: "TCP" }] })), {
     status: 200,
   });
-  const listed = await thief.read<{ items: object[] }>(path(`services?labelSelector=flowgen.io/gateway=${GATEWAY}`));
-  t.equal(listed?.items.length, 2, "and listed with the gateway's");
+  const services = await thief.read<{ items: object[] }>(path(`services?labelSelector=flowgen.io/gateway=${GATEWAY}`));
+  t.equal(services?.items.length, 2, "and listed with the gateway's");
 
   await kubectl(["create", "service", "clusterip", "theirs", "--tcp=80", "--namespace=flowgen-gateway"]);
   const theirs = { metadata: { labels: service("").metadata.labels } };

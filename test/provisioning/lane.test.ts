@@ -783,7 +783,7 @@ t.test("a gateway of the config's in another namespace holds a Secret of its own
 });
 
 /** A clock, and the calls that the cluster was asked. */
-const counted = () => {
+const countingWebhook = () => {
   const calls: MemoryCall[] = [];
   let clock = 0;
   const webhook = setup({ now: () => clock }, { before: async (call) => void calls.push(call) });
@@ -795,7 +795,7 @@ const counted = () => {
   };
 };
 t.test("pods for which nothing is written share one reading, and what was read serves the next ones", async (t) => {
-  const webhook = counted();
+  const webhook = countingWebhook();
   const wants = [wantOf("a", "10.0.0.5", 1)];
   const dry = (these = wants) => webhook.ask(these, { write: false });
   await dry();
@@ -833,7 +833,7 @@ t.test("a preview that fails is tried again, and tells why", async (t) => {
 });
 
 t.test("lanes are bounded, whatever they have cached: names of namespaces cost nothing", async (t) => {
-  const webhook = counted();
+  const webhook = countingWebhook();
   const ask = (namespace: string) =>
     webhook.provision({
       config,

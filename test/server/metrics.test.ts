@@ -59,10 +59,10 @@ t.test("rejections are counted by namespace, the first hundred of them", async (
   for (let at = 0; at < 150; at += 1) metrics.admission(admission, `team-${at}`, 0.001);
   metrics.admission(admission, "team-0", 0.001);
   metrics.admission({ outcome: "skip", reason: "not-flowgen" }, "quiet", 0.001);
-  const counted = (await lines(metrics)).filter((line) => line.startsWith("flowgen_gateway_rejections_total{"));
-  t.equal(counted.length, 101);
-  t.ok(counted.includes('flowgen_gateway_rejections_total{namespace="team-0",reason="target-not-allowed"} 2'));
-  t.ok(counted.includes('flowgen_gateway_rejections_total{namespace="other",reason="target-not-allowed"} 50'));
+  const samples = (await lines(metrics)).filter((line) => line.startsWith("flowgen_gateway_rejections_total{"));
+  t.equal(samples.length, 101);
+  t.ok(samples.includes('flowgen_gateway_rejections_total{namespace="team-0",reason="target-not-allowed"} 2'));
+  t.ok(samples.includes('flowgen_gateway_rejections_total{namespace="other",reason="target-not-allowed"} 50'));
 });
 
 t.test("gateways of namespaces that came and went are dropped", async (t) => {

@@ -10,7 +10,7 @@ const LINE = 22;
 const TOP = 30;
 /** More would be no drawing. The table has them all. */
 const MOST = 60;
-const LONGEST = 44;
+const WIDEST_CELL = 44;
 
 const column = (left: number, right: number, names: readonly string[]): Column => {
   const shown = [...new Set(names)].sort().slice(0, MOST);
@@ -51,7 +51,7 @@ const labelsOf = ({ left, heights }: Column, title: string): readonly string[] =
   ...[...heights].map(([name, height]) => `<text x="${left}" y="${height + 4}">${escaped(cut(name))}</text>`),
 ];
 
-const cut = (text: string): string => (text.length <= LONGEST ? text : `${text.slice(0, LONGEST - 1)}…`);
+const cut = (text: string): string => (text.length <= WIDEST_CELL ? text : `${text.slice(0, WIDEST_CELL - 1)}…`);
 
 /** A line between two names; none where one of them is not shown. */
 const curve = (from: Column, name: string, to: Column, other: string): readonly string[] => {

@@ -50,8 +50,8 @@ export const folderStore = (
       kind: "read",
       stored: fromFiles(files),
       write: (certificates) => {
-        const nothing = Object.fromEntries(FILE_NAMES.map((file) => [file, undefined]));
-        return folder.write({ ...nothing, ...toFiles(certificates) });
+        const absent = Object.fromEntries(FILE_NAMES.map((file) => [file, undefined]));
+        return folder.write({ ...absent, ...toFiles(certificates) });
       },
       ...((await readBundles?.(signal)) ?? {
         bundles: [bundle],

@@ -74,8 +74,8 @@ const inMemory = (live: LiveCluster | undefined): Cluster => {
   return {
     ...memory,
     list: async (kind, namespace, selector, signal) => {
-      const listed = kind === "Service" ? await live?.list(kind, namespace, selector, signal) : undefined;
-      for (const object of listed ?? [])
+      const services = kind === "Service" ? await live?.list(kind, namespace, selector, signal) : undefined;
+      for (const object of services ?? [])
         if ((await memory.get(refOf(object), signal)) === undefined) await take(object, signal);
       return memory.list(kind, namespace, selector, signal);
     },

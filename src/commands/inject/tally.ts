@@ -33,7 +33,7 @@ export const count = (tally: Tally, admission: Admission): void => {
   tally.warnings += warningsOf(admission).length;
 };
 
-const counted = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
+const amount = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
 
 /** One line for a person. */
 export const tallyText = (
@@ -42,7 +42,7 @@ export const tallyText = (
   manyOthers = "documents of other kinds",
 ): string => {
   const { injected, rejected, unchanged, audited, failed, warnings, others, unreadable } = tally;
-  const other = counted(others, oneOther, manyOthers);
+  const other = amount(others, oneOther, manyOthers);
   const isNothing = injected + rejected + unchanged + audited + failed === 0;
   const always = isNothing
     ? [`no workload found (${other})`]
@@ -50,7 +50,7 @@ export const tallyText = (
   const more = [
     [audited, `${audited} in audit mode`],
     [failed, `${failed} failed`],
-    [warnings, counted(warnings, "warning", "warnings")],
+    [warnings, amount(warnings, "warning", "warnings")],
     [unreadable, `${unreadable} not read`],
   ] as const;
   return [...always, ...more.filter(([n]) => n > 0).map(([, text]) => text)].join(", ");

@@ -4,6 +4,7 @@
  */
 
 import { MOST_NAMES } from "./note.ts";
+import { LONGEST_VALUE } from "./work.ts";
 import { listed } from "../message.ts";
 import type { Target } from "../target.ts";
 
@@ -29,8 +30,6 @@ const CHECKS: readonly Check[] = [
   },
 ];
 
-const LONGEST_READ = 16_384;
-
 /**
  * The advice for an env that holds the gateway's Service now, with the redirect that serves it. `aliases`: those of the
  * host's targets.
@@ -41,7 +40,7 @@ export const adviceFor = (
   isAddress: boolean,
   aliases: readonly string[],
 ): readonly string[] => {
-  if (value.length > LONGEST_READ) return [];
+  if (value.length > LONGEST_VALUE) return [];
   return CHECKS.filter(({ pattern, names }) => pattern.test(value) || names?.test(name) === true).map(
     ({ says }) => `${name}: ${says}; ${servedBy(isAddress, aliases)}`,
   );

@@ -2,7 +2,7 @@ import { type KnownHosts, isWord } from "./known.ts";
 import { portNames } from "./port-env.ts";
 import { type Expanded, expand, pieceOf } from "./reference.ts";
 import { type How, type Sighting, sightingsIn } from "./sighting.ts";
-import { charge, type Work } from "./work.ts";
+import { charge, LONGEST_VALUE, type Work } from "./work.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Span } from "./places/place.ts";
 
@@ -35,7 +35,7 @@ export type EnvRules = {
   readonly isSkipped: (name: string) => boolean;
 };
 
-type Draft = { -readonly [Key in keyof Omit<Held, "reads">]: Held[Key] } & { readonly reads: Read[] };
+type HeldDraft = { -readonly [Key in keyof Omit<Held, "reads">]: Held[Key] } & { readonly reads: Read[] };
 
 /** The env of one container while it is read. */
 type View = {
@@ -45,15 +45,15 @@ type View = {
   readonly texts: (Expanded | undefined)[];
   readonly indexOf: Map<string, number>;
   /** By env: the sightings in it that some env's own text holds, by where they start. */
-  readonly origins: Map<number, ReadonlyMap<number, Draft>>;
-  readonly held: Draft[];
+  readonly origins: Map<number, ReadonlyMap<number, HeldDraft>>;
+  readonly held: HeldDraft[];
   readonly broken: Map<number, readonly Break[]>;
   readonly portNames: Set<string>;
 };
 
 const textOf = (view: View, { value = "", valueFrom }: EnvVar): Expanded | undefined => {
   if (valueFrom != null) return undefined;
-  if (!value.includes("$") || value.length > 16_384) return { text: value, pieces: [] };
+  if (!value.includes("$") || value.length > LONGEST_VALUE) return { text: value, pieces: [] };
   const lookup = (name: string) => {
     const index = view.indexOf.get(name);
     const text = index === undefined ? undefined : view.texts[index]?.text;
@@ -92,7 +92,7 @@ const addBreak = ({ broken }: View, env: number, found: Break): void => {
  * Finds the env whose own text holds a sighting; undefined: none does, since it crosses from one env's text to
  * another's.
  */
-const originOf = (view: View, env: number, sighting: Sighting): Draft | undefined => {
+const originOf = (view: View, env: number, sighting: Sighting): HeldDraft | undefined => {
   const expanded = view.texts[env] as Expanded;
   const piece = expanded.pieces.length === 0 ? undefined : pieceOf(expanded, sighting);
   if (expanded.pieces.length > 0 && piece === undefined) return undefined;
@@ -128,7 +128,7 @@ const ENV_WORK = 5000;
 const readEnv = (view: View, env: number, name: string, rules: EnvRules): void => {
   const expanded = view.texts[env] as Expanded;
   if (!charge(view.work, ENV_WORK)) return;
-  const origins = new Map<number, Draft>();
+  const origins = new Map<number, HeldDraft>();
   for (const sighting of sightingsIn(expanded.text, view.known, view.work)) {
     const origin = originOf(view, env, sighting);
     if (origin === undefined) addBreak(view, env, { why: "joined", host: sighting.host });
@@ -141,7 +141,7 @@ const readEnv = (view: View, env: number, name: string, rules: EnvRules): void =
   breakJoined(view, env);
 };
 
-const nothing: ContainerReading = { held: [], broken: new Map(), portNames: new Set() };
+const noReading: ContainerReading = { held: [], broken: new Map(), portNames: new Set() };
 
 /**
  * Reads the env of one container: each known host in an env's own text, with how every env that brings it along reads
@@ -154,7 +154,7 @@ export const readContainer = (
   work: Work,
 ): ContainerReading => {
   if (!env.some(({ value }) => value !== undefined && (value.includes("$(") || known.mayHold(value, work))))
-    return nothing;
+    return noReading;
   const view: View = {
     env, known, work, texts: [], indexOf: new Map(), origins: new Map(), held: [], broken: new Map(), portNames: new Set(),
   }; // prettier-ignore
@@ -163,7 +163,7 @@ export const readContainer = (
     const expanded = textOf(view, each);
     view.texts.push(expanded);
     view.indexOf.set(each.name, index);
-    if (!charge(work, 100)) return nothing;
+    if (!charge(work, 100)) return noReading;
     if (expanded === undefined && each.valueFrom == null && known.mayHold(each.value as string, work))
       addBreak(view, index, { why: "long", host: undefined });
     else if (expanded !== undefined && known.mayHold(expanded.text, work)) hot.push(index);

@@ -48,7 +48,7 @@ export type ContainerDraft = {
   readonly env: readonly EnvVar[];
 };
 
-const draftOf = (
+const containerDraft = (
   { container, field, index }: Pick<ContainerDraft, "container" | "field" | "index">,
   { settings, reached, keeps }: Setup,
   work: Work,
@@ -77,7 +77,7 @@ export const containerDrafts = ({ spec }: Pod, setup: Setup, work: Work): readon
   const init = spec.initContainers ?? [];
   if (setup.settings.size * (init.length + spec.containers.length) > MOST_OPERATIONS) return undefined;
   const made = (field: ContainerDraft["field"]) => (container: Container, index: number) =>
-    draftOf({ container, field, index }, setup, work);
+    containerDraft({ container, field, index }, setup, work);
   return [...init.map(made("initContainers")), ...spec.containers.map(made("containers"))];
 };
 

@@ -1,5 +1,5 @@
 import ipaddr from "ipaddr.js";
-import { charge, type Work } from "./work.ts";
+import { charge, LONGEST_VALUE, type Work } from "./work.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Reached } from "../target.ts";
 
@@ -24,9 +24,6 @@ const isCovered = (host: string, entries: readonly Entry[]): boolean =>
       text === "*" || host === text || host === bare || host.endsWith(`.${bare}`) || inNetwork(host, text),
   );
 
-/** A longer list is no list of hosts. */
-const LONGEST_LIST = 16_384;
-
 /**
  * The value of a NO_PROXY that still covers its targets. The name that the pod dials is added where the target's host
  * was covered and the name is not. Undefined: the env is no NO_PROXY, or needs no change.
@@ -36,7 +33,7 @@ export const coveredByNoProxy = (
   reached: readonly Reached[],
   work: Work,
 ): string | undefined => {
-  if (value === undefined || value.length > LONGEST_LIST || !isNoProxy(name)) return undefined;
+  if (value === undefined || value.length > LONGEST_VALUE || !isNoProxy(name)) return undefined;
   const entries = value
     .toLowerCase()
     .split(/[,\s]+/)

@@ -1,5 +1,5 @@
 import type { Span } from "./places/place.ts";
-import { charge, type Work } from "./work.ts";
+import { charge, LONGEST_VALUE, type Work } from "./work.ts";
 
 /** A stretch of an expanded value: `at`–`end` there; `from` in the value as written; `env`: the env that brings it. */
 export type Piece = { readonly at: number; readonly end: number; readonly from: number; readonly env?: number };
@@ -9,9 +9,6 @@ export type Expanded = { readonly text: string; readonly pieces: readonly Piece[
 
 /** The result of a reference: the env, and its text. */
 export type Referred = { readonly env: number; readonly text: string };
-
-/** Longer values are no host and no URL: following them could only blow a value up. */
-const LONGEST_TEXT = 16_384;
 
 /**
  * Follows `$(VAR)` as Kubernetes does (k8s.io/kubernetes/third_party/forked/golang/expansion): to variables defined
@@ -45,7 +42,7 @@ export const expand = (
       take(close + 1);
       continue;
     }
-    if (text.length + found.text.length > LONGEST_TEXT) return undefined;
+    if (text.length + found.text.length > LONGEST_VALUE) return undefined;
     take(at);
     done = close + 1;
     pieces.push({ at: text.length, end: text.length + found.text.length, from: at, env: found.env });

@@ -1,7 +1,7 @@
 import { findPlaces } from "./places/find.ts";
 import type { Place, Places, Span } from "./places/place.ts";
 import { canonicalHost, type KnownHosts, type Word } from "./known.ts";
-import { charge, type Work } from "./work.ts";
+import { charge, LONGEST_VALUE, type Work } from "./work.ts";
 
 /** Why a host that stands in a text is left as it is. */
 export type LeftReason =
@@ -22,8 +22,6 @@ export type How =
 /** A known host in a text. */
 export type Sighting = Word & { readonly how: How };
 
-/** Longer values are no client's address (a file, a certificate, a program): only their words are looked at. */
-const LONGEST_READ = 16_384;
 /** A reader makes places of a text: at worst of every second character. */
 const READER = 400;
 
@@ -106,7 +104,7 @@ const guardedHow = (text: string, word: Word, { kind }: Guard, isServed: boolean
 export const sightingsIn = (text: string, known: KnownHosts, work: Work): readonly Sighting[] => {
   const words = known.words(text, work);
   if (words.length === 0 && known.aliases.size === 0) return [];
-  const isRead = text.length <= LONGEST_READ && charge(work, text.length * READER);
+  const isRead = text.length <= LONGEST_VALUE && charge(work, text.length * READER);
   const { places, guards } = isRead ? findPlaces(text) : { places: [], guards: [] };
   const found = new Map<number, Sighting>();
   for (const place of places) {

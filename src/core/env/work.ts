@@ -25,3 +25,9 @@ export const MOST_OPERATIONS = 4096;
 export const MOST_PATCH_TEXT = 524_288;
 /** Names that stand in the status; the API server takes 256 KiB of annotations. */
 export const MOST_NAMES_TEXT = 65_536;
+
+/**
+ * Longer values are no client's address (a file, a certificate, a program): only their words are looked at. References
+ * that make a value longer are not followed, because they could only blow it up.
+ */
+export const LONGEST_VALUE = 16_384;

@@ -102,7 +102,7 @@ for (const file of readdirSync(folder)) {
 
 t.test("without targets nothing is done", (t) => {
   const pod = podOfCase({ title: "", targets: [], env: { A: "mssql://10.0.0.5", B: "$(A)" } });
-  const nothing = { operations: [], changed: [], env: [], unread: [], warnings: [] };
-  t.strictSame(redirectEnv(pod, []), { kind: "redirect", ...nothing });
+  const unchanged = { operations: [], changed: [], env: [], unread: [], warnings: [] };
+  t.strictSame(redirectEnv(pod, []), { kind: "redirect", ...unchanged });
   t.end();
 });

@@ -83,7 +83,7 @@ t.test("a host's Service is closed with its last forward, unless a live pod name
 });
 
 const gateway = gatewayOf(configOf("gateways: [{name: gw, tunnels: [{name: wg0, secretName: a}], maxServices: 1}]"));
-const serve = (table: Table, name: string, host: string, port: number) => {
+const offered = (table: Table, name: string, host: string, port: number) => {
   const allocated = allocate(table, gateway, [{ wants: [wantOf(name, host, port)] }]);
   const [result] = allocated.results;
   if (result?.kind !== "given") throw new Error(result?.message);
@@ -97,12 +97,12 @@ t.test("a removed forward's ports are its target's, and others' when there is no
   t.strictSame(table.retired, [
     { tunnel: "wg0", targetHost: "10.0.0.5", targetPort: 1433, listenPort: 1433, servicePort: 1433 },
   ]);
-  t.match(serve(table, "back", "10.0.0.5", 1433).given, { forward: { servicePort: 1433, listenPort: 1433 } });
-  const other = serve(table, "other", "10.0.0.6", 1433);
+  t.match(offered(table, "back", "10.0.0.5", 1433).given, { forward: { servicePort: 1433, listenPort: 1433 } });
+  const other = offered(table, "other", "10.0.0.6", 1433);
   t.match(other.given, { forward: { servicePort: undefined, listenPort: 1434 }, service: { host: "10.0.0.6" } });
-  const last = serve(other.table, "last", "10.0.0.7", 1433);
+  const last = offered(other.table, "last", "10.0.0.7", 1433);
   t.match(last.given, { forward: { servicePort: 1433, listenPort: 1435 }, service: undefined }, "no Service is left");
-  t.throws(() => serve(last.table, "more", "10.0.0.8", 1433), /no-service-left|no further Service/);
+  t.throws(() => offered(last.table, "more", "10.0.0.8", 1433), /no-service-left|no further Service/);
   const read = readTable(writeTable(last.table, () => true)["table.json"], "table");
   t.strictSame(read, { kind: "table", table: last.table }, "it is stored");
 });

@@ -49,7 +49,7 @@ export const startFaultyApiServer = async ({ url, ca: upstreamCa }: ControlPlane
     const [answer] = await answered;
     return { status: answer.statusCode ?? 0, headers: answer.headers, body: await buffer(answer) };
   };
-  const serve = async (asked: IncomingMessage, answer: ServerResponse): Promise<void> => {
+  const relay = async (asked: IncomingMessage, answer: ServerResponse): Promise<void> => {
     const fate = fault(asked.method ?? "", asked.url ?? "", ++count);
     if (fate.kind === "reset") {
       asked.socket.destroy();
@@ -72,7 +72,7 @@ export const startFaultyApiServer = async ({ url, ca: upstreamCa }: ControlPlane
   };
   const server = createServer({ cert, key }, (asked, answer) => {
     // The API server is gone: so is the connection to it.
-    serve(asked, answer).catch(() => asked.socket.destroy());
+    relay(asked, answer).catch(() => asked.socket.destroy());
   });
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {

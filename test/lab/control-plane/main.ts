@@ -14,7 +14,7 @@ import { root } from "../../program.ts";
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
 /** Registers the webhook with the config in examples/ and serves it. */
-async function serve(cluster: ControlPlane): Promise<FromSource> {
+async function serveWebhook(cluster: ControlPlane): Promise<FromSource> {
   const [port = 0] = await freePorts(1);
   const config = await readFile(join(root, "examples/webhook-config.yaml"), "utf8");
   const installed = await install(cluster, config, port);
@@ -49,7 +49,7 @@ const cluster = await Promise.race([startControlPlane({ scheduler: true, verbose
 // Stopped while it started: what there is of it ends with this process.
 if (!cluster) process.exit(130);
 try {
-  const webhook = await serve(cluster);
+  const webhook = await serveWebhook(cluster);
   await explain(cluster);
   await stopped;
   await webhook.stop();

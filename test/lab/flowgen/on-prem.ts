@@ -10,7 +10,7 @@ import { run, startOn } from "../vpn/hosts.ts";
 import { startDns } from "../vpn/network.ts";
 import { startPostgres } from "../vpn/postgres.ts";
 import type { Vpn } from "../vpn/vpn.ts";
-import { PRIVATE_DNS, SERVERS, type Pair, type ServerName, type Settings } from "./servers.ts";
+import { PRIVATE_DNS, SERVERS, type ServerFiles, type ServerName, type Settings } from "./servers.ts";
 
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 
@@ -31,7 +31,7 @@ export const startPrivateServers = async (t: Test, lanAddress: string): Promise<
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const now = Date.now();
   const ca = await makeCa(DAY, now);
-  const pairOf = (name: ServerName): Promise<Pair> => makeLeaf(ca, [SERVERS[name].host], DAY, now);
+  const pairOf = (name: ServerName): Promise<ServerFiles> => makeLeaf(ca, [SERVERS[name].host], DAY, now);
 
   const known = [api, mongo, sql, db].map(({ host, address }) => [host, address] as const);
   startDns(vpn.host, PRIVATE_DNS, Object.fromEntries(known));

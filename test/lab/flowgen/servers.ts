@@ -20,11 +20,11 @@ export const SQL_LOGIN = { user: "flowgen", password: "correct horse" } as const
 
 export type ServerName = keyof typeof SERVERS;
 /** PEM texts. */
-export type Pair = { readonly cert: string; readonly key: string };
-export type Settings = Readonly<Record<"api" | "erp" | "sql", Pair>>;
+export type ServerFiles = { readonly cert: string; readonly key: string };
+export type Settings = Readonly<Record<"api" | "erp" | "sql", ServerFiles>>;
 
 /** Answers every request with its own name and the address at which it was asked. */
-const serveHttps = (name: "api" | "erp", pair: Pair): void => {
+const serveHttps = (name: "api" | "erp", pair: ServerFiles): void => {
   const { port, address } = SERVERS[name];
   const server = createServer(pair, ({ socket }, response) => {
     response.setHeader("content-type", "application/json");

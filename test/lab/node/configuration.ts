@@ -1,7 +1,7 @@
 // The configuration files of a node's programs.
 import { PAUSE } from "./image-list.ts";
 
-export type Place = {
+export type NodeSite = {
   readonly name: string;
   /** On the LAN. */
   readonly address: string;
@@ -12,7 +12,7 @@ export type Place = {
 };
 
 /** The node that namespaces.sh makes room for. */
-export const FIRST: Place = {
+export const FIRST: NodeSite = {
   name: "node",
   address: "172.30.0.2",
   pods: "10.244.0.0/24",
@@ -43,7 +43,7 @@ state = "/run/containerd"
 `;
 
 /** Pods on one bridge. */
-export const network = ({ pods }: Place): string =>
+export const network = ({ pods }: NodeSite): string =>
   JSON.stringify({
     cniVersion: "1.0.0",
     name: "node",
@@ -62,7 +62,7 @@ export const network = ({ pods }: Place): string =>
 /** The kubelet's own defaults, but for what the machine needs: periods and delays are what they are in any cluster. */
 export const kubelet = (
   { authority, resolvConf }: Pick<Paths, "authority" | "resolvConf">,
-  { cgroup }: Place,
+  { cgroup }: NodeSite,
 ): string =>
   JSON.stringify({
     apiVersion: "kubelet.config.k8s.io/v1beta1",
@@ -88,7 +88,7 @@ export const kubelet = (
   });
 
 /** Connection tracking is set for the whole machine, so it is left alone. */
-export const kubeProxy = ({ kubeProxy }: Pick<Paths, "kubeProxy">, { name }: Place): string =>
+export const kubeProxy = ({ kubeProxy }: Pick<Paths, "kubeProxy">, { name }: NodeSite): string =>
   JSON.stringify({
     apiVersion: "kubeproxy.config.k8s.io/v1alpha1",
     kind: "KubeProxyConfiguration",

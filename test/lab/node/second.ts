@@ -19,7 +19,7 @@ export type SecondNode = {
 };
 type Program = "containerd" | "kubelet" | "kube-proxy";
 
-const PLACE: configuration.Place = {
+const PLACE: configuration.NodeSite = {
   name: "node-b",
   address: "172.30.0.3",
   pods: "10.244.1.0/24",
