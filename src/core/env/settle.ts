@@ -74,11 +74,8 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
   return { edits, edited, dialed, remarks, led, leading };
 };
 
-const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] => {
-  const [port] = ports;
-  if (ports.length === 1) return to.get(port as number) as readonly Assignment[];
-  return [...to].flatMap(([each, assignments]) => (port === undefined || ports.includes(each) ? assignments : []));
-};
+const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>
+  ports.length === 0 ? [...to.values()].flat() : ports.flatMap((port) => to.get(port) as readonly Assignment[]);
 
 const addEdit = (edits: Map<number, Edit[]>, { env, start, end }: Held, text: string): void => {
   const own = edits.get(env);
