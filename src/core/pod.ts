@@ -46,6 +46,9 @@ type RawContainer = z.infer<typeof rawContainerSchema>;
 /** A text of a container that is no env, and where it stands (`args[3]`). */
 export type ContainerText = { readonly at: string; readonly text: string };
 
+/** Whether Kubernetes expands `$(VAR)` in the text: it does in commands and arguments alone (core/v1 Container). */
+export const isExpandedText = ({ at }: ContainerText): boolean => /^(command|args)\[/.test(at);
+
 /** No host that is looked for there is without a dot or a colon; a reference may bring one. */
 const mayName = (text: unknown): text is string => typeof text === "string" && /[.:]|\$\(/.test(text);
 

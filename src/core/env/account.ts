@@ -3,7 +3,10 @@ import { adviceFor } from "./advice.ts";
 import type { ContainerDraft, Setup } from "./draft.ts";
 import { noteText } from "./note.ts";
 import { isIpHost } from "../host.ts";
+import { isExpandedText } from "../pod.ts";
+import { referencesIn } from "./reference.ts";
 import type { Dialed, Remark, Route, Routes, Settled } from "./settle.ts";
+import type { Work } from "./work.ts";
 
 /** A container while its env are redirected. */
 export type RedirectedContainer = {
@@ -43,14 +46,16 @@ const newlySet = ({ container }: ContainerDraft, { settings }: Setup): ReadonlyS
   return names;
 };
 
-/** Each `$(NAME)` that is not escaped. It ends at the next bracket or dollar, so that the work stays linear. */
-const REFERENCE = /(?<!\$)(?:\$\$)*\$\(([^()$]*)\)/g;
-
 /**
  * Advice for env whose client dials a Service from now on, and for arguments that refer to them. The text is right, and
  * the connection may still fail.
  */
-export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Routes, setup: Setup): readonly string[] => {
+export const adviceOf = (
+  { draft, first }: RedirectedContainer,
+  { hosts }: Routes,
+  setup: Setup,
+  work: Work,
+): readonly string[] => {
   if (first.dialed.size === 0) return [];
   const set = newlySet(draft, setup);
   const dialed = new Map([...first.dialed].filter(([, { by }]) => first.edited.has(by) || set.has(by)));
@@ -64,10 +69,8 @@ export const adviceOf = ({ draft, first }: RedirectedContainer, { hosts }: Route
     const each = dialed.get(name);
     return each === undefined ? [] : advice(name, value, each);
   });
-  const ofTexts = (draft.container.texts ?? []).flatMap(({ at, text }) => {
-    if (!/^(command|args)\[/.test(at)) return [];
-    const names = [...text.matchAll(REFERENCE)].map(([, name = ""]) => name);
-    const each = names.flatMap((name) => dialed.get(name) ?? [])[0];
+  const ofTexts = (draft.container.texts ?? []).filter(isExpandedText).flatMap(({ at, text }) => {
+    const each = referencesIn(text, work).flatMap((name) => dialed.get(name) ?? [])[0];
     return each === undefined ? [] : advice(`${draft.container.name}: ${at}`, text, each);
   });
   return [...ofEnv, ...ofTexts];

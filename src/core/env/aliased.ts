@@ -89,13 +89,7 @@ export const readAliased = (pod: Pod, wants: readonly Want[]): Aliased | Rejecti
       for (const { host } of breaks)
         if (host !== undefined && bare.has(host)) unled(`${draft.container.name}/${nameOf(env)}`, host);
   }
-  for (const { where, hosts, srv } of heldElsewhere(
-    pod,
-    known,
-    (host) => ports.has(host),
-    () => false,
-    work,
-  )) {
+  for (const { where, hosts, srv } of heldElsewhere(pod, known, (host) => ports.has(host), work)) {
     for (const host of hosts) if (bare.has(host)) unled(where, host);
     if (srv.length > 0) warnings.add(noteText(where, { kind: "left", why: "srv" }, srv, []));
   }

@@ -7,7 +7,7 @@ import type { KnownHosts } from "./known.ts";
 import { expand, pieceOf, type Referred } from "./reference.ts";
 import { asksForSrv } from "./sighting.ts";
 import { charge, type Work } from "./work.ts";
-import type { Container, Pod } from "../pod.ts";
+import { type Container, isExpandedText, type Pod } from "../pod.ts";
 
 export type HeldElsewhere = {
   readonly where: string;
@@ -54,24 +54,23 @@ export const heldElsewhere = (
   pod: Pod,
   known: KnownHosts,
   isTarget: (host: string) => boolean,
-  isMapped: (name: string) => boolean,
   work: Work,
+  isMapped: (name: string) => boolean = () => false,
 ): readonly HeldElsewhere[] => {
   const found: HeldElsewhere[] = [];
   for (const { name, env, texts } of [...(pod.spec.initContainers ?? []), ...pod.spec.containers]) {
     const lookup = texts?.some(({ text }) => text.includes("$(")) === true ? lookupOf(env, work) : undefined;
-    for (const { at, text } of texts ?? []) {
-      const isExpanded = /^(command|args)\[/.test(at);
-      const words = foundIn(text, isExpanded ? lookup : undefined, known, work).filter(
+    for (const each of texts ?? []) {
+      const words = foundIn(each.text, isExpandedText(each) ? lookup : undefined, known, work).filter(
         ({ host, isSrv }) => isSrv || isTarget(host),
       );
       const srv = words.filter(({ isSrv }) => isSrv).map(({ host }) => host);
-      if (words.length > 0) found.push({ where: `${name}: ${at}`, hosts: words.map(({ host }) => host), srv });
+      if (words.length > 0) found.push({ where: `${name}: ${each.at}`, hosts: words.map(({ host }) => host), srv });
     }
   }
   for (const [index, { ip, hostnames }] of (pod.spec.hostAliases ?? []).entries()) {
-    const names = (hostnames ?? []).map((name) => name.toLowerCase()).filter((name) => !isMapped(name));
-    const hosts = [ip, ...names].filter(isTarget);
+    const names = (hostnames ?? []).map((name) => name.toLowerCase());
+    const hosts = [ip, ...names].filter((host) => isTarget(host) && (host === ip || !isMapped(host)));
     if (hosts.length > 0) found.push({ where: `hostAliases[${index}]`, hosts, srv: [] });
   }
   return found;

@@ -146,7 +146,7 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
 
   const isTarget = (host: string): boolean => routes.hosts.get(host)?.isAssigned === false;
   const isMapped = (name: string): boolean => all.some(({ names }) => names.includes(name));
-  const elsewhere = assignments.length === 0 ? [] : heldElsewhere(pod, routes.known, isTarget, isMapped, job.work);
+  const elsewhere = assignments.length === 0 ? [] : heldElsewhere(pod, routes.known, isTarget, job.work, isMapped);
   const env = unique(containers.flatMap((each) => leadingIn(each, setup))).sort();
   const unread = unique([...containers.flatMap(unreadIn), ...elsewhere.map(({ where }) => where)]).sort();
   if (isSpent(job.work) || isTooLarge(containers, [...env, ...unread])) return tooMuch();
@@ -166,7 +166,7 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
           ? noteText(where, { kind: "left", why: "srv" }, srv, [])
           : `${where} holds ${listed(unique(hosts), MOST_NAMES)}: left alone`,
       ),
-      ...containers.flatMap((each) => adviceOf(each, routes, setup)),
+      ...containers.flatMap((each) => adviceOf(each, routes, setup, job.work)),
     ]),
   };
 };

@@ -65,3 +65,10 @@ export const pieceOf = ({ pieces }: Expanded, { start, end }: Span): Piece | und
   const piece = pieces[low];
   return piece !== undefined && piece.end >= end ? piece : undefined;
 };
+
+/** The names that a text refers to as `$(NAME)`, as `expand` reads it. */
+export const referencesIn = (text: string, work: Work): readonly string[] => {
+  const names: string[] = [];
+  expand(text, (name) => void names.push(name), work);
+  return names;
+};
