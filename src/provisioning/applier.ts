@@ -36,10 +36,10 @@ const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
  * The hash is of the removals too. A forward may be removed and given again while a replica has an object of before the removal in hand, which
  * is read before the table: by its spec alone that object would be the wanted one, and the live one lacks the forward.
  */
-const withContentHash = ({ metadata, ...manifest }: Manifest, table: Table): Manifest => {
-  const annotations = { ...metadata.annotations, [REMOVALS_ANNOTATION]: removalsText(table) };
-  const content = hashOf(JSON.stringify([metadata.labels, annotations, manifest["spec"]]));
-  return { ...manifest, metadata: { ...metadata, annotations: { ...annotations, [CONTENT_ANNOTATION]: content } } };
+const withContentHash = (manifest: Manifest, table: Table): Manifest => {
+  const marked = annotated(manifest, REMOVALS_ANNOTATION, removalsText(table));
+  const { labels, annotations } = marked.metadata;
+  return annotated(marked, CONTENT_ANNOTATION, hashOf([labels, annotations, marked["spec"]]));
 };
 const removalsText = ({ removals = 0 }: Table): string => String(removals);
 
@@ -185,11 +185,14 @@ const isSublist = (some: readonly unknown[], all: readonly unknown[]): boolean =
   return found === some.length;
 };
 
-const hashOf = (text: string): string => createHash("sha256").update(text).digest("hex").slice(0, 16);
+const hashOf = (content: unknown): string =>
+  createHash("sha256").update(JSON.stringify(content)).digest("hex").slice(0, 16);
+
+const annotated = ({ metadata, ...rest }: Manifest, annotation: string, text: string): Manifest => ({
+  ...rest,
+  metadata: { ...metadata, annotations: { ...metadata.annotations, [annotation]: text } },
+});
 
 /** The manifest with a short hash of its spec in an annotation. */
-export const withSpecHash = (manifest: Manifest, annotation: string): Manifest => {
-  const hash = hashOf(JSON.stringify(manifest["spec"]));
-  const { metadata } = manifest;
-  return { ...manifest, metadata: { ...metadata, annotations: { ...metadata.annotations, [annotation]: hash } } };
-};
+export const withSpecHash = (manifest: Manifest, annotation: string): Manifest =>
+  annotated(manifest, annotation, hashOf(manifest["spec"]));

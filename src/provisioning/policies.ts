@@ -1,4 +1,4 @@
-/** A gateway's NetworkPolicies. One that the API server refuses shuts out the pods that need a new rule of it, and nobody else. */
+/** A gateway's NetworkPolicies. One that the API server refuses shuts out the pods that need a new rule of it, and no other pods. */
 import { ClusterError, isConflict, isDeadline, isTransient, type KubeObject } from "../cluster/cluster.ts";
 import type { Config } from "../core/config/config.ts";
 import type { Given } from "../core/forwards/allocate.ts";

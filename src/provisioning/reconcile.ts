@@ -35,7 +35,7 @@ const NOTHING_RETIRED: Retired = { table: emptyTable, marked: [], unmarked: [], 
 
 /**
  * Reconciles one gateway of the config. Safe beside admissions and other passes, and after any crash: the table is written at the version that was
- * read, and a Service is deleted only when a table that was written before says that nobody uses it. Failed I/O is a ClusterError.
+ * read, and a Service is deleted only when a table that was written before says that no pod uses it. Failed I/O is a ClusterError.
  */
 export const reconcileGateway = async (
   pass: Pass,
@@ -45,7 +45,7 @@ export const reconcileGateway = async (
   const { cluster, census, isDryRun } = pass;
   let retired: Retired = NOTHING_RETIRED;
   const change = (table: Table): Table => {
-    // Where a pod's status cannot be read, nobody knows what is used.
+    // A pod whose status cannot be read may use any forward.
     const next =
       census.unread().length > 0
         ? { ...NOTHING_RETIRED, table }
