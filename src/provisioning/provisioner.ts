@@ -5,7 +5,8 @@ import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { gatewayId } from "../core/names.ts";
 import type { Provisioned } from "./attempt.ts";
 import { createIntents } from "./intent.ts";
-import { createLane, type Lane, type LaneParts, type Repair, type Request } from "./lane.ts";
+import { createLane, type Lane, type LaneParts } from "./lane.ts";
+import type { Repair, Request } from "./request.ts";
 
 export type Provisioner = (request: Request) => Promise<Provisioned>;
 

@@ -1,7 +1,7 @@
 import type { FastifyBaseLogger } from "fastify";
 import type { Config } from "../core/config/config.ts";
 import { gatewayId } from "../core/names.ts";
-import type { Repair } from "../provisioning/lane.ts";
+import type { Repair } from "../provisioning/request.ts";
 import type { Provisioning, Unrepaired } from "../provisioning/provisioner.ts";
 import type { Metrics } from "./metrics/metrics.ts";
 

@@ -3,7 +3,7 @@ import { type KubeObject, type Ref, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
 import { fault } from "../../src/emulator/store.ts";
 import type { Config } from "../../src/core/config/config.ts";
-import type { Repair } from "../../src/provisioning/lane.ts";
+import type { Repair } from "../../src/provisioning/request.ts";
 import { createProvisioning, type Provisioning } from "../../src/provisioning/provisioner.ts";
 import { configOf, gatewayOf, scripts, wantOf } from "../making.ts";
 

@@ -3,7 +3,7 @@ import t from "tap";
 import type { Config } from "../../src/core/config/config.ts";
 import { ClusterError } from "../../src/cluster/cluster.ts";
 import { fail, reject } from "../../src/core/reasons.ts";
-import type { Repair } from "../../src/provisioning/lane.ts";
+import type { Repair } from "../../src/provisioning/request.ts";
 import type { Unrepaired } from "../../src/provisioning/provisioner.ts";
 import { startRepairs } from "../../src/server/repairs.ts";
 import { configOf, gatewayOf } from "../making.ts";
