@@ -5,7 +5,7 @@ import { admit } from "../src/admit.ts";
 import { type Cluster, ClusterError, type KubeObject } from "../src/cluster/cluster.ts";
 import type { Admission } from "../src/core/admission.ts";
 import { readConfig } from "../src/core/config/config.ts";
-import { readTable } from "../src/core/forwards/table.ts";
+import { readTable } from "../src/core/forwards/format.ts";
 import type { Pod } from "../src/core/pod.ts";
 import { createProvisioner } from "../src/provisioning/provisioner.ts";
 import { podOf, scripts } from "./making.ts";

@@ -3,7 +3,7 @@ import type { KubeObject } from "../cluster/cluster.ts";
 import type { Admission } from "../core/admission.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { hasLabels } from "../core/config/flowgen-pods.ts";
-import { readTable } from "../core/forwards/table.ts";
+import { readTable } from "../core/forwards/format.ts";
 import { annotation, GATEWAY_LABEL } from "../core/names.ts";
 import { readPod } from "../core/pod.ts";
 import { reasons } from "../core/reasons.ts";

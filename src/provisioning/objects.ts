@@ -1,7 +1,8 @@
 import type { PlacedGateway } from "../core/config/config.ts";
 import { identityHolder } from "../core/config/identity.ts";
 import { LINES_ANNOTATION, type LinedService, tableFromLines } from "../core/forwards/lines.ts";
-import { emptyTable, readTable, type Table } from "../core/forwards/table.ts";
+import { readTable } from "../core/forwards/format.ts";
+import { emptyTable, type Table } from "../core/forwards/table.ts";
 import { type Manifest, podLabels, tableData, tableManifest, tableName } from "../core/gateway/manifests.ts";
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
 import { perObject } from "../core/memo.ts";

@@ -9,7 +9,7 @@ import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { defaultMemory, sessionsOfOnePort } from "../../src/core/gateway/capacity.ts";
-import { METRICS_PORT } from "../../src/core/forwards/table.ts";
+import { METRICS_PORT } from "../../src/core/forwards/ports.ts";
 import { run, startOn } from "../lab/vpn/hosts.ts";
 import type { Container } from "../lab/vpn/gateway.ts";
 import { startLab } from "../lab/vpn/lab.ts";

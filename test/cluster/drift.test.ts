@@ -4,7 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
-import { METRICS_PORT } from "../../src/core/forwards/table.ts";
+import { METRICS_PORT } from "../../src/core/forwards/ports.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { flowgenPod, GATEWAY, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
 import { eventually, until } from "../wait.ts";

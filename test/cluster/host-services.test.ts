@@ -4,7 +4,7 @@ import t, { type Test } from "tap";
 import { stringify } from "yaml";
 import { connect } from "../../src/cluster/kubernetes.ts";
 import { run as reconcile } from "../../src/commands/upkeep/reconcile.ts";
-import { readTable } from "../../src/core/forwards/table.ts";
+import { readTable } from "../../src/core/forwards/format.ts";
 import { configOf } from "../making.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { startFaultyApiServer } from "../lab/control-plane/faulty-api-server.ts";

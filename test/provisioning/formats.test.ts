@@ -2,7 +2,8 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
-import { readTable, type Table, TABLE_FORMAT, writeTable } from "../../src/core/forwards/table.ts";
+import { readTable, TABLE_FORMAT, writeTable } from "../../src/core/forwards/format.ts";
+import type { Table } from "../../src/core/forwards/table.ts";
 import { tableName } from "../../src/core/gateway/manifests.ts";
 import { MANAGED_BY, MANAGER } from "../../src/core/names.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";

@@ -9,7 +9,8 @@ import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memo
 import type { Provisioned } from "../../src/provisioning/attempt.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import type { Config } from "../../src/core/config/config.ts";
-import { type HostService, readTable, type Table } from "../../src/core/forwards/table.ts";
+import { readTable } from "../../src/core/forwards/format.ts";
+import type { HostService, Table } from "../../src/core/forwards/table.ts";
 import type { Want } from "../../src/core/target.ts";
 import { address } from "../../src/core/target.ts";
 import { gatewayOf, scripts, seeded, wantOf } from "../making.ts";

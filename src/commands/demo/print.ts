@@ -1,5 +1,6 @@
 /** Prints the pods and tables of the demo. Passwords are masked: the output may end in a recording. */
-import { readTable, serviceOf } from "../../core/forwards/table.ts";
+import { readTable } from "../../core/forwards/format.ts";
+import { serviceOf } from "../../core/forwards/table.ts";
 import type { Pod } from "../../core/pod.ts";
 import { address } from "../../core/target.ts";
 import { annotation } from "../../core/names.ts";

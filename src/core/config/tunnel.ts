@@ -1,6 +1,6 @@
 /** One tunnel of a gateway. */
 import * as z from "zod";
-import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "../forwards/table.ts";
+import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "../forwards/ports.ts";
 import { dnsLabel, port, quote, strict, tunnelName } from "../schema.ts";
 import { admitsNamespace, isPattern } from "./namespaces.ts";
 import { allowedAlias, allowedTarget, hostField, namespacePattern, text } from "./values.ts";

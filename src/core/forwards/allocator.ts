@@ -1,15 +1,7 @@
 import { perObject } from "../memo.ts";
 import { freeName } from "../names.ts";
-import {
-  FIRST_LISTEN_PORT,
-  type Forward,
-  hostKey,
-  type HostService,
-  LAST_LISTEN_PORT,
-  lineOf,
-  type Table,
-  targetKey,
-} from "./table.ts";
+import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "./ports.ts";
+import { type Forward, hostKey, type HostService, lineOf, type Table, targetKey } from "./table.ts";
 
 /** A forward that is wished for. A name or listen port that is taken is replaced by the next free one. */
 type WishedForward = Omit<Forward, "servicePort" | "unusedSince"> & {

@@ -6,7 +6,8 @@
 import * as z from "zod";
 import { reject, type Failure, type Rejection } from "../reasons.ts";
 import { parseJson } from "../schema.ts";
-import { type Forward, type HostService, readTable, type Table, TABLE_FORMAT, targetKey } from "./table.ts";
+import { readTable, TABLE_FORMAT } from "./format.ts";
+import { type Forward, type HostService, type Table, targetKey } from "./table.ts";
 
 export const LINES_ANNOTATION = "flowgen.io/forwards";
 

@@ -1,4 +1,4 @@
-import { FIRST_LISTEN_PORT } from "../forwards/table.ts";
+import { FIRST_LISTEN_PORT } from "../forwards/ports.ts";
 import type { GatewayRef } from "../config/choose.ts";
 import type { ChartForward, ChartGateway } from "./chart.ts";
 

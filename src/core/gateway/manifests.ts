@@ -1,6 +1,8 @@
 import { reachingNamespaces } from "../config/choose.ts";
 import type { PlacedGateway, Tunnel } from "../config/config.ts";
-import { type Forward, forwardsOf, type HostService, READY_PORT, type Table, writeTable } from "../forwards/table.ts";
+import { writeTable } from "../forwards/format.ts";
+import { READY_PORT } from "../forwards/ports.ts";
+import { type Forward, forwardsOf, type HostService, type Table } from "../forwards/table.ts";
 import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
 import { perObject } from "../memo.ts";
 import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../names.ts";

@@ -1,5 +1,5 @@
 import type { PlacedGateway } from "../config/config.ts";
-import { METRICS_PORT, READY_PORT } from "../forwards/table.ts";
+import { METRICS_PORT, READY_PORT } from "../forwards/ports.ts";
 import { secretKeyOf } from "../config/identity.ts";
 import { gatewayId } from "../names.ts";
 import { defaultMemory, leastMemory, memoryLimit, sessionsOfOnePort } from "./capacity.ts";

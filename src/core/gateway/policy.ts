@@ -3,7 +3,8 @@ import type { Config, PlacedGateway } from "../config/config.ts";
 import { flowgenLabels } from "../config/flowgen-pods.ts";
 import { isEqual } from "../equal.ts";
 import { FIRST_POLICY, MOST_RULES, policyOf } from "../forwards/policies.ts";
-import { type Forward, METRICS_PORT, type Table } from "../forwards/table.ts";
+import { METRICS_PORT } from "../forwards/ports.ts";
+import type { Forward, Table } from "../forwards/table.ts";
 import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../names.ts";
 import { type Manifest, metadata, namespacesOf, podLabels, targetOf, tunnelOf } from "./manifests.ts";
 

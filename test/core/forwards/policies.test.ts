@@ -1,6 +1,7 @@
 import t from "tap";
 import { policiesOf, policyOf, spread } from "../../../src/core/forwards/policies.ts";
-import { emptyTable, type Forward, readTable, writeTable } from "../../../src/core/forwards/table.ts";
+import { readTable, writeTable } from "../../../src/core/forwards/format.ts";
+import { emptyTable, type Forward } from "../../../src/core/forwards/table.ts";
 
 const forward = (at: number, policy?: number): Forward => ({
   name: `t${at}`,

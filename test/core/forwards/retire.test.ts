@@ -1,7 +1,8 @@
 import t from "tap";
 import { retire, SETTLE_MS, withoutServices } from "../../../src/core/forwards/retire.ts";
 import { allocate } from "../../../src/core/forwards/allocate.ts";
-import { type Forward, type HostService, readTable, type Table, writeTable } from "../../../src/core/forwards/table.ts";
+import { readTable, writeTable } from "../../../src/core/forwards/format.ts";
+import type { Forward, HostService, Table } from "../../../src/core/forwards/table.ts";
 import { configOf, gatewayOf, wantOf } from "../../making.ts";
 
 const NOW = Date.parse("2026-01-02T12:00:00Z");

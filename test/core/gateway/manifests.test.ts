@@ -4,7 +4,8 @@ import { wantOf } from "../../making.ts";
 import { parseAllDocuments, stringify } from "yaml";
 import { type PlacedGateway, readConfig } from "../../../src/core/config/config.ts";
 import { allocate, withStaticForwards } from "../../../src/core/forwards/allocate.ts";
-import { emptyTable, METRICS_PORT, type Table } from "../../../src/core/forwards/table.ts";
+import { METRICS_PORT } from "../../../src/core/forwards/ports.ts";
+import { emptyTable, type Table } from "../../../src/core/forwards/table.ts";
 import { deploymentManifest } from "../../../src/core/gateway/deployment.ts";
 import {
   hostServiceManifest,

@@ -1,6 +1,7 @@
 // Every version that a gateway's objects ever had, as the API server tells whoever watches; and whether the forward
 // table's invariants (ARCHITECTURE.md) held at every instant, for every pod.
-import { emptyTable, readTable, type Table } from "../../../src/core/forwards/table.ts";
+import { readTable } from "../../../src/core/forwards/format.ts";
+import { emptyTable, type Table } from "../../../src/core/forwards/table.ts";
 import { address } from "../../../src/core/target.ts";
 import type { Api, Stored } from "./api.ts";
 import { GATEWAY } from "./scene.ts";

@@ -15,7 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { READY_PORT } from "../../../src/core/forwards/table.ts";
+import { READY_PORT } from "../../../src/core/forwards/ports.ts";
 import { attempt, run, startOn, type Started } from "./hosts.ts";
 import { podAddress, type Network } from "./network.ts";
 import { shellNamed, type ShellName } from "./shells.ts";

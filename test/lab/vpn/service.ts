@@ -2,7 +2,7 @@
 // kubelet asks, and new connections to the Service's address go to one of the ready ones by chance, as kube-proxy's rules lead
 // them. A pod that the API server knows to end is ready no more, whatever it answers; where no pod is ready, those that end and
 // still answer get the connections (EndpointSlices call that `serving`).
-import { READY_PORT } from "../../../src/core/forwards/table.ts";
+import { READY_PORT } from "../../../src/core/forwards/ports.ts";
 import { attempt, run } from "./hosts.ts";
 import { serviceAddress, type Network } from "./network.ts";
 
