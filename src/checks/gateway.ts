@@ -3,8 +3,10 @@ import { type KubeObject, refOf } from "../cluster/cluster.ts";
 import { isPlaced } from "../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { identityHolder, secretKeyOf } from "../core/config/identity.ts";
+import { gatewayPlaceOf } from "../core/config/siblings.ts";
 import { readTable } from "../core/forwards/format.ts";
 import { forwardsOf, type Table } from "../core/forwards/table.ts";
+import { identitiesOf } from "../core/gateway/siblings.ts";
 import { tableName } from "../core/gateway/manifests.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
@@ -18,7 +20,9 @@ export type GatewaySight = {
   readonly namespace: Seen<KubeObject | undefined>;
   readonly secrets: ReadonlyMap<string, Seen<KubeObject | undefined>>;
   readonly table: Seen<KubeObject | undefined>;
+  /** The one of the gateway's name, and all that carry its label. */
   readonly deployment: Seen<KubeObject | undefined>;
+  readonly siblings: Seen<readonly KubeObject[]>;
   readonly services: Seen<readonly KubeObject[]>;
   readonly slices: Seen<readonly KubeObject[]>;
   readonly pods: Seen<readonly KubeObject[]>;
@@ -33,7 +37,9 @@ export const gatewayFindings = (sight: GatewaySight): readonly Finding[] => {
   if (namespace.kind === "seen" && namespace.value === undefined) return [say.fault("namespace-missing", about)];
   return [
     ...securityFindings(sight, about),
-    ...gateway.tunnels.flatMap((tunnel) => secretFindings(tunnel, sight)),
+    ...gateway.tunnels.flatMap((tunnel) =>
+      tunnel.secretNames.flatMap((secretName) => secretFindings(tunnel, secretName, sight)),
+    ),
     ...tableFindings(sight, object),
   ];
 };
@@ -51,9 +57,10 @@ const securityFindings = ({ namespace }: GatewaySight, about: string): readonly 
 /** Only that a key is there is looked at; its value is neither read nor shown. */
 const secretFindings = (
   tunnel: PlacedGateway["tunnels"][number],
+  secretName: string,
   { gateway, secrets }: GatewaySight,
 ): readonly Finding[] => {
-  const { name, secretName } = tunnel;
+  const { name } = tunnel;
   const secretKey = secretKeyOf(tunnel);
   const secret = secrets.get(secretName);
   const object = `Secret ${gateway.namespace}/${secretName}`;
@@ -96,16 +103,35 @@ const objectFindings = (table: Table, sight: GatewaySight, object: string): read
   ...serviceFindings(table, sight),
 ];
 
-const deploymentFindings = ({ gateway, deployment, pods }: GatewaySight, object: string): readonly Finding[] => {
+const deploymentFindings = (sight: GatewaySight, object: string): readonly Finding[] => {
+  const { gateway, deployment, siblings } = sight;
   const about = `Deployment ${gateway.namespace}/${gateway.name}`;
   if (deployment.kind === "unseen") return [say.unseen(about, deployment.why)];
-  if (deployment.value === undefined) return [say.fault("gateway-missing", about)];
-  if (deployment.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
+  if (deployment.value !== undefined && deployment.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
     return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
-  if ((statusIn(deployment.value).readyReplicas ?? 0) > 0) return [say.ok(object, "its pod is ready")];
-  const [pod] = pods.kind === "seen" ? pods.value : [];
-  const replicaFailure = statusIn(deployment.value).conditions?.find(({ type }) => type === "ReplicaFailure")?.message;
-  return [say.fault("gateway-down", about, pod === undefined ? (replicaFailure ?? "it has no pod") : troubleOf(pod))];
+  const others = isSeen(siblings) ? siblings.value.filter(({ metadata }) => metadata.name !== gateway.name) : [];
+  const all = [...(deployment.value ? [deployment.value] : []), ...others];
+  return all.length === 0 ? [say.fault("gateway-missing", about)] : podFindings(sight, all, object);
+};
+
+/** Whether each identity has its pod. */
+const podFindings = (
+  { gateway, pods }: GatewaySight,
+  deployments: readonly KubeObject[],
+  object: string,
+): readonly Finding[] => {
+  const wanted = identitiesOf(gateway).length;
+  const isUp = (deployment: KubeObject): boolean => (statusIn(deployment).readyReplicas ?? 0) > 0;
+  const ready = deployments.filter(isUp).length;
+  if (ready >= wanted) return [say.ok(object, wanted === 1 ? "its pod is ready" : `its ${wanted} pods are ready`)];
+  const down = deployments.find((each) => !isUp(each));
+  const about = `Deployment ${gateway.namespace}/${down?.metadata.name ?? gateway.name}`;
+  const isItsPod = ({ metadata: { name = "" } }: KubeObject): boolean =>
+    deployments.length === 1 || name.replace(/-[^-]+-[^-]+$/, "") === down?.metadata.name;
+  const [pod] = isSeen(pods) ? pods.value.filter(isItsPod) : [];
+  const replicaFailure = down && statusIn(down).conditions?.find(({ type }) => type === "ReplicaFailure")?.message;
+  const why = pod === undefined ? (replicaFailure ?? "it has no pod") : troubleOf(pod);
+  return [say.fault(ready === 0 ? "gateway-down" : "sibling-down", about, why)];
 };
 
 /** The ports that each Service must offer: the gateway's own, and one for each host that has one. */
@@ -140,7 +166,7 @@ export const orphanFindings = (
   placed: readonly PlacedGateway[],
 ): readonly Finding[] => {
   if (deployments.kind === "unseen") return [say.unseen("gateways of all namespaces", deployments.why)];
-  const orphans = deployments.value.filter((each) => config !== undefined && !isPlaced(config, refOf(each)));
+  const orphans = deployments.value.filter((each) => config !== undefined && !isPlaced(config, gatewayPlaceOf(each)));
   return orphans.map((each) => {
     const heir = placed.find((gateway) => identityHolder(gateway, [each]) !== undefined);
     const held =
@@ -149,12 +175,14 @@ export const orphanFindings = (
   });
 };
 
+const identitiesIn = ({ tunnels }: PlacedGateway) =>
+  tunnels.flatMap((tunnel) => tunnel.secretNames.map((secretName) => ({ tunnel, secretName })));
+
 /** Tunnels whose Secrets hold one private key. The key is compared, and never shown. */
 export const sharedKeyFindings = (sights: readonly GatewaySight[]): readonly Finding[] => {
   const holders = new Map<string, string>();
   return sights.flatMap(({ gateway, secrets }) =>
-    gateway.tunnels.flatMap((tunnel) => {
-      const { secretName } = tunnel;
+    identitiesIn(gateway).flatMap(({ tunnel, secretName }) => {
       const secretKey = secretKeyOf(tunnel);
       const secret = secrets.get(secretName);
       const text = secret?.kind === "seen" && secret.value !== undefined ? dataOf(secret.value)[secretKey] : undefined;

@@ -1,7 +1,4 @@
-/**
- * The cluster as this project needs it: seven kinds of question, answered by a real API server (kubernetes.ts) or in
- * memory (memory.ts). Both keep the rules of test/cluster-port/contract.ts.
- */
+/** The cluster port: kubernetes.ts asks a real API server, memory.ts answers itself. Both keep the rules of test/cluster-port/contract.ts. */
 
 /** `subresource`: what of the object of that name is meant. */
 export type Resource = { readonly apiVersion: string; readonly plural: string; readonly subresource?: string };
@@ -10,6 +7,7 @@ export const resources = {
   ConfigMap: { apiVersion: "v1", plural: "configmaps" },
   Service: { apiVersion: "v1", plural: "services" },
   Deployment: { apiVersion: "apps/v1", plural: "deployments" },
+  PodDisruptionBudget: { apiVersion: "policy/v1", plural: "poddisruptionbudgets" },
   NetworkPolicy: { apiVersion: "networking.k8s.io/v1", plural: "networkpolicies" },
   Pod: { apiVersion: "v1", plural: "pods" },
   Event: { apiVersion: "v1", plural: "events" },
@@ -100,8 +98,9 @@ export type Cluster = {
    * `resourceVersion` is ignored, and the object is made. So NEVER makes only, and the version that was read changes
    * only that version. 409 also when `metadata.uid` is given and the object is gone, or another object has its name. Do
    * not apply an object of `create`: its fields then have two owners and are never dropped.
+   * `manager`: as another field manager.
    */
-  apply(object: KubeObject, signal: AbortSignal): Promise<KubeObject>;
+  apply(object: KubeObject, signal: AbortSignal, manager?: string): Promise<KubeObject>;
   /**
    * Writes an object that was read and changed, except its status: 409 `Conflict` when it has changed since. MANAGER
    * becomes the owner of the spec and data that others wrote, as if it had applied them (managed-fields.ts). So its

@@ -32,6 +32,6 @@ export const counted = (cluster: Cluster, onCall: OnCall): Cluster => {
     create: (object, signal) => observed("create", object.kind, cluster.create(object, signal)),
     delete: (object, signal, grace) => observed("delete", object.kind, cluster.delete(object, signal, grace)),
     update: (object, signal) => observed("update", object.kind, cluster.update(object, signal)),
-    apply: (object, signal) => observed("apply", object.kind, cluster.apply(object, signal)),
+    apply: (object, signal, manager) => observed("apply", object.kind, cluster.apply(object, signal, manager)),
   };
 };

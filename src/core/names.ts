@@ -5,6 +5,12 @@ import { perObject } from "./memo.ts";
 export const MANAGER = "flowgen-gateway-webhook";
 export const MANAGED_BY = "app.kubernetes.io/managed-by";
 
+export const INSTANCE = "app.kubernetes.io/instance";
+/** On the pods of a gateway's second and further Deployments, and in their selector: the Deployment's name. */
+export const SIBLING_LABEL = "flowgen.io/sibling";
+/** On a Deployment while another one of the gateway is changed, see gateway/roll.ts. */
+export const ROLL_LABEL = "flowgen.io/roll";
+
 /** On a gateway's Deployment and pods, as the flowgen chart labels those of its own gateway. */
 export const COMPONENT = "app.kubernetes.io/component";
 export const GATEWAY_COMPONENT = "wireguard-gateway";

@@ -78,9 +78,9 @@ export const createMemoryCluster = (options: MemoryOptions = {}): MemoryCluster 
       const asked = call("create", object);
       return ask(asked, signal, () => create(state, asked, object));
     },
-    apply: (object, signal) => {
+    apply: (object, signal, manager) => {
       const asked = call("apply", object);
-      return ask(asked, signal, () => apply(state, asked, object));
+      return ask(asked, signal, () => apply(state, asked, object, manager));
     },
     update: (object, signal) => {
       const asked = call("update", object);

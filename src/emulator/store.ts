@@ -38,7 +38,7 @@ export const create = (state: State, call: MemoryCall, object: KubeObject): Kube
   return store(state, { ...call, ref }, undefined, owned, undefined, generateName);
 };
 
-export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeObject => {
+export const apply = (state: State, call: MemoryCall, object: KubeObject, manager = MANAGER): KubeObject => {
   const live = state.stored.get(refKey(call.ref));
   const { resourceVersion, uid, managedFields = [] } = object.metadata;
   if (managedFields.length > 0) throw fault(call, 400, "BadRequest", "metadata.managedFields must be nil");
@@ -51,13 +51,14 @@ export const apply = (state: State, call: MemoryCall, object: KubeObject): KubeO
     throw conflict(call, "the object has been modified; please apply your changes to the latest version and try again");
   }
   const config = contentOf(object);
-  if (live?.lastApplied !== undefined && isEqual(live.lastApplied, config)) return live.object;
+  const isOurs = manager === MANAGER;
+  if (isOurs && live?.lastApplied !== undefined && isEqual(live.lastApplied, config)) return live.object;
   const copy = frozen(config) as Fields;
-  const owned = applied(live, copy, APPLIER);
+  const owned = applied(live, copy, isOurs ? APPLIER : `${manager} Apply`);
   if ("repeated" in owned) {
     throw unprocessable(call, [`duplicate entries: ${owned.repeated.join(", ")}`]);
   }
-  return store(state, call, live, owned, copy);
+  return store(state, call, live, owned, isOurs ? copy : live?.lastApplied);
 };
 
 export const edit = (

@@ -35,14 +35,17 @@ const refused = (reason: AdoptionRefusal, says: string): Adoption => ({ kind: "r
 
 /** `objects`: with all Deployments of gateways in the namespace as `otherDeployments`. */
 export const planAdoption = (objects: GatewayObjects, gateway: PlacedGateway): Adoption => {
-  const { deployment, service, table, scripts, networkPolicies, hostServices } = objects;
-  const present = [table, scripts, ...networkPolicies, service, deployment, ...hostServices].filter(
+  const { deployments, service, podsService, table, scripts, networkPolicies, hostServices } = objects;
+  const deployment = firstOf(objects, gateway);
+  const present = [table, scripts, ...networkPolicies, service, podsService, ...deployments, ...hostServices].filter(
     (object) => object !== undefined,
   );
   if (present.length === 0) return refused("absent", `there is no gateway ${gateway.namespace}/${gateway.name}`);
   const replaced = deployment !== undefined && !(isManaged(deployment) && selectsOurs(deployment, gateway));
   const problem =
-    otherObject(objects, replaced) ?? (replaced ? unlike(objects, gateway) : undefined) ?? held(objects, gateway);
+    otherObject(objects, gateway, replaced) ??
+    (replaced ? unlike(objects, gateway) : undefined) ??
+    held(objects, gateway);
   if (problem !== undefined) return problem;
   const taken = present.filter((object) => object !== deployment || !replaced).filter(needsTaking);
   return {
@@ -55,14 +58,20 @@ export const planAdoption = (objects: GatewayObjects, gateway: PlacedGateway): A
   };
 };
 
+/** The Deployment of the gateway's own name: the chart's, or the webhook's first one. */
+const firstOf = ({ deployments }: GatewayObjects, { name }: PlacedGateway): KubeObject | undefined =>
+  deployments.find(({ metadata }) => metadata.name === name);
+
 const needsTaking = (object: KubeObject): boolean => !isManaged(object) || isHeldByOthers(object);
 
 /** An object of the gateway's names that neither the webhook nor the chart made. */
-const otherObject = (objects: GatewayObjects, isReplaced: boolean): Adoption | undefined => {
-  const { deployment, service, table, scripts, networkPolicies, hostServices } = objects;
+const otherObject = (objects: GatewayObjects, gateway: PlacedGateway, isReplaced: boolean): Adoption | undefined => {
+  const { deployments, service, podsService, table, scripts, networkPolicies, hostServices } = objects;
+  const deployment = firstOf(objects, gateway);
+  const siblings = deployments.filter((each) => each !== deployment);
   const isChart = !isReplaced || readChartGateway(deployment, service) !== undefined;
   const other =
-    [table, scripts, ...networkPolicies, ...hostServices].find(
+    [table, scripts, ...networkPolicies, podsService, ...siblings, ...hostServices].find(
       (object) => object !== undefined && !isManaged(object),
     ) ??
     (isChart ? undefined : deployment) ??
@@ -77,8 +86,8 @@ const otherObject = (objects: GatewayObjects, isReplaced: boolean): Adoption | u
 };
 
 /** What the chart's gateway serves and the config would not. */
-const unlike = ({ deployment, service }: GatewayObjects, gateway: PlacedGateway): Adoption | undefined => {
-  const chart = readChartGateway(deployment, service);
+const unlike = (objects: GatewayObjects, gateway: PlacedGateway): Adoption | undefined => {
+  const chart = readChartGateway(firstOf(objects, gateway), objects.service);
   if (chart === undefined) return undefined;
   const [line] = chart.unread;
   if (line !== undefined)

@@ -5,6 +5,7 @@ import type { PlacedGateway } from "../core/config/config.ts";
 import { isEqual } from "../core/equal.ts";
 import type { Forward, Table } from "../core/forwards/table.ts";
 import type { Manifest } from "../core/gateway/manifests.ts";
+import { ROLL_LABEL } from "../core/names.ts";
 import { type Intent, intentIn } from "./intent.ts";
 import { isGateways, kindAndName, locked, tableOf } from "./objects.ts";
 import { readTableObject } from "./reading.ts";
@@ -129,7 +130,8 @@ export const applierOf = (parts: ApplierParts): Applier => {
   };
   /**
    * For the Deployment, whose status changes all the time: it is applied to the next version where that has the mark of the wanted
-   * template. Where it has another mark, the wanted template may be an older config's by now.
+   * template. Where it has another mark, the wanted template may be an older config's by now. With another note (core/gateway/roll.ts) it is no longer
+   * the only one.
    */
   const keep: Applier["keep"] = async (read, manifest, mark) => {
     let last = read;
@@ -140,6 +142,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
         if (!isConflict(error) || tries === MOST_TRIES) throw error;
         last = await cluster.get(refOf(manifest), signal);
         if (last?.metadata.annotations?.[mark] !== manifest.metadata.annotations?.[mark]) throw error;
+        if (last?.metadata.labels?.[ROLL_LABEL] !== read?.metadata.labels?.[ROLL_LABEL]) throw error;
       }
     }
   };

@@ -71,7 +71,7 @@ export const attempt = (
     objection: (given: readonly Given[]) => objection?.(assignmentsOf(gateway, given, familiesOf(objects))),
   }));
   const { table, results } = spreadOut(allocate(start.table, gateway, claims));
-  const isNew = stand === "due" || table !== read.table || !holds(objects.table, gateway, table);
+  const isNew = stand === "due" || table !== read.table || !holds(objects, gateway, table);
   return { kind: "attempt", table, isNew, results, omitted: start.omitted, isBehind: false };
 };
 

@@ -8,28 +8,28 @@ import {
   scriptsManifest,
   serviceManifest,
 } from "../core/gateway/manifests.ts";
-import { deploymentManifest } from "../core/gateway/deployment.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout, type EventText } from "../cluster/event.ts";
-import { type Applied, type ApplierEvents, applierOf, withSpecHash, type Written } from "./applier.ts";
-import { type Addresses, clusterIPsOf, type GatewayObjects, identified } from "./objects.ts";
+import { type Applied, type ApplierEvents, applierOf, type Written } from "./applier.ts";
+import { type Addresses, clusterIPsOf, type GatewayObjects } from "./objects.ts";
+import { serveCompany } from "./company.ts";
+import { type RollingEvents, serveDeployments } from "./rolling.ts";
 import { type RefusedPolicy, servePolicies } from "./policies.ts";
 import { listed } from "../core/message.ts";
 import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../core/names.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
-const TEMPLATE_ANNOTATION = "flowgen.io/template";
 /** On the gateway's pods: the version of the table. A change makes the kubelet refresh their volumes. */
 const TABLE_ANNOTATION = "flowgen.io/table";
 
-export type ConvergeEvents = ApplierEvents & {
-  readonly restart?: (gateway: PlacedGateway, why: string) => void;
-  /**
-   * A Service that was deleted could not have its cluster IPs again: another Service has one of them. `holders`: label selectors of the
-   * pods that may hold them.
-   */
-  readonly addressLost?: (gateway: PlacedGateway, service: HostService, holders: readonly string[]) => void;
-};
+export type ConvergeEvents = ApplierEvents &
+  RollingEvents & {
+    /**
+     * A Service that was deleted could not have its cluster IPs again: another Service has one of them. `holders`: label selectors of the
+     * pods that may hold them.
+     */
+    readonly addressLost?: (gateway: PlacedGateway, service: HostService, holders: readonly string[]) => void;
+  };
 
 export type Converged = {
   /** The cluster IPs that the hosts' Services have. */
@@ -46,7 +46,8 @@ export const converge = async (
   events: ConvergeEvents = {},
 ): Promise<Converged> => {
   const { cluster, gateway, table, signal } = written;
-  const { bring, follow, keep } = applierOf({ ...written, applied, events });
+  const applier = applierOf({ ...written, applied, events });
+  const { bring, follow } = applier;
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
   const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
     const { name, clusterIPs } = service;
@@ -70,49 +71,17 @@ export const converge = async (
     });
     return [name, clusterIPsOf(made)];
   };
-  const deployment = withSpecHash(deploymentManifest(gateway, scripts), TEMPLATE_ANNOTATION);
-  if (objects.deployment !== undefined && isRestart(objects.deployment, deployment)) {
-    events.restart?.(gateway, RESTART);
-    const { deployment: read } = objects;
-    await bestEffort(signal, (soon) => cluster.create(eventAbout(read, restartNote), soon));
-  }
-  const claim = objects.deployment && strategyClaim(objects.deployment, deployment);
-  const claimed = claim && (await cluster.apply(claim, signal));
   await bring(objects.scripts, scriptsManifest(gateway, scripts));
   const [hosts, , , refused] = await Promise.all([
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
     Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
-    // Not locked after a claim: its status changes at once, and the claim has the mark of the template already.
-    claimed
-      ? cluster.apply(identified(deployment, claimed), signal)
-      : keep(objects.deployment, deployment, TEMPLATE_ANNOTATION),
+    serveDeployments({ ...written, applied, events, objects, scripts, applier }),
     follow(objects.service, (from) => serviceManifest(gateway, from)),
     servePolicies({ follow, gateway, table, podSelector, read: objects.networkPolicies }),
+    serveCompany({ cluster, gateway, objects, bring, signal }),
   ]);
   return { addresses: new Map(hosts), refused };
 };
-
-const isRestart = (read: KubeObject, next: Manifest): boolean =>
-  read.metadata.annotations?.[TEMPLATE_ANNOTATION] !== next.metadata.annotations?.[TEMPLATE_ANNOTATION];
-
-/**
- * An apply that takes over the ownership of `rollingUpdate`, where another field manager set it; undefined: there is none. The API
- * server refuses Recreate beside it. Applied with other values it belongs to the webhook, and the next apply, without it, removes it.
- */
-const strategyClaim = (read: KubeObject, manifest: Manifest): KubeObject | undefined => {
-  type Strategy = { readonly rollingUpdate?: { readonly maxSurge?: unknown; readonly maxUnavailable?: unknown } };
-  const { strategy: { rollingUpdate } = {} } = read["spec"] as { readonly strategy?: Strategy };
-  if (rollingUpdate === undefined) return undefined;
-  const other = (value: unknown): number => (value === 1 ? 2 : 1);
-  const { maxSurge, maxUnavailable } = rollingUpdate;
-  const claimed = { maxSurge: other(maxSurge), maxUnavailable: other(maxUnavailable) };
-  const spec = { ...(manifest["spec"] as object), strategy: { type: "RollingUpdate", rollingUpdate: claimed } };
-  return identified({ ...manifest, spec }, read);
-};
-
-const RESTART = "the gateway's config, images or scripts changed: its pod is replaced";
-/** With Recreate a changed template is an outage of seconds for all who use the gateway: said before it happens. */
-const restartNote = { type: "Normal", reason: "GatewayRestart", message: RESTART } as const;
 
 /** Label selectors of the pods that were led to a host's Service, in any namespace: the webhook itself may not list them. */
 const holdersOf = (gateway: PlacedGateway, table: Table, service: HostService): readonly string[] =>

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { isDeadline, isTransient, type KubeObject } from "../cluster/cluster.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { deploymentManifest } from "../core/gateway/deployment.ts";
+import { siblingsOf } from "../core/gateway/siblings.ts";
 import type { Manifest, Scripts } from "../core/gateway/manifests.ts";
 import { perObject } from "../core/memo.ts";
 import { gatewayId } from "../core/names.ts";
@@ -20,7 +21,8 @@ export type Intent = { readonly revision: number; readonly hash: string };
 
 /** What a config makes of a gateway. Gateways of one config have intents of their own. */
 export const intentOf = (config: Config, gateway: PlacedGateway, scripts: Scripts): Intent => {
-  const parts = [gateway, config.podSelector, scripts.hash, deploymentManifest(gateway, scripts)];
+  const manifests = siblingsOf(gateway, []).map((sibling) => deploymentManifest(gateway, scripts, sibling));
+  const parts = [gateway, config.podSelector, scripts.hash, ...manifests];
   const hash = createHash("sha256").update(JSON.stringify(parts)).digest("hex").slice(0, 16);
   return { revision: config.revision, hash };
 };

@@ -3,11 +3,13 @@ import { identityHolder } from "../core/config/identity.ts";
 import { LINES_ANNOTATION, type LinedService, tableFromLines } from "../core/forwards/lines.ts";
 import { readTable } from "../core/forwards/format.ts";
 import { emptyTable, type Table } from "../core/forwards/table.ts";
-import { type Manifest, podLabels, tableData, tableManifest, tableName } from "../core/gateway/manifests.ts";
+import { selectorOf } from "../core/gateway/deployment.ts";
+import { siblingsOf } from "../core/gateway/siblings.ts";
+import { type Manifest, tableData, tableManifest, tableName } from "../core/gateway/manifests.ts";
 import { type Failure, reject, type Rejection } from "../core/reasons.ts";
 import { perObject } from "../core/memo.ts";
 import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
-import { type Cluster, type KubeObject, NEVER } from "../cluster/cluster.ts";
+import { type Cluster, type KubeObject, NEVER, refOf } from "../cluster/cluster.ts";
 import { type Intent, withIntent } from "./intent.ts";
 import { isEqual } from "../core/equal.ts";
 
@@ -15,12 +17,15 @@ import { isEqual } from "../core/equal.ts";
 export type GatewayObjects = {
   readonly table: KubeObject | undefined;
   readonly scripts: KubeObject | undefined;
-  readonly deployment: KubeObject | undefined;
+  /** One for each identity, those too that the config no longer has. */
+  readonly deployments: readonly KubeObject[];
   readonly service: KubeObject | undefined;
+  /** By which the pods of several identities find each other. */
+  readonly podsService: KubeObject | undefined;
   /** Services of hosts' own. */
   readonly hostServices: readonly KubeObject[];
   readonly networkPolicies: readonly KubeObject[];
-  /** Deployments that may hold the gateway's identities; read where the gateway has none yet. */
+  /** Deployments of others that may hold the gateway's identities; read where the gateway lacks one of its own. */
   readonly otherDeployments: readonly KubeObject[];
 };
 
@@ -74,15 +79,16 @@ export const tableIn = (
   objects: GatewayObjects,
   gateway: PlacedGateway,
 ): { readonly kind: "table"; readonly table: Table } | Rejection | Failure => {
-  const { table, scripts, deployment, service, networkPolicies, hostServices, otherDeployments } = objects;
+  const { table, scripts, deployments, service, networkPolicies, hostServices, otherDeployments } = objects;
+  const { podsService } = objects;
   const foreign =
-    [table, scripts, deployment, service, ...networkPolicies].find((each) => each !== undefined && !isManaged(each)) ??
-    hostServices.find((object) => !isGateways(object, gateway));
+    [table, scripts, ...deployments, service, podsService, ...networkPolicies].find(
+      (each) => each !== undefined && !isManaged(each),
+    ) ?? hostServices.find((object) => !isGateways(object, gateway));
   if (foreign !== undefined) return reject("object-unmanaged", kindAndName(foreign));
-  if (objects.deployment !== undefined && !selectsOurs(objects.deployment, gateway)) {
-    return reject("selector-other", kindAndName(objects.deployment));
-  }
-  const held = deployment ? undefined : identityHolder(gateway, otherDeployments);
+  const other = deployments.find((deployment) => !selectsOurs(deployment, gateway));
+  if (other !== undefined) return reject("selector-other", kindAndName(other));
+  const held = identityHolder(gateway, otherDeployments);
   if (held !== undefined)
     return reject("identity-held", `Deployment ${held.holder} mounts the Secret ${held.secretName}`);
   if (isTableLost(objects))
@@ -98,13 +104,29 @@ export const tableIn = (
 /** False: a Deployment of another tool with a selector of its own, which cannot be changed. */
 export const selectsOurs = (deployment: KubeObject, gateway: PlacedGateway): boolean => {
   const { selector } = deployment["spec"] as { readonly selector?: unknown };
-  return isEqual(selector, { matchLabels: podLabels(gateway) });
+  return isEqual(selector, { matchLabels: selectorOf(gateway, deployment.metadata.name ?? "") });
 };
 
+/** The names of the gateway's Deployments: those that the config has, and those that have yet to go. */
+export const deploymentNames = (
+  { deployments }: Pick<GatewayObjects, "deployments">,
+  gateway: PlacedGateway,
+): readonly string[] => [
+  ...new Set([...siblingsOf(gateway, deployments), ...deployments.map(refOf)].map(({ name }) => name)),
+];
+
+/** The names of the Deployments in the table's object; none where the gateway has the one of its own name alone. */
+export const siblingsText = (object: KubeObject | undefined): string =>
+  (object?.["data"] as { readonly siblings?: string } | undefined)?.siblings ?? "";
+
 /** Whether the table's object says what the table is, for the scripts too. */
-export const holds = (object: KubeObject | undefined, gateway: PlacedGateway, table: Table): boolean => {
-  const data = object?.["data"] as Readonly<Record<string, string>> | undefined;
-  return Object.entries(tableData(gateway, table)).every(([key, text]) => data?.[key] === text);
+export const holds = (objects: GatewayObjects, gateway: PlacedGateway, table: Table): boolean => {
+  const data = objects.table?.["data"] as Readonly<Record<string, string>> | undefined;
+  const wanted = tableData(gateway, table, deploymentNames(objects, gateway));
+  return (
+    Object.entries(wanted).every(([key, text]) => data?.[key] === text) &&
+    siblingsText(objects.table) === (wanted.siblings ?? "")
+  );
 };
 
 /** `Kind namespace/name`, as a message names an object. */
@@ -127,8 +149,9 @@ export const locked = (manifest: Manifest, read: KubeObject | undefined): KubeOb
 export const writeTableObject = (
   cluster: Cluster,
   gateway: PlacedGateway,
-  table: Table,
+  { table, deployments }: { readonly table: Table; readonly deployments: readonly string[] },
   intent: Intent,
   read: KubeObject | undefined,
   signal: AbortSignal,
-): Promise<KubeObject> => cluster.apply(locked(withIntent(tableManifest(gateway, table), intent, read), read), signal);
+): Promise<KubeObject> =>
+  cluster.apply(locked(withIntent(tableManifest(gateway, table, deployments), intent, read), read), signal);

@@ -6,7 +6,15 @@ import { type Applied, tableNow, type Written } from "./applier.ts";
 import type { Attempted } from "./attempt.ts";
 import { converge, type Converged, type ConvergeEvents, wakeKubelet } from "./converge.ts";
 import type { Intent, Intents } from "./intent.ts";
-import { type Addresses, type GatewayObjects, isTableLost, linesText, writeTableObject } from "./objects.ts";
+import {
+  type Addresses,
+  deploymentNames,
+  type GatewayObjects,
+  isTableLost,
+  linesText,
+  siblingsText,
+  writeTableObject,
+} from "./objects.ts";
 
 export type PerformEvents = ConvergeEvents & {
   /** The table was gone and was made again of what the Services carry. */
@@ -46,12 +54,16 @@ export const perform = async (
   if (omitted.length > 0) events.omitted?.(gateway, omitted);
   if (isTableLost(objects)) events.recovered?.(gateway, table);
   const write = (next: Table, read: KubeObject | undefined): Promise<KubeObject> =>
-    intents.putInForce({ config, gateway }, read, () => writeTableObject(cluster, gateway, next, ours, read, signal));
+    intents.putInForce({ config, gateway }, read, () =>
+      writeTableObject(cluster, gateway, { table: next, deployments }, ours, read, signal),
+    );
+  const deployments = deploymentNames(objects, gateway);
+  const linesOf = (table: KubeObject | undefined): string => linesText(table) + siblingsText(table);
   const object = isNew ? await write(table, objects.table) : objects.table;
   const written: Written = { cluster, gateway, table, ours, signal };
   const [{ addresses, ...converged }] = await Promise.all([
     converge(written, { scripts, podSelector: config.podSelector }, objects, applied, events),
-    object && linesText(object) !== linesText(objects.table) && wakeKubelet(cluster, gateway, object, signal),
+    object && linesOf(object) !== linesOf(objects.table) && wakeKubelet(cluster, gateway, object, signal),
   ]);
   const final = withAddresses(table, addresses);
   // Before a pod learns of an address: the table has it, and a Service that is made again asks for it.

@@ -4,9 +4,11 @@ import type { GatewayRef } from "../core/config/choose.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { policiesOf } from "../core/forwards/policies.ts";
 import { scriptsName, tableName } from "../core/gateway/manifests.ts";
+import { podsName, gatewayPlaceOf, siblingNames } from "../core/config/siblings.ts";
+import { identitiesOf } from "../core/gateway/siblings.ts";
 import { policiesFor, policyName } from "../core/gateway/policy.ts";
-import { COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
-import { type GatewayObjects, isGateways, tableOf } from "./objects.ts";
+import { COMPONENT, GATEWAY_COMPONENT, gatewayId, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../core/names.ts";
+import { type GatewayObjects, isGateways, siblingsText, tableOf } from "./objects.ts";
 
 /** Where gateways of former configs may be. */
 export type Former = {
@@ -28,17 +30,36 @@ export const readGateway = async (
   former: Former = NO_FORMER,
 ): Promise<GatewayObjects> => {
   const get = (kind: Ref["kind"], name: string) => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
-  const [scripts, deployment, service, policies, services] = await Promise.all([
+  const identities = identitiesOf(gateway).length;
+  const [scripts, named, service, policies, services, pods] = await Promise.all([
     get("ConfigMap", scriptsName(gateway)),
-    get("Deployment", gateway.name),
+    Promise.all(
+      siblingNames(gateway.name)
+        .slice(0, identities)
+        .map((name) => get("Deployment", name)),
+    ),
     get("Service", gateway.name),
     Promise.all(policiesFor(gateway).map((policy) => get("NetworkPolicy", policyName(gateway, policy)))),
     cluster.list("Service", gateway.namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: gateway.name }, signal),
+    identities > 1 ? get("Service", podsName(gateway)) : undefined,
   ]);
-  const hostServices = services.filter(({ metadata }) => metadata.name !== gateway.name);
-  const otherDeployments = deployment ? [] : await readOthers(cluster, gateway, former, signal);
-  const networkPolicies = policies.filter((object) => object !== undefined);
-  const derived = { scripts, deployment, service, networkPolicies, hostServices, otherDeployments, table: undefined };
+  const isHosts = ({ metadata: { name } }: KubeObject): boolean => name !== gateway.name && name !== podsName(gateway);
+  const found = named.filter((object) => object !== undefined);
+  const others = found.length === identities ? [] : await readOthers(cluster, gateway, former, signal);
+  const isOwn = (object: KubeObject): boolean =>
+    gatewayId(gatewayPlaceOf(object)) === gatewayId(gateway) && siblingNames(gateway.name).includes(refOf(object).name);
+  const isNew = (object: KubeObject): boolean => found.every(({ metadata }) => metadata.uid !== object.metadata.uid);
+  const derived: GatewayObjects = {
+    scripts,
+    deployments: [...found, ...others.filter((object) => isOwn(object) && isNew(object))],
+    service,
+    networkPolicies: policies.filter((object) => object !== undefined),
+    // With one identity it is left of a config with more.
+    podsService: pods ?? services.find(({ metadata }) => metadata.name === podsName(gateway)),
+    hostServices: services.filter(isHosts),
+    otherDeployments: others.filter((object) => !isOwn(object)),
+    table: undefined,
+  };
   return withTableNow(cluster, gateway, derived, signal);
 };
 
@@ -56,7 +77,7 @@ const readOthers = async (
     cluster.list("Deployment", where, { [COMPONENT]: GATEWAY_COMPONENT, ...more }, signal);
   const elsewhere = namespaces.map(async (where) => {
     try {
-      return (await list(where, { [MANAGED_BY]: MANAGER })).filter((object) => !isGateway(refOf(object)));
+      return (await list(where, { [MANAGED_BY]: MANAGER })).filter((object) => !isGateway(gatewayPlaceOf(object)));
     } catch (error) {
       if (error instanceof ClusterError && error.code === 403) return [];
       throw error;
@@ -80,23 +101,30 @@ export const withTableNow = async (
     table,
     hostServices: [...objects.hostServices, ...more("Service")],
     networkPolicies: [...objects.networkPolicies, ...more("NetworkPolicy")],
+    deployments: [...objects.deployments, ...more("Deployment")],
   };
   const isMadeMeanwhile = unlisted.some((object) => isGateways(object, gateway));
   return isMadeMeanwhile ? withTableNow(cluster, gateway, all, signal) : all;
 };
 
-/** Services and policies that the table names and that were not read: made since then, or not the gateway's. */
+/** Services, policies and Deployments that the table names and that were not read: made since then, or not the gateway's. */
 const readUnlisted = async (
   cluster: Cluster,
   gateway: PlacedGateway,
-  { table, hostServices, networkPolicies }: GatewayObjects,
+  { table, hostServices, networkPolicies, deployments }: GatewayObjects,
   signal: AbortSignal,
 ): Promise<readonly KubeObject[]> => {
   const read = table && tableOf(table);
   if (read?.kind !== "table") return [];
-  const known = new Set([...hostServices, ...networkPolicies].map(({ kind, metadata }) => `${kind} ${metadata.name}`));
+  const known = new Set(
+    [...hostServices, ...networkPolicies, ...deployments].map(({ kind, metadata }) => `${kind} ${metadata.name}`),
+  );
   for (const policy of policiesFor(gateway)) known.add(`NetworkPolicy ${policyName(gateway, policy)}`);
+  // Read before, whether or not it was there.
+  for (const name of siblingNames(gateway.name).slice(0, identitiesOf(gateway).length)) known.add(`Deployment ${name}`);
+  const siblings = siblingNames(gateway.name).filter((name) => siblingsText(table).split("\n").includes(name));
   const named = [
+    ...siblings.map((name) => ["Deployment", name] as const),
     ...read.table.services.map(({ name }) => ["Service", name] as const),
     ...policiesOf(read.table).map((policy) => ["NetworkPolicy", policyName(gateway, policy)] as const),
   ];

@@ -6,6 +6,7 @@ import type { Scripts } from "../core/gateway/manifests.ts";
 import { gatewayId } from "../core/names.ts";
 import { counting } from "./counting.ts";
 import type { Metrics } from "./metrics/metrics.ts";
+import type { Rolls } from "./rolls.ts";
 import type { Standing } from "./standing.ts";
 
 type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };
@@ -15,6 +16,7 @@ export const observedProvisioning = (
   { cluster, scripts, log }: Parts,
   metrics: Metrics,
   standing: Standing,
+  rolls: Rolls,
 ): Provisioning => {
   const events: LaneEvents = {
     conflict: (gateway) => metrics.conflict(gatewayId(gateway)),
@@ -36,6 +38,11 @@ export const observedProvisioning = (
       if (isBehind && !standing.isBehind()) log.warn({ gateway: id }, "another config made the gateway");
       standing.note(id, isBehind);
       metrics.behind(id, isBehind);
+    },
+    deployed: (gateway, deployed) => {
+      const id = gatewayId(gateway);
+      rolls.note(id, deployed);
+      metrics.deployments(id, deployed);
     },
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };

@@ -14,6 +14,8 @@ export type RepairParts = {
    * together.
    */
   readonly everyMs: number;
+  /** Looks are more frequent while Deployments are changed one after another. */
+  readonly isRolling: () => boolean;
   readonly log: FastifyBaseLogger;
   readonly metrics: Pick<Metrics, "repair">;
 };
@@ -27,13 +29,15 @@ export type Repairs = {
 
 /** How long one gateway may take: as long as the longest admission. */
 const GATEWAY_MS = 30_000;
+/** From look to look while a gateway's Deployments are changed. */
+const ROLLING_MS = 3000;
 
 /**
  * Keeps the gateways as table and config want them, without an admission: at once when the config changes (`now`), and
  * then at intervals. In mode audit it reads nothing. A gateway that cannot be kept is logged when that begins and when
  * its reason changes.
  */
-export const startRepairs = ({ repair, config, everyMs, log, metrics }: RepairParts): Repairs => {
+export const startRepairs = ({ repair, config, everyMs, isRolling, log, metrics }: RepairParts): Repairs => {
   let timer: NodeJS.Timeout | undefined;
   let isRunning = false;
   let isStopped = false;
@@ -67,7 +71,8 @@ export const startRepairs = ({ repair, config, everyMs, log, metrics }: RepairPa
       log.error({ err }, "gateways not kept");
     }
     isRunning = false;
-    plan(isAsked() ? 0 : everyMs * (0.75 + Math.random() / 2));
+    const most = isRolling() ? Math.min(everyMs, ROLLING_MS) : everyMs;
+    plan(isAsked() ? 0 : most * (0.75 + Math.random() / 2));
   };
 
   const plan = (ms: number): void => {

@@ -15,6 +15,7 @@ import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import { createOwnPath } from "./path-token.ts";
 import { startRepairs } from "./repairs.ts";
+import { createRolls } from "./rolls.ts";
 import { createStanding } from "./standing.ts";
 import { serveMetrics } from "./metrics/serve.ts";
 import { createMetrics, type Metrics } from "./metrics/metrics.ts";
@@ -89,7 +90,8 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
   const metrics = createMetrics(version);
   metrics.config(options.config.mode, Date.now());
   const standing = createStanding(() => performance.now());
-  const { provision, repair } = observedProvisioning(options, metrics, standing);
+  const rolls = createRolls();
+  const { provision, repair } = observedProvisioning(options, metrics, standing, rolls);
   const { isBehind } = standing;
   let context: Context = { config: options.config, provision, version, isBehind };
   let isDraining = false;
@@ -142,7 +144,14 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
   }
   const repairs =
     repairSeconds > 0
-      ? startRepairs({ repair, config: () => context.config, everyMs: repairSeconds * 1000, log, metrics })
+      ? startRepairs({
+          repair,
+          config: () => context.config,
+          everyMs: repairSeconds * 1000,
+          isRolling: rolls.isUnderWay,
+          log,
+          metrics,
+        })
       : undefined;
   return {
     url: urlOf(app.server, tls ? "https" : "http"),

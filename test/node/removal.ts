@@ -32,7 +32,14 @@ export const removeForward = async (controlPlane: ControlPlane, yaml: string, na
   const table = { ...read.table, forwards, services };
   const scripts = loadScripts();
   const intent = intentOf(reading.config, gateway, scripts);
-  const written = await writeTableObject(cluster, gateway, table, intent, objects.table, signal);
+  const written = await writeTableObject(
+    cluster,
+    gateway,
+    { table, deployments: [gateway.name] },
+    intent,
+    objects.table,
+    signal,
+  );
   await converge({ cluster, gateway, table, ours: intent, signal }, { scripts, podSelector }, objects, new Map());
   await wakeKubelet(cluster, gateway, written, signal);
 };

@@ -17,6 +17,7 @@ const started = (everyMs: number, answer: () => readonly Unrepaired[] | Promise<
   const lines: { level: number; msg: string; detail?: string }[] = [];
   const results: string[] = [];
   let config = configIn("enforce");
+  let isRolling = false;
   const repairs = startRepairs({
     repair: async (_config, how) => {
       looks.push(how);
@@ -24,11 +25,19 @@ const started = (everyMs: number, answer: () => readonly Unrepaired[] | Promise<
     },
     config: () => config,
     everyMs,
+    isRolling: () => isRolling,
     log: pino({ level: "info" }, { write: (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[0]) }),
     metrics: { repair: (result) => void results.push(result) },
   });
   t.teardown(repairs.stop);
-  return { repairs, looks, lines, results, use: (mode: Config["mode"]) => (config = configIn(mode)) };
+  return {
+    repairs,
+    looks,
+    lines,
+    results,
+    use: (mode: Config["mode"]) => (config = configIn(mode)),
+    roll: (is: boolean) => (isRolling = is),
+  };
 };
 
 t.test("a look at once, one when the config changes, and one at every interval", async (t) => {
@@ -111,4 +120,12 @@ t.test("a fault of the program is logged and ends nothing", async (t) => {
   const { looks, lines } = started(10, () => Promise.reject(new Error("a bug")));
   await until("three looks", () => looks.length >= 3);
   t.match(lines[0], { level: 50, err: { message: "a bug" } });
+});
+
+t.test("while Deployments are changed one after another the next look is soon", async (t) => {
+  const { repairs, looks, roll } = started(3_600_000);
+  roll(true);
+  await until("a look that nobody asked for", () => looks.length === 2, 10_000);
+  t.strictSame(looks, ["config", "drift"]);
+  repairs.stop();
 });

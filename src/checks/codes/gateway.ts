@@ -43,6 +43,11 @@ export const gatewayCodes = {
     says: "the gateway's pod is not ready: nothing reaches the targets",
     fix: "see `kubectl describe pod` and `kubectl logs` of the gateway's pod",
   },
+  "sibling-down": {
+    level: "warning",
+    says: "a pod of the gateway is not ready, and another one serves: the gateway has no pod in reserve",
+    fix: "see `kubectl describe pod` and `kubectl logs` of that pod: its Secret, its VPN server, its node",
+  },
   "gateway-orphan": {
     level: "warning",
     says: "the config does not know this gateway: no new pod gets it, and nothing keeps it in order",

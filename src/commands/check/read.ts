@@ -11,9 +11,11 @@ import { dataOf, metricsPortOf, podSpecOf } from "../../checks/objects.ts";
 import { type Reach, probePod } from "../../checks/reach.ts";
 import { placedGateways } from "../../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../../core/config/config.ts";
+import { gatewayPlaceOf, siblingNames } from "../../core/config/siblings.ts";
+import { hasSiblings } from "../../core/gateway/siblings.ts";
 import { podLabels, scriptsName, tableName } from "../../core/gateway/manifests.ts";
 import { policyNames } from "../../core/gateway/policy.ts";
-import { MANAGED_BY, MANAGER } from "../../core/names.ts";
+import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../../core/names.ts";
 
 /** One answer of the API server, in milliseconds. */
 const ANSWER_MS = 10_000;
@@ -97,18 +99,20 @@ const mayTry = (trial: Reach["trial"]): Reach["trial"] =>
 /** All that there is of one gateway. */
 export const readGatewaySight = async (reader: Reader, gateway: PlacedGateway): Promise<GatewaySight> => {
   const { namespace, name, tunnels } = gateway;
-  const names = [...new Set(tunnels.map(({ secretName }) => secretName))];
-  const [about, table, deployment, services, slices, pods, secrets] = await Promise.all([
+  const names = [...new Set(tunnels.flatMap(({ secretNames }) => secretNames))];
+  const [about, table, deployment, siblings, services, slices, pods, secrets] = await Promise.all([
     getSeen(reader, "Namespace", "", namespace),
     getSeen(reader, "ConfigMap", namespace, tableName(gateway)),
     getSeen(reader, "Deployment", namespace, name),
+    listSeen(reader, "Deployment", namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: name }),
     listSeen(reader, "Service", namespace),
     listSeen(reader, "EndpointSlice", namespace),
     listSeen(reader, "Pod", namespace, podLabels(gateway)),
     Promise.all(names.map(async (secret) => [secret, await getSeen(reader, "Secret", namespace, secret)] as const)),
   ]);
   const metrics = await readMetrics(reader, pods);
-  return { gateway, namespace: about, table, deployment, services, slices, pods, metrics, secrets: new Map(secrets) };
+  const objects = { table, deployment, siblings, services, slices, pods };
+  return { gateway, namespace: about, ...objects, metrics, secrets: new Map(secrets) };
 };
 
 /** The metrics of the gateway's ready pod, through the API server. */
@@ -126,7 +130,7 @@ export const readGateways = (reader: Reader): Promise<Seen<readonly KubeObject[]
 
 /** The config's gateways where they are: of each without a namespace, those that were made. */
 export const seenGateways = (config: Config, deployments: Seen<readonly KubeObject[]>): readonly PlacedGateway[] =>
-  placedGateways(config, isSeen(deployments) ? deployments.value.map(refOf) : []);
+  placedGateways(config, isSeen(deployments) ? deployments.value.map(gatewayPlaceOf) : []);
 
 /** The rights that the webhook needs in a gateway's namespace (the chart's Role). */
 export const gatewayRights = (gateway: PlacedGateway): readonly Right[] => {
@@ -138,6 +142,7 @@ export const gatewayRights = (gateway: PlacedGateway): readonly Right[] => {
   return [
     ...named("", "configmaps", [tableName(gateway), scriptsName(gateway)]),
     ...named("apps", "deployments", [name]),
+    ...(hasSiblings(gateway) ? siblingRights(gateway) : []),
     ...named("networking.k8s.io", "networkpolicies", policyNames(gateway)),
     ...["get", "list", "create", "patch", "delete"].map((verb) => ({
       verb,
@@ -147,6 +152,24 @@ export const gatewayRights = (gateway: PlacedGateway): readonly Right[] => {
     })),
     ...["list", "patch"].map((verb) => ({ verb, group: "", resource: "pods", namespace })),
   ];
+};
+
+/** The further rights for a gateway of several identities. */
+const siblingRights = ({ namespace, name: gateway }: PlacedGateway): readonly Right[] => {
+  const [, ...siblings] = siblingNames(gateway);
+  const objects = [
+    {
+      group: "policy",
+      resource: "poddisruptionbudgets",
+      names: [gateway],
+      verbs: ["get", "create", "patch", "delete"],
+    },
+    { group: "apps", resource: "deployments", names: siblings, verbs: ["get", "create", "patch", "delete"] },
+    { group: "apps", resource: "deployments", names: [gateway], verbs: ["delete"] },
+  ];
+  return objects.flatMap(({ group, resource, names, verbs }) =>
+    names.flatMap((name) => verbs.map((verb) => ({ verb, group, resource, namespace, name }))),
+  );
 };
 
 /** The rights that an installation needs. */

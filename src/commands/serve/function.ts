@@ -9,6 +9,7 @@ import { createLog } from "../../server/log.ts";
 import { createMetrics } from "../../server/metrics/metrics.ts";
 import { pathTokenProblem } from "../../server/path-token.ts";
 import { observedProvisioning } from "../../server/provisioning.ts";
+import { createRolls } from "../../server/rolls.ts";
 import { createStanding } from "../../server/standing.ts";
 import { CLUSTERS, type ClusterName, connectCluster, parseConfig, UsageError } from "../options/options.ts";
 
@@ -38,7 +39,8 @@ export const createHandler = async (env: Environment, log: Logger = createLog("i
   const standing = createStanding(() => performance.now());
   const context = {
     config,
-    provision: observedProvisioning({ cluster, scripts: loadScripts(), log }, metrics, standing).provision,
+    provision: observedProvisioning({ cluster, scripts: loadScripts(), log }, metrics, standing, createRolls())
+      .provision,
     version,
     isBehind: standing.isBehind,
   };

@@ -1,7 +1,8 @@
-import { type Cluster, ClusterError, type KubeObject } from "../../cluster/cluster.ts";
+import { type Cluster, ClusterError } from "../../cluster/cluster.ts";
 import { type Census, createCensus } from "../../core/census.ts";
 import { placedGateways } from "../../core/config/choose.ts";
 import type { Config } from "../../core/config/config.ts";
+import { gatewayPlaceOf } from "../../core/config/siblings.ts";
 import { flowgenSelectors } from "../../core/config/flowgen-pods.ts";
 import type { Forward } from "../../core/forwards/table.ts";
 import { COMPONENT, GATEWAY_COMPONENT, gatewayId, GATEWAY_LABEL } from "../../core/names.ts";
@@ -61,7 +62,7 @@ export const run = async (
   const isDryRun = dryRun || config.mode === "audit";
   const listing = AbortSignal.timeout(LISTING_MS);
   const deployments = await cluster.list("Deployment", "", { [COMPONENT]: GATEWAY_COMPONENT }, listing);
-  const gateways = placedGateways(config, deployments.map(placeOf));
+  const gateways = placedGateways(config, deployments.map(gatewayPlaceOf));
   const listedAt = now();
   const { census, pods } = await takeCensus(config, cluster, listing);
   const provision = createProvisioner(cluster, { scripts: loadScripts() });
@@ -93,8 +94,6 @@ export const run = async (
   await output.err(`${summary(figures, pods, isDryRun)}\n`);
   return failed.length > 0 ? 1 : 0;
 };
-
-const placeOf = ({ metadata: { name = "", namespace } }: KubeObject) => ({ name, namespace });
 
 /**
  * Pods that a gateway's marks were put on, and all that the config calls flowgen's: their labels may have been taken

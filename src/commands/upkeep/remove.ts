@@ -1,5 +1,6 @@
 import { type Cluster, ClusterError, type KubeObject, type Metadata } from "../../cluster/cluster.ts";
 import { placedGateways, type GatewayRef } from "../../core/config/choose.ts";
+import { gatewayNameOf, siblingNames } from "../../core/config/siblings.ts";
 import { listed } from "../../core/message.ts";
 import { policyNames } from "../../core/gateway/policy.ts";
 import { dnsName, gatewayId, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../../core/names.ts";
@@ -96,14 +97,20 @@ const objectsOf = async (
   const get = (kind: KubeObject["kind"], of = name) => cluster.get({ kind, namespace, name: of }, signal);
   const ofGateway = { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: name };
   const found = [
-    await get("Deployment"),
+    ...(await Promise.all(siblingNames(name).map((of) => get("Deployment", of)))).filter(isOfGateway(name)),
     ...(await cluster.list("Service", namespace, ofGateway, signal)),
     ...(await Promise.all(policyNames({ name }).map((policy) => get("NetworkPolicy", policy)))),
+    await get("PodDisruptionBudget"),
     await get("ConfigMap", `${name}-scripts`),
     await get("ConfigMap", `${name}-forwards`),
   ];
   return found.filter((object) => object?.metadata.labels?.[MANAGED_BY] === MANAGER) as readonly KubeObject[];
 };
+
+const isOfGateway =
+  (name: string) =>
+  (deployment: KubeObject | undefined): boolean =>
+    deployment !== undefined && gatewayNameOf(deployment) === name;
 
 /** Live pods with an address of one of the gateway's Services in their status, as `namespace/name`. */
 const usersOf = async (

@@ -2,6 +2,7 @@ import { parse, YAMLParseError } from "yaml";
 import * as z from "zod";
 import { repeated } from "./clashes.ts";
 import { identityClashes } from "./identity.ts";
+import { siblingClashes } from "./siblings.ts";
 import { labels, objectName, text } from "./values.ts";
 import { DEFAULT_GATEWAY, gateway } from "./gateway.ts";
 import { messageOf } from "../message.ts";
@@ -52,7 +53,9 @@ export const config = strict({
       message: `${quote(name)} is the name of gateways[${first}] already`,
     }),
   );
-  identityClashes(value.gateways).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
+  [...identityClashes(value.gateways), ...siblingClashes(value.gateways)].forEach(([path, message]) =>
+    context.addIssue({ code: "custom", path, message }),
+  );
   const wanted = defaultOf(value.defaultGateway, names);
   if (!names.includes(wanted)) {
     const message = `${quote(wanted)} is none of the gateways: ${names.join(", ")}`;

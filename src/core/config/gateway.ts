@@ -3,6 +3,7 @@ import * as z from "zod";
 import { LONGEST_GATEWAY_NAME } from "../names.ts";
 import { clashes, repeated } from "./clashes.ts";
 import { image, socat, WIREGUARD_RESOURCES, WIREGUARD_SECURITY } from "./containers.ts";
+import { identityProblems } from "./siblings.ts";
 import { tunnel } from "./tunnel.ts";
 import { leastMemory, memoryLimit } from "../gateway/capacity.ts";
 import { duration, labels, namespaceName, objectName, passed, passedList, text } from "./values.ts";
@@ -13,6 +14,10 @@ const OWN_ENV: ReadonlyMap<string, string> = new Map([
   ["FORWARDER", "write `forwarder:` instead"],
   ["DRAIN", "remove it: a pod that ends must give its identity up before the next one speaks"],
   ["LINGER", "remove it: it belongs to the other container"],
+  ["DRAIN_SECONDS", "write `drainSeconds:` instead"],
+  ["GATEWAY", "remove it: the pods of a gateway find each other by it"],
+  ["SELF", "remove it: the pods of a gateway find each other by it"],
+  ["POD", "remove it: the pods of a gateway find each other by it"],
   ["TUNNELS", "write `tunnels:` instead"],
   ["USERSPACE", "write `userspace:` instead"],
 ]);
@@ -76,7 +81,7 @@ export const gateway = strict({
     })
     .default([])
     .describe(
-      "of the container that holds the tunnels. DRAIN, LINGER, FORWARDER, TUNNELS, USERSPACE are the webhook's",
+      "of the container that holds the tunnels. DRAIN, DRAIN_SECONDS, LINGER, FORWARDER, GATEWAY, POD, SELF, TUNNELS, USERSPACE are the webhook's",
     ),
   resources: passed.default(WIREGUARD_RESOURCES).describe("of the container that holds the tunnels"),
   securityContext: passed
@@ -104,6 +109,12 @@ export const gateway = strict({
     .describe(
       "pods that may read the metrics of the gateway's pod, as a NetworkPolicy writes them; []: none. Default: pods of any namespace with the label app.kubernetes.io/name: prometheus",
     ),
+  drainSeconds: z
+    .int({ error: (issue) => `${quote(issue.input)} is not a number of seconds (5-600)` })
+    .min(5)
+    .max(600)
+    .default(30)
+    .describe("how long the sessions of a pod that ends may go on, where the gateway has several identities"),
   retain: duration
     .default(24 * 3600)
     .describe("how long `reconcile` keeps a forward that no live pod uses, such as 30m or 7d; default: 24h"),
@@ -152,6 +163,7 @@ export const gateway = strict({
           message: `${quote(name)} is set by the webhook; ${instead}`,
         });
     });
+    identityProblems(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
     clashes(value.tunnels).forEach(([path, message]) => context.addIssue({ code: "custom", path, message }));
     (["podAnnotations", "podLabels", "annotations", "serviceAnnotations"] as const).forEach((field) =>
       Object.keys(value[field])

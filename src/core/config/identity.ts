@@ -3,17 +3,22 @@
  * and again.
  */
 import { gatewayId } from "../names.ts";
+import { gatewayNameOf } from "./siblings.ts";
 import { quote } from "../schema.ts";
 
-type Identity = { readonly name: string; readonly secretName: string; readonly secretKey?: string | undefined };
+type Keyed = { readonly name: string; readonly secretKey?: string | undefined };
+type Identity = Keyed & { readonly secretNames: readonly string[] };
 type Holder = {
   readonly enabled: boolean;
   readonly namespace?: string | undefined;
-  readonly tunnels: readonly Identity[];
+  readonly tunnels: readonly (Keyed & {
+    /** Absent where the config is wrong there. */
+    readonly secretNames?: readonly string[] | undefined;
+  })[];
 };
 
 /** The key of a tunnel's Secret that holds its config. */
-export const secretKeyOf = ({ name, secretKey }: Identity): string => secretKey ?? `${name}.conf`;
+export const secretKeyOf = ({ name, secretKey }: Keyed): string => secretKey ?? `${name}.conf`;
 
 /**
  * Tunnels that name the identity of an earlier one; a gateway without a namespace is in any, with a Secret of that
@@ -22,20 +27,25 @@ export const secretKeyOf = ({ name, secretKey }: Identity): string => secretKey 
 export const identityClashes = (gateways: readonly Holder[]): [path: PropertyKey[], message: string][] => {
   const first = new Map<string, string>();
   return gateways.flatMap(({ enabled, namespace = "", tunnels }, g) =>
-    tunnels.flatMap((tunnel, t): [PropertyKey[], string][] => {
-      if (!enabled) return [];
-      const key = `${namespace} ${tunnel.secretName} ${secretKeyOf(tunnel)}`;
-      const other = first.get(key);
-      first.set(key, other ?? `gateways[${g}].tunnels[${t}]`);
-      if (other === undefined) return [];
-      const what = `${quote(tunnel.secretName)} with the key ${quote(secretKeyOf(tunnel))}`;
-      return [
-        [
-          ["gateways", g, "tunnels", t, "secretName"],
-          `${what} is the identity of ${other}, and one pod alone may hold it`,
-        ],
-      ];
-    }),
+    tunnels.flatMap((tunnel, t) =>
+      (tunnel.secretNames ?? []).flatMap((secretName, s): [PropertyKey[], string][] => {
+        if (!enabled) return [];
+        const own = `gateways[${g}].tunnels[${t}]`;
+        const key = `${namespace} ${secretName} ${secretKeyOf(tunnel)}`;
+        const other = first.get(key);
+        first.set(key, other ?? own);
+        // Repeated within one tunnel: see tunnel.ts.
+        if (other === undefined || other === own) return [];
+        const what = `${quote(secretName)} with the key ${quote(secretKeyOf(tunnel))}`;
+        const field = (tunnel.secretNames ?? []).length > 1 ? ["secretNames", s] : ["secretName"];
+        return [
+          [
+            ["gateways", g, "tunnels", t, ...field],
+            `${what} is the identity of ${other}, and one pod alone may hold it`,
+          ],
+        ];
+      }),
+    ),
   );
 };
 
@@ -51,8 +61,8 @@ type Volume = {
   readonly secret?: { readonly secretName?: string; readonly items?: readonly { readonly key: string }[] };
 };
 
-const mounts = ({ secret }: Volume, tunnel: Identity): boolean =>
-  secret?.secretName === tunnel.secretName &&
+const mounts = ({ secret }: Volume, tunnel: Keyed, secretName: string): boolean =>
+  secret?.secretName === secretName &&
   (secret.items === undefined || secret.items.some(({ key }) => key === secretKeyOf(tunnel)));
 
 /**
@@ -69,9 +79,12 @@ export const identityHolder = (
   deployments: readonly object[],
 ): { readonly holder: string; readonly secretName: string } | undefined => {
   for (const { metadata, spec } of deployments as readonly Mounting[]) {
-    if ((metadata.name === name && metadata.namespace === namespace) || spec?.replicas === 0) continue;
+    const isOwn = metadata.namespace === namespace && gatewayNameOf({ metadata, spec }) === name;
+    if (isOwn || spec?.replicas === 0) continue;
     const volumes = spec?.template?.spec?.volumes ?? [];
-    const held = tunnels.find((tunnel) => volumes.some((volume) => mounts(volume, tunnel)));
+    const held = tunnels
+      .flatMap((tunnel) => tunnel.secretNames.map((secretName) => ({ tunnel, secretName })))
+      .find(({ tunnel, secretName }) => volumes.some((volume) => mounts(volume, tunnel, secretName)));
     if (held !== undefined) return { holder: gatewayId(metadata), secretName: held.secretName };
   }
   return undefined;

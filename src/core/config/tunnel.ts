@@ -2,8 +2,14 @@
 import * as z from "zod";
 import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "../forwards/ports.ts";
 import { dnsLabel, port, quote, strict, tunnelName } from "../schema.ts";
+import { repeated } from "./clashes.ts";
 import { admitsNamespace, isPattern } from "./namespaces.ts";
+import { MOST_IDENTITIES } from "./siblings.ts";
 import { allowedAlias, allowedTarget, hostField, namespacePattern, text } from "./values.ts";
+
+const secretName = text.regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
+  error: (issue) => `${quote(issue.input)} is not the name of a Secret`,
+});
 
 const portForward = strict({
   name: dnsLabel.describe("names the forward and the Service's port"),
@@ -34,11 +40,17 @@ const rule = strict({
 /** A WireGuard identity, and who may reach what by it. */
 export const tunnel = strict({
   name: tunnelName.describe("of the interface"),
-  secretName: text
-    .regex(/^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$/, {
-      error: (issue) => `${quote(issue.input)} is not the name of a Secret`,
-    })
+  secretName: secretName
+    .optional()
     .describe("the Secret with the tunnel's WireGuard config, in the gateway's namespace"),
+  secretNames: z
+    .array(secretName, { error: "not a list of Secrets" })
+    .min(1, "names no Secret")
+    .max(MOST_IDENTITIES, `names more than ${MOST_IDENTITIES} Secrets`)
+    .optional()
+    .describe(
+      "instead of secretName: a Secret for each WireGuard identity; each has a pod of its own, behind the same Services (docs/gateway.md)",
+    ),
   secretKey: text
     .regex(/^[-._a-zA-Z0-9]{1,253}$/, { error: (issue) => `${quote(issue.input)} is not the key of a Secret` })
     .optional()
@@ -73,15 +85,36 @@ export const tunnel = strict({
     .nullish()
     .transform((value) => value ?? [])
     .describe("static forwards, there from the start and open to every flowgen pod of the tunnel's namespaces"),
-}).superRefine((value, context) => {
-  value.rules.forEach(({ namespaces }, index) =>
-    namespaces.forEach((name, at) => {
-      if (isPattern(name) || admitsNamespace(value, name)) return;
+})
+  .superRefine((value, context) => {
+    const { secretName: one, secretNames: several } = value;
+    if ((one === undefined) === (several === undefined)) {
+      const message =
+        one === undefined
+          ? "is missing: the Secret with the tunnel's WireGuard config"
+          : "is written beside secretNames: keep one of the two";
+      context.addIssue({ code: "custom", path: ["secretName"], message });
+    }
+    repeated(several ?? []).forEach(([index, first, name]) =>
       context.addIssue({
         code: "custom",
-        path: ["rules", index, "namespaces", at],
-        message: `${quote(name)} may not use the tunnel: add it to the tunnel's namespaces, or leave these out`,
-      });
-    }),
-  );
-});
+        path: ["secretNames", index],
+        message: `${quote(name)} is secretNames[${first}] already, and one pod alone may hold an identity`,
+      }),
+    );
+    value.rules.forEach(({ namespaces }, index) =>
+      namespaces.forEach((name, at) => {
+        if (isPattern(name) || admitsNamespace(value, name)) return;
+        context.addIssue({
+          code: "custom",
+          path: ["rules", index, "namespaces", at],
+          message: `${quote(name)} may not use the tunnel: add it to the tunnel's namespaces, or leave these out`,
+        });
+      }),
+    );
+  })
+  .transform(({ secretName: one, secretNames: several = [], ...rest }) => {
+    const secretNames = one === undefined ? several : [one];
+    // The first one's: of a gateway with several tunnels, and where one name stands for all.
+    return { ...rest, secretName: secretNames[0] ?? "", secretNames };
+  });

@@ -10,6 +10,7 @@ import { reject, type Rejection } from "../reasons.ts";
 import { address, type Want } from "../target.ts";
 import { type Allocator, allocatorOf, bytesOf } from "./allocator.ts";
 import { hasRoomForNames, lacksName, shareProblem } from "./shares.ts";
+import { READY_PORT } from "./ports.ts";
 import { type Forward, type HostService, serviceOf, type Table } from "./table.ts";
 
 /**
@@ -122,7 +123,8 @@ const giveAll = (allocator: Allocator, gateway: PlacedGateway, wants: readonly W
     if (refusal === undefined) continue;
     // A removed forward's port at the gateway's Service is given away when there is no other address.
     const { port } = want.target;
-    const isFree = !want.needsService && forward.servicePort === undefined && !allocator.holderOf(port);
+    const isOpen = port !== READY_PORT && !allocator.holderOf(port);
+    const isFree = !want.needsService && forward.servicePort === undefined && isOpen;
     if (!isFree) return refusal;
     pair.forward = allocator.offer(forward, port);
   }

@@ -1,11 +1,11 @@
 import { perObject } from "../memo.ts";
 import { freeName } from "../names.ts";
-import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "./ports.ts";
+import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT, READY_PORT } from "./ports.ts";
 import { type Forward, hostKey, type HostService, lineOf, type Table, targetKey } from "./table.ts";
 
 /** A forward that is wished for. A name or listen port that is taken is replaced by the next free one. */
 type WishedForward = Omit<Forward, "servicePort" | "unusedSince"> & {
-  /** At the gateway's Service; another forward's port there is left to it. */
+  /** At the gateway's Service; another forward's port there is left to it, and the one by which the gateway's pods ask for each other. */
   readonly servicePort: number;
   /** Ports that the config names: taken though they were a removed forward's. */
   readonly isFixed?: boolean;
@@ -106,7 +106,8 @@ export const allocatorOf = (before: Table): Allocator => {
       const nextOf = (taken: Taken<number>) => nextFree(taken, rest.listenPort, FIRST_LISTEN_PORT, LAST_LISTEN_PORT);
       const listenPort = nextOf(unused) ?? nextOf(listenPorts);
       if (listenPort === undefined) return undefined;
-      const isFree = !holders.has(servicePort) && !isRetired(retired.service, servicePort);
+      const isReserved = servicePort === READY_PORT && !isFixed;
+      const isFree = !holders.has(servicePort) && !isReserved && !isRetired(retired.service, servicePort);
       const forward = {
         name: freeName(wished, names),
         ...rest,

@@ -1,43 +1,68 @@
 import type { PlacedGateway } from "../config/config.ts";
-import { GATEWAY_LABEL } from "../names.ts";
+import { GATEWAY_LABEL, SIBLING_LABEL } from "../names.ts";
 import { type Manifest, metadata, podLabels, type Scripts, scriptsName, tableName } from "./manifests.ts";
+import { asSibling, type Sibling } from "./siblings.ts";
 import { gatewayContainers, gatewayVolumes } from "./pod.ts";
 
+/** What a Deployment of the gateway selects. The first one's does not tell its pods from those of the others: their owners do. */
+export const selectorOf = (gateway: PlacedGateway, name: string): Readonly<Record<string, string>> => ({
+  ...podLabels(gateway),
+  ...(name !== gateway.name && { [SIBLING_LABEL]: name }),
+});
+
 /**
- * The gateway's pod: one replica, Recreate, because one WireGuard identity can be held by one pod only. A function of the
- * gateway's config and the scripts, never of the table: a new target must not restart it.
+ * One pod of the gateway: one replica, Recreate, because one WireGuard identity can be held by one pod only. A function of the
+ * gateway's config and the scripts, never of the table, nor of how many identities there are: a new target, or a further
+ * identity, must not restart it.
  */
-export const deploymentManifest = (gateway: PlacedGateway, scripts: Scripts): Manifest => ({
-  apiVersion: "apps/v1",
-  kind: "Deployment",
-  metadata: metadata(gateway, gateway.name),
-  spec: {
-    replicas: 1,
-    revisionHistoryLimit: 2,
-    strategy: { type: "Recreate" },
-    selector: { matchLabels: podLabels(gateway) },
-    template: {
-      metadata: {
-        labels: { ...MESH_LABELS, ...gateway.podLabels, ...podLabels(gateway), [GATEWAY_LABEL]: gateway.name },
-        annotations: { ...MESH_ANNOTATIONS, ...gateway.podAnnotations, "flowgen.io/scripts": scripts.hash },
-      },
-      spec: {
-        automountServiceAccountToken: false,
-        enableServiceLinks: false,
-        ...gatewayContainers(gateway),
-        volumes: gatewayVolumes(gateway, tableName(gateway), scriptsName(gateway)),
-        ...(gateway.imagePullSecrets.length > 0 && { imagePullSecrets: gateway.imagePullSecrets }),
-        nodeSelector: { "kubernetes.io/os": "linux", ...gateway.nodeSelector },
-        tolerations: [...gateway.tolerations, ...DEAD_NODE_TOLERATIONS],
-        affinity: gateway.affinity,
-        ...(gateway.topologySpreadConstraints.length > 0 && {
-          topologySpreadConstraints: gateway.topologySpreadConstraints,
-        }),
-        ...optional(gateway, "priorityClassName", "runtimeClassName", "serviceAccountName", "dnsConfig"),
+export const deploymentManifest = (placed: PlacedGateway, scripts: Scripts, sibling = firstOf(placed)): Manifest => {
+  const gateway = asSibling(placed, sibling);
+  const { name } = sibling;
+  return {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: metadata(gateway, name),
+    spec: {
+      replicas: 1,
+      revisionHistoryLimit: 2,
+      strategy: { type: "Recreate" },
+      selector: { matchLabels: selectorOf(gateway, name) },
+      template: {
+        metadata: {
+          labels: { ...MESH_LABELS, ...gateway.podLabels, ...selectorOf(gateway, name), [GATEWAY_LABEL]: gateway.name },
+          annotations: { ...MESH_ANNOTATIONS, ...gateway.podAnnotations, "flowgen.io/scripts": scripts.hash },
+        },
+        spec: {
+          automountServiceAccountToken: false,
+          enableServiceLinks: false,
+          ...gatewayContainers(gateway, name),
+          volumes: gatewayVolumes(gateway, tableName(gateway), scriptsName(gateway)),
+          ...(gateway.imagePullSecrets.length > 0 && { imagePullSecrets: gateway.imagePullSecrets }),
+          nodeSelector: { "kubernetes.io/os": "linux", ...gateway.nodeSelector },
+          tolerations: [...gateway.tolerations, ...DEAD_NODE_TOLERATIONS],
+          affinity: withApart(gateway),
+          ...(gateway.topologySpreadConstraints.length > 0 && {
+            topologySpreadConstraints: gateway.topologySpreadConstraints,
+          }),
+          ...optional(gateway, "priorityClassName", "runtimeClassName", "serviceAccountName", "dnsConfig"),
+        },
       },
     },
-  },
-});
+  };
+};
+
+/** The Deployment of the gateway's own name, as it is made. */
+const firstOf = ({ name, tunnels }: PlacedGateway): Sibling => ({ name, secretName: tunnels[0]?.secretName ?? "" });
+
+/** Two pods of the gateway are on two nodes, where that can be; beside what the admin asks for. */
+const withApart = (gateway: PlacedGateway): Readonly<Record<string, unknown>> => {
+  const { affinity } = gateway;
+  const { podAntiAffinity } = affinity as { readonly podAntiAffinity?: { readonly [PREFERRED]?: readonly unknown[] } };
+  const podAffinityTerm = { labelSelector: { matchLabels: podLabels(gateway) }, topologyKey: "kubernetes.io/hostname" };
+  const preferred = [...(podAntiAffinity?.[PREFERRED] ?? []), { weight: 100, podAffinityTerm }];
+  return { ...affinity, podAntiAffinity: { ...podAntiAffinity, [PREFERRED]: preferred } };
+};
+const PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution";
 
 /** A mesh's proxy would capture the pod's traffic, and the tunnel's with it. Ambient meshes capture pods without a proxy too. */
 const MESH_ANNOTATIONS = { "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled" };

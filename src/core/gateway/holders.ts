@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { PlacedGateway } from "../config/config.ts";
 import { identityHolder } from "../config/identity.ts";
+import { gatewayPlaceOf } from "../config/siblings.ts";
 import { listed } from "../message.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../names.ts";
 
@@ -16,6 +17,7 @@ const deploymentSchema = z.object({
   }),
   spec: z.object({
     replicas: z.number().default(1),
+    selector: z.object({ matchLabels: z.record(z.string(), z.string()).optional() }).optional(),
     template: z.object({
       spec: z.object({
         volumes: z.array(z.looseObject({ secret: secretSchema.optional() })).default([]),
@@ -46,8 +48,8 @@ export const holderFindings = (
   });
   const orphans = read
     .filter(
-      ({ metadata }) =>
-        metadata.labels?.[MANAGED_BY] === MANAGER && !known.has(`${metadata.namespace}/${metadata.name}`),
+      ({ metadata, spec }) =>
+        metadata.labels?.[MANAGED_BY] === MANAGER && !known.has(gatewayId(gatewayPlaceOf({ metadata, spec }))),
     )
     .map((each) => {
       const { name, namespace } = each.metadata;

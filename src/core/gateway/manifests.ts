@@ -5,12 +5,13 @@ import { READY_PORT } from "../forwards/ports.ts";
 import { type Forward, forwardsOf, type HostService, type Table } from "../forwards/table.ts";
 import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
 import { perObject } from "../memo.ts";
-import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../names.ts";
+import { hasSiblings } from "./siblings.ts";
+import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, INSTANCE, MANAGED_BY, MANAGER } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that the webhook owns. */
 export type Manifest = {
   readonly apiVersion: string;
-  readonly kind: "ConfigMap" | "Deployment" | "NetworkPolicy" | "Service";
+  readonly kind: "ConfigMap" | "Deployment" | "NetworkPolicy" | "PodDisruptionBudget" | "Service";
   readonly metadata: {
     readonly name: string;
     readonly namespace: string;
@@ -26,7 +27,7 @@ export type Scripts = { readonly files: Readonly<Record<string, string>>; readon
 /** What the gateway's Deployment selects and its Service leads to; never changes, since a selector is immutable. */
 export const podLabels = (gateway: PlacedGateway): Readonly<Record<string, string>> => ({
   "app.kubernetes.io/name": "flowgen",
-  "app.kubernetes.io/instance": gateway.name,
+  [INSTANCE]: gateway.name,
   [COMPONENT]: GATEWAY_COMPONENT,
 });
 
@@ -52,11 +53,11 @@ const KEPT = {
 };
 
 /** The ConfigMap that holds the forward table. */
-export const tableManifest = (gateway: PlacedGateway, table: Table): Manifest => ({
+export const tableManifest = (gateway: PlacedGateway, table: Table, deployments?: readonly string[]): Manifest => ({
   apiVersion: "v1",
   kind: "ConfigMap",
   metadata: metadata(gateway, tableName(gateway)),
-  data: tableData(gateway, table),
+  data: tableData(gateway, table, deployments),
 });
 
 /** The tunnel of a forward, where the config has it. */
@@ -94,9 +95,20 @@ const grantedNamespaces = (gateway: PlacedGateway, forward: Forward): readonly s
   return reaching === undefined || reaching.includes(namespace) ? [namespace] : [];
 };
 
-/** What the table's ConfigMap holds. The scripts get the forwards that the config grants today, and those alone. */
-export const tableData = (gateway: PlacedGateway, table: Table): ReturnType<typeof writeTable> =>
-  writeTable(table, (forward) => namespacesOf(gateway, forward)?.length !== 0);
+/**
+ * What the table's ConfigMap holds. The scripts get the forwards that the config grants today, and those alone, and the gateway's Deployments
+ * where there are others than the one of its name.
+ */
+export const tableData = (
+  gateway: PlacedGateway,
+  table: Table,
+  deployments: readonly string[] = [gateway.name],
+): ReturnType<typeof writeTable> & { readonly siblings?: string } => ({
+  ...writeTable(table, (forward) => namespacesOf(gateway, forward)?.length !== 0),
+  ...(deployments.some((name) => name !== gateway.name) && {
+    siblings: deployments.map((name) => `${name}\n`).join(""),
+  }),
+});
 
 /** The ConfigMap with the scripts that run in the gateway's pod. */
 export const scriptsManifest = (gateway: PlacedGateway, scripts: Scripts): Manifest => ({
@@ -123,7 +135,7 @@ const serviceMetadata = (
 /** The API server refuses a Service without ports: the one on which the pod says that it is ready. */
 const READY = { name: "ready", port: READY_PORT, targetPort: READY_PORT, ...TCP };
 
-/** The gateway's own Service: one port for each forward that it offers. */
+/** The gateway's own Service: one port for each forward that it offers, and where its pods are several the one by which they ask for each other. */
 export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => {
   const ports = table.forwards
     .filter(({ servicePort }) => servicePort !== undefined)
@@ -136,10 +148,14 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
       type: "ClusterIP",
       ipFamilyPolicy: "PreferDualStack",
       selector: podLabels(gateway),
-      ports: ports.length > 0 ? ports : [READY],
+      ports: isAsked(gateway, ports) ? [...ports, READY] : ports,
     },
   };
 };
+
+/** A table of before may have a forward there. */
+const isAsked = (gateway: PlacedGateway, ports: readonly { readonly port: number | undefined }[]): boolean =>
+  ports.length === 0 || (hasSiblings(gateway) && ports.every(({ port }) => port !== READY_PORT));
 
 /** On a host's own Service: the tunnel and the host that it leads to. */
 const HOST_ANNOTATION = "flowgen.io/target-host";

@@ -11,7 +11,7 @@ const SCRIPTS = `${DIRECTORY}/scripts`;
 const SCRIPTS_COPY = "/run/flowgen-scripts";
 
 /**
- * Seconds that sessions have to end after SIGTERM. Short, because of a pod that is deleted or
+ * Seconds that sessions have to end after SIGTERM where the gateway has one identity. Short, because of a pod that is deleted or
  * evicted the successor starts at once: both hold the identity until the first one is done, and the server answers the one that spoke
  * last. It takes the successor longer than this to speak (0.7 s at least: volumes, sandbox and two containers).
  */
@@ -22,6 +22,7 @@ const DRAIN = 0.5;
  * refused and can try again; an address that is gone would leave him without an answer for his whole connect timeout.
  */
 const LINGER = 1.5;
+/** More than the scripts take to end after the drain of a pod that has siblings. */
 const GRACE = 5;
 
 const script = (name: string, ...args: readonly string[]): readonly string[] => [
@@ -64,11 +65,20 @@ const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
   gateway.tunnels.map((tunnel, index) => mount(`tunnel-${index}`, `${DIRECTORY}/tunnels/${tunnel.name}`));
 
 /** Tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. */
-export const gatewayContainers = (gateway: PlacedGateway): Readonly<Record<string, unknown>> => ({
-  terminationGracePeriodSeconds: GRACE,
+export const gatewayContainers = (gateway: PlacedGateway, name: string): Readonly<Record<string, unknown>> => ({
+  terminationGracePeriodSeconds: gateway.drainSeconds + GRACE,
   initContainers: [init(gateway)],
-  containers: [wireguard(gateway), portForward(gateway)],
+  containers: [wireguard(gateway, name), portForward(gateway, name)],
 });
+
+/** What siblings.sh knows of the pod. */
+const siblingEnv = (gateway: PlacedGateway, name: string): readonly unknown[] => [
+  { name: "SELF", value: name },
+  // A host name of more than 63 characters is cut.
+  { name: "POD", valueFrom: { fieldRef: { fieldPath: "metadata.name" } } },
+  { name: "GATEWAY", value: gatewayId(gateway) },
+  { name: "DRAIN_SECONDS", value: String(gateway.drainSeconds) },
+];
 
 /** An image's reference; the registry is what stands before the first slash and looks like a host. */
 const fromRegistry = (image: string, registry: string | undefined): string =>
@@ -129,11 +139,11 @@ const init = (gateway: PlacedGateway): unknown => ({
   volumeMounts: [mount("scripts", SCRIPTS), copyMount(false), runMount, socketsMount, ...tunMounts(gateway)],
 });
 
-const wireguard = (gateway: PlacedGateway): unknown => ({
+const wireguard = (gateway: PlacedGateway, name: string): unknown => ({
   name: "wireguard",
   ...wireguardImage(gateway),
   command: script("tunnel.sh"),
-  env: [...gateway.env, drainEnv, ...ownEnv(gateway)],
+  env: [...gateway.env, drainEnv, ...siblingEnv(gateway, name), ...ownEnv(gateway)],
   securityContext: securityContext(gateway, gateway.forwarder === "kernel"),
   resources: gateway.resources,
   volumeMounts: [
@@ -149,7 +159,7 @@ const wireguard = (gateway: PlacedGateway): unknown => ({
 });
 
 /** The limit holds every forward of maxForwards, also where the flowgen chart's block brings that of its own socat. */
-const portForward = (gateway: PlacedGateway): unknown => {
+const portForward = (gateway: PlacedGateway, name: string): unknown => {
   const { maxForwards, socat } = gateway;
   const limit = Math.max(memoryLimit(socat.resources) ?? defaultMemory(maxForwards), leastMemory(maxForwards));
   return {
@@ -161,8 +171,8 @@ const portForward = (gateway: PlacedGateway): unknown => {
       drainEnv,
       { name: "LINGER", value: String(LINGER) },
       { name: "MAX_CHILDREN", value: String(sessionsOfOnePort(limit, maxForwards)) },
+      ...siblingEnv(gateway, name),
       // For its metrics. The annotation, and not a value: a change of the scripts is told to the pod in one place.
-      { name: "GATEWAY", value: gatewayId(gateway) },
       { name: "BUILD", valueFrom: { fieldRef: { fieldPath: "metadata.annotations['flowgen.io/scripts']" } } },
     ],
     ports: [{ name: "metrics", containerPort: METRICS_PORT, protocol: "TCP" }],
@@ -190,7 +200,11 @@ const portForward = (gateway: PlacedGateway): unknown => {
 export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: string): readonly unknown[] => [
   { name: "scripts", configMap: { name: scripts } },
   { name: "scripts-copy", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
-  { name: "table", configMap: { name: table, items: [{ key: "forwards", path: "forwards" }] } },
+  {
+    name: "table",
+    // A gateway of one identity has no list of siblings.
+    configMap: { name: table, optional: true, items: ["forwards", "siblings"].map((key) => ({ key, path: key })) },
+  },
   ...gateway.tunnels.map((tunnel, index) => ({
     name: `tunnel-${index}`,
     secret: {

@@ -3,9 +3,10 @@ import type { Config, PlacedGateway } from "../config/config.ts";
 import { flowgenLabels } from "../config/flowgen-pods.ts";
 import { isEqual } from "../equal.ts";
 import { FIRST_POLICY, MOST_RULES, policyOf } from "../forwards/policies.ts";
-import { METRICS_PORT } from "../forwards/ports.ts";
+import { METRICS_PORT, READY_PORT } from "../forwards/ports.ts";
 import type { Forward, Table } from "../forwards/table.ts";
 import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../names.ts";
+import { hasSiblings } from "./siblings.ts";
 import { type Manifest, metadata, namespacesOf, podLabels, targetOf, tunnelOf } from "./manifests.ts";
 
 /** No table has more: a gateway takes 500 forwards. */
@@ -46,9 +47,9 @@ export const networkPolicyManifest = (
       policyTypes: ["Ingress", ...(egress === undefined ? [] : ["Egress"])],
       ingress: [
         ...forwards.flatMap((forward) => forwardRule(gateway, forward, podSelector) ?? []),
-        ...(policy === FIRST_POLICY ? metricsRule(gateway) : []),
+        ...(policy === FIRST_POLICY ? [...metricsRule(gateway), ...siblingsIngress(gateway)] : []),
       ],
-      ...(egress !== undefined && { egress: [DNS_RULE, ...egress] }),
+      ...(egress !== undefined && { egress: [DNS_RULE, ...siblingsEgress(gateway), ...egress] }),
     },
   };
 };
@@ -58,6 +59,14 @@ const DNS_RULE = { ports: ["UDP", "TCP"].map((protocol) => ({ protocol, port: 53
 
 const metricsRule = ({ metricsFrom }: PlacedGateway): readonly unknown[] =>
   metricsFrom.length === 0 ? [] : [{ from: metricsFrom, ports: [{ protocol: "TCP", port: METRICS_PORT }] }];
+
+/** The gateway's pods ask each other, and the Service, who serves. */
+const siblingsPorts = [READY_PORT, METRICS_PORT].map((port) => ({ protocol: "TCP", port }));
+const siblingsPeer = (gateway: PlacedGateway): unknown => ({ podSelector: { matchLabels: podLabels(gateway) } });
+const siblingsIngress = (gateway: PlacedGateway): readonly unknown[] =>
+  hasSiblings(gateway) ? [{ from: [siblingsPeer(gateway)], ports: siblingsPorts }] : [];
+const siblingsEgress = (gateway: PlacedGateway): readonly unknown[] =>
+  hasSiblings(gateway) ? [{ to: [siblingsPeer(gateway)], ports: siblingsPorts }] : [];
 
 type Rule = {
   readonly from: readonly { readonly namespaceSelector: NamespaceSelector; readonly podSelector: unknown }[];

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry } from "prom-client";
+import type { Deployed } from "../../provisioning/rolling.ts";
 import type { ReasonCode } from "../../core/reasons.ts";
 
 /** Metrics of the gateways that the webhook keeps. */
@@ -9,6 +10,8 @@ export type GatewayMetrics = {
   conflict(gateway: string): void;
   /** Sets whether another config than this replica's made the gateway. */
   behind(gateway: string, isBehind: boolean): void;
+  /** Sets how many Deployments a gateway should have, how many serve, and how many have yet to be made, changed or removed. */
+  deployments(gateway: string, deployed: Deployed): void;
   /** Counts an object of a gateway that was made or changed. */
   objectWrite(kind: string): void;
   /** Counts a repair. `result`: `kept`, or the reason code of a gateway that could not be kept. */
@@ -51,6 +54,13 @@ export const gatewayMetrics = (registry: Registry): GatewayMetrics => {
     labelNames: ["gateway"],
     registers,
   });
+  const deployments = new Gauge({
+    name: "flowgen_gateway_deployments",
+    help: "Deployments of a gateway, one for each identity, at the last look: wanted by the config, available, and due to be made, changed or removed",
+    labelNames: ["gateway", "state"],
+    registers,
+  });
+  const states = ["wanted", "available", "due"] as const;
   const conflicts = new Counter({
     name: "flowgen_gateway_table_conflicts_total",
     help: "Writes that lost against another replica's and were made again",
@@ -72,6 +82,7 @@ export const gatewayMetrics = (registry: Registry): GatewayMetrics => {
   for (const result of ["kept", "api-error", ...repairRefusals]) repairs.inc({ result }, 0);
   const measured = mostRecent(MOST_GATEWAYS, (gateway) => {
     for (const metric of [forwards, forwardsMax, conflicts, behind]) metric.remove({ gateway });
+    for (const state of states) deployments.remove({ gateway, state });
   });
   return {
     forwards: (gateway, count, max) => {
@@ -86,6 +97,10 @@ export const gatewayMetrics = (registry: Registry): GatewayMetrics => {
     behind: (gateway, isBehind) => {
       measured(gateway);
       behind.set({ gateway }, isBehind ? 1 : 0);
+    },
+    deployments: (gateway, deployed) => {
+      measured(gateway);
+      for (const state of states) deployments.set({ gateway, state }, deployed[state]);
     },
     objectWrite: (kind) => {
       objectWrites.inc({ kind });

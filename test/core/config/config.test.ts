@@ -120,7 +120,8 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
     [`gateways: [{tunnel: [${tunnel}]}]`]: /^gateways\[0\]: unknown key "tunnel"; did you mean tunnels\?/m,
     "gateways: [{tunnels: []}]": /^gateways\[0\]\.tunnels: names no tunnel$/m,
     "gateways: [{tunnels: [{name: wireguard-tunnel-0, secretName: a}]}]": /is not a tunnel's name: at most 15/,
-    "gateways: [{tunnels: [{name: wg0}]}]": /^gateways\[0\]\.tunnels\[0\]\.secretName: not a text$/m,
+    "gateways: [{tunnels: [{name: wg0}]}]":
+      /^gateways\[0\]\.tunnels\[0\]\.secretName: is missing: the Secret with the tunnel's WireGuard config$/m,
     "gateways: [{tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.5/8]}]}]":
       /allowedTargets\[0\]: "10\.0\.0\.5\/8": the network's address is 10\.0\.0\.0\/8/,
     "gateways: [{tunnels: [{name: wg0, secretName: a, portForwards: [{name: x, port: 1, targetHost: 10.5, targetPort: 1}]}]}]":

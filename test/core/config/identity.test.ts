@@ -42,7 +42,7 @@ t.test("other keys, other namespaces and gateways that are off hold other identi
 });
 
 t.test("a Deployment that mounts the identity is found, unless it runs no pod", async (t) => {
-  const own = { name: "new", namespace: "vpn", tunnels: [{ name: "wg0", secretName: "peer" }] };
+  const own = { name: "new", namespace: "vpn", tunnels: [{ name: "wg0", secretNames: ["peer"] }] };
   const deployment = (name: string, secret: object, replicas?: number, namespace = "vpn") => ({
     metadata: { name, namespace },
     spec: { ...(replicas !== undefined && { replicas }), template: { spec: { volumes: [{ name: "x" }, { secret }] } } },

@@ -143,9 +143,16 @@ t.test("low ports listen above 1024; the ends of the range wrap", async (t) => {
     { listenPort: 1025 },
   ]);
   t.match(given(emptyTable, [want("a", "10.0.0.5", 65535), want("b", "10.0.0.6", 65535)]).forwards, [
-    { servicePort: 65535, listenPort: 1024 }, // 65535 is where the pod says that it is ready
+    { listenPort: 1024 }, // 65535 is where the pod says that it is ready, and where its siblings ask
     { listenPort: 1025 },
   ]);
+  const wide = given(emptyTable, [want("a", "10.0.0.5", 65535), want("b", "10.0.0.6", 65534)]);
+  t.strictSame(
+    wide.forwards.map(({ servicePort }) => servicePort),
+    [undefined, 65534],
+    "at its host's own Service",
+  );
+  t.match(wide.table.services, [{ host: "10.0.0.5" }]);
 });
 
 t.test("pods one after another: one that is refused, or objected to, changes nothing for the others", async (t) => {
