@@ -130,8 +130,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
   };
   /**
    * For the Deployment, whose status changes all the time: it is applied to the next version where that has the mark of the wanted
-   * template. Where it has another mark, the wanted template may be an older config's by now. With another note (core/gateway/roll.ts) it is no longer
-   * the only one.
+   * template. With another mark the wanted template may be an older config's; with another note (core/gateway/roll.ts) there is a second Deployment.
    */
   const keep: Applier["keep"] = async (read, manifest, mark) => {
     let last = read;
