@@ -50,11 +50,17 @@ function metric(name, type, help) {
 function sample(labels, value) { print prefix labels "} " value }
 function of_tunnels(values,   i) { for (i = 1; i <= tunnels; i++) sample(tunnel_labels[i], values[i] + 0) }
 function of_peers(values,   i) { for (i = 1; i <= peers; i++) sample(peer_labels[i], values[i] + 0) }
-function of_forwards(values,   i) { for (i = 1; i <= forwards; i++) sample(labels[i], values[port[i]] + 0) }
+function of_forwards(values,   i) { for (i = 1; i <= forwards; i++) print prefix, labels[i], "} ", values[port[i]] + 0 }
+function of_causes(i,   j) {
+  if (port[i] in used) for (j = 1; j <= causes; j++) print prefix, labels[i], cause_label[j], failures[port[i], cause[j]] + 0
+  else for (j = 1; j <= causes; j++) print prefix, labels[i], cause_label[j], 0
+}
 BEGIN {
+  OFS = "" # 500 forwards are thousands of lines: busybox prints a list of words in half the time that it takes to join them
   words(listening, listens)
   words(up, is_up)
   causes = split("refused timeout unreachable reset limit", cause, " ")
+  for (j = 1; j <= causes; j++) cause_label[j] = ",cause=\"" cause[j] "\"} "
 }
 kind == "tunnel" && FNR == 1 { # mtu
   name = FILENAME; sub(/.*\//, "", name)
@@ -70,7 +76,7 @@ kind == "kernel" { # port connects lastUse sessions
   sessions[$1] += $4
 }
 kind == "counts" && NF > 1 {
-  connects[$1] += $2; if ($3 > last[$1]) last[$1] = $3
+  used[$1]; connects[$1] += $2; if ($3 > last[$1]) last[$1] = $3
   for (i = 1; i <= causes; i++) failures[$1, cause[i]] = $(3 + i)
   sent[$1] = $9; received[$1] = $10; bytes += $9 + $10
 }
@@ -109,8 +115,7 @@ END {
   metric("forward_connects_total", "counter", "Connections of clients.")
   of_forwards(connects)
   metric("forward_failures_total", "counter", "Connections that failed: the target refused, did not answer in time, could not be reached, or reset; limit: how often the port had as many sessions as it may have, so that clients waited.")
-  for (i = 1; i <= forwards; i++)
-    for (j = 1; j <= causes; j++) sample(labels[i] ",cause=\"" cause[j] "\"", failures[port[i], cause[j]] + 0)
+  for (i = 1; i <= forwards; i++) of_causes(i)
   metric("forward_last_use_timestamp_seconds", "gauge", "When a client connected last; 0: never since the container started.")
   of_forwards(last)
   if (!bytes) exit

@@ -10,11 +10,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { defaultMemory, sessionsOfOnePort } from "../../src/core/gateway/capacity.ts";
 import { METRICS_PORT } from "../../src/core/forwards/ports.ts";
-import { run, startOn } from "../lab/vpn/hosts.ts";
+import { run } from "../lab/vpn/hosts.ts";
 import type { Container } from "../lab/vpn/gateway.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress } from "../lab/vpn/network.ts";
-import { talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
+import { startFlood, talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
 import { until } from "../wait.ts";
 
 const FORWARDS = Number(process.env["FORWARDS"] ?? 500);
@@ -44,15 +44,6 @@ const cpuOf = (pids: readonly number[]): number =>
       return sum; // it ended meanwhile
     }
   }, 0);
-
-/** Opens connections in a client's network and holds them: `node -e`, since it must not share this process's CPU. */
-const flood = `
-  const { connect } = require("node:net");
-  let opened = 0;
-  setInterval(() => {
-    for (let i = 0; i < ${PER_SECOND / 10}; i++) connect(7000, "${podAddress}").on("connect", () => (opened += 1)).on("error", () => {});
-  }, 100);
-  setInterval(() => console.log(opened), 1000);`;
 
 const confine = (pid: number): void => {
   try {
@@ -141,7 +132,7 @@ try {
     served.length === AT_ONCE,
   );
 
-  const attacker = startOn(network.client, [process.execPath, "-e", flood]);
+  const attacker = startFlood(network, 7000, PER_SECOND);
   let asked = 0;
   let lost = 0;
   let slowest = 0;

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders } from "../lab/vpn/gateway.ts";
 import { run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
-import { startSession, startTalk, talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
+import { startFlood, startSession, startTalk, talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
 import { until } from "../wait.ts";
 
 for (const forwarder of forwarders) {
@@ -60,3 +60,25 @@ for (const forwarder of forwarders) {
     await untilHeard(network, 7000, "five");
   });
 }
+
+void t.test("one client opens 500 connections a second and holds them", async (t) => {
+  const most = 300;
+  const { network, gateway } = await startLab(t, { env: { MAX_CHILDREN: `${most}` } });
+  const ports = Array.from({ length: 20 }, (_, index) => 7000 + index);
+  gateway.setForwards(...ports.map((port) => `${port} 10.0.0.5 7000 wg0`));
+  await untilHeard(network, 7019, "five");
+  const attacker = startFlood(network, 7000, 500);
+  const opened = (): number => Number(attacker.output().trim().split("\n").at(-1));
+  await until("it holds more than its port serves", () => opened() > 4 * most);
+
+  const others = ports.slice(1).map((port) => talk(network, port));
+  t.strictSame(new Set(others.map(({ text }) => text)), new Set(["five\n"]), "the other ports serve");
+  const slowest = Math.max(...others.map(({ firstByteMs = Infinity }) => firstByteMs));
+  t.comment(`the slowest answer came after ${slowest} ms`);
+  const sessions = run(network.pod, "ss -tnH state established 'dport = :7000' | wc -l").trim();
+  t.ok(Number(sessions) <= most, `${opened()} connections held, ${sessions} sessions: no more than one port may have`);
+  attacker.kill("SIGKILL");
+  await attacker.ended;
+  // (The target takes 2 s to end a connection whose client is gone, and those that waited are served in their turn.)
+  t.comment(`its port serves others ${await untilHeard(network, 7000, "five", 40_000)} ms after its end`);
+});

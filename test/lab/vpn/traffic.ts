@@ -54,3 +54,7 @@ export const untilRefused = async (network: Network, port: number): Promise<numb
   const request = `socat -u OPEN:/dev/null TCP4:${podAddress}:${port},connect-timeout=1`;
   return until(`port ${port} refuses`, () => attempt(network.client, request).output.includes("refused"));
 };
+
+// One client that opens connections and holds them all, until it is killed; its last line says how many it has.
+export const startFlood = (network: Network, port: number, perSecond: number): Started =>
+  startOn(network.client, [...script("flood.ts"), podAddress, `${port}`, `${perSecond}`]);
