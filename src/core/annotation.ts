@@ -3,7 +3,8 @@ import { readEntries } from "./annotation-text.ts";
 import { forbiddenHost, readHost } from "./host.ts";
 import type { Rejection } from "./reasons.ts";
 import { SELDOM, dnsLabel, issueTexts, oneOf, port, quote, strict } from "./schema.ts";
-import { isRepeated, type Target } from "./target.ts";
+import { isRepeated } from "./repeats.ts";
+import type { Target } from "./target.ts";
 import { annotation, freeName } from "./names.ts";
 
 /**

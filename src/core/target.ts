@@ -64,6 +64,3 @@ export const address = (host: string, port: number): string =>
 export const envTargets = perObject((wants: readonly Want[]): readonly Target[] =>
   wants.filter(({ redirect }) => redirect === "env").map(({ target }) => target),
 );
-
-/** Whether a name stands in a list more than once. */
-export const isRepeated = (names: readonly string[]): boolean => new Set(names).size < names.length;

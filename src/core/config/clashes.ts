@@ -1,10 +1,6 @@
 /** Names that a config may use once only. */
 import { quote } from "../schema.ts";
 
-/** Names that stood in a list before, each with its index and that of the first. */
-export const repeated = (names: readonly string[]): [index: number, first: number, name: string][] =>
-  names.flatMap((name, index) => (names.indexOf(name) < index ? [[index, names.indexOf(name), name]] : []));
-
 type StaticForward = {
   readonly name: string;
   readonly port: number;

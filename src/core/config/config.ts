@@ -1,6 +1,6 @@
 import { parse, YAMLParseError } from "yaml";
 import * as z from "zod";
-import { repeated } from "./clashes.ts";
+import { repeated } from "../repeats.ts";
 import { identityClashes } from "./identity.ts";
 import { siblingClashes } from "./siblings.ts";
 import { labels, objectName, text } from "./values.ts";

@@ -1,7 +1,8 @@
 /** One gateway of the config, with its defaults. */
 import * as z from "zod";
 import { LONGEST_GATEWAY_NAME } from "../names.ts";
-import { clashes, repeated } from "./clashes.ts";
+import { repeated } from "../repeats.ts";
+import { clashes } from "./clashes.ts";
 import { image, socat, WIREGUARD_RESOURCES, WIREGUARD_SECURITY } from "./containers.ts";
 import { identityProblems } from "./siblings.ts";
 import { tunnel } from "./tunnel.ts";
