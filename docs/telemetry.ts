@@ -84,6 +84,7 @@ ${table(["alert", "severity", "after", "says"], alerts())}
 const LEFT: Readonly<Record<LeftReason, string>> = {
   path: "nothing, where it is a path; a server's address there: name the env in `hostEnv`",
   network: "nothing: a network is no server",
+  range: "nothing: a range is no server",
   value: "nothing, where it is a password or a text",
   udp: "no gateway carries UDP: use TCP, or another way",
   share: "no gateway carries file shares by their path: name the server by `aliases`",

@@ -1,9 +1,10 @@
 /** A container whose env were redirected, in words: warnings, and the names for the status. */
-import { adviceFor } from "./advice.ts";
+import { adviceFor, clientSettings } from "./advice.ts";
 import type { ContainerDraft, Setup } from "./draft.ts";
 import { noteText } from "./note.ts";
 import { isIpHost } from "../host.ts";
 import { isExpandedText } from "../pod.ts";
+import { settingsPrefix } from "./port-env.ts";
 import { referencesIn } from "./reference.ts";
 import type { Dialed, Remark, Route, Routes, Settled } from "./settle.ts";
 import type { Work } from "./work.ts";
@@ -14,6 +15,7 @@ export type RedirectedContainer = {
   readonly settled: Settled;
   /** The sightings before any replacement. */
   readonly first: Settled["first"];
+  readonly dialed: Settled["dialed"];
   /** The sightings of each look, in order. */
   readonly remarks: readonly (readonly Remark[])[];
 };
@@ -51,23 +53,26 @@ const newlySet = ({ container }: ContainerDraft, { settings }: Setup): ReadonlyS
  * the connection may still fail.
  */
 export const adviceOf = (
-  { draft, first }: RedirectedContainer,
+  { draft, first, dialed: all }: RedirectedContainer,
   { hosts }: Routes,
   setup: Setup,
   work: Work,
 ): readonly string[] => {
-  if (first.dialed.size === 0) return [];
+  if (all.size === 0) return [];
   const set = newlySet(draft, setup);
-  const dialed = new Map([...first.dialed].filter(([, { by }]) => first.edited.has(by) || set.has(by)));
-  const advice = (where: string, text: string, { host }: Dialed): readonly string[] => {
+  const dialed = new Map([...all].filter(([, { by }]) => first.edited.has(by) || set.has(by)));
+  if (dialed.size === 0) return [];
+  const settings = clientSettings(draft.env);
+  const advice = (where: string, text: string, { host }: Dialed, name?: string): readonly string[] => {
     // A host that is dialed has a route.
     const { to } = hosts.get(host) as Route;
     const aliases = [...to.values()].flat().flatMap(({ target }) => target.aliases);
-    return adviceFor(where, text, isIpHost(host), [...new Set(aliases)]);
+    const beside = name === undefined ? undefined : settings.get(settingsPrefix(name));
+    return adviceFor(where, text, { isAddress: isIpHost(host), aliases: [...new Set(aliases)] }, beside);
   };
   const ofEnv = draft.env.flatMap(({ name, value = "" }) => {
     const each = dialed.get(name);
-    return each === undefined ? [] : advice(name, value, each);
+    return each === undefined ? [] : advice(name, value, each, name);
   });
   const ofTexts = (draft.container.texts ?? []).filter(isExpandedText).flatMap(({ at, text }) => {
     const each = referencesIn(text, work).flatMap((name) => dialed.get(name) ?? [])[0];

@@ -34,9 +34,24 @@ const WORD = /[A-Za-z0-9_-]/;
 /** Characters in front that are written as several: percent-encoded, or escaped as JSON does. */
 const ESCAPED = /(%[0-9A-Fa-f]{2}|\\[nrt]|\\u[0-9A-Fa-f]{4})$/;
 
+/** Two addresses and what joins them: `10.0.0.5-10.0.0.9`, `10.0.0.5..10.0.0.9`, `10.0.0.5-9`. */
+const RANGE_BEFORE = /(^|[^\w.:-])(\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|[\da-f]*:[\da-f:]+)( - |-|\.\.)$/;
+const RANGE_BEHIND = /^(:\d{1,5})?(( - |-|\.\.)(\d{1,3}(\.\d{1,3}){3}|[\da-f]*:[\da-f:]+)|-\d{1,3})(?![\w.-])/;
+/** As long as two IPv6 addresses and their ports. */
+const RANGE_LENGTH = 96;
+
+const isRangeBefore = (text: string, start: number): boolean =>
+  RANGE_BEFORE.test(text.slice(Math.max(0, start - RANGE_LENGTH), start));
+const isRangeBehind = (text: string, end: number): boolean => RANGE_BEHIND.test(text.slice(end, end + RANGE_LENGTH));
+
+/** True for an address at an end of a range of addresses. */
+export const isInRange = (text: string, { start, end }: Span): boolean =>
+  isRangeBefore(text, start) || isRangeBehind(text, end);
+
 const isStart = (text: string, at: number): boolean => {
   const before = text.charAt(at - 1);
   if (before !== "." && !WORD.test(before)) return true;
+  if ((before === "-" || before === ".") && isRangeBefore(text, at)) return true;
   return before !== "." && ESCAPED.test(text.slice(Math.max(0, at - 6), at));
 };
 
@@ -46,6 +61,7 @@ const isStart = (text: string, at: number): boolean => {
  */
 const wordEnd = (text: string, end: number, isName: boolean): number | undefined => {
   const next = text.charAt(end);
+  if ((next === "-" || next === ".") && !isName && isRangeBehind(text, end)) return end;
   if (next === "." && !isName) return /^\.[\s"'<)\]}]?$/.test(text.slice(end, end + 2)) ? end : undefined;
   if (next === ".") return /[A-Za-z0-9_.-]/.test(text.charAt(end + 1)) ? undefined : end + 1;
   return WORD.test(next) ? undefined : end;
@@ -76,7 +92,8 @@ const ipv6Words = (text: string, ports: KnownHosts["ports"], work: Work): Word[]
     const isLikely = token.length <= 39 && token.indexOf(":") !== token.lastIndexOf(":") && !token.includes(":::");
     if (!charge(work, isLikely ? 5000 : 100)) break;
     const host = isLikely ? canonicalHost(token) : undefined;
-    if (host === undefined || !ports.has(host) || !isStart(text, start) || /[\w.%-]/.test(text.charAt(end))) continue;
+    if (host === undefined || !ports.has(host) || !isStart(text, start)) continue;
+    if (/[\w.%-]/.test(text.charAt(end)) && !isRangeBehind(text, end)) continue;
     const isBracketed = text[start - 1] === "[" && text[end] === "]";
     words.push(isBracketed ? { start: start - 1, end: end + 1, host } : { start, end, host });
   }

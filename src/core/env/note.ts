@@ -8,6 +8,7 @@ export const MOST_NAMES = 3;
 const LEFT: Readonly<Record<LeftReason, (hosts: string) => string>> = {
   path: (hosts) => `holds ${hosts} in a path or a query: left alone`,
   network: (hosts) => `holds ${hosts} as a network: left alone`,
+  range: (hosts) => `holds ${hosts} in a range of addresses: left alone`,
   value: (hosts) => `holds ${hosts} in a value that names no server: left alone`,
   udp: (hosts) => `holds ${hosts} behind udp://, and a gateway forwards TCP only: left alone`,
   share: (hosts) => `holds ${hosts} in the path of a file share: left alone`,

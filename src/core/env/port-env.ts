@@ -11,6 +11,17 @@ const SUFFIXES = [
   "endpoint",
 ];
 
+const suffixOf = (name: string): string | undefined => {
+  const lower = name.toLowerCase();
+  return SUFFIXES.find((end) => lower.endsWith(end));
+};
+
+/** The beginning that a host env shares with its other settings: `PG` of `PGHOST`, `DB` of `DB_HOST`; empty: none. */
+export const settingsPrefix = (name: string): string => {
+  const rest = name.slice(0, name.length - (suffixOf(name)?.length ?? 0));
+  return (rest === name ? name.replace(/_?(urls?|uri|dsn|hosts|servers)$/i, "") : rest).replace(/_$/, "").toLowerCase();
+};
+
 /** The case of a suffix, given to `port`. */
 const inCaseOf = (suffix: string): string => {
   if (suffix === suffix.toLowerCase()) return "port";
@@ -22,8 +33,7 @@ const inCaseOf = (suffix: string): string => {
  * `DbHost` → `DbPort`.
  */
 export const portNames = (name: string): string[] => {
-  const lower = name.toLowerCase();
-  const suffix = SUFFIXES.find((end) => lower.endsWith(end));
+  const suffix = suffixOf(name);
   if (suffix === undefined) return [`${name}_PORT`];
   const written = name.slice(-suffix.length);
   const bare = written.replace(/^_/, "");

@@ -9,7 +9,8 @@ import { isSpent, workOf } from "./work.ts";
 import { perObject } from "../memo.ts";
 import type { EnvVar, Pod } from "../pod.ts";
 import { reject, type Rejection } from "../reasons.ts";
-import { isRepeated, type Target } from "../target.ts";
+import { isRepeated } from "../repeats.ts";
+import type { Target } from "../target.ts";
 
 /** Where a pod's hosts stand, before anything is provisioned. */
 export type PodHosts = {

@@ -138,7 +138,8 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
   if (drafts === undefined) return tooMuch();
   const start = drafts.map((draft): RedirectedContainer => {
     const made = settledBy(job, draft);
-    return { ...made, first: made.settled.first, remarks: [made.settled.first.remarks] };
+    const { first, dialed } = made.settled;
+    return { ...made, first, dialed, remarks: [first.remarks] };
   });
   const { containers, warnings } = complete(job, start, byValue);
   if (isSpent(job.work)) return tooMuch();

@@ -27,18 +27,21 @@ type Look = {
   readonly edits: ReadonlyMap<number, readonly Edit[]>;
   /** The names of the env that they change. */
   readonly edited: ReadonlySet<string>;
-  /** Names of env whose client dials a Service now, or will: by their own text, or by a reference. */
-  readonly dialed: ReadonlyMap<string, Dialed>;
   readonly remarks: readonly Remark[];
   readonly led: ReadonlySet<Assignment>;
   /** Names of env whose own text holds an assigned address. */
   readonly leading: ReadonlySet<string>;
 };
 
-const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { known, hosts }: Routes): Look => {
+/** `dialed`: filled by the look, where it is given. */
+const lookAt = (
+  env: readonly EnvVar[],
+  { held, broken }: ContainerReading,
+  { known, hosts }: Routes,
+  dialed: Map<string, Dialed> | undefined,
+): Look => {
   const edits = new Map<number, Edit[]>();
   const edited = new Set<string>();
-  const dialed = new Map<string, Dialed>();
   const remarks: Remark[] = [];
   const led = new Set<Assignment>();
   const leading = new Set<string>();
@@ -69,9 +72,10 @@ const lookAt = (env: readonly EnvVar[], { held, broken }: ContainerReading, { kn
       addEdit(edits, each, name);
       edited.add(by);
     }
+    if (dialed === undefined) continue;
     for (const read of each.reads) if (isDialed(read, ports)) dialed.set(nameOf(read.env), { host: target.host, by });
   }
-  return { edits, edited, dialed, remarks, led, leading };
+  return { edits, edited, remarks, led, leading };
 };
 
 const assignmentsOf = ({ to }: Route, ports: readonly number[]): readonly Assignment[] =>
@@ -88,6 +92,8 @@ export type Settled = {
   readonly env: readonly EnvVar[];
   /** The sightings before any replacement. */
   readonly first: Look;
+  /** Names of env whose client dials a Service now, or will: by their own text, or by a reference. */
+  readonly dialed: ReadonlyMap<string, Dialed>;
   /** The sightings after the replacements: a second admission of the result has the same. */
   readonly last: Look;
   readonly portNames: ReadonlySet<string>;
@@ -102,13 +108,14 @@ export type Settled = {
 export const settle = (env: readonly EnvVar[], routes: Routes, rules: EnvRules, work: Work): Settled => {
   let current = env;
   let first: Look | undefined;
+  const dialed = new Map<string, Dialed>();
   for (;;) {
     const reading = readContainer(current, routes.known, rules, work);
-    const look = lookAt(current, reading, routes);
+    const look = lookAt(current, reading, routes, first === undefined ? dialed : undefined);
     const srv = srvEnv(reading, current);
     first ??= look;
     if (look.edits.size === 0 || srv !== undefined || isSpent(work))
-      return { env: current, first, last: look, portNames: reading.portNames, srv };
+      return { env: current, first, dialed, last: look, portNames: reading.portNames, srv };
     current = current.map((each, index) => {
       const edits = look.edits.get(index);
       if (edits === undefined) return each;

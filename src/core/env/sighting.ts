@@ -1,11 +1,22 @@
 import { findPlaces } from "./places/find.ts";
 import type { Place, Places, Span } from "./places/place.ts";
-import { canonicalHost, type KnownHosts, type Word } from "./known.ts";
+import { canonicalHost, isInRange, type KnownHosts, type Word } from "./known.ts";
 import { charge, LONGEST_VALUE, type Work } from "./work.ts";
 
 /** Why a host that stands in a text is left as it is. */
 export type LeftReason =
-  "path" | "network" | "value" | "udp" | "share" | "hosts-line" | "numeric" | "srv" | "joined" | "split" | "long";
+  | "path"
+  | "network"
+  | "range"
+  | "value"
+  | "udp"
+  | "share"
+  | "hosts-line"
+  | "numeric"
+  | "srv"
+  | "joined"
+  | "split"
+  | "long";
 
 /**
  * How a host is read where it stands. `port`: with this port beside it. `alone`: the text is the host, whose port
@@ -79,6 +90,7 @@ const unreadHow = (text: string, word: Word, ports: ReadonlySet<number>): How =>
   if (/(^|[^\\])\\\\(\\\\)?$/.test(before) && behind.startsWith("\\")) return left("share");
   if (/(^|[^/\\]|\/\/)(\/|\\\/)$/.test(before) && port === undefined && !/^[,(]/.test(behind)) return left("path");
   if (/^\\?\/\d{1,3}(?![\w.])/.test(behind) && !/([/@]|%2f|%40)$/i.test(before)) return left("network");
+  if (/^[\d.:a-f]+$/.test(word.host) && isInRange(text, word)) return left("range");
   if (/(^|\n)[^\S\n]*$/.test(before) && /^[^\S\n]+[A-Za-z]/.test(behind) && /^[\d.:a-f]+$/.test(word.host))
     return left("hosts-line");
   if (SECRET_KEY.test(before)) return left("value");
