@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { FIRST_LISTEN_PORT, LAST_LISTEN_PORT } from "../forwards/ports.ts";
 import { dnsLabel, port, quote, strict, tunnelName } from "../schema.ts";
-import { repeated } from "./clashes.ts";
+import { repeated } from "../repeats.ts";
 import { admitsNamespace, isPattern } from "./namespaces.ts";
 import { MOST_IDENTITIES } from "./siblings.ts";
 import { allowedAlias, allowedTarget, hostField, namespacePattern, text } from "./values.ts";
