@@ -20,7 +20,7 @@ import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../core/names.ts";
 import { bestEffort } from "../cluster/waiting.ts";
 
 /** On the gateway's pods: the version of the table. A change makes the kubelet refresh their volumes. */
-const TABLE_ANNOTATION = "flowgen.io/table";
+export const TABLE_ANNOTATION = "flowgen.io/table";
 
 export type ConvergeEvents = ApplierEvents &
   RollingEvents & {

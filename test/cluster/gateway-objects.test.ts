@@ -9,7 +9,8 @@ import type { Result } from "../lab/control-plane/kubectl.ts";
 import { flowgenPod, GATEWAY, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
 import { eventually, until } from "../wait.ts";
 
-const scene = await startScene(t, { config: ONE_TUNNEL });
+const config = ONE_TUNNEL.replace("secretName: wireguard-client-a", "secretNames: [client-a, client-b]");
+const scene = await startScene(t, { config });
 const { controlPlane, installed, kubectl, get, list, create } = scene;
 const webhook = await installed.start();
 t.teardown(webhook.stop);
@@ -27,10 +28,13 @@ const OBJECTS: Readonly<Record<string, Fields>> = {
   [`configmap/${name}-forwards`]: { data: { forwards: "1433 10.0.0.99 1433 wg0\n" } },
   [`configmap/${name}-scripts`]: { data: { "forward.sh": "exit 1" } },
   [`service/${name}`]: { spec: { sessionAffinity: "ClientIP" } },
+  [`service/${name}-pods`]: { spec: { publishNotReadyAddresses: false } },
   [`deployment/${name}`]: { spec: { replicas: 0 } },
+  [`deployment/${name}-b`]: { spec: { replicas: 2 } },
+  [`poddisruptionbudget/${name}`]: { spec: { maxUnavailable: 0 } },
   [`networkpolicy/${name}`]: { spec: { ingress: [{}] } },
 };
-const KINDS = ["configmaps", "services", "deployments", "networkpolicies"];
+const KINDS = ["configmaps", "services", "deployments", "networkpolicies", "poddisruptionbudgets"];
 
 /** Runs kubectl in the gateway's namespace; it may fail. */
 const ask = (args: readonly string[], input: object = {}, env: NodeJS.ProcessEnv = {}): Promise<Result> =>
@@ -67,8 +71,8 @@ const refused = (t: Test, { code, stderr }: Result, object: string, way: string)
 t.test("the policies come into force, without a word of the API server about their expressions", async (t) => {
   for (const [object, change] of Object.entries(OBJECTS))
     await ends(1, () => patch(object, change, "--dry-run=server"));
-  const scale = ["scale", `deployment/${name}`, "--replicas=0", "--dry-run=server"];
-  await ends(1, () => ask(scale));
+  for (const deployment of [name, `${name}-b`])
+    await ends(1, () => ask(["scale", `deployment/${deployment}`, "--replicas=0", "--dry-run=server"]));
   for (const policy of ["gateway-objects", "gateway-scale"]) {
     const typeChecking = await eventually("the API server has checked the types", 30_000, async () => {
       const { status } = await get<Checked>("validatingadmissionpolicy", `flowgen-gateway-webhook-${policy}`);
@@ -105,8 +109,10 @@ t.test("an admin who may do everything is refused, whatever kubectl is told", as
   for (const kind of KINDS) t.match(await ask(["delete", kind, "--all", "--wait=false"]), { code: 1 }, `all ${kind}`);
   const collection = await ask(["delete", `--raw=/api/v1/namespaces/${namespace}/services`]);
   t.match(collection, { code: 1, stderr: /is not deleted/ }, "a collection, by one request");
-  t.match(await ask(["scale", `deployment/${name}`, "--replicas=0"]), { code: 1, stderr: /keeps its number/ });
-  refused(t, await ask(["rollout", "restart", `deployment/${name}`]), `deployment/${name}`, "rollout restart");
+  for (const of of [name, `${name}-b`]) {
+    t.match(await ask(["scale", `deployment/${of}`, "--replicas=2"]), { code: 1, stderr: /keeps its number/ }, of);
+    refused(t, await ask(["rollout", "restart", `deployment/${of}`]), `deployment/${of}`, "rollout restart");
+  }
   refused(t, await patch(`configmap/${name}-forwards`, { immutable: true }), `configmap/${name}-forwards`, "lock");
   t.strictSame(await contents(), before);
 });
@@ -133,7 +139,8 @@ t.test("metadata stays free, but for what makes the object the gateway's", async
   }
   const status = ["--subresource=status"];
   const mark = { metadata: { labels: { "app.kubernetes.io/managed-by": "Helm" } } };
-  refused(t, await patch(`service/${name}`, mark, ...status), `service/${name}`, "by its status");
+  for (const object of [`service/${name}`, `poddisruptionbudget/${name}`])
+    refused(t, await patch(object, mark, ...status), object, "by its status");
   t.match(await askFor("other=10.0.0.6:5432"), { code: 0 }, "and the webhook writes them as before");
 });
 
@@ -178,9 +185,12 @@ t.test("who breaks the glass may do all of it, in that namespace, until the bind
     t.match(await patch(object, change, as), { code: 0 }, `patch ${object}`);
     t.match(await patch(object, { metadata: { labels: { "flowgen.io/gateway": "x" } } }, as), { code: 0 });
   }
-  t.match(await ask(["scale", `deployment/${name}`, "--replicas=2", as]), { code: 0 });
+  for (const of of [name, `${name}-b`])
+    t.match(await ask(["scale", `deployment/${of}`, "--replicas=2", as]), { code: 0 });
   t.match(await askFor("third=10.0.0.7:5432"), { code: 0 }, "the webhook puts all of it right");
-  t.match(await read(`deployment/${name}`), { spec: { replicas: 1 } });
+  for (const of of [name, `${name}-b`]) t.match(await read(`deployment/${of}`), { spec: { replicas: 1 } }, of);
+  t.match(await read(`poddisruptionbudget/${name}`), { spec: { maxUnavailable: 1 } });
+  t.match(await read(`service/${name}-pods`), { spec: { publishNotReadyAddresses: true } });
   t.match(await ask(["delete", `networkpolicy/${name}`, as]), { code: 0 });
   await kubectl(["delete", "rolebinding", "break-glass", `--namespace=${namespace}`]);
   await ends(1, () => ask(["delete", "service", name, "--dry-run=server", as]));

@@ -228,7 +228,9 @@ t.test("what the webhook's ServiceAccount may do, beyond what every account may"
     "flowgen-gateway": [
       ...everywhere,
       "get,create,patch configmaps of core",
-      "get,create,patch deployments,networkpolicies of apps,networking.k8s.io",
+      "get,create,patch networkpolicies of networking.k8s.io",
+      "get,create,patch,delete deployments of apps",
+      "get,create,patch,delete poddisruptionbudgets of policy",
       "get,list,create,patch,delete services of core",
       "list deployments of apps",
       "list,patch pods of core",

@@ -330,6 +330,64 @@ t.test("the webhook's token writes and deletes no Service but its gateways'", as
   t.match(await deleted(OWN), { status: 200 }, "a host's own Service is deleted");
 });
 
+t.test(
+  "the webhook's token writes no disruption budget but its gateways', and deletes no other's Deployment",
+  async (t) => {
+    const token = (await kubectl(["create", "token", RELEASE, `--namespace=${RELEASE}`])).trim();
+    const thief = connectTo(cluster.controlPlane, { token });
+    t.teardown(thief.close);
+    const GATEWAY = "flowgen-wireguard-gateway";
+    const budgets = (namespace: string): string => `/apis/policy/v1/namespaces/${namespace}/poddisruptionbudgets`;
+    const matchLabels = {
+      "app.kubernetes.io/name": "flowgen",
+      "app.kubernetes.io/instance": GATEWAY,
+      "app.kubernetes.io/component": "wireguard-gateway",
+    };
+    const budget = (spec: object, labels: object = { "app.kubernetes.io/managed-by": RELEASE }) => ({
+      apiVersion: "policy/v1",
+      kind: "PodDisruptionBudget",
+      metadata: { name: GATEWAY, labels: { ...labels, "flowgen.io/gateway": GATEWAY } },
+      spec: { maxUnavailable: 1, selector: { matchLabels }, ...spec },
+    });
+    const applied = (object: ReturnType<typeof budget>, name = GATEWAY, namespace = "flowgen-gateway") =>
+      thief.ask(
+        "PATCH",
+        `${budgets(namespace)}/${name}?fieldManager=x&force=true`,
+        { ...object, metadata: { ...object.metadata, name } },
+        APPLY,
+      );
+    const expressions = [{ key: "app.kubernetes.io/component", operator: "Exists" }];
+    const refused: readonly (readonly [what: string, asked: Promise<Answer>, reason: RegExp])[] = [
+      ["other pods", applied(budget({ selector: { matchLabels: { app: "theirs" } } })), /one pod of the gateway/],
+      ["all pods", applied(budget({ selector: {} })), /one pod of the gateway/],
+      [
+        "fewer of them",
+        applied(budget({ selector: { matchLabels, matchExpressions: expressions } })),
+        /one pod of the/,
+      ],
+      ["none may go", applied(budget({ maxUnavailable: 0 })), /one pod of the gateway/],
+      ["another way to say so", applied(budget({ maxUnavailable: null, minAvailable: 1 })), /one pod of the gateway/],
+      ["without the mark", applied(budget({}, {})), /only objects with the label/],
+      ["another name", applied(budget({}), "theirs"), /cannot patch/],
+      ["elsewhere", applied(budget({}), GATEWAY, "team-a"), /cannot patch/],
+      [
+        "others' Deployment deleted",
+        thief.ask("DELETE", "/apis/apps/v1/namespaces/flowgen-gateway/deployments/theirs"),
+        /cannot delete/,
+      ],
+    ];
+    for (const [what, asked, reason] of refused) {
+      const { status, body } = await asked;
+      t.ok([403, 422].includes(status), `${what}: ${status}`);
+      t.match((body as { message?: string }).message, reason, what);
+    }
+    t.strictSame(await api.list(budgets("flowgen-gateway")), [], "after all of it there is none");
+    t.match(await applied(budget({})), { status: 201 }, "the gateway's own is made");
+    t.match(await applied(budget({ maxUnavailable: 0 })), { status: 422 }, "and stays as it is");
+    t.match(await thief.ask("DELETE", `${budgets("flowgen-gateway")}/${GATEWAY}`), { status: 200 }, "and deleted");
+  },
+);
+
 // socat takes what follows `!!` for an address of its own, and EXEC runs a program; a shell runs what stands in $( ).
 const HOSTILE = [
   "10.0.0.5:5432!!EXEC:touch /tmp/owned",

@@ -50,7 +50,7 @@ export const behind = (cluster: Cluster, gate: Gate, replica: number): Cluster =
     list: (kind, namespace, selector, signal) => held(() => cluster.list(kind, namespace, selector, signal)),
     create: (object, signal) => held(() => cluster.create(object, signal)),
     delete: (object, signal) => held(() => cluster.delete(object, signal)),
-    apply: (object, signal) => held(() => cluster.apply(object, signal)),
+    apply: (object, signal, manager) => held(() => cluster.apply(object, signal, manager)),
     update: (object, signal) => held(() => cluster.update(object, signal)),
     livePods: async function* (selector, signal) {
       yield* await held(() => collected(cluster.livePods(selector, signal)));

@@ -1,12 +1,15 @@
 /**
- * A schedule (gate.ts) of gateways with several identities. Processes of one config or of two change their Deployments, whose controllers and pods
- * go on at their own pace: a template is seen late, a pod starts late, and each pod has the table of some time ago.
+ * A schedule (gate.ts) of gateways with several identities. Processes of one config or of two change their Deployments and admit pods, while
+ * controllers and kubelets go on at their own pace (kubelets.ts).
  *
- * After every step: no Deployment was changed or removed while it served and no other pod served. After the end: the gateway is as the config has it,
- * and each pod listens on what the Services offer.
+ * After every step: no Deployment was changed or removed while it served and no other pod served. The Services have each forward that a client was
+ * told. Where no call failed, each pod that serves listens on it, or was told to look, once the calls that were under way then have ended: the
+ * kubelet reads the table within a second then. After the end: the gateway is as the config has it, and each pod listens on what the Services offer.
  */
 import { type Cluster, ClusterError, type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
+import type { Provisioned } from "../../src/provisioning/attempt.ts";
+import type { Want } from "../../src/core/target.ts";
 import type { Config } from "../../src/core/config/config.ts";
 import { gatewayPlaceOf } from "../../src/core/config/siblings.ts";
 import { createProvisioning, type Provisioning } from "../../src/provisioning/provisioner.ts";
@@ -14,7 +17,8 @@ import { ROLL_LABEL } from "../../src/core/names.ts";
 import { rollNoteOf } from "../../src/core/gateway/roll.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
 import { behind, fateOf, Gate, play, quiet } from "./gate.ts";
-import type { Played } from "./schedule.ts";
+import { dataOf, deploymentsIn, Kubelets, templateOf } from "./kubelets.ts";
+import { check, type Handed, type Played, record } from "./schedule.ts";
 
 const configWith = (secrets: string, more = ""): Config =>
   configOf(`
@@ -36,77 +40,8 @@ const CHANGES = [
   [configWith("a, b"), configWith("c, d", "revision: 2")],
 ] as const;
 
-type Pod = { readonly template: string; isReady: boolean; isEnding: boolean; table: string };
-type Spec = { readonly template: unknown };
-
-const deploymentsIn = (cluster: MemoryCluster): readonly KubeObject[] =>
-  cluster.all().filter(({ kind }) => kind === "Deployment");
-const templateOf = (deployment: KubeObject): string => JSON.stringify((deployment["spec"] as Spec).template);
-const dataOf = (cluster: MemoryCluster): Readonly<Record<string, string>> => {
-  const table = cluster.all().find(({ metadata }) => metadata.name === "gw-forwards");
-  return { ...(table?.["data"] as Readonly<Record<string, string>> | undefined) };
-};
-
-/** The controllers and kubelets of a cluster: each of their steps is one of the schedule's. */
-export class Pods {
-  readonly pods = new Map<string, Pod[]>();
-  /** Deployments that somebody edited after the last note on them. */
-  readonly edited = new Set<string>();
-  readonly cluster: MemoryCluster;
-  constructor(cluster: MemoryCluster) {
-    this.cluster = cluster;
-  }
-
-  of(uid: string): Pod[] {
-    const known = this.pods.get(uid) ?? [];
-    this.pods.set(uid, known);
-    return known;
-  }
-
-  isServing(deployment: KubeObject): boolean {
-    return this.of(deployment.metadata.uid ?? "").some(({ isReady, isEnding }) => isReady && !isEnding);
-  }
-
-  /** The status as the Deployment's controller writes it: its counts lag behind the pods until the next of its steps. */
-  observe(deployment: KubeObject): void {
-    const pods = this.of(deployment.metadata.uid ?? "");
-    const wanted = templateOf(deployment);
-    for (const pod of pods) if (pod.template !== wanted) pod.isEnding = true;
-    // What ends is counted for a moment more, as the old ReplicaSet's status has it.
-    const updated = pods.filter(({ template }) => template === wanted).length;
-    const available = pods.filter(({ isReady }) => isReady).length;
-    this.status(deployment, { replicas: pods.length, updatedReplicas: updated, availableReplicas: available });
-    if (pods.length === 0) pods.push({ template: wanted, isReady: false, isEnding: false, table: "" });
-  }
-
-  status(deployment: KubeObject, counts: object): void {
-    const { generation } = deployment.metadata;
-    const status = { observedGeneration: generation, ...counts };
-    if (JSON.stringify(deployment["status"]) === JSON.stringify(status)) return;
-    this.cluster.edit("kube-controller-manager", refOf(deployment), (object) => ({ ...object, status }));
-  }
-
-  /** One step of one pod. */
-  advance(deployment: KubeObject, random: () => number): void {
-    const pods = this.of(deployment.metadata.uid ?? "");
-    const [pod] = pods;
-    if (pod === undefined || random() < 0.3) this.observe(deployment);
-    else if (pod.isEnding) pods.shift();
-    else if (!pod.isReady) {
-      pod.isReady = true;
-      this.observe(deployment);
-    } else pod.table = dataOf(this.cluster)["forwards"] ?? "";
-  }
-
-  /** Pods of Deployments that are gone. */
-  forget(): void {
-    const left = new Set(deploymentsIn(this.cluster).map(({ metadata }) => metadata.uid));
-    for (const uid of this.pods.keys()) if (!left.has(uid)) this.pods.delete(uid);
-  }
-}
-
 /** Tells `wrong` of a change of a Deployment that served, by which nobody serves. */
-const watchRolls = (cluster: MemoryCluster, pods: Pods, wrong: (error: Error) => void): Cluster => {
+const watchRolls = (cluster: MemoryCluster, pods: Kubelets, wrong: (error: Error) => void): Cluster => {
   const changing = async <T>(object: KubeObject, call: () => Promise<T>): Promise<T> => {
     const before = deploymentsIn(cluster).find(({ metadata }) => metadata.name === object.metadata.name);
     const result = await call();
@@ -118,9 +53,7 @@ const watchRolls = (cluster: MemoryCluster, pods: Pods, wrong: (error: Error) =>
     );
     // One whose template is another by now is about to end.
     const serves = (each: KubeObject): boolean =>
-      pods
-        .of(each.metadata.uid ?? "")
-        .some(({ isReady, isEnding, template }) => isReady && !isEnding && template === templateOf(each));
+      pods.serving(each).some(({ template }) => template === templateOf(each));
     // Alone, a gateway is changed as ever.
     const isAlone = after !== undefined && siblings.length === 0;
     // Nothing keeps somebody from an edit between the note and the change.
@@ -156,7 +89,7 @@ const edit = (cluster: MemoryCluster, deployment: KubeObject, isTemplate: boolea
   });
 };
 
-const checkEnd = (cluster: MemoryCluster, pods: Pods, config: Config): void => {
+const checkEnd = (cluster: MemoryCluster, pods: Kubelets, config: Config): void => {
   const { secretNames } = gatewayOf(config).tunnels[0] as { readonly secretNames: readonly string[] };
   const deployments = deploymentsIn(cluster);
   const secretOf = (deployment: KubeObject): string => /"secretName":"(\w+)"/.exec(templateOf(deployment))?.[1] ?? "";
@@ -165,9 +98,9 @@ const checkEnd = (cluster: MemoryCluster, pods: Pods, config: Config): void => {
   for (const deployment of deployments) {
     if (!templateOf(deployment).includes(String(gatewayOf(config).podAnnotations["note"])))
       throw new Error(`${deployment.metadata.name} is of the former config`);
-    if (!pods.isServing(deployment)) throw new Error(`${deployment.metadata.name} has no pod`);
+    if (pods.serving(deployment).length === 0) throw new Error(`${deployment.metadata.name} has no pod`);
     const { forwards } = dataOf(cluster);
-    for (const { table } of pods.of(deployment.metadata.uid ?? ""))
+    for (const { table } of pods.of(deployment))
       if (table !== forwards) throw new Error(`a pod of ${deployment.metadata.name} does not listen on ${forwards}`);
   }
   const names = deployments.map(({ metadata }) => `${metadata.name}\n`).join("");
@@ -179,6 +112,26 @@ const checkEnd = (cluster: MemoryCluster, pods: Pods, config: Config): void => {
     throw new Error("the headless Service or the disruption budget is not as the config has it");
 };
 
+/** Calls that have begun and not ended. */
+class UnderWay {
+  private readonly works = new Set<Promise<unknown>>();
+  async during(work: Promise<unknown>): Promise<void> {
+    this.works.add(work);
+    await work;
+    this.works.delete(work);
+  }
+  /** Ends with the last of the calls that are under way now. */
+  async ended(): Promise<void> {
+    await Promise.all(this.works);
+  }
+}
+
+/** The line of the forward table, as the pods read it. */
+const lineTo = (cluster: MemoryCluster, host: string, port: number): string => {
+  const { forwards = "" } = dataOf(cluster);
+  return forwards.split("\n").find((line) => line.includes(` ${host} ${port} `)) ?? `none to ${host}`;
+};
+
 /** Plays the schedule of a seed. Throws what does not hold. */
 export const playRolls = async (seed: number): Promise<Played> => {
   const random = seeded(seed);
@@ -186,7 +139,7 @@ export const playRolls = async (seed: number): Promise<Played> => {
   let clock = 0;
   const cluster = createMemoryCluster({ now: () => clock });
   const gate = new Gate();
-  const pods = new Pods(cluster);
+  const pods = new Kubelets(cluster, random);
   const errors: Error[] = [];
   const { signal } = new AbortController();
   const [former, next] = pick(CHANGES);
@@ -199,8 +152,8 @@ export const playRolls = async (seed: number): Promise<Played> => {
       const [failed] = await provisioning.repair(config, round === 0 ? "config" : "drift", () => signal);
       if (failed !== undefined) throw failed.why instanceof Error ? failed.why : new Error(JSON.stringify(failed.why));
       for (let times = 0; times < 6; times += 1)
-        for (const deployment of deploymentsIn(cluster)) pods.advance(deployment, random);
-      pods.forget();
+        for (const deployment of deploymentsIn(cluster)) await pods.advance(deployment);
+      pods.collect();
     }
   };
   const watched = watchRolls(cluster, pods, (error) => errors.push(error));
@@ -216,6 +169,18 @@ export const playRolls = async (seed: number): Promise<Played> => {
   await settle(former, first);
   checkEnd(cluster, pods, former);
 
+  const faults = pick([0, 0.02, 0.1]);
+  const handed: Handed = new Map();
+  const underWay = new UnderWay();
+  const tell = (told: Provisioned, { target }: Want): void => {
+    record(handed, told, true);
+    if (told.kind !== "assigned" || faults > 0) return;
+    const line = lineTo(cluster, target.host, target.port);
+    void underWay.ended().then(() => {
+      const [deaf] = pods.withoutLine(line);
+      if (deaf !== undefined) errors.push(new Error(`${deaf} neither listens on ${line} nor was told to look`));
+    });
+  };
   const replicas = 2 + Math.floor(random() * 2);
   const start = (replica: number): void => {
     const provisioning = provisioningOf(behind(watched, gate, replica), () =>
@@ -227,22 +192,19 @@ export const playRolls = async (seed: number): Promise<Played> => {
       await before;
       await gate.hold(replica, false).catch(() => undefined);
       const admission = random() < 0.3;
+      const want = wantOf(`t${at}`, `10.0.0.${at + 2}`, 2000 + at);
+      const asked = { config, gateway: gatewayOf(config), wants: [want], write: true, signal: () => signal };
       const work = admission
-        ? provisioning.provision({
-            config,
-            gateway: gatewayOf(config),
-            wants: [wantOf(`t${at}`, `10.0.0.${at + 2}`, 2000 + at)],
-            write: true,
-            signal: () => signal,
-          })
+        ? provisioning.provision(asked).then((told) => tell(told, want))
         : provisioning.repair(config, at === 0 ? "config" : "drift", () => signal);
-      await work.catch((error: unknown) => {
-        if (!(error instanceof ClusterError)) errors.push(error as Error);
-      });
+      await underWay.during(
+        work.catch((error: unknown) => {
+          if (!(error instanceof ClusterError)) errors.push(error as Error);
+        }),
+      );
     }, Promise.resolve());
   };
   for (let replica = 0; replica < replicas; replica += 1) start(replica);
-  const faults = pick([0, 0.02, 0.1]);
   let [steps, crashes] = [0, 0];
   await quiet();
   for (; gate.waiting.length > 0; steps += 1) {
@@ -257,8 +219,8 @@ export const playRolls = async (seed: number): Promise<Played> => {
     await quiet();
     if (random() < 0.3) {
       const deployment = pick(deploymentsIn(cluster));
-      pods.advance(deployment, random);
-      pods.forget();
+      await pods.advance(deployment);
+      pods.collect();
     }
     // Somebody edits a Deployment, which costs it its pod, or a note on it, which costs nothing.
     const edited = random() < 0.02 ? pick(deploymentsIn(cluster)) : undefined;
@@ -266,6 +228,7 @@ export const playRolls = async (seed: number): Promise<Played> => {
     if (edited !== undefined) edit(cluster, edited, isTemplate);
     if (edited !== undefined && isTemplate) pods.edited.add(edited.metadata.uid ?? "");
     if (errors[0] !== undefined) throw errors[0];
+    check(cluster, handed, new Set());
   }
   await settle(next, provisioningOf(watched, noPause));
   if (errors[0] !== undefined) throw errors[0];

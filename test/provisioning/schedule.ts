@@ -39,7 +39,7 @@ const tables = new WeakMap<KubeObject, Table>();
 
 /** The table, which holds invariant 1 or cannot be read. */
 export const tableIn = (cluster: MemoryCluster): Table | undefined => {
-  const object = cluster.all().find(({ metadata }) => metadata.name === "flowgen-wireguard-gateway-forwards");
+  const object = cluster.all().find(({ metadata }) => metadata.name?.endsWith("-forwards"));
   if (object === undefined) return undefined;
   const known = tables.get(object);
   if (known !== undefined) return known;

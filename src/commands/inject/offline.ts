@@ -101,12 +101,12 @@ export const asWritten = ({ apiVersion, kind, metadata, status: _status, ...rest
   return { apiVersion, kind, metadata: written as Metadata, ...rest };
 };
 
-/** Remembers what was applied last to each object. */
+/** Remembers what was applied last to each object; a note of another field manager is no manifest. */
 const recording = (cluster: Cluster, applied: Map<string, KubeObject>): Cluster => ({
   ...cluster,
-  apply: async (object, signal) => {
-    const result = await cluster.apply(object, signal);
-    applied.set(JSON.stringify(refOf(object)), asWritten(object));
+  apply: async (object, signal, manager) => {
+    const result = await cluster.apply(object, signal, manager);
+    if (manager === undefined) applied.set(JSON.stringify(refOf(object)), asWritten(object));
     return result;
   },
 });
