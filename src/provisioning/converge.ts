@@ -113,6 +113,7 @@ export const wakeKubelet = async (
       const { uid = "" } = pod.metadata;
       return cluster.apply({ apiVersion: "v1", kind: "Pod", metadata: { name, namespace, uid, annotations } }, soon);
     };
-    await Promise.all(pods.map(touch));
+    // A pod that is gone by now must not keep the others waiting for their own turn.
+    await Promise.allSettled(pods.map(touch));
   });
 };
