@@ -94,6 +94,23 @@ t.test("inject --gateway: the forwards of running pods stay", async (t) => {
   t.strictSame(forwards(documentsOf(out)), forwards(memory.all()), "the table that the webhook makes");
 });
 
+t.test("inject --gateway: a further identity is one more Deployment beside the one that runs", async (t) => {
+  await liveCluster(t);
+  const two = CONFIG.replace(/secretName: (\S+?)([,\s])/, "secretNames: [$1, another]$2");
+  let out = "";
+  await t.test("run", async (t) => {
+    ({ out } = await injected(t, other, two, { cluster: "kubeconfig", gateway: true }));
+  });
+  type Printed = { readonly kind: string; readonly metadata: { readonly name: string }; readonly spec?: object };
+  const objects = documentsOf(out) as unknown as readonly Printed[];
+  const printed = objects.filter(({ kind, metadata }) => kind === "Deployment" && metadata.name.includes("gateway"));
+  t.match(
+    printed.map(({ metadata, spec }) => [metadata.name, spec]),
+    [["flowgen-wireguard-gateway-b", { strategy: { type: "Recreate" } }]],
+    "and no note on the other one",
+  );
+});
+
 t.test("audit", async (t) => {
   await liveCluster(t);
   let out = "";
