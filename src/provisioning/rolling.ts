@@ -12,7 +12,7 @@ import { type Applier, type ApplierParts, withSpecHash } from "./applier.ts";
 import { type GatewayObjects, identified, kindAndName, locked } from "./objects.ts";
 import { claimOf, isRestart, TEMPLATE_ANNOTATION } from "./template.ts";
 
-/** How a gateway's Deployments stand. `due`: those that have yet to be made, changed or removed. */
+/** How a gateway's Deployments stand. `due`: how many have yet to be made, changed or removed one after another; one alone does not wait. */
 export type Deployed = { readonly wanted: number; readonly available: number; readonly due: number };
 
 export type RollingEvents = {
@@ -91,7 +91,7 @@ const isDue = ({ read, manifest }: Place): boolean => !read || !manifest || isRe
 const deployedOf = (places: readonly Place[]): Deployed => ({
   wanted: places.filter(({ manifest }) => manifest !== undefined).length,
   available: places.filter((place) => place.manifest !== undefined && isServing(place)).length,
-  due: places.filter(isDue).length,
+  due: places.length > 1 ? places.filter(isDue).length : 0,
 });
 
 /** The same while nobody changed the Deployment: its status changes all the time, and the notes on it are of no account. */

@@ -10,8 +10,8 @@ export type Rolls = {
 export const createRolls = (): Rolls => {
   const rolling = new Set<string>();
   return {
-    note: (gateway, { wanted, due }) => {
-      if (wanted > 1 && due > 0) rolling.add(gateway);
+    note: (gateway, { due }) => {
+      if (due > 0) rolling.add(gateway);
       else rolling.delete(gateway);
     },
     isUnderWay: () => rolling.size > 0,

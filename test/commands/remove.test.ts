@@ -146,3 +146,32 @@ t.test("a gateway that the config knows is not removed; mistakes are named", asy
   t.equal(await asked("vpn/gw", { config: "/nowhere", uninstalled: true }), 1);
   t.match(err, /there is no gateway vpn\/gw/);
 });
+
+t.test(
+  "an object whose status a controller writes meanwhile goes too; one that is another's by then stays",
+  async (t) => {
+    const cluster = await withGateway();
+    const changed = new Set<string>();
+    const busy: MemoryCluster = {
+      ...cluster,
+      delete: (object, signal) => {
+        const ref = refOf(object);
+        const { kind } = ref;
+        if (!changed.has(kind)) {
+          changed.add(kind);
+          cluster.edit("controller", ref, (read) =>
+            kind === "NetworkPolicy"
+              ? { ...read, metadata: { ...read.metadata, labels: {} } }
+              : { ...read, metadata: { ...read.metadata, labels: { ...read.metadata.labels, seen: "1" } } },
+          );
+        }
+        return cluster.delete(object, signal);
+      },
+    };
+    t.match(await ran(busy), { code: 0 });
+    t.strictSame(
+      cluster.all().map(({ kind }) => kind),
+      ["NetworkPolicy"],
+    );
+  },
+);

@@ -1,10 +1,17 @@
-import { type Cluster, ClusterError, type KubeObject, type Metadata } from "../../cluster/cluster.ts";
+import {
+  type Cluster,
+  ClusterError,
+  isConflict,
+  type KubeObject,
+  type Metadata,
+  refOf,
+} from "../../cluster/cluster.ts";
 import { placedGateways, type GatewayRef } from "../../core/config/choose.ts";
 import { gatewayNameOf, siblingNames } from "../../core/config/siblings.ts";
 import { listed } from "../../core/message.ts";
 import { policyNames } from "../../core/gateway/policy.ts";
 import { dnsName, gatewayId, GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../../core/names.ts";
-import { kindAndName } from "../../provisioning/objects.ts";
+import { isManaged, kindAndName } from "../../provisioning/objects.ts";
 import { readStatus } from "../../core/status.ts";
 import { type ClusterName, connectCluster, readConfigFile, UsageError } from "../options/options.ts";
 import type { Output } from "../options/output.ts";
@@ -79,13 +86,25 @@ export const removeGateway = async (
   }
   const signal = AbortSignal.timeout(DELETING_MS);
   for (const object of objects) {
-    if (!dryRun) await cluster.delete(object, signal);
+    if (!dryRun && !(await deleteManaged(cluster, object, signal))) continue;
     await out(`${dryRun ? "would delete" : "deleted"} ${kindAndName(object)}\n`);
   }
   await err(
     "the Secrets of its tunnels stay: delete them, and the peers at the VPN servers, if nothing else uses them\n",
   );
   return 0;
+};
+
+/** Deletes an object, unless it is another's by now. Where a controller wrote its status meanwhile, its next version is deleted. */
+const deleteManaged = async (cluster: Cluster, object: KubeObject, signal: AbortSignal): Promise<boolean> => {
+  try {
+    await cluster.delete(object, signal);
+    return true;
+  } catch (error) {
+    if (!isConflict(error)) throw error;
+    const next = await cluster.get(refOf(object), signal);
+    return next === undefined || (isManaged(next) && deleteManaged(cluster, next, signal));
+  }
 };
 
 /** The gateway's objects that are the webhook's, in the order in which they go: who uses the table before the table. */
@@ -104,7 +123,7 @@ const objectsOf = async (
     await get("ConfigMap", `${name}-scripts`),
     await get("ConfigMap", `${name}-forwards`),
   ];
-  return found.filter((object) => object?.metadata.labels?.[MANAGED_BY] === MANAGER) as readonly KubeObject[];
+  return found.filter((object) => object !== undefined && isManaged(object)) as readonly KubeObject[];
 };
 
 const isOfGateway =

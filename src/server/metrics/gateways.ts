@@ -56,7 +56,7 @@ export const gatewayMetrics = (registry: Registry): GatewayMetrics => {
   });
   const deployments = new Gauge({
     name: "flowgen_gateway_deployments",
-    help: "Deployments of a gateway, one for each identity, at the last look: wanted by the config, available, and due to be made, changed or removed",
+    help: "Deployments of a gateway, one for each identity, at the last look: wanted by the config, available, and due to be made, changed or removed one after another",
     labelNames: ["gateway", "state"],
     registers,
   });
