@@ -41,8 +41,54 @@ ask_service() { if ! is_served; then answers=0; elif [ "$answers" -lt $IN_A_ROW 
 # kube-proxy of each node follows within a second or two.
 least_time() { echo $((3 + ($(wc -l <"$1" 2>/dev/null || echo 0) + 19) / 20)); } # TABLE: one Service a line at most
 
-pods() { # the gateway's other pods that answer, those that end too: lines `SELF POD STATE`
-  for address in $(sh "$scripts/ask.sh" "$(address_of -pods)"); do
-    hear "$address" "$METRICS_PORT" 'GET /identity HTTP/1.0' | awk -v pod="$POD" 'NF == 3 && $2 != pod && !/HTTP/'
+pods() { # the gateway's other pods that answer, those that end too: lines `SELF POD STATE`; `- - silent` where one does not answer
+  addresses=$(sh "$scripts/ask.sh" "$(address_of -pods)") || echo '- - silent'
+  for address in $addresses; do
+    hear "$address" "$METRICS_PORT" 'GET /identity HTTP/1.0' | awk -v pod="$POD" '
+      NF == 3 && !/HTTP/ { heard = 1; if ($2 != pod) print }
+      END { if (!heard) print "- - silent" }'
   done
+}
+
+# Of tunnel.sh:
+
+wait_for_turn() { # until a sibling serves, and no sibling leaves the Services
+  answers=0 waited=0
+  while [ "$waited" -lt $((DRAIN_SECONDS * 2)) ]; do
+    leaving=$(pods | awk '$3 == "leaves" { print $2 }')
+    # Of two that leave at the same moment the one whose name comes first goes on.
+    first=$(printf '%s\n' "$POD" "$leaving" | grep . | LC_ALL=C sort | head -n 1)
+    if [ -z "$leaving" ] || { [ -e "$UP_DIR/._leaves" ] && [ "$first" = "$POD" ]; }; then
+      [ ! -e "$UP_DIR/._leaves" ] || return 0
+      ! is_served || : >"$UP_DIR/._leaves"
+    else
+      rm -f "$UP_DIR/._leaves"
+    fi
+    : >"$RUN_DIR/$tunnel.alive"
+    nap 0.5
+    waited=$(($(date +%s) - begun))
+  done
+  return 1
+}
+
+wait_for_predecessor() { # which has not given the identity up yet, if there is one
+  if [ -e "$UP_DIR/._holds" ] || ! has_siblings; then return; fi
+  begun=$(date +%s) waits='' missed=0
+  while [ $(($(date +%s) - begun)) -lt $((DRAIN_SECONDS + 10)) ]; do
+    : >"$RUN_DIR/_tunnel.alive"
+    heard=$(pods)
+    holder=$(echo "$heard" | awk -v self="$SELF" '$1 == self && $3 != "waits" { print $2 }')
+    if [ -z "$holder" ]; then
+      # Where not all pods answer, a busy predecessor may be among those: it is asked once more.
+      case $heard in *silent*) missed=$((missed + 1)) ;; *) missed=2 ;; esac
+      [ "$missed" -ge 2 ] || { nap 0.5; continue; }
+      [ -z "$waits" ] || nap 0.5 # its tunnel.sh ends a moment after its forward.sh
+      return
+    fi
+    missed=0
+    [ "$holder" = "$waits" ] || echo "tunnels: $holder has them until it ends, this pod waits for it" >&2
+    waits=$holder
+    nap 0.5
+  done
+  echo "tunnels: taken, although $waits has not ended within $((DRAIN_SECONDS + 10)) s" >&2
 }

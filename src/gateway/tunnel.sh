@@ -71,27 +71,9 @@ is_another_identity() { # whether sessions cannot outlive the change of in_force
   [ "$(grep -E "$identity" "$in_force" | sort)" != "$(grep -E "$identity" "$candidate" | sort)" ]
 }
 
-wait_for_turn() { # until a sibling serves, and no sibling leaves the Services
-  answers=0 waited=0
-  while [ "$waited" -lt $((DRAIN_SECONDS * 2)) ]; do
-    leaving=$(pods | awk '$3 == "leaves" { print $2 }')
-    # Of two that leave at the same moment the one whose name comes first goes on.
-    first=$(printf '%s\n' "$POD" "$leaving" | grep . | LC_ALL=C sort | head -n 1)
-    if [ -z "$leaving" ] || { [ -e "$UP_DIR/._leaves" ] && [ "$first" = "$POD" ]; }; then
-      [ ! -e "$UP_DIR/._leaves" ] || return 0
-      ! is_served || : >"$UP_DIR/._leaves"
-    else
-      rm -f "$UP_DIR/._leaves"
-    fi
-    : >"$RUN_DIR/$tunnel.alive"
-    nap 0.5
-    waited=$(($(date +%s) - begun))
-  done
-  return 1
-}
-
-# Before a new key, for $DRAIN_SECONDS at most where siblings serve. The interface goes too: the next one makes a handshake at
-# once, and is up when the other end knows the new key. Alone, and where no sibling serves, the key is taken live.
+# Before a new key, for $DRAIN_SECONDS at most where siblings serve. The peers go too: as new ones they make a handshake at once, and
+# the tunnel is up when the other end knows the new key. (The interface stays: one that is deleted may not have ended when the next
+# one is made.) Alone, and where no sibling serves, the key is taken live.
 leave_services() {
   has_siblings || return
   log "another key: leaves the Services before it is taken"
@@ -106,7 +88,7 @@ leave_services() {
     passed=$(($(date +%s) - begun))
   done
   rm -f "$UP_DIR/$tunnel"
-  delete_interface
+  for peer in $(wg show "$tunnel" peers 2>/dev/null); do wg set "$tunnel" peer "$peer" remove; done
   rm -f "$UP_DIR/._leaves"
 }
 
@@ -211,20 +193,6 @@ finish() { # drain, then give the identity up, so that the next pod can use it
   rm -f "$UP_DIR/._holds"
   for tables in iptables ip6tables; do $tables -w -t mangle -F FLOWGEN-PREROUTING 2>/dev/null; done # see kernel.sh
   exit 0
-}
-
-wait_for_predecessor() { # which has not given the identity up yet, if there is one
-  if [ -e "$UP_DIR/._holds" ] || ! has_siblings; then return; fi
-  begun=$(date +%s) waits=''
-  while [ $(($(date +%s) - begun)) -lt $((DRAIN_SECONDS + 10)) ]; do
-    : >"$RUN_DIR/_tunnel.alive"
-    holder=$(pods | awk -v self="$SELF" '$1 == self && $3 != "waits" { print $2 }')
-    [ -n "$holder" ] || { [ -z "$waits" ] || nap 0.5; return; } # its tunnel.sh ends a moment after its forward.sh
-    [ "$holder" = "$waits" ] || echo "tunnels: $holder has them until it ends, this pod waits for it" >&2
-    waits=$holder
-    nap 0.5
-  done
-  echo "tunnels: taken, although $waits has not ended within $((DRAIN_SECONDS + 10)) s" >&2
 }
 
 mkdir -p "$RUN_DIR" "$UP_DIR/._metrics" && chmod 700 "$RUN_DIR"

@@ -9,6 +9,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DEFAULT_LIMITS } from "../lab/control-plane/flags.ts";
 import { deployment } from "../lab/node/clients.ts";
 import { GATEWAY, replacePod, tunnelSecret } from "../lab/node/gateway.ts";
 import { install } from "../lab/node/installation.ts";
@@ -26,7 +27,6 @@ const SERVER = { address: "10.0.0.5", port: 5432 };
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const ANSWER_MS = 1_000;
 const PAUSE_MS = 250;
-const DEFAULT_LIMITS = { "kube-controller-manager": ["--kube-api-qps=20", "--kube-api-burst=30"] };
 
 const inGateway = `--namespace=${GATEWAY.namespace}`;
 const names = (count: number): readonly string[] => Array.from({ length: count }, (_, index) => `bench-${index + 1}`);

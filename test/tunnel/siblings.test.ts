@@ -3,7 +3,7 @@ import t, { type Test } from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startGateway, type Gateway } from "../lab/vpn/gateway.ts";
 import { run, startOn, type Host } from "../lab/vpn/hosts.ts";
-import { leaks, podAddress, serviceAddress, siblingAddress, startNetwork, useClusterDns } from "../lab/vpn/network.ts";
+import * as lab from "../lab/vpn/network.ts";
 import type { Network } from "../lab/vpn/network.ts";
 import { startService, type Endpoint } from "../lab/vpn/service.ts";
 import type { ShellName } from "../lab/vpn/shells.ts";
@@ -16,10 +16,12 @@ const DRAIN_SECONDS = 8;
 const EVERY_MS = 25;
 
 type Sibling = { readonly name: string; readonly network: Network; readonly endpoint: Endpoint };
-type Lab = {
+type Scene = {
   readonly vpn: Vpn;
   readonly a: Sibling;
   readonly b: Sibling;
+  /** The pod that follows the one of `a`, with an address of its own. */
+  readonly successor: Sibling;
   readonly client: Host;
   readonly service: Network;
 };
@@ -31,19 +33,19 @@ const admit = (vpn: Vpn, publicKey: string, address: string): void => {
 const secret = (vpn: Vpn, privateKey: string, address: string): string =>
   documentedSecret(vpn, { privateKey, address: `${address}/24` });
 
-const startSiblings = async (t: Test): Promise<Lab> => {
-  const network = await startNetwork(t);
+const startSiblings = async (t: Test): Promise<Scene> => {
+  const network = await lab.startNetwork(t);
   const vpn = await startVpn(network, "vpn-a", "192.0.2.10", ["10.0.0.5"]);
   await startTarget(vpn.host, "10.0.0.5", 7000, "five");
-  const other = await network.addHost("sibling", siblingAddress);
-  useClusterDns(other);
-  const a = { name: "gw", network, endpoint: { address: podAddress, isEnding: false } };
-  const b = {
-    name: "gw-b",
-    network: { ...network, pod: other },
-    endpoint: { address: siblingAddress, isEnding: false },
+  const onHost = async (name: string, host: string, address: string): Promise<Sibling> => {
+    const pod = await network.addHost(host, address);
+    lab.useClusterDns(pod);
+    return { name, network: { ...network, pod, address }, endpoint: { address, isEnding: false } };
   };
-  return { vpn, a, b, client: network.client, service: network };
+  const a = { name: "gw", network, endpoint: { address: network.address, isEnding: false } };
+  const b = await onHost("gw-b", "sibling", lab.siblingAddress);
+  const successor = await onHost("gw", "successor", lab.successorAddress);
+  return { vpn, a, b, successor, client: network.client, service: network };
 };
 
 /** A pod of a sibling, as its Deployment makes it. */
@@ -73,7 +75,7 @@ const isServed = (t: Test, what: string, { count, lost }: Visits, from = 0): voi
 for (const shell of ["busybox", "dash"] as const) {
   void t.test(`siblings (${shell})`, async (t) => {
     const whole = t; // a pod outlives the step that starts it
-    const { vpn, a, b, client, service } = await startSiblings(t);
+    const { vpn, a, b, successor, client, service } = await startSiblings(t);
     const [keyA, keyB] = [keyPair(), keyPair()];
     admit(vpn, keyA.publicKey, "10.13.13.2");
     admit(vpn, keyB.publicKey, "10.13.13.3");
@@ -81,9 +83,9 @@ for (const shell of ["busybox", "dash"] as const) {
     let first = startPod(t, a, secretA, shell);
     const second = startPod(t, b, secret(vpn, keyB.privateKey, "10.13.13.3"), shell);
     await until("both are ready", () => first.isReady() && second.isReady());
-    startService(t, service, [a.endpoint, b.endpoint]);
+    startService(t, service, [a.endpoint, b.endpoint, successor.endpoint]);
     const visits = (): ReturnType<typeof startVisits> =>
-      startVisits((command) => startOn(client, command), { host: serviceAddress, port: 7000, everyMs: EVERY_MS });
+      startVisits((command) => startOn(client, command), { host: lab.serviceAddress, port: 7000, everyMs: EVERY_MS });
 
     await t.test("a pod ends, and its successor starts at once", async (t) => {
       const session = await startSession(a.network, 7000, { say: "last words", afterMs: 5_000, forMs: 5_500 });
@@ -92,7 +94,7 @@ for (const shell of ["busybox", "dash"] as const) {
       a.endpoint.isEnding = true;
       const ended = end(first);
       const old = first;
-      first = startPod(whole, a, secretA, shell, "gw-2");
+      first = startPod(whole, successor, secretA, shell, "gw-2");
       await sleep(3_000);
       t.notOk(first.isReady(), "it waits for the pod before it");
       t.match(await first.log(), "tunnels: gw-1 has them until it ends");
@@ -102,7 +104,6 @@ for (const shell of ["busybox", "dash"] as const) {
       t.match(await old.log(), "siblings serve, ends after");
       const back = await until("the successor is ready", () => first.isReady(), 5_000);
       t.ok(back < 4_000, `the successor is ready ${back} ms after the end`);
-      a.endpoint.isEnding = false;
       await sleep(2_000);
       isServed(t, "who connects anew", await visitors.stop());
     });
@@ -117,10 +118,11 @@ for (const shell of ["busybox", "dash"] as const) {
       t.match(
         run(vpn.host, "wg show wg0 latest-handshakes"),
         new RegExp(`${next.publicKey.replaceAll(/\W/g, ".")}\t[1-9]`),
+        await first.log(),
       );
       await sleep(2_000);
       isServed(t, "who connects anew", await visitors.stop());
-      t.equal(talk(a.network, 7000).text, "five\n");
+      t.equal(talk(successor.network, 7000).text, "five\n");
     });
 
     await t.test("both get another key at the same moment", async (t) => {
@@ -145,7 +147,7 @@ for (const shell of ["busybox", "dash"] as const) {
       const from = Date.now();
       const hold =
         "end=$(($(date +%s) + 7)); while [ $(date +%s) -lt $end ]; do ip link set wg0 down; sleep 0.05; done";
-      await startOn(a.network.pod, ["sh", "-c", hold]).ended;
+      await startOn(successor.network.pod, ["sh", "-c", hold]).ended;
       await until("ready again", () => first.isReady(), 5_000);
       isServed(t, "from 3 s after", await visitors.stop(), from + 3_000);
     });
@@ -155,8 +157,8 @@ for (const shell of ["busybox", "dash"] as const) {
       await sleep(500);
       const from = Date.now();
       const cut = (how: "-I" | "-D"): void => {
-        for (const way of ["-i pod -p udp --dport 51820", "-o pod -p udp --sport 51820"])
-          run(a.network.node, `iptables ${how} FORWARD ${way} -j DROP`);
+        for (const way of ["-i successor -p udp --dport 51820", "-o successor -p udp --sport 51820"])
+          run(service.node, `iptables ${how} FORWARD ${way} -j DROP`);
       };
       cut("-I");
       const took = await until("not ready", () => !first.isReady(), 40_000);
@@ -174,11 +176,11 @@ for (const shell of ["busybox", "dash"] as const) {
     });
 
     await t.test("both end: nobody is left, and that is said", async (t) => {
-      a.endpoint.isEnding = b.endpoint.isEnding = true;
+      successor.endpoint.isEnding = b.endpoint.isEnding = true;
       const took = await Promise.all([end(first), end(second)]);
       t.ok(Math.max(...took) < (DRAIN_SECONDS + 4) * 1_000, `within the bound, ${took.join(" and ")} ms`);
       t.match((await first.log()) + (await second.log()), "siblings alone did not answer through the Service");
     });
-    t.equal(leaks(a.network), 0, "nothing left by the pod's own network");
+    t.equal(lab.leaks(service), 0, "nothing left by the pod's own network");
   });
 }

@@ -40,7 +40,7 @@ export const deploymentManifest = (placed: PlacedGateway, scripts: Scripts, sibl
           ...(gateway.imagePullSecrets.length > 0 && { imagePullSecrets: gateway.imagePullSecrets }),
           nodeSelector: { "kubernetes.io/os": "linux", ...gateway.nodeSelector },
           tolerations: [...gateway.tolerations, ...DEAD_NODE_TOLERATIONS],
-          affinity: withApart(gateway),
+          affinity: withApart(gateway, name),
           ...(gateway.topologySpreadConstraints.length > 0 && {
             topologySpreadConstraints: gateway.topologySpreadConstraints,
           }),
@@ -54,11 +54,21 @@ export const deploymentManifest = (placed: PlacedGateway, scripts: Scripts, sibl
 /** The Deployment of the gateway's own name, as it is made. */
 const firstOf = ({ name, tunnels }: PlacedGateway): Sibling => ({ name, secretName: tunnels[0]?.secretName ?? "" });
 
+/** The pods of the other Deployments. A pod that ends must not keep its successor from its own node, where the others are not. */
+const siblingsSelector = (gateway: PlacedGateway, name: string): Readonly<Record<string, unknown>> => ({
+  matchLabels: podLabels(gateway),
+  matchExpressions: [
+    name === gateway.name
+      ? { key: SIBLING_LABEL, operator: "Exists" }
+      : { key: SIBLING_LABEL, operator: "NotIn", values: [name] },
+  ],
+});
+
 /** Two pods of the gateway are on two nodes, where that can be; beside what the admin asks for. */
-const withApart = (gateway: PlacedGateway): Readonly<Record<string, unknown>> => {
+const withApart = (gateway: PlacedGateway, name: string): Readonly<Record<string, unknown>> => {
   const { affinity } = gateway;
   const { podAntiAffinity } = affinity as { readonly podAntiAffinity?: { readonly [PREFERRED]?: readonly unknown[] } };
-  const podAffinityTerm = { labelSelector: { matchLabels: podLabels(gateway) }, topologyKey: "kubernetes.io/hostname" };
+  const podAffinityTerm = { labelSelector: siblingsSelector(gateway, name), topologyKey: "kubernetes.io/hostname" };
   const preferred = [...(podAntiAffinity?.[PREFERRED] ?? []), { weight: 100, podAffinityTerm }];
   return { ...affinity, podAntiAffinity: { ...podAntiAffinity, [PREFERRED]: preferred } };
 };

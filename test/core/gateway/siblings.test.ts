@@ -5,6 +5,7 @@ import { disruptionBudgetManifest, podsManifest } from "../../../src/core/gatewa
 import { podLabels, serviceManifest } from "../../../src/core/gateway/manifests.ts";
 import { networkPolicyManifest } from "../../../src/core/gateway/policy.ts";
 import { hasSiblings, siblingsOf } from "../../../src/core/gateway/siblings.ts";
+import { SIBLING_LABEL } from "../../../src/core/names.ts";
 import { emptyTable } from "../../../src/core/forwards/table.ts";
 import { configOf, gatewayOf, scripts } from "../../making.ts";
 
@@ -73,6 +74,15 @@ t.test("pods are on two nodes where that can be, beside the affinity of the conf
       },
     },
   });
+});
+
+t.test("a pod that ends does not keep its successor from its node", async (t) => {
+  const avoided = (name: string, secret: string): unknown =>
+    JSON.parse(
+      /"matchExpressions":(\[.*?\}\])/.exec(JSON.stringify(live(gatewayWith("a, b"), name, secret)))?.[1] ?? "null",
+    );
+  t.strictSame(avoided("gw", "a"), [{ key: SIBLING_LABEL, operator: "Exists" }]);
+  t.strictSame(avoided("gw-b", "b"), [{ key: SIBLING_LABEL, operator: "NotIn", values: ["gw-b"] }]);
 });
 
 t.test("what several identities have beside a Deployment each", async (t) => {

@@ -16,6 +16,9 @@ export type Layout = {
 /** For a cluster that has a node: the address by which its pods reach the API server. */
 export type NodeLayout = { readonly address: string };
 
+/** What the controller manager has in most clusters: 20 requests a second, 30 at once. */
+export const DEFAULT_LIMITS = { "kube-controller-manager": ["--kube-api-qps=20", "--kube-api-burst=30"] };
+
 /** The addresses of Services; the first is that of the Service "kubernetes". */
 export const SERVICE_RANGE = "10.96.0.0/16";
 export const KUBERNETES_SERVICE = "10.96.0.1";

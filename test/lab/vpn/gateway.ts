@@ -17,7 +17,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { READY_PORT } from "../../../src/core/forwards/ports.ts";
 import { attempt, run, startOn, type Started } from "./hosts.ts";
-import { podAddress, type Network } from "./network.ts";
+import type { Network } from "./network.ts";
 import { shellNamed, type ShellName } from "./shells.ts";
 import { until } from "../../wait.ts";
 
@@ -149,7 +149,7 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
         .filter((entry) => /^\d+$/.test(entry) && namespaceOf(entry) === namespace)
         .map(Number);
     },
-    isReady: () => attempt(network.node, `socat -u OPEN:/dev/null TCP4:${podAddress}:${READY_PORT}`).status === 0,
+    isReady: () => attempt(network.node, `socat -u OPEN:/dev/null TCP4:${network.address}:${READY_PORT}`).status === 0,
     isAlive: (name) => {
       const probe = [...privileges[name], ...shell.argv, path("scripts", "probe.sh"), name];
       return attempt(network.pod, probe.join(" "), { env }).status === 0;

@@ -11,6 +11,8 @@ import { until } from "../../wait.ts";
 export type Network = {
   readonly node: Host;
   readonly pod: Host;
+  /** The pod's. */
+  readonly address: string;
   readonly client: Host;
   readonly addHost: (name: string, subnet: string) => Promise<Host>;
 };
@@ -23,6 +25,11 @@ export const clusterDns = "10.96.0.10";
 /** Of the Service that service.ts plays; both names lead where a cluster's DNS would. */
 export const serviceAddress = "10.96.0.20";
 export const siblingAddress = "10.244.3.10";
+/** Of the pod that follows another one. */
+export const successorAddress = "10.244.4.10";
+const podAddresses = [podAddress, siblingAddress, successorAddress];
+/** The hosts that are pods of a gateway. */
+const PODS = ["pod", "sibling", "successor"];
 const SERVICE = "gw.flowgen-gateway.svc.cluster.local";
 
 export const startNetwork = async (t: Test): Promise<Network> => {
@@ -47,7 +54,7 @@ export const startNetwork = async (t: Test): Promise<Network> => {
   const client = await addHost("client", clientAddress);
   countLeaks(node);
   await startClusterDns(node, pod);
-  return { node, pod, client, addHost };
+  return { node, pod, address: podAddress, client, addHost };
 };
 
 // 10.244.1.10 gets a veth to the node (10.244.1.1), a default route by it, and fd00:10:244:1::10 the same way.
@@ -73,10 +80,10 @@ const countLeaks = (node: Host): void => {
       "-d 192.0.2.0/23 -p udp --dport 51820",
       "-d 192.0.2.0/23 -p icmp", // port unreachable, once the tunnel's socket is closed
       "-d 10.244.2.0/24",
-      "-d 10.244.1.1 -p tcp --sport 65535",
+      ...podAddresses.map((address) => `-d ${address.replace(/\d+$/, "1")} -p tcp --sport 65535`),
       `-d ${clusterDns} -p udp --dport 53`,
       `-d ${serviceAddress} -p tcp --dport 65535`, // its own Service, and its siblings
-      `-d ${siblingAddress}`,
+      ...podAddresses.map((address) => `-d ${address}`),
     ],
     ip6tables: ["-d fd00:10:244:2::/64", "-d fd00:192::/32 -p udp --dport 51820", "-p ipv6-icmp"],
   };
@@ -86,7 +93,7 @@ const countLeaks = (node: Host): void => {
       node,
       [
         `${tables} -t mangle -N LEAK`,
-        `${tables} -t mangle -A PREROUTING -i pod -j LEAK`,
+        ...PODS.map((pod) => `${tables} -t mangle -A PREROUTING -i ${pod} -j LEAK`),
         ...lines,
         `${tables} -t mangle -A LEAK -j MARK --set-mark 1`,
       ].join(" && "),
@@ -104,7 +111,7 @@ const startClusterDns = async (node: Host, pod: Host): Promise<void> => {
   run(node, `ip addr add ${clusterDns}/32 dev lo`);
   useClusterDns(pod);
   const names = { "kubernetes.default.svc.cluster.local": "10.96.0.1", "vpn.example.com": "192.0.2.10" };
-  const pods = [podAddress, siblingAddress].map((address) => `--host-record=gw-pods.${SERVICE.slice(3)},${address}`);
+  const pods = podAddresses.map((address) => `--host-record=gw-pods.${SERVICE.slice(3)},${address}`);
   startDns(node, clusterDns, { ...names, [SERVICE]: serviceAddress }, pods);
   await until("cluster DNS", () => run(pod, `busybox nslookup vpn.example.com || true`).includes("192.0.2.10"));
 };

@@ -1,7 +1,7 @@
 // Servers behind a tunnel and clients in front of the gateway.
 import { join } from "node:path";
 import { attempt, run, startOn, type Host, type Started } from "./hosts.ts";
-import { podAddress, type Network } from "./network.ts";
+import type { Network } from "./network.ts";
 import { ANSWERED, type Heard, type Talk } from "./talk.ts";
 import { until } from "../../wait.ts";
 
@@ -16,7 +16,7 @@ export const startTarget = async (host: Host, address: string, port: number, nam
 const readHeard = (output: string): Heard[] => JSON.parse(output.trim().split("\n").at(-1) ?? "[]") as Heard[];
 
 export const talkAll = (network: Network, port: number, options: Partial<Talk> = {}): Heard[] => {
-  const talk: Talk = { host: podAddress, port, ...options };
+  const talk: Talk = { host: network.address, port, ...options };
   return readHeard(run(network.client, [...script("talk.ts"), `'${JSON.stringify(talk)}'`].join(" ")));
 };
 
@@ -27,7 +27,7 @@ type Talking = { readonly output: () => string; readonly heard: Promise<Heard> }
 
 // Talks while the test goes on.
 export const startTalk = (network: Network, port: number, options: Partial<Talk> = {}): Talking => {
-  const talk: Talk = { host: podAddress, port, ...options };
+  const talk: Talk = { host: network.address, port, ...options };
   const { ended, output } = startOn(network.client, [...script("talk.ts"), JSON.stringify(talk)]);
   return { output, heard: ended.then(() => readHeard(output())[0] ?? { text: "" }) };
 };
@@ -46,12 +46,12 @@ export const untilHeard = async (
   name: string,
   milliseconds?: number,
 ): Promise<number> => {
-  const request = `timeout 1 socat -t 0.1 TCP4:${podAddress}:${port},connect-timeout=1 - </dev/null`;
+  const request = `timeout 1 socat -t 0.1 TCP4:${network.address}:${port},connect-timeout=1 - </dev/null`;
   return until(`${name} on port ${port}`, () => attempt(network.client, request).output.includes(name), milliseconds);
 };
 
 export const untilRefused = async (network: Network, port: number): Promise<number> => {
-  const request = `socat -u OPEN:/dev/null TCP4:${podAddress}:${port},connect-timeout=1`;
+  const request = `socat -u OPEN:/dev/null TCP4:${network.address}:${port},connect-timeout=1`;
   return until(`port ${port} refuses`, () => attempt(network.client, request).output.includes("refused"));
 };
 

@@ -1,0 +1,10 @@
+// What a gateway's pod says of itself to Prometheus.
+import { METRICS_PORT } from "../../../src/core/forwards/table.ts";
+import type { PodFacts } from "./gateway.ts";
+
+/** How many connections all forwards of the pod have had. */
+export const connectsOf = async ({ status }: PodFacts): Promise<number> => {
+  const text = await (await fetch(`http://${status.podIP}:${METRICS_PORT}/metrics`)).text();
+  const counts = [...text.matchAll(/^flowgen_gateway_forward_connects_total\{.*\} (\d+)$/gm)];
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+};
