@@ -1,5 +1,5 @@
 // What a gateway's pod says of itself to Prometheus.
-import { METRICS_PORT } from "../../../src/core/forwards/table.ts";
+import { METRICS_PORT } from "../../../src/core/forwards/ports.ts";
 import type { PodFacts } from "./gateway.ts";
 
 /** How many connections all forwards of the pod have had. */

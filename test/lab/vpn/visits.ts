@@ -1,16 +1,16 @@
 // Clients for the tests, in a process of their own: `node visits.ts HOST PORT EVERY_MS [postgres]` makes a new connection every so often,
 // and each must hear a first byte within five seconds; a PostgreSQL is asked whether it speaks TLS. A line for each that did not:
-// `lost AT WHY`; `visits COUNT` when it is told to end.
+// `lost AT WHY PORT`, the port it came from; `visits COUNT` when it is told to end.
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Started } from "./hosts.ts";
 
 const PATIENCE_MS = 5_000;
 
-/** What visitors met. `at`: milliseconds since the epoch, of the connection's begin. */
+/** What visitors met. `at`: milliseconds since the epoch, of the connection's begin; `port`: its own, 0 where that is not known. */
 export type Visits = {
   readonly count: number;
-  readonly lost: readonly { readonly at: number; readonly why: string }[];
+  readonly lost: readonly { readonly at: number; readonly why: string; readonly port: number }[];
 };
 export type Visitors = { readonly stop: () => Promise<Visits> };
 type Wish = {
@@ -37,7 +37,9 @@ export const startVisits = (
         .map((line) => line.split(" "));
       return {
         count: Number(lines.find(([kind]) => kind === "visits")?.[1]),
-        lost: lines.flatMap(([kind, at, why = ""]) => (kind === "lost" ? [{ at: Number(at), why }] : [])),
+        lost: lines.flatMap(([kind, at, why = "", port]) =>
+          kind === "lost" ? [{ at: Number(at), why, port: Number(port) }] : [],
+        ),
       };
     },
   };
@@ -50,9 +52,11 @@ const visit = (host: string, port: number, isPostgres: boolean): Promise<void> =
   new Promise((resolve) => {
     const at = Date.now();
     const socket = connect({ host, port });
+    let own = 0; // an error closes the socket, which has no port then
+    setImmediate(() => (own = socket.localPort ?? 0));
     const end = (why?: string): void => {
       clearTimeout(timer);
-      if (why !== undefined) console.log(`lost ${at} ${why}`);
+      if (why !== undefined) console.log(`lost ${at} ${why} ${own}`);
       socket
         .removeAllListeners()
         .on("error", () => undefined)
