@@ -8,7 +8,7 @@ import t from "tap";
 import { version } from "../src/files.ts";
 import { TLSSocket } from "node:tls";
 import { authority } from "./cluster-port/authority.ts";
-import { kubeconfig, listen, overMemory } from "./cluster-port/loopback.ts";
+import { writeKubeconfig, listen, overMemory } from "./cluster-port/loopback.ts";
 import { readDockerfile, type Step } from "./lab/image/dockerfile.ts";
 import { plainEnv, root, startProgram, unhooked } from "./program.ts";
 import { admitAt, review } from "./server/client.ts";
@@ -86,7 +86,7 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
       { exec: { apiVersion: credential.apiVersion, command: "echo", args: [JSON.stringify(credential)] } },
     ];
     for (const user of users) {
-      const path = kubeconfig(t, { server: server.url, "certificate-authority-data": base64(ca) }, user);
+      const path = writeKubeconfig(t, { server: server.url, "certificate-authority-data": base64(ca) }, user);
       const config = ["--config", join(root, "examples/webhook-config.yaml"), "--cluster", "kubeconfig"];
       await run(empty, [main, "audit", "-f", join(root, "examples/flowgen-cronjob.yaml"), ...config], {
         KUBECONFIG: path,

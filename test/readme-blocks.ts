@@ -20,7 +20,7 @@ export const blocks = (page: string): readonly Block[] =>
  * One command: what the shell is given, and the exit code that the comment beside it announces (0 where it says
  * nothing).
  */
-export type Command = { readonly text: string; readonly code: number; readonly runBy: Runner };
+export type BlockCommand = { readonly text: string; readonly code: number; readonly runBy: Runner };
 /** `gate`: a line of .ci/run; `node`: test/readme.test.ts; `cluster`: test/deploy/readme.test.ts. */
 export type Runner = "gate" | "node" | "cluster";
 
@@ -33,7 +33,7 @@ const runnerOf = (command: string): Runner => {
 };
 
 /** The commands of a `sh` block: a line each, or several in a line with `&&` between them. */
-export const commandsOf = ({ text }: Block): readonly Command[] =>
+export const commandsOf = ({ text }: Block): readonly BlockCommand[] =>
   text
     .replaceAll("\\\n", " ")
     .split("\n")
@@ -44,10 +44,10 @@ export const commandsOf = ({ text }: Block): readonly Command[] =>
       return all.split(" && ").map((part) => ({ text: part.trim(), code, runBy: runnerOf(part.trim()) }));
     });
 
-export type Ended = { readonly code: number; readonly stdout: string; readonly stderr: string };
+export type BlockEnd = { readonly code: number; readonly stdout: string; readonly stderr: string };
 
 /** Runs a command as it stands there, in a shell, in the project's folder. */
-export const runCommand = ({ text }: Command, env: NodeJS.ProcessEnv): Promise<Ended> =>
+export const runBlock = ({ text }: BlockCommand, env: NodeJS.ProcessEnv): Promise<BlockEnd> =>
   new Promise((resolve) => {
     execFile(...unhooked("sh", "-c", text), { cwd: root, env, maxBuffer: 1 << 24 }, (error, stdout, stderr) => {
       resolve({ code: typeof error?.code === "number" ? error.code : error ? -1 : 0, stdout, stderr });

@@ -9,7 +9,7 @@ import { parse } from "yaml";
 import { readConfig } from "../src/core/config/config.ts";
 import { planPod } from "../src/core/plan.ts";
 import { configOf, podOf } from "./making.ts";
-import { blocks, commandsOf, readPage, runCommand } from "./readme-blocks.ts";
+import { blocks, commandsOf, readPage, runBlock } from "./readme-blocks.ts";
 import { plainEnv, root } from "./program.ts";
 
 const readme = blocks(readPage("README.md"));
@@ -38,7 +38,7 @@ t.test("the gate runs what would run this test again", async (t) => {
 
 for (const command of commands.filter(({ runBy }) => runBy === "node")) {
   t.test(command.text, { buffered: true }, async (t) => {
-    const ended = await runCommand(command, env);
+    const ended = await runBlock(command, env);
     t.equal(ended.code, command.code, ended.stderr);
     const [, prints] = Object.entries(PRINTS).find(([start]) => command.text.startsWith(start)) ?? [];
     t.ok(prints, "it is known what it prints");

@@ -11,7 +11,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { defaultMemory, sessionsOfOnePort } from "../../src/core/gateway/capacity.ts";
 import { METRICS_PORT } from "../../src/core/forwards/ports.ts";
 import { run } from "../lab/vpn/hosts.ts";
-import type { Container } from "../lab/vpn/gateway.ts";
+import type { GatewayPart } from "../lab/vpn/gateway.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress } from "../lab/vpn/network.ts";
 import { startFlood, talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
@@ -91,7 +91,7 @@ try {
     outOfMemory() === 0,
   );
 
-  const cpu = async (container: Container): Promise<number> => cpuOf(await gateway.processes(container));
+  const cpu = async (container: GatewayPart): Promise<number> => cpuOf(await gateway.processes(container));
   const scrape = `printf 'GET /metrics HTTP/1.0\\r\\n\\r\\n' | socat -t5 - TCP4:${podAddress}:${METRICS_PORT} | wc -l`;
   const scrapes: string[] = [];
   const atRest = async (every: number): Promise<number> => {

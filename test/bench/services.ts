@@ -10,9 +10,9 @@ import { once } from "node:events";
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { DEFAULT_LIMITS } from "../lab/control-plane/flags.ts";
-import { deployment } from "../lab/node/clients.ts";
-import { GATEWAY, replacePod, tunnelSecret } from "../lab/node/gateway.ts";
-import { install } from "../lab/node/installation.ts";
+import { clientDeployment } from "../lab/node/clients.ts";
+import { NODE_GATEWAY, replacePod, tunnelSecret } from "../lab/node/gateway.ts";
+import { installChart } from "../lab/node/installation.ts";
 import { launch } from "../lab/node/launch.ts";
 import { startNode, type Node } from "../lab/node/node.ts";
 import { startOnPrem } from "../lab/node/on-prem.ts";
@@ -28,7 +28,7 @@ const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const ANSWER_MS = 1_000;
 const PAUSE_MS = 250;
 
-const inGateway = `--namespace=${GATEWAY.namespace}`;
+const inGateway = `--namespace=${NODE_GATEWAY.namespace}`;
 const names = (count: number): readonly string[] => Array.from({ length: count }, (_, index) => `bench-${index + 1}`);
 
 const services = (count: number, targetPort: number): string =>
@@ -38,11 +38,11 @@ const services = (count: number, targetPort: number): string =>
     items: names(count).map((name) => ({
       apiVersion: "v1",
       kind: "Service",
-      metadata: { name, namespace: GATEWAY.namespace, labels: { bench: "services" } },
+      metadata: { name, namespace: NODE_GATEWAY.namespace, labels: { bench: "services" } },
       spec: {
         selector: {
           "app.kubernetes.io/name": "flowgen",
-          "app.kubernetes.io/instance": GATEWAY.name,
+          "app.kubernetes.io/instance": NODE_GATEWAY.name,
           "app.kubernetes.io/component": "wireguard-gateway",
         },
         ports: [{ name: "postgres", port: SERVER.port, targetPort }],
@@ -85,7 +85,7 @@ type Round = { readonly ready: number; readonly first: number; readonly last: nu
 const deletePod = async ({ controlPlane }: Node, addresses: readonly string[]): Promise<Round> => {
   const begun = performance.now();
   const since = (): number => (performance.now() - begun) / 1000;
-  await replacePod(controlPlane, GATEWAY); // an answer after that is the next pod's
+  await replacePod(controlPlane, NODE_GATEWAY); // an answer after that is the next pod's
   const ready = since();
   let first = Infinity;
   await Promise.all(
@@ -103,7 +103,7 @@ const measure = async (node: Node): Promise<void> => {
   const forwards = await kubectl([
     "get",
     "configmap",
-    `${GATEWAY.name}-forwards`,
+    `${NODE_GATEWAY.name}-forwards`,
     inGateway,
     "-o",
     "jsonpath={.data.forwards}",
@@ -148,15 +148,15 @@ const inNode = async (): Promise<void> => {
     const node = await startNode({ "vpn.example.com": "172.30.0.10" }, DEFAULT_LIMITS);
     test.teardown(node.stop);
     const tunnels = [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/24"] }];
-    await install(
+    await installChart(
       node.controlPlane,
-      { defaultGateway: GATEWAY.name, gateways: [{ ...GATEWAY, userspace: true, tunnels }] },
+      { defaultGateway: NODE_GATEWAY.name, gateways: [{ ...NODE_GATEWAY, userspace: true, tunnels }] },
       [],
     );
     const apply = (manifest: string): Promise<string> => run(node.controlPlane, ["apply", "-f", "-"], manifest);
     const secret = documentedSecret(vpn, { endpoint: "vpn.example.com:51820" });
     await apply(tunnelSecret("wireguard-client-a", secret));
-    await apply(deployment({ namespace: "default", name: "flowgen", target: SERVER.address }));
+    await apply(clientDeployment({ namespace: "default", name: "flowgen", target: SERVER.address }));
     await run(node.controlPlane, ["rollout", "status", "deployment/flowgen", "--timeout=120s"]);
     await run(node.controlPlane, ["scale", "deployment/flowgen", "--replicas=0"]);
     await measure(node);

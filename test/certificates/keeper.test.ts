@@ -11,7 +11,7 @@ import { webhookPath } from "../../src/certificates/own-path.ts";
 import { trusts } from "../../src/certificates/step.ts";
 import { pemBlocks, readCertificate } from "../../src/certificates/x509.ts";
 import * as issuer from "../../src/certificates/issue.ts";
-import { webhookConfiguration } from "../cluster-port/contract.ts";
+import { contractWebhooks } from "../cluster-port/contract.ts";
 
 const DAY = 86_400_000;
 const START = Date.parse("2030-01-01T00:00:00Z");
@@ -24,7 +24,7 @@ const { signal } = new AbortController();
 /** A cluster, a clock, and replicas that tell what they did. */
 const stage = async (more: Partial<CertificatePolicy> = {}) => {
   const cluster = createMemoryCluster();
-  await cluster.create(webhookConfiguration("w", [{ name: "a.b.c" }, { name: "d.b.c" }]), signal);
+  await cluster.create(contractWebhooks("w", [{ name: "a.b.c" }, { name: "d.b.c" }]), signal);
   const scene = { now: START, steps: [] as string[] };
   const replica = (through: Cluster = cluster): Keeper =>
     createKeeper({

@@ -11,7 +11,7 @@ import type { CertificatePolicy } from "../../src/certificates/judgement.ts";
 import * as issuer from "../../src/certificates/issue.ts";
 import { type Rotation, startRotation } from "../../src/certificates/rotation.ts";
 import { startServer, type RunningServer } from "../../src/server/run.ts";
-import { webhookConfiguration } from "../cluster-port/contract.ts";
+import { contractWebhooks } from "../cluster-port/contract.ts";
 import { configOf, scripts } from "../making.ts";
 import { until } from "../wait.ts";
 import { admitAt, review, send, traffic } from "../server/client.ts";
@@ -30,7 +30,7 @@ gateways:
     tunnels: [{name: wg0, secretName: a, allowedTargets: ["10.0.0.0/8"]}]
 `);
 const secretRef: Ref = { kind: "Secret", namespace: "n", name: "tls" };
-const hooks = webhookConfiguration("w", [{ name: "a.b.c" }]);
+const hooks = contractWebhooks("w", [{ name: "a.b.c" }]);
 const { signal } = new AbortController();
 
 type Line = Readonly<Record<string, unknown>>;

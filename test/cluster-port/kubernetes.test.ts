@@ -8,8 +8,8 @@ import { type Cluster, isConflict, isDeadline, isTransient, type Ref } from "../
 import { connect, type ConnectOptions } from "../../src/cluster/kubernetes.ts";
 import { serviceAccount } from "../../src/cluster/service-account.ts";
 import { authority } from "./authority.ts";
-import { configMap, contract, fails, soon } from "./contract.ts";
-import { kubeconfig, listen, type Loopback, overMemory, reply, status } from "./loopback.ts";
+import { configMap, contract, fails, lateSignal } from "./contract.ts";
+import { writeKubeconfig, listen, type Loopback, overMemory, reply, status } from "./loopback.ts";
 import { setEnv } from "../environment.ts";
 
 const ref: Ref = { kind: "ConfigMap", namespace: "team-a", name: "a" };
@@ -25,7 +25,7 @@ const start = async (t: Test, answer: RequestListener, options: ConnectOptions =
   const server = await listen(answer);
   t.teardown(server.close);
   const calls: (readonly unknown[])[] = [];
-  const path = kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
+  const path = writeKubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
   const onCall = (...call: readonly [string, string, number, number]): void => void calls.push(call);
   return { server, calls, cluster: await connect("kubeconfig", { kubeconfigPath: path, onCall, ...options }) };
 };
@@ -62,21 +62,25 @@ void t.test("live pods: metadata alone, page after page; a listing that is too o
     } else reply(response, 200, { metadata: {}, items: pods("d") });
   });
   const names = async (): Promise<readonly (string | undefined)[]> =>
-    (await collected(cluster.livePods("a=b,flowgen.io/gateway", soon()))).map(({ name }) => name);
+    (await collected(cluster.livePods("a=b,flowgen.io/gateway", lateSignal()))).map(({ name }) => name);
   t.strictSame(await names(), ["a", "b", "c", "a", "b", "c", "d"]);
   t.strictSame(asked, ["", "two", "three", "", "two", "three"]);
   const { cluster: empty } = await start(t, (_, response) =>
     reply(response, 200, { kind: "PartialObjectMetadataList", metadata: {}, items: null }),
   );
-  t.strictSame(await collected(empty.livePods("a", soon())), [], "as the API server writes an empty list of metadata");
+  t.strictSame(
+    await collected(empty.livePods("a", lateSignal())),
+    [],
+    "as the API server writes an empty list of metadata",
+  );
   const { cluster: gone } = await start(t, (_, response) => reply(response, 410, status(410, "Expired", "too old")));
-  await fails(t, collected(gone.livePods("a", soon())), 410, "Expired");
+  await fails(t, collected(gone.livePods("a", lateSignal())), 410, "Expired");
 });
 
 void t.test("one socket for all calls, and every call is told", async (t) => {
   const { cluster, server, calls } = await start(t, ok);
-  for (let count = 0; count < 20; count++) await cluster.get(ref, soon());
-  await cluster.apply(object, soon());
+  for (let count = 0; count < 20; count++) await cluster.get(ref, lateSignal());
+  await cluster.apply(object, lateSignal());
   t.equal(server.sockets(), 1);
   t.equal(calls.length, 21);
   t.match(calls[0], ["get", "ConfigMap", 200, Number]);
@@ -98,7 +102,7 @@ void t.test("a deadline ends a call at once, and the next one works", async (t) 
   t.ok(isDeadline(error) && !isTransient(error));
   t.match(calls, [["apply", "ConfigMap", 0, Number]]);
   stall = false;
-  t.match(await cluster.get(ref, soon()), { data: { k: "v" } });
+  t.match(await cluster.get(ref, lateSignal()), { data: { k: "v" } });
 });
 
 void t.test("failures in the API server's own words", async (t) => {
@@ -110,30 +114,30 @@ void t.test("failures in the API server's own words", async (t) => {
   answer = (response) => {
     reply(response, 403, status(403, "Forbidden", denial));
   };
-  const denied = await fails(t, cluster.get(ref, soon()), 403, "Forbidden");
+  const denied = await fails(t, cluster.get(ref, lateSignal()), 403, "Forbidden");
   t.equal(denied.message, `cannot get configmaps team-a/a: ${denial} (403 Forbidden)`);
   t.notOk(isTransient(denied) || isConflict(denied));
   answer = (response) => {
     reply(response, 429, status(429, "TooManyRequests", "slow down", { retryAfterSeconds: 9 }), { "retry-after": "2" });
   };
-  const busy = await fails(t, cluster.list("Pod", "", {}, soon()), 429, "TooManyRequests");
+  const busy = await fails(t, cluster.list("Pod", "", {}, lateSignal()), 429, "TooManyRequests");
   t.equal(busy.retryAfterMs, 2000);
   t.ok(isTransient(busy));
   t.match(busy.message, "cannot list pods: slow down");
   answer = (response) => {
     reply(response, 500, status(500, "ServerTimeout", "later", { retryAfterSeconds: 1 }));
   };
-  t.equal((await fails(t, cluster.create(object, soon()), 500, "ServerTimeout")).retryAfterMs, 1000);
+  t.equal((await fails(t, cluster.create(object, lateSignal()), 500, "ServerTimeout")).retryAfterMs, 1000);
   answer = (response) => {
     reply(response, 404, "404 page not found");
   };
-  const stranger = await fails(t, cluster.get(ref, soon()), 404, "Unknown");
+  const stranger = await fails(t, cluster.get(ref, lateSignal()), 404, "Unknown");
   t.match(stranger.message, '"404 page not found"');
   t.equal(stranger.retryAfterMs, undefined);
   answer = (response) => {
     reply(response, 200, "<html>");
   };
-  await fails(t, cluster.get(ref, soon()), 200, "Unknown");
+  await fails(t, cluster.get(ref, lateSignal()), 200, "Unknown");
 });
 
 void t.test("an object that the API server cannot read is the sender's mistake, and no retry mends it", async (t) => {
@@ -142,7 +146,7 @@ void t.test("an object that the API server cannot read is the sender's mistake, 
       "failed to create typed patch object (team-a/a; v1, Kind=ConfigMap): .dat: field not declared in schema";
     reply(response, 500, { ...(status(500, "", says) as object), reason: undefined });
   });
-  const error = await fails(t, cluster.apply(object, soon()), 422, "Invalid");
+  const error = await fails(t, cluster.apply(object, lateSignal()), 422, "Invalid");
   t.match(error.message, /field not declared in schema/);
   t.notOk(isTransient(error));
 });
@@ -152,11 +156,11 @@ void t.test("no answer is code 0 Unreachable", async (t) => {
     response.writeHead(200, { "content-length": "100" }).write("{");
     setImmediate(() => response.destroy());
   });
-  const error = await fails(t, cut.cluster.apply(object, soon()), 0, "Unreachable");
+  const error = await fails(t, cut.cluster.apply(object, lateSignal()), 0, "Unreachable");
   t.ok(isTransient(error));
   t.match(cut.calls, [["apply", "ConfigMap", 0, Number]]);
   await cut.server.close();
-  const refused = await fails(t, cut.cluster.get(ref, soon()), 0, "Unreachable");
+  const refused = await fails(t, cut.cluster.get(ref, lateSignal()), 0, "Unreachable");
   t.match(refused.message, `${cut.server.url}: connect ECONNREFUSED`);
 });
 
@@ -173,13 +177,13 @@ void t.test(
       },
       { tryMs: { kept: 100, fresh: 3000 } },
     );
-    await Promise.all(Array.from({ length: 5 }, () => cluster.get(ref, soon())));
+    await Promise.all(Array.from({ length: 5 }, () => cluster.get(ref, lateSignal())));
     t.equal(seen.size, 5);
     seen.forEach((socket) => silent.add(socket));
-    const error = await fails(t, cluster.get(ref, soon()), 0, "Unreachable");
+    const error = await fails(t, cluster.get(ref, lateSignal()), 0, "Unreachable");
     t.match(error.message, /no answer within 100 ms/);
     t.ok(isTransient(error) && !isDeadline(error));
-    t.match(await cluster.get(ref, soon()), { data: { k: "v" } });
+    t.match(await cluster.get(ref, lateSignal()), { data: { k: "v" } });
     t.equal(calls.length, 7);
     t.equal(seen.size, 6);
   },
@@ -187,7 +191,7 @@ void t.test(
 
 void t.test("a new connection that is not answered has its limit too", async (t) => {
   const { cluster } = await start(t, () => undefined, { tryMs: { kept: 3000, fresh: 100 } });
-  t.match((await fails(t, cluster.apply(object, soon()), 0, "Unreachable")).message, /no answer within 100 ms/);
+  t.match((await fails(t, cluster.apply(object, lateSignal()), 0, "Unreachable")).message, /no answer within 100 ms/);
 });
 
 void t.test("an answer that is no object of an API server", async (t) => {
@@ -196,13 +200,13 @@ void t.test("an answer that is no object of an API server", async (t) => {
     reply(response, 200, body);
   });
   for (body of ["null", "5", '"x"', "[]", "{}", '{"metadata":null}', '{"items":[]}']) {
-    await fails(t, cluster.get(ref, soon()), 200, "Unknown");
-    await fails(t, cluster.apply(object, soon()), 200, "Unknown");
+    await fails(t, cluster.get(ref, lateSignal()), 200, "Unknown");
+    await fails(t, cluster.apply(object, lateSignal()), 200, "Unknown");
   }
   for (body of ["null", "[]", "{}", '{"metadata":{}}', '{"items":null}', '{"items":[null]}', '{"items":[{}]}'])
-    await fails(t, cluster.list("Pod", "", {}, soon()), 200, "Unknown");
+    await fails(t, cluster.list("Pod", "", {}, lateSignal()), 200, "Unknown");
   body = { items: [] };
-  t.strictSame(await cluster.list("Pod", "", {}, soon()), []);
+  t.strictSame(await cluster.list("Pod", "", {}, lateSignal()), []);
 });
 
 void t.test("TLS: CA, client certificate and a path before the API; another CA is refused", async (t) => {
@@ -222,18 +226,18 @@ void t.test("TLS: CA, client certificate and a path before the API; another CA i
   const client = await issue("webhook");
   const user = { "client-certificate-data": base64(client.cert), "client-key-data": base64(client.key) };
   const url = `${server.url}/k8s/clusters/c-1/`;
-  const trusting = kubeconfig(t, { server: url, "certificate-authority-data": base64(ca) }, user);
+  const trusting = writeKubeconfig(t, { server: url, "certificate-authority-data": base64(ca) }, user);
   const cluster = await connect("kubeconfig", { kubeconfigPath: trusting });
-  await cluster.get(ref, soon());
-  await cluster.get(ref, soon());
+  await cluster.get(ref, lateSignal());
+  await cluster.get(ref, lateSignal());
   t.equal(server.sockets(), 1);
   t.strictSame(seen[1], ["webhook", "/k8s/clusters/c-1/api/v1/namespaces/team-a/configmaps/a"]);
 
   const other = await authority();
-  const wary = kubeconfig(t, { server: url, "certificate-authority-data": base64(other.ca) }, user);
+  const wary = writeKubeconfig(t, { server: url, "certificate-authority-data": base64(other.ca) }, user);
   const error = await fails(
     t,
-    (await connect("kubeconfig", { kubeconfigPath: wary })).get(ref, soon()),
+    (await connect("kubeconfig", { kubeconfigPath: wary })).get(ref, lateSignal()),
     0,
     "Unreachable",
   );
@@ -290,11 +294,11 @@ void t.test("in a pod: each request has the token of that moment", async (t) => 
   t.teardown(server.close);
   const { root, write } = inPod(t, server, ca);
   const cluster = await connect("in-cluster", { root });
-  await cluster.get(ref, soon());
+  await cluster.get(ref, lateSignal());
   write("token", "two");
-  await cluster.get(ref, soon());
+  await cluster.get(ref, lateSignal());
   write("token", ""); // a disk that is full, for a moment
-  await cluster.get(ref, soon());
+  await cluster.get(ref, lateSignal());
   t.strictSame(tokens, ["Bearer one", "Bearer two", "Bearer two"]);
   t.equal(server.sockets(), 1);
 });
@@ -305,10 +309,10 @@ void t.test("in a pod: a server of another CA is not spoken to, and is once the 
   t.teardown(server.close);
   const { root, write } = inPod(t, server, other.ca);
   const cluster = await connect("in-cluster", { root });
-  t.match((await fails(t, cluster.get(ref, soon()), 0, "Unreachable")).message, /certificate/);
+  t.match((await fails(t, cluster.get(ref, lateSignal()), 0, "Unreachable")).message, /certificate/);
   t.equal(server.sockets(), 0);
   write("ca.crt", `${other.ca}\n${ca}`);
-  t.match(await cluster.get(ref, soon()), { data: { k: "v" } });
+  t.match(await cluster.get(ref, lateSignal()), { data: { k: "v" } });
 });
 
 void t.test("no pod, or one that lacks a variable or a file", async (t) => {
@@ -332,9 +336,9 @@ void t.test("in a pod of an IPv6 cluster", async (t) => {
 void t.test("a configuration that cannot serve is refused at once", async (t) => {
   const nowhere = join(t.testdir({}), "none");
   await t.rejects(connect("kubeconfig", { kubeconfigPath: nowhere }), { code: "ENOENT" });
-  const missing = kubeconfig(t, { server: "https://127.0.0.1:1", "certificate-authority": "/nowhere/ca.crt" });
+  const missing = writeKubeconfig(t, { server: "https://127.0.0.1:1", "certificate-authority": "/nowhere/ca.crt" });
   await t.rejects(connect("kubeconfig", { kubeconfigPath: missing }), { code: "ENOENT" });
-  const plain = kubeconfig(t, { server: "http://127.0.0.1:1" });
+  const plain = writeKubeconfig(t, { server: "http://127.0.0.1:1" });
   await t.rejects(connect("kubeconfig", { kubeconfigPath: plain }), /HTTP protocol is not allowed/);
   const path = t.testdir({ kubeconfig: "apiVersion: v1\nkind: Config\nclusters: []\nusers: []\ncontexts: []\n" });
   setEnv(t, { ...process.env, KUBECONFIG: join(path, "kubeconfig") });

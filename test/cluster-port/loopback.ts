@@ -37,7 +37,7 @@ export const listen = async (answer: RequestListener, tls?: ServerOptions): Prom
 };
 
 /** Writes a kubeconfig of one context and gives its path. JSON is YAML. */
-export const kubeconfig = (
+export const writeKubeconfig = (
   t: Test,
   cluster: Readonly<Record<string, unknown>>,
   user: Readonly<Record<string, unknown>> = {},

@@ -9,7 +9,7 @@ import t from "tap";
 import type { Report } from "../../src/commands/inject/report.ts";
 import { MAIN, plainEnv, unhooked } from "../program.ts";
 import { until } from "../wait.ts";
-import { connectTo, type Stored } from "../lab/control-plane/api.ts";
+import { connectTo, type ApiObject } from "../lab/control-plane/api.ts";
 import { flowgenDeployment, flowgenPod, HOST, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
 
 const PODS = Number(process.env["AUDIT_PODS"] ?? 10_000);
@@ -62,7 +62,7 @@ const reported = async (...args: readonly string[]) => {
 const KINDS = ["configmaps", "services", "deployments", "networkpolicies", "secrets", "events", "pods"];
 /** Every object's resourceVersion. */
 const versions = async (): Promise<readonly string[]> =>
-  (await scene.list<Stored>(KINDS.join(), "-A")).map(({ kind, metadata }) =>
+  (await scene.list<ApiObject>(KINDS.join(), "-A")).map(({ kind, metadata }) =>
     [kind, metadata.namespace, metadata.name, metadata.resourceVersion].join("/"),
   );
 
@@ -131,14 +131,14 @@ t.test(`its answers are those of ${SAMPLE} admissions`, async (t) => {
   t.strictSame(differing, []);
 });
 
-const addressesOf = ({ metadata }: Stored): readonly string[] => {
+const addressesOf = ({ metadata }: ApiObject): readonly string[] => {
   const status = JSON.parse(metadata.annotations?.["flowgen.io/gateway-status"] ?? "") as {
     targets: Record<string, { address: string }>;
   };
   return Object.values(status.targets).map(({ address }) => address);
 };
 /** Of `admission webhook "…" denied the request: REASON: …`. */
-const reasonOf = (body: Stored): string | undefined =>
+const reasonOf = (body: ApiObject): string | undefined =>
   /denied the request: ([a-z-]+): /.exec(String(body["message"]))?.[1];
 
 t.test("one namespace, a page, and a user who may not read", async (t) => {

@@ -4,7 +4,7 @@ import { seeded } from "../making.ts";
 import { violations } from "../lab/control-plane/gateway-record.ts";
 import { ONE_TUNNEL } from "../lab/control-plane/scene.ts";
 import { type Created, createPods, harass, isUnanswered, quantile, setStage } from "../lab/control-plane/stage.ts";
-import { PODS, wishFor } from "../lab/control-plane/wishes.ts";
+import { PODS_PATH, wishFor } from "../lab/control-plane/wishes.ts";
 
 const REPLICAS = 3;
 const COUNT = Number(process.env["PODS"] ?? 1000);
@@ -78,7 +78,7 @@ t.test("three processes, 600 pods, and a process is killed at any moment", async
   t.ok(kills >= REPLICAS, "processes were killed");
   const others = refused.filter((message) => !isUnanswered(message));
   t.strictSame(others.slice(0, 5), [], "nothing failed for another reason");
-  const { body } = await admin.ask<{ items: unknown[] }>("GET", PODS);
+  const { body } = await admin.ask<{ items: unknown[] }>("GET", PODS_PATH);
   t.equal(body.items.length, JOBS, "nothing is lost");
   t.equal(
     record.tables.at(-1)?.content.forwards.length,

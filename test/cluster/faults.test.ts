@@ -8,10 +8,10 @@ import t, { type Test } from "tap";
 import { connectTo } from "../lab/control-plane/api.ts";
 import { type Fate, type Fault, healthy, startFaultyApiServer } from "../lab/control-plane/faulty-api-server.ts";
 import { type GatewayRecord, recordGateway, violations } from "../lab/control-plane/gateway-record.ts";
-import { type Admitted, mutate } from "../lab/control-plane/mutate.ts";
+import { type MutateAnswer, mutate } from "../lab/control-plane/mutate.ts";
 import { GATEWAY, ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
 import type { User, Webhook } from "../lab/control-plane/webhook.ts";
-import { wishedPod, PODS, wishFor } from "../lab/control-plane/wishes.ts";
+import { wishedPod, PODS_PATH, wishFor } from "../lab/control-plane/wishes.ts";
 import { eventually } from "../wait.ts";
 
 const SECONDS = 5;
@@ -33,17 +33,17 @@ t.teardown(api.close);
 let targets = 0;
 /** A pod with a target that nobody asked for before. */
 const newPod = (): object => wishFor(1, `pod-${targets}`, () => targets++).map(wishedPod)[0] ?? {};
-const ask = ({ url }: Webhook = webhook): Promise<Admitted> => mutate(url, installed.ca, newPod(), SECONDS);
+const ask = ({ url }: Webhook = webhook): Promise<MutateAnswer> => mutate(url, installed.ca, newPod(), SECONDS);
 
 /** The API server makes a pod with a new target, which is led there; and everything is, and was, as it should be. */
 const recovers = async (t: Test, record: GatewayRecord): Promise<void> => {
-  const { status, body } = await api.ask("POST", PODS, newPod());
+  const { status, body } = await api.ask("POST", PODS_PATH, newPod());
   t.match({ status, message: body["message"] }, { status: 201, message: undefined }, "the next pod is admitted");
   await record.settled();
   t.strictSame(violations(record, [body]), []);
 };
 /** Says what is wrong, in time for the API server to hear it. */
-const isClear = (t: Test, { status, message, ms, isAllowed }: Admitted, said: RegExp): void => {
+const isClear = (t: Test, { status, message, ms, isAllowed }: MutateAnswer, said: RegExp): void => {
   t.match({ status, message, isAllowed }, { status: /^50[34]$/, message: said, isAllowed: false });
   t.ok(ms < SECONDS * 1000, `an answer after ${ms.toFixed(0)} ms`);
 };

@@ -3,12 +3,12 @@
 import t, { type Test } from "tap";
 import { stringify } from "yaml";
 import { connect } from "../../src/cluster/kubernetes.ts";
-import { run as reconcile } from "../../src/commands/upkeep/reconcile.ts";
+import { runReconcile as reconcile } from "../../src/commands/upkeep/reconcile.ts";
 import { readTable } from "../../src/core/forwards/format.ts";
 import { configOf } from "../making.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { startFaultyApiServer } from "../lab/control-plane/faulty-api-server.ts";
-import { type Admitted, mutate } from "../lab/control-plane/mutate.ts";
+import { type MutateAnswer, mutate } from "../lab/control-plane/mutate.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
 import { flowgenPod, GATEWAY, type Scene, startScene } from "../lab/control-plane/scene.ts";
 import type { Webhook } from "../lab/control-plane/webhook.ts";
@@ -45,7 +45,7 @@ const led = (name: string, label: string, via: string = GATEWAY.name): object =>
 /** The addresses to which a pod's hostAliases map the name. */
 const mapped = (entries: readonly Entry[], label: string): readonly string[] =>
   entries.filter(({ hostnames }) => hostnames.includes(hostOf(label))).map(({ ip }) => ip);
-const aliasesIn = ({ operations }: Admitted): readonly Entry[] =>
+const aliasesIn = ({ operations }: MutateAnswer): readonly Entry[] =>
   operations.flatMap((operation) =>
     operation.op === "add" && operation.path === "/spec/hostAliases/-" ? [operation.value as Entry] : [],
   );

@@ -4,17 +4,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { connect } from "../../src/cluster/kubernetes.ts";
-import { run } from "../../src/commands/upkeep/reconcile.ts";
+import { runReconcile } from "../../src/commands/upkeep/reconcile.ts";
 import { CACHE_MS, SETTLE_MS } from "../../src/core/forwards/retire.ts";
 import { address } from "../../src/core/target.ts";
 import { configOf, seeded } from "../making.ts";
-import { connectTo, type Stored } from "../lab/control-plane/api.ts";
+import { connectTo, type ApiObject } from "../lab/control-plane/api.ts";
 import { startBalancer } from "../lab/control-plane/balancer.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { recordGateway } from "../lab/control-plane/gateway-record.ts";
 import { freePorts } from "../lab/control-plane/ports.ts";
 import { GATEWAY, ONE_TUNNEL, startScene } from "../lab/control-plane/scene.ts";
-import { PODS, wishedPod, wishFor, type Wish } from "../lab/control-plane/wishes.ts";
+import { PODS_PATH, wishedPod, wishFor, type Wish } from "../lab/control-plane/wishes.ts";
 
 const yaml = `${ONE_TUNNEL}    retain: 1s\n    maxForwards: 500\n    maxForwardsPerNamespace: 500\n`;
 const config = configOf(yaml);
@@ -45,13 +45,13 @@ const cluster = await connect("kubeconfig", { kubeconfigPath });
 const sweep = async (later = 0, dryRun = false) => {
   let [out, err] = ["", ""];
   const output = { out: (part: string) => (out += part), err: (part: string) => (err += part) };
-  const code = await run({ dryRun }, { config, cluster, output, now: () => Date.now() + later });
+  const code = await runReconcile({ dryRun }, { config, cluster, output, now: () => Date.now() + later });
   return { code, out, err };
 };
-const live = new Map<string, Stored>();
+const live = new Map<string, ApiObject>();
 const create = async (wish: Wish): Promise<void> => {
   for (let isMade = false; !isMade;) {
-    const { status, body } = await admin.ask("POST", PODS, wishedPod(wish));
+    const { status, body } = await admin.ask("POST", PODS_PATH, wishedPod(wish));
     isMade = status === 201;
     if (isMade) live.set(wish.name, body);
     else if (!String(body["message"]).includes("failed calling webhook")) throw new Error(String(body["message"]));
@@ -59,7 +59,7 @@ const create = async (wish: Wish): Promise<void> => {
   }
 };
 const remove = async ({ name }: Wish): Promise<void> => {
-  await admin.ask("DELETE", `${PODS}/${name}?gracePeriodSeconds=0`);
+  await admin.ask("DELETE", `${PODS_PATH}/${name}?gracePeriodSeconds=0`);
   live.delete(name);
 };
 const versions = async (): Promise<readonly string[]> =>
@@ -73,7 +73,7 @@ const versions = async (): Promise<readonly string[]> =>
  */
 const problems = async (): Promise<readonly string[]> => {
   await record.settled();
-  type ServiceOf = Stored & {
+  type ServiceOf = ApiObject & {
     readonly spec: { readonly ports: readonly { readonly port: number; readonly targetPort: number }[] };
   };
   const services = await admin.list<ServiceOf>(`/api/v1/namespaces/${GATEWAY.namespace}/services`);
@@ -181,7 +181,7 @@ t.test("200 admissions, kills and two runs side by side", async (t) => {
 
 t.test("with no pod left all of it is removed, and hosts' Services with it", async (t) => {
   for (const { metadata } of [...live.values()])
-    await admin.ask("DELETE", `${PODS}/${metadata.name}?gracePeriodSeconds=0`);
+    await admin.ask("DELETE", `${PODS_PATH}/${metadata.name}?gracePeriodSeconds=0`);
   live.clear();
   await sweep(2 * SETTLE_MS);
   t.match(await sweep(4 * SETTLE_MS), { code: 0, out: /: deleted the Service flowgen-wireguard-gateway-10-/ });

@@ -5,7 +5,7 @@ import t, { type Test } from "tap";
 import type { Kind, KubeObject } from "../../src/cluster/cluster.ts";
 import type { Report } from "../../src/commands/inject/report.ts";
 import { runProgram } from "../../src/commands/program/program.ts";
-import { kubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
+import { writeKubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
 import { setEnv } from "../environment.ts";
 import { podOf } from "../making.ts";
 
@@ -80,7 +80,7 @@ const startCluster = async (t: Test) => {
       "team-b",
     ),
   );
-  const path = kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
+  const path = writeKubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
   const config = join(dirname(path), "config.yaml");
   writeFileSync(config, CONFIG);
   setEnv(t, { ...process.env, KUBECONFIG: path });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import t, { type Test } from "tap";
 import { audit, type AuditOptions } from "../../src/commands/audit/audit.ts";
-import { files, HOST, namedPod } from "./injecting.ts";
+import { files, GATEWAY_HOST, namedPod } from "./injecting.ts";
 
 const EXAMPLES = readFileSync(new URL("../../examples/flowgen-deployments.yaml", import.meta.url), "utf8");
 
@@ -26,8 +26,8 @@ t.test("table", async (t) => {
   const lines = out.split("\n");
   t.equal(lines[0], "WORKLOAD                           OUTCOME  REASON            WHERE");
   t.match(lines[1], /^Deployment team-a\/flowgen {10}inject {3}injected {10}\/.*stream.yaml:17$/);
-  t.equal(lines[2], `  target mssql     10.0.0.5:1433  →  ${HOST}:1433`);
-  t.equal(lines[3], `  target postgres  10.0.0.6:5432  →  ${HOST}:5432`);
+  t.equal(lines[2], `  target mssql     10.0.0.5:1433  →  ${GATEWAY_HOST}:1433`);
+  t.equal(lines[3], `  target postgres  10.0.0.6:5432  →  ${GATEWAY_HOST}:5432`);
   t.match(out, /^ {2}env {4}DATABASE_URL +set +\(container flowgen\)$/m);
   t.match(
     out,
@@ -59,7 +59,7 @@ t.test("JSON", async (t) => {
   t.match(reports, {
     gateway: "flowgen-gateway/flowgen-wireguard-gateway",
     targets: [
-      { name: "mssql", target: "10.0.0.5:1433", assignment: `${HOST}:1433` },
+      { name: "mssql", target: "10.0.0.5:1433", assignment: `${GATEWAY_HOST}:1433` },
       { name: "warehouse", target: "10.0.0.7:1433", assignment: `${WAREHOUSE}:1433` },
     ],
     warnings: { length: 0 },
@@ -80,7 +80,7 @@ t.test("servers on one port across workloads keep it, each at a Service of its o
   t.equal(code, 0);
   const { workloads: rows } = JSON.parse(out) as { workloads: { targets: { assignment: string }[] }[] };
   const [first, ...others] = rows.map(({ targets }) => targets[0]?.assignment);
-  t.equal(first, `${HOST}:1433`);
+  t.equal(first, `${GATEWAY_HOST}:1433`);
   for (const [index, other] of others.entries())
     t.match(
       other,

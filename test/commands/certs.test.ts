@@ -6,8 +6,8 @@ import { certs, type CertsOptions } from "../../src/commands/certs/certs.ts";
 import { UsageError } from "../../src/commands/options/options.ts";
 import { readTls } from "../../src/certificates/tls.ts";
 import { pemBlocks } from "../../src/certificates/x509.ts";
-import { webhookConfiguration } from "../cluster-port/contract.ts";
-import { kubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
+import { contractWebhooks } from "../cluster-port/contract.ts";
+import { writeKubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
 import { setEnv } from "../environment.ts";
 
 const DAY = 86_400_000;
@@ -33,9 +33,9 @@ const withCluster = async (t: Test) => {
   const { memory, answer } = overMemory();
   const server = await listen(answer);
   t.teardown(server.close);
-  const path = kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
+  const path = writeKubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
   setEnv(t, { ...process.env, KUBECONFIG: path });
-  await memory.create(webhookConfiguration("flowgen-gateway-webhook", [{ name: "a.b.c" }]), signal);
+  await memory.create(contractWebhooks("flowgen-gateway-webhook", [{ name: "a.b.c" }]), signal);
   const objects = () => memory.all().filter(({ kind }) => kind !== "Event");
   const bundle = (): readonly string[] => {
     const hooks = memory.all().find(({ kind }) => kind === "MutatingWebhookConfiguration");
@@ -154,7 +154,7 @@ t.test("what cannot be done: exit code 1 and the reason", async (t) => {
   writeFileSync(join(out, "tls.crt"), "theirs");
   t.match(await run({ out }), { code: 1, err: /did not write: choose another Secret or folder/ });
   t.equal(readFileSync(join(out, "tls.crt"), "utf8"), "theirs");
-  const nobody = kubeconfig(t, { server: "http://127.0.0.1:1", "insecure-skip-tls-verify": true });
+  const nobody = writeKubeconfig(t, { server: "http://127.0.0.1:1", "insecure-skip-tls-verify": true });
   setEnv(t, { ...process.env, KUBECONFIG: nobody });
   t.match(await run({ tlsSecret: "tls", dryRun: true }), { code: 1, err: /^cannot get .*ECONNREFUSED/ });
 });

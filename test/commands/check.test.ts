@@ -16,7 +16,7 @@ import { reasons } from "../../src/core/reasons.ts";
 import { version } from "../../src/files.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
-import { kubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
+import { writeKubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
 import { setEnv } from "../environment.ts";
 import { configOf, podOf } from "../making.ts";
 
@@ -150,7 +150,7 @@ const startCluster = async (t: Test) => {
   const setReady = (readyReplicas: number) =>
     memory.edit("kubelet", gateway, (there) => ({ ...there, status: { readyReplicas } }));
   setReady(1);
-  const path = kubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
+  const path = writeKubeconfig(t, { server: server.url, "insecure-skip-tls-verify": true });
   setEnv(t, { ...process.env, KUBECONFIG: path });
   const config = join(dirname(path), "config.yaml");
   writeFileSync(config, CONFIG);

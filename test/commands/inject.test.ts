@@ -7,11 +7,11 @@ import {
   documentsOf,
   expected,
   files,
-  HOST,
+  GATEWAY_HOST,
   injected,
   namedPod,
   other,
-  TARGETS,
+  TARGETS_LINE,
   workload,
 } from "./injecting.ts";
 
@@ -34,7 +34,7 @@ for (const [kind, apiVersion, ...path] of KINDS) {
     t.equal(code, 0);
     t.equal(err, "");
     t.strictSame(documentsOf(out), [await expected(text)], "the workload, and no object of the gateway");
-    t.match(out, `value: ${HOST}`);
+    t.match(out, `value: ${GATEWAY_HOST}`);
   });
 }
 
@@ -134,13 +134,13 @@ t.test("an address that no cluster has given is never printed: the workload is r
 });
 
 t.test("modes: audit and disabled change nothing", async (t) => {
-  const audit = deployment.replace(TARGETS, `${TARGETS}\n        flowgen.io/mode: audit`);
+  const audit = deployment.replace(TARGETS_LINE, `${TARGETS_LINE}\n        flowgen.io/mode: audit`);
   t.match(await injected(t, audit), {
     code: 0,
     out: audit,
     err: /Deployment team-a\/x: warning: audit: 10.0.0.5:1433/,
   });
-  const disabled = deployment.replace(TARGETS, `${TARGETS}\n        flowgen.io/mode: disabled`);
+  const disabled = deployment.replace(TARGETS_LINE, `${TARGETS_LINE}\n        flowgen.io/mode: disabled`);
   t.strictSame(await injected(t, disabled), { code: 0, out: disabled, err: "" });
 });
 
@@ -152,8 +152,8 @@ t.test("warnings go to stderr", async (t) => {
 
 t.test("a warning is said whole", async (t) => {
   const audited = deployment.replace(
-    TARGETS,
-    `${TARGETS.replace("10.0.0.5", "127.0.0.1")}\n        flowgen.io/mode: audit`,
+    TARGETS_LINE,
+    `${TARGETS_LINE.replace("10.0.0.5", "127.0.0.1")}\n        flowgen.io/mode: audit`,
   );
   t.match(
     (await injected(t, audited)).err,

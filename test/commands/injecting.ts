@@ -11,7 +11,7 @@ import type { PatchOperation } from "../../src/core/patch.ts";
 import { configOf } from "../making.ts";
 
 export const CONFIG = readFileSync(new URL("../../examples/webhook-config.yaml", import.meta.url), "utf8");
-export const HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
+export const GATEWAY_HOST = "flowgen-wireguard-gateway.flowgen-gateway.svc";
 
 /** A folder with the stream and the config; the options that name them. */
 export const files = (t: Test, text: string | Buffer, config = CONFIG): ManifestOptions => {
@@ -63,7 +63,7 @@ export const expected = async (text: string): Promise<Value> => {
   return document ?? {};
 };
 
-export const TARGETS = `flowgen.io/private-targets: "db=10.0.0.5:1433"`;
+export const TARGETS_LINE = `flowgen.io/private-targets: "db=10.0.0.5:1433"`;
 /** A pod whose target is reached by its name, in hostAliases. */
 export const namedPod = (host: string): string => `apiVersion: v1
 kind: Pod
@@ -78,7 +78,7 @@ spec:
 const TEMPLATE = `metadata:
   labels: {app.kubernetes.io/name: flowgen}
   annotations:
-    ${TARGETS}
+    ${TARGETS_LINE}
 spec:
   containers:
     - name: app

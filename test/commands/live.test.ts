@@ -12,10 +12,10 @@ import type { Pod } from "../../src/core/pod.ts";
 import type { InjectOptions } from "../../src/commands/inject/inject.ts";
 import { version } from "../../src/files.ts";
 import { readStream } from "../../src/manifests/stream.ts";
-import { kubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
+import { writeKubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
 import { setEnv } from "../environment.ts";
 import { configOf } from "../making.ts";
-import { CONFIG, deployment, documentsOf, files, HOST, injected, namedPod, other } from "./injecting.ts";
+import { CONFIG, deployment, documentsOf, files, GATEWAY_HOST, injected, namedPod, other } from "./injecting.ts";
 
 const plain = { "insecure-skip-tls-verify": true };
 
@@ -46,7 +46,7 @@ const liveCluster = async (t: Test) => {
     answer(request, response);
   });
   t.teardown(server.close);
-  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: server.url, ...plain }) });
+  setEnv(t, { ...process.env, KUBECONFIG: writeKubeconfig(t, { server: server.url, ...plain }) });
   return { memory, methods, admitted };
 };
 
@@ -122,7 +122,7 @@ t.test("audit", async (t) => {
     const options = { ...files(t, deployment), cluster: "kubeconfig", output: "table" } as const;
     t.equal(await audit(options, output), 0);
   });
-  t.match(out, `10.0.0.5:1433  →  ${HOST}:1433`);
+  t.match(out, `10.0.0.5:1433  →  ${GATEWAY_HOST}:1433`);
 });
 
 t.test("an object of the gateway's name that is not the gateway's, and a cluster that refuses", async (t) => {
@@ -137,7 +137,7 @@ t.test("an object of the gateway's name that is not the gateway's, and a cluster
     reply(response, 403, status(403, "Forbidden", "you may not read services"));
   });
   t.teardown(refusing.close);
-  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: refusing.url, ...plain }) });
+  setEnv(t, { ...process.env, KUBECONFIG: writeKubeconfig(t, { server: refusing.url, ...plain }) });
   t.match(await run(t), {
     code: 1,
     err: /failed: api-error: .*you may not read services/,

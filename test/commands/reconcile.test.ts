@@ -2,7 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import t from "tap";
-import { reconcile, run } from "../../src/commands/upkeep/reconcile.ts";
+import { reconcile, runReconcile } from "../../src/commands/upkeep/reconcile.ts";
 import { type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { readTable } from "../../src/core/forwards/format.ts";
 import type { Table } from "../../src/core/forwards/table.ts";
@@ -31,7 +31,10 @@ const setUp = async (more: Parameters<typeof createMemoryCluster>[0] = {}) => {
     run: async (options: { dryRun?: boolean; pushGateway?: string } = {}, using = config) => {
       let [out, err] = ["", ""];
       const output = { out: (part: string) => (out += part), err: (part: string) => (err += part) };
-      const code = await run({ dryRun: false, ...options }, { config: using, cluster, output, now: () => now });
+      const code = await runReconcile(
+        { dryRun: false, ...options },
+        { config: using, cluster, output, now: () => now },
+      );
       return { code, out, err };
     },
   };
@@ -191,7 +194,7 @@ t.test("a gateway that cannot be reconciled is told, and the exit code is 1", as
 t.test("a gateway that no pod asked for yet is not made", async (t) => {
   const cluster = createMemoryCluster();
   const silent = { out: () => undefined, err: () => undefined };
-  t.equal(await run({ dryRun: false }, { config, cluster, output: silent, now: Date.now }), 0);
+  t.equal(await runReconcile({ dryRun: false }, { config, cluster, output: silent, now: Date.now }), 0);
   t.strictSame(cluster.all(), []);
 });
 

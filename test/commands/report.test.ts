@@ -6,7 +6,7 @@ import { masked } from "../../src/commands/inject/masked.ts";
 import type { Output } from "../../src/commands/options/output.ts";
 import { report } from "../../src/commands/inject/report.ts";
 import { emptyTally, tallyText } from "../../src/commands/inject/tally.ts";
-import { deployment, files, HOST, injected, other, TARGETS, workload } from "./injecting.ts";
+import { deployment, files, GATEWAY_HOST, injected, other, TARGETS_LINE, workload } from "./injecting.ts";
 
 const withEnv = (env: string): string => deployment.replace(/^( +)- name: DB_HOST$/m, `$1- ${env}\n$&`);
 const SECRETS = withEnv(`{ name: DB_URL, value: "postgres://app:s3cret@10.0.0.5:1433/x?password=s3cret" }`).replace(
@@ -25,10 +25,10 @@ const printed = async (t: Test, text: string, options: Partial<InjectOptions> = 
 
 t.test("--diff: each changed env, masked", async (t) => {
   const { out, err } = await printed(t, SECRETS, { diff: true });
-  t.match(err, `stream.yaml:10: Deployment team-a/x: env DB_HOST (container app): 10.0.0.5 → ${HOST}\n`);
+  t.match(err, `stream.yaml:10: Deployment team-a/x: env DB_HOST (container app): 10.0.0.5 → ${GATEWAY_HOST}\n`);
   t.match(
     err,
-    `env DB_URL (container app): postgres://***@10.0.0.5:1433/x?password=*** → postgres://***@${HOST}:1433/x?password=***\n`,
+    `env DB_URL (container app): postgres://***@10.0.0.5:1433/x?password=*** → postgres://***@${GATEWAY_HOST}:1433/x?password=***\n`,
   );
   t.notMatch(err, "s3cret");
   t.match(out, "s3cret", "the manifests keep theirs");
@@ -39,10 +39,10 @@ t.test("--diff: each changed env, masked", async (t) => {
     .replace("value: 10.0.0.5", "valueFrom: { secretKeyRef: { name: a, key: b } }")
     .replace("1433", "1433")
     .replace(
-      TARGETS,
+      TARGETS_LINE,
       `flowgen.io/private-targets: '[{"targetHost":"10.0.0.5","targetPort":1433,"hostEnv":"DB_HOST"}]'`,
     );
-  t.match((await printed(t, from, { diff: true })).err, `DB_HOST (container app): (from elsewhere) → ${HOST}`);
+  t.match((await printed(t, from, { diff: true })).err, `DB_HOST (container app): (from elsewhere) → ${GATEWAY_HOST}`);
 });
 
 t.test("-o json is what the schema says, whatever was read", async (t) => {
@@ -67,12 +67,12 @@ t.test("--fail-on warning", async (t) => {
   t.equal((await printed(t, warned)).code, 0);
   t.equal((await printed(t, warned, { failOn: "warning" })).code, 1);
   t.equal((await printed(t, deployment, { failOn: "warning" })).code, 0);
-  const audited = deployment.replace(TARGETS, `${TARGETS}\n        flowgen.io/mode: audit`);
+  const audited = deployment.replace(TARGETS_LINE, `${TARGETS_LINE}\n        flowgen.io/mode: audit`);
   t.equal((await printed(t, audited, { failOn: "warning" })).code, 0, "the account of audit mode is no warning");
 });
 
 t.test("the summary", async (t) => {
-  const audited = deployment.replace(TARGETS, `${TARGETS}\n        flowgen.io/mode: audit`);
+  const audited = deployment.replace(TARGETS_LINE, `${TARGETS_LINE}\n        flowgen.io/mode: audit`);
   const plain = deployment.replace(/^.*private-targets.*\n/m, "");
   const { err } = await printed(t, [deployment, audited, plain, "kind: A\n", "kind: B\n"].join("---\n"));
   t.match(err, /^1 injected, 0 rejected, 1 unchanged, 2 documents of other kinds, 1 in audit mode$/m);
@@ -122,7 +122,7 @@ t.test("any object with a pod template is read; others pass", async (t) => {
   for (const text of read) {
     const { code, out, err } = await injected(t, text);
     t.strictSame([code, err], [0, ""]);
-    t.match(out, `value: ${HOST}`, text.slice(0, 60));
+    t.match(out, `value: ${GATEWAY_HOST}`, text.slice(0, 60));
   }
   const untouched = [
     template(["data", "spec", "template"], "apps/v1", "ControllerRevision"),

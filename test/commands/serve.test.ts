@@ -8,8 +8,8 @@ import t, { type Test } from "tap";
 import { UsageError } from "../../src/commands/options/options.ts";
 import { serve, type ServeOptions } from "../../src/commands/serve/serve.ts";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
-import { webhookConfiguration } from "../cluster-port/contract.ts";
-import { kubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
+import { contractWebhooks } from "../cluster-port/contract.ts";
+import { writeKubeconfig, listen, overMemory } from "../cluster-port/loopback.ts";
 import { MAIN, plainEnv, type Program, root, startProgram } from "../program.ts";
 import { admitAt, mount, send, silent, traffic } from "../server/client.ts";
 import { setEnv } from "../environment.ts";
@@ -88,10 +88,10 @@ t.test("serve", { jobs: 4 }, (t) => {
 
   t.test("a certificate of its own, kept in a Secret", async (t) => {
     const { memory, answer } = overMemory();
-    await memory.create(webhookConfiguration("w", [{ name: "pods.flowgen.io" }]), AbortSignal.timeout(10_000));
+    await memory.create(contractWebhooks("w", [{ name: "pods.flowgen.io" }]), AbortSignal.timeout(10_000));
     const api = await listen(answer);
     t.teardown(api.close);
-    const KUBECONFIG = kubeconfig(t, { server: api.url, "insecure-skip-tls-verify": true });
+    const KUBECONFIG = writeKubeconfig(t, { server: api.url, "insecure-skip-tls-verify": true });
     const flags = ["--config", example, "--cluster", "kubeconfig", "--host", "127.0.0.1", ...anyPort];
     const own = ["--tls-secret", "tls", "--namespace", "n", "--tls-names", "localhost", "--webhook-configuration", "w"];
     const server = start(t, [...flags, ...own, "--drain-seconds", "0"], { KUBECONFIG });

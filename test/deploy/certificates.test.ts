@@ -3,21 +3,21 @@
 import t from "tap";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { HOST } from "../lab/control-plane/scene.ts";
-import { minimalPod, gateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { minimalPod, documentedGateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { applyCrds } from "../lab/kubelet/crds.ts";
-import { CHART, type Manifest, RELEASE } from "../lab/control-plane/helm.ts";
+import { CHART, type RenderedObject, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);
 const { api, helm, kubectl } = cluster;
-const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
+const values = { config: { gateways: [documentedGateway()] }, webhook: { url: cluster.webhookUrl } };
 await applyCrds(kubectl);
 for (const namespace of ["team-a", RELEASE]) await kubectl(["create", "namespace", namespace]);
 
 const REGISTRATION = `/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations/${RELEASE}`;
-type Registration = Manifest & {
+type Registration = RenderedObject & {
   readonly webhooks: readonly { readonly clientConfig: { readonly caBundle?: string } }[];
 };
 const registration = (): Promise<Registration | undefined> => api.read<Registration>(REGISTRATION);

@@ -3,17 +3,17 @@
 // what the chart makes, and of the webhook that it installs.
 import { isDeepStrictEqual } from "node:util";
 import t from "tap";
-import type { Answer } from "../lab/control-plane/api.ts";
+import type { ApiAnswer } from "../lab/control-plane/api.ts";
 import { HOST } from "../lab/control-plane/scene.ts";
-import { minimalPod, gateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { minimalPod, documentedGateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
-import { CHART, type Manifest, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
+import { CHART, type RenderedObject, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
 
 const cluster = await startCluster();
 t.teardown(cluster.stop);
 const { api, helm, kubectl, kubelet } = cluster;
-const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
+const values = { config: { gateways: [documentedGateway()] }, webhook: { url: cluster.webhookUrl } };
 for (const namespace of ["team-a", "team-b", RELEASE]) await kubectl(["create", "namespace", namespace]);
 await helm(["install", RELEASE, CHART, "--wait", "--timeout=240s"], values);
 
@@ -23,18 +23,18 @@ type Webhook = {
   readonly [field: string]: unknown;
 };
 const made = parseManifests(await helm(["get", "manifest", RELEASE]));
-const ofKind = (kind: string): Manifest => made.find((each) => each.kind === kind) as Manifest;
+const ofKind = (kind: string): RenderedObject => made.find((each) => each.kind === kind) as RenderedObject;
 const [webhook] = ofKind("MutatingWebhookConfiguration")["webhooks"] as [Webhook];
 
 type Body = ReturnType<typeof minimalPod>;
 type Sent = { readonly metadata: Body["metadata"]; readonly spec: object };
-const create = (pod: Sent, namespace = "team-a", query = "?dryRun=All"): Promise<Answer> =>
+const create = (pod: Sent, namespace = "team-a", query = "?dryRun=All"): Promise<ApiAnswer> =>
   api.ask("POST", `/api/v1/namespaces/${namespace}/pods${query}`, {
     ...pod,
     metadata: { ...pod.metadata, namespace },
   });
 /** What the API server made of a pod, for a new one. */
-const again = ({ body }: Answer): Body => {
+const again = ({ body }: ApiAnswer): Body => {
   const { metadata, spec } = body as unknown as Body;
   const { labels, annotations } = metadata;
   return { ...minimalPod(annotations), metadata: { ...minimalPod(annotations).metadata, labels }, spec };

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { HOST } from "../lab/control-plane/scene.ts";
-import { minimalPod, gateway, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
+import { minimalPod, documentedGateway, hostIn, streamAdmissions, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
@@ -13,7 +13,7 @@ import { eventually } from "../wait.ts";
 const cluster = await startCluster();
 t.teardown(cluster.stop);
 const { api, helm, kubectl, kubelet } = cluster;
-const values = { config: { gateways: [gateway()] }, webhook: { url: cluster.webhookUrl } };
+const values = { config: { gateways: [documentedGateway()] }, webhook: { url: cluster.webhookUrl } };
 const pod = minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
 const create = () => api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
 
@@ -65,7 +65,7 @@ t.test("pods that come before anybody answers, or before the CA is in, wait and 
 
 t.test("a gateway's namespace that exists already is said, with what to do", async (t) => {
   await kubectl(["create", "namespace", "vpn"]);
-  const config = { gateways: [{ ...gateway(), namespace: "vpn" }] };
+  const config = { gateways: [{ ...documentedGateway(), namespace: "vpn" }] };
   await t.rejects(helm(["install", RELEASE, CHART], { ...values, config }), {
     message: /the namespace vpn exists already.* set gatewayNamespaces.create to false/,
   });
@@ -119,7 +119,7 @@ t.test("an upgrade and its rollback refuse nobody", async (t) => {
   const stream = streamAdmissions(api);
   const next = {
     ...values,
-    config: { gateways: [gateway({ allowedTargets: ["10.0.0.0/8", "192.168.0.0/16"] })] },
+    config: { gateways: [documentedGateway({ allowedTargets: ["10.0.0.0/8", "192.168.0.0/16"] })] },
     image: { tag: "0.2.0" },
     resources: { limits: { memory: "300Mi" } },
   };
@@ -140,7 +140,7 @@ t.test("an upgrade and its rollback refuse nobody", async (t) => {
 
 t.test("a config that is not valid does not roll out, and the old pods serve on", async (t) => {
   const stream = streamAdmissions(api, 1);
-  const bad = { ...values, config: { gateways: [gateway({ allowedTargets: ["10.0.0.0/99"] })] } };
+  const bad = { ...values, config: { gateways: [documentedGateway({ allowedTargets: ["10.0.0.0/99"] })] } };
   await t.rejects(helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=30s"], bad));
   t.match(kubelet.crashes[0], /allowedTargets\[0\].*10\.0\.0\.0\/99/, "the new pod says why");
   await helm(["rollback", RELEASE, "--wait", "--timeout=240s"]);
@@ -186,8 +186,8 @@ t.test("helm uninstall leaves the gateways, and pods go on to start", async (t) 
 });
 
 t.test("it can be installed again, and gateways live in the namespaces that are named for them", async (t) => {
-  const own = { ...gateway(), name: "own", namespace: undefined };
-  const config = { gateways: [gateway(), own] };
+  const own = { ...documentedGateway(), name: "own", namespace: undefined };
+  const config = { gateways: [documentedGateway(), own] };
   // Those of the former installation answer, by their config, until they have ended.
   await eventually("the release's pods end", 20_000, async () =>
     (await api.list(`/api/v1/namespaces/${RELEASE}/pods`)).length === 0 ? true : undefined,

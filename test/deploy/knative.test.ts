@@ -15,10 +15,10 @@ import { GATEWAY, HOST } from "../lab/control-plane/scene.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
 import { minimalPod, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { connectTo } from "../lab/control-plane/api.ts";
-import { type Container, startContainer } from "../lab/kubelet/container.ts";
+import { type PlayedContainer, startContainer } from "../lab/kubelet/container.ts";
 import { applyCrds } from "../lab/kubelet/crds.ts";
-import { type Manifest, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
-import { type Pod, prepare } from "../lab/kubelet/pod.ts";
+import { type RenderedObject, parseManifests, RELEASE } from "../lab/control-plane/helm.ts";
+import { type PlayedPod, prepare } from "../lab/kubelet/pod.ts";
 import { eventually, until } from "../wait.ts";
 
 const controlPlane = await startControlPlane();
@@ -43,7 +43,7 @@ for (const folder of ["knative", "function"]) {
       const objects = parseManifests(await kubectl(["kustomize", folderOf(folder)]));
       const chart = parseManifests(await kubectl(["kustomize", folderOf("kustomize/base")]));
       type Webhook = { readonly clientConfig: { readonly url?: string } };
-      const webhooks = (manifests: readonly Manifest[]) =>
+      const webhooks = (manifests: readonly RenderedObject[]) =>
         manifests.find(({ kind }) => kind === "MutatingWebhookConfiguration")?.["webhooks"] as readonly Webhook[];
       const without = (all: readonly Webhook[]) =>
         JSON.stringify(all, (key, value: unknown) =>
@@ -100,16 +100,16 @@ for (const taken of [8012, 8013, 8022, 8112, 9090, 9091]) {
 }
 
 let pods = 0;
-let container: Container | undefined;
+let container: PlayedContainer | undefined;
 /**
  * The pod that Knative makes of the Service, made for real; its one container as a kubelet would start it, with what
  * the image says.
  */
-const startPod = async (): Promise<Container> => {
-  const service = await api.read<{ spec: { template: { spec: Pod["spec"] } } }>(
+const startPod = async (): Promise<PlayedContainer> => {
+  const service = await api.read<{ spec: { template: { spec: PlayedPod["spec"] } } }>(
     `/apis/serving.knative.dev/v1/namespaces/${RELEASE}/services/${RELEASE}`,
   );
-  const { containers, volumes, serviceAccountName } = service?.spec.template.spec as Pod["spec"];
+  const { containers, volumes, serviceAccountName } = service?.spec.template.spec as PlayedPod["spec"];
   const name = `revision-${++pods}`;
   const named = [{ ...containers[0], name: "user-container", readinessProbe: undefined }];
   const { status, body } = await api.ask("POST", `/api/v1/namespaces/${RELEASE}/pods`, {
@@ -119,7 +119,7 @@ const startPod = async (): Promise<Container> => {
     spec: { containers: named, volumes, serviceAccountName },
   });
   if (status !== 201) throw new Error(String(body["message"]));
-  const pod = body as unknown as Pod;
+  const pod = body as unknown as PlayedPod;
   const [first] = pod.spec.containers;
   const image = { args: ["serve"], user: 65532, group: 65532 };
   const securityContext = { runAsUser: image.user, runAsGroup: image.group };
@@ -179,7 +179,7 @@ const create = (targets: string) => {
 const whereTo = ({ stdout }: { readonly stdout: string }): string | undefined => hostIn(JSON.parse(stdout) as object);
 
 /** What the webhook's log says of its start and of its first admission, in milliseconds. */
-const ownMs = (log: Container["log"]): { readonly startMs?: number; readonly ms?: number } => ({
+const ownMs = (log: PlayedContainer["log"]): { readonly startMs?: number; readonly ms?: number } => ({
   ...log.find(({ msg }) => msg === "serving"),
   ...log.find(({ msg }) => msg === "admission"),
 });

@@ -6,7 +6,7 @@ import t from "tap";
 import { kubectlWith } from "../lab/control-plane/kubectl.ts";
 import { findPrograms } from "../lab/control-plane/programs.ts";
 import { renderFiles, renderKustomize } from "./base.ts";
-import { CHART, findHelm, type Manifest, parseManifests, RELEASE, template } from "../lab/control-plane/helm.ts";
+import { CHART, findHelm, type RenderedObject, parseManifests, RELEASE, template } from "../lab/control-plane/helm.ts";
 import { root } from "../program.ts";
 
 const home = await mkdtemp(join(tmpdir(), "flowgen-kustomize-"));
@@ -22,12 +22,14 @@ t.test("the generated files are those that the chart makes now", async (t) => {
 /**
  * Without what only one of the two has: Helm's labels, its way to roll the pods, kustomize's name for the ConfigMap.
  */
-const comparable = (manifests: readonly Manifest[]): Readonly<Record<string, unknown>> =>
+const comparable = (manifests: readonly RenderedObject[]): Readonly<Record<string, unknown>> =>
   Object.fromEntries(
     manifests
       .map(
         (manifest) =>
-          JSON.parse(JSON.stringify(manifest, helmless).replace(/-config-[a-z0-9]{10}"/g, '-config"')) as Manifest,
+          JSON.parse(
+            JSON.stringify(manifest, helmless).replace(/-config-[a-z0-9]{10}"/g, '-config"'),
+          ) as RenderedObject,
       )
       .map((manifest) => [`${manifest.kind} ${manifest.metadata.namespace ?? ""}/${manifest.metadata.name}`, manifest]),
   );

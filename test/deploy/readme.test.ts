@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { findPrograms } from "../lab/control-plane/programs.ts";
-import { type Block, blocks, type Command, commandsOf, readPage, runCommand } from "../readme-blocks.ts";
+import { type Block, blocks, type BlockCommand, commandsOf, readPage, runBlock } from "../readme-blocks.ts";
 import { kubectl } from "../lab/control-plane/webhook.ts";
 import { connectTo } from "../lab/control-plane/api.ts";
 import { applyCrds } from "../lab/kubelet/crds.ts";
@@ -40,10 +40,10 @@ const startReader = async (t: Test, controllerManager: boolean) => {
     HOME: controlPlane.folder,
     KUBECONFIG: controlPlane.kubeconfig,
   };
-  const run = async (commands: readonly Command[]): Promise<void> => {
+  const run = async (commands: readonly BlockCommand[]): Promise<void> => {
     for (const command of commands) {
       t.equal(command.runBy, "cluster", "no block mixes what has a cluster with what has none");
-      const { code, stderr } = await runCommand(command, env);
+      const { code, stderr } = await runBlock(command, env);
       t.equal(code, command.code, `${command.text}: ${stderr}`);
       t.notMatch(stderr, /warning:/i);
     }

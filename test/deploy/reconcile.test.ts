@@ -8,14 +8,14 @@ import t from "tap";
 import { connect } from "../../src/cluster/kubernetes.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
-import { connectTo, type Stored } from "../lab/control-plane/api.ts";
+import { connectTo, type ApiObject } from "../lab/control-plane/api.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { CHART, findHelm, RELEASE } from "../lab/control-plane/helm.ts";
 import { flowgenPod, GATEWAY, ONE_TUNNEL } from "../lab/control-plane/scene.ts";
 import { kubeconfigOf, kubectl as run } from "../lab/control-plane/webhook.ts";
 import { startContainer } from "../lab/kubelet/container.ts";
-import { type Pod, prepare } from "../lab/kubelet/pod.ts";
+import { type PlayedPod, prepare } from "../lab/kubelet/pod.ts";
 import { configOf, gatewayOf, wantOf } from "../making.ts";
 import { eventually } from "../wait.ts";
 import { parse } from "yaml";
@@ -66,7 +66,7 @@ for (const pod of [
 const job = async (name: string): Promise<{ readonly code: number | null; readonly lines: readonly string[] }> => {
   await kubectl(["create", "job", name, `--from=cronjob/${RELEASE}-reconcile`, `--namespace=${RELEASE}`]);
   const pod = await eventually("its pod", 20_000, async () => {
-    const [found] = await api.list<Stored & Pod>(
+    const [found] = await api.list<ApiObject & PlayedPod>(
       `/api/v1/namespaces/${RELEASE}/pods?labelSelector=batch.kubernetes.io/job-name=${name}`,
     );
     return found;
@@ -114,7 +114,8 @@ t.test("a mark that is old enough: the forward and the Service of its host go", 
     ],
     `--patch=${JSON.stringify({ data: { "table.json": old } })}`,
   ]);
-  const services = async (): Promise<readonly Stored[]> => api.list(`/api/v1/namespaces/${GATEWAY.namespace}/services`);
+  const services = async (): Promise<readonly ApiObject[]> =>
+    api.list(`/api/v1/namespaces/${GATEWAY.namespace}/services`);
   t.equal((await services()).length, 2);
   const { code, lines } = await job("second");
   t.equal(code, 0, lines.join("\n"));

@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { CHART, findHelm, type Manifest, template } from "../lab/control-plane/helm.ts";
+import { CHART, findHelm, type RenderedObject, template } from "../lab/control-plane/helm.ts";
 
 const home = await mkdtemp(join(tmpdir(), "flowgen-rights-"));
 t.teardown(() => rm(home, { recursive: true, force: true }));
@@ -12,7 +12,7 @@ const helm = await findHelm(home);
 const page = readFileSync(join(CHART, "README.md"), "utf8");
 
 type Rule = { readonly verbs: readonly string[]; readonly resources: readonly string[] };
-const linesOf = ({ kind, metadata, rules }: Manifest): readonly string[] =>
+const linesOf = ({ kind, metadata, rules }: RenderedObject): readonly string[] =>
   ["Role", "ClusterRole"].includes(kind)
     ? (rules as readonly Rule[]).map(
         ({ verbs, resources }) => `${metadata.namespace ?? "cluster"}: ${verbs.join()} ${resources.join()}`,

@@ -3,10 +3,10 @@
 // Secret that hold commands), test/core/host.test.ts, test/core/annotation.test.ts and
 // test/core/forwards/allocate.test.ts (what is never a host, a target or a table).
 import t from "tap";
-import { type Answer, connectTo } from "../lab/control-plane/api.ts";
+import { type ApiAnswer, connectTo } from "../lab/control-plane/api.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { HOST } from "../lab/control-plane/scene.ts";
-import { minimalPod, gateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
+import { minimalPod, documentedGateway, hostIn, TARGETS } from "../lab/kubelet/admissions.ts";
 import { startCluster } from "../lab/kubelet/cluster.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 import { eventually } from "../wait.ts";
@@ -15,7 +15,7 @@ const cluster = await startCluster();
 t.teardown(cluster.stop);
 const { api, helm, kubectl } = cluster;
 const values = {
-  config: { gateways: [gateway({ namespaces: ["team-a"] })] },
+  config: { gateways: [documentedGateway({ namespaces: ["team-a"] })] },
   webhook: { url: cluster.webhookUrl },
 };
 for (const namespace of ["team-a", "team-b", RELEASE]) await kubectl(["create", "namespace", namespace]);
@@ -28,7 +28,7 @@ t.teardown(breaker.close);
 const MERGE = "application/merge-patch+json";
 const APPLY = "application/apply-patch+yaml";
 type Body = ReturnType<typeof minimalPod>;
-const create = (pod: Body): Promise<Answer> =>
+const create = (pod: Body): Promise<ApiAnswer> =>
   api.ask("POST", `/api/v1/namespaces/${pod.metadata.namespace}/pods`, pod);
 const asking = (targets: string, more: Readonly<Record<string, string>> = {}, namespace = "team-a"): Body =>
   minimalPod({ [TARGETS]: targets, ...more }, namespace);
@@ -283,7 +283,7 @@ t.test("the webhook's token writes and deletes no Service but its gateways'", as
 
   await kubectl(["create", "service", "clusterip", "theirs", "--tcp=80", "--namespace=flowgen-gateway"]);
   const theirs = { metadata: { labels: service("").metadata.labels } };
-  const refused: readonly (readonly [what: string, asked: Promise<Answer>, reason: RegExp])[] = [
+  const refused: readonly (readonly [what: string, asked: Promise<ApiAnswer>, reason: RegExp])[] = [
     ["another name", applied(service("kubernetes")), /named after a gateway/],
     ["a name that only begins like it", applied(service(`${GATEWAY}s`)), /named after a gateway/],
     ["a gateway that the config has not", applied(service("other", {}, "other")), /named after a gateway/],
@@ -446,7 +446,7 @@ t.test("a hostile table, edited by hand, is refused with table-invalid and never
 t.test("a hostile config does not come into force", async (t) => {
   for (const host of HOSTILE) {
     const forward = { name: "x", port: 5432, targetHost: host, targetPort: 5432 };
-    const config = { gateways: [gateway({ portForwards: [forward] })] };
+    const config = { gateways: [documentedGateway({ portForwards: [forward] })] };
     await api.ask(
       "PATCH",
       `/api/v1/namespaces/${RELEASE}/configmaps/${RELEASE}-config`,

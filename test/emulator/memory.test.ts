@@ -3,7 +3,7 @@ import t from "tap";
 import { ClusterError, isDeadline, type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { fault } from "../../src/emulator/store.ts";
-import { configMap, contract, deployment, fails, service, soon } from "../cluster-port/contract.ts";
+import { configMap, contract, contractDeployment, fails, service, lateSignal } from "../cluster-port/contract.ts";
 
 contract(t, "memory", () => {
   const memory = createMemoryCluster();
@@ -25,7 +25,7 @@ void t.test("a fault before the call: no effect", async (t) => {
       return undefined;
     },
   });
-  const error = await fails(t, memory.apply(object, soon()), 500, "InternalError");
+  const error = await fails(t, memory.apply(object, lateSignal()), 500, "InternalError");
   t.equal(error.message, "cannot apply configmaps team-a/a: etcdserver: request timed out (500 InternalError)");
   t.strictSame(memory.all(), []);
 });
@@ -34,7 +34,7 @@ void t.test("a fault after the call: the answer is lost, not the effect", async 
   const memory = createMemoryCluster({
     after: (call) => Promise.reject(fault(call, 0, "Unreachable", "socket hang up")),
   });
-  await fails(t, memory.create(object, soon()), 0, "Unreachable");
+  await fails(t, memory.create(object, lateSignal()), 0, "Unreachable");
   t.match(memory.all(), [{ data: { k: "v" } }]);
 });
 
@@ -61,7 +61,7 @@ void t.test("latency ends at the deadline, before or after the effect", async (t
     t.equal(memory.all().length, count);
   }
   const slow = createMemoryCluster({ before: () => new Promise((resolve) => setTimeout(resolve, 2)) });
-  t.match(await slow.apply(object, soon()), { data: { k: "v" } });
+  t.match(await slow.apply(object, lateSignal()), { data: { k: "v" } });
 });
 
 void t.test("live pods: those that have not ended, of all namespaces, by their labels", async (t) => {
@@ -76,7 +76,7 @@ void t.test("live pods: those that have not ended, of all namespaces, by their l
     ...(phase !== undefined && { status: { phase } }),
   });
   const add = async (each: KubeObject): Promise<void> => {
-    await memory.create(each, soon());
+    await memory.create(each, lateSignal());
     memory.edit("kubelet", refOf(each), (made) => ({
       ...made,
       ...(each["status"] !== undefined && { status: each["status"] }),
@@ -88,7 +88,7 @@ void t.test("live pods: those that have not ended, of all namespaces, by their l
   await add(pod("d", "two", { app: "x" }, "Failed"));
   await add(pod("e", "two", { app: "y" }));
   const names = async (selector: string): Promise<readonly (string | undefined)[]> =>
-    (await collected(memory.livePods(selector, soon()))).map(({ name }) => name);
+    (await collected(memory.livePods(selector, lateSignal()))).map(({ name }) => name);
   t.strictSame(await names("app"), ["a", "b", "e"]);
   t.strictSame(await names("app=x"), ["a", "b"]);
   t.strictSame(await names("app=x,tier"), ["b"]);
@@ -97,8 +97,8 @@ void t.test("live pods: those that have not ended, of all namespaces, by their l
 void t.test("time, uids, names and addresses repeat from run to run", async (t) => {
   const run = async (): Promise<readonly KubeObject[]> => {
     const memory = createMemoryCluster({ now: () => 1_700_000_000_000 });
-    await memory.create({ ...object, metadata: { namespace: "team-a", generateName: "a-" } }, soon());
-    await memory.apply(service("team-a", "s", [{ port: 80 }]), soon());
+    await memory.create({ ...object, metadata: { namespace: "team-a", generateName: "a-" } }, lateSignal());
+    await memory.apply(service("team-a", "s", [{ port: 80 }]), lateSignal());
     return memory.all();
   };
   const objects = await run();
@@ -109,20 +109,23 @@ void t.test("time, uids, names and addresses repeat from run to run", async (t) 
 void t.test("what is given is frozen, and what was taken is a copy", async (t) => {
   const memory = createMemoryCluster();
   const data = { k: "v" };
-  const made = await memory.apply(configMap("team-a", "a", data), soon());
+  const made = await memory.apply(configMap("team-a", "a", data), lateSignal());
   data.k = "changed";
-  t.match(await memory.get(refOf(object), soon()), { data: { k: "v" } });
+  t.match(await memory.get(refOf(object), lateSignal()), { data: { k: "v" } });
   t.ok(Object.isFrozen(made) && Object.isFrozen(made.metadata) && Object.isFrozen(made["data"]));
-  t.match(await memory.apply(configMap("team-a", "a", data), soon()), { data: { k: "changed" } });
+  t.match(await memory.apply(configMap("team-a", "a", data), lateSignal()), { data: { k: "changed" } });
 });
 
 void t.test("a controller may write status; nobody else does by accident", async (t) => {
   const memory = createMemoryCluster();
-  const made = await memory.apply({ ...deployment("team-a", "d", []), status: { readyReplicas: 1 } }, soon());
+  const made = await memory.apply(
+    { ...contractDeployment("team-a", "d", []), status: { readyReplicas: 1 } },
+    lateSignal(),
+  );
   t.equal(made["status"], undefined);
   const ready = memory.edit("controller", refOf(made), (read) => ({ ...read, status: { readyReplicas: 1 } }));
   t.equal(ready.metadata.generation, 1);
-  t.match(await memory.apply(deployment("team-a", "d", []), soon()), { status: { readyReplicas: 1 } });
+  t.match(await memory.apply(contractDeployment("team-a", "d", []), lateSignal()), { status: { readyReplicas: 1 } });
   t.equal(
     memory.edit("controller", refOf(made), (read) => read),
     ready,
@@ -135,10 +138,10 @@ void t.test("a pod begins Pending", async (t) => {
   const spec = { containers: [{ name: "main", image: "example/main:1" }] };
   const memory = createMemoryCluster();
   const metadata = { namespace: "team-a", name: "p", labels: { app: "x" } };
-  const made = await memory.create({ apiVersion: "v1", kind: "Pod", metadata, spec }, soon());
+  const made = await memory.create({ apiVersion: "v1", kind: "Pod", metadata, spec }, lateSignal());
   t.match(made, { metadata: { generation: 1 }, status: { phase: "Pending" } });
   memory.edit("kubelet", refOf(made), (read) => ({ ...read, status: { phase: "Running" } }));
-  t.match(await memory.list("Pod", "team-a", { app: "x" }, soon()), [{ status: { phase: "Running" } }]);
+  t.match(await memory.list("Pod", "team-a", { app: "x" }, lateSignal()), [{ status: { phase: "Running" } }]);
 });
 
 void t.test("an edit of what is not there is 404", (t) => {

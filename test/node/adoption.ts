@@ -8,9 +8,9 @@ import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { runCommand } from "../lab/control-plane/command.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
 import { chartGateway } from "../lab/flowgen/chart-gateway.ts";
-import { type Client, deployment, experience, linesOf } from "../lab/node/clients.ts";
-import { isReady, podsOf, tunnelSecret } from "../lab/node/gateway.ts";
-import { install } from "../lab/node/installation.ts";
+import { type Client, clientDeployment, experience, linesOf } from "../lab/node/clients.ts";
+import { isPodReady, podsOf, tunnelSecret } from "../lab/node/gateway.ts";
+import { installChart } from "../lab/node/installation.ts";
 import { startNode } from "../lab/node/node.ts";
 import { countLeaks, startOnPrem } from "../lab/node/on-prem.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
@@ -57,7 +57,7 @@ const kubectl = (args: readonly string[], input = ""): Promise<string> => run(co
 const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"], manifest);
 
 await kubectl(["create", "namespace", "team-a"]);
-await install(controlPlane, config, []);
+await installChart(controlPlane, config, []);
 const secret = documentedSecret(vpn, { endpoint: "vpn.example.com:51820", allowedIps: "10.0.0.0/24, 10.13.13.0/24" });
 await apply(tunnelSecret("wireguard-client-a", secret));
 const chart = { ...GATEWAY, release: RELEASE, secretName: "wireguard-client-a", forwards };
@@ -65,10 +65,10 @@ const items = chartGateway({ ...chart, command: ["bash", "-c", COMMAND], privile
 await apply(JSON.stringify({ apiVersion: "v1", kind: "List", items }));
 await eventually("the chart's gateway is ready", 60_000, async () => {
   const [pod] = await podsOf(controlPlane, { ...GATEWAY, name: RELEASE });
-  return (pod !== undefined && isReady(pod)) || undefined;
+  return (pod !== undefined && isPodReady(pod)) || undefined;
 });
 await apply(
-  deployment({
+  clientDeployment({
     ...{ ...flows, target: `${GATEWAY.name}.${GATEWAY.namespace}.svc`, replicas: 3 },
     annotations: { "flowgen.io/mode": "disabled" },
   }),
@@ -99,7 +99,7 @@ t.test("its clients are cut off for some seconds, and go on by the same name and
 t.test("an annotated pod uses the same gateway, and running ones feel nothing", async (t) => {
   const begun = Date.now();
   const before = leaks(); // The former pod's: while it ends, its tunnel is gone and its socat is not.
-  await apply(deployment({ ...annotated, target: SERVER }));
+  await apply(clientDeployment({ ...annotated, target: SERVER }));
   const [row] = await firstRows(controlPlane, annotated, begun, 1);
   t.match(row, { text: SERVER });
   const felt = experience(await linesOf(flows), begun, Date.now());

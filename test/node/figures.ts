@@ -17,23 +17,23 @@ const steps = {
   "VPN server back: ready after": { documented: "16-34 s, probe blind throughout" },
 } as const;
 
-export type Step = keyof typeof steps;
-export type Timed = { [S in Step]: (typeof steps)[S] extends { goal: number } ? S : never }[Step];
+export type FigureStep = keyof typeof steps;
+export type Timed = { [S in FigureStep]: (typeof steps)[S] extends { goal: number } ? S : never }[FigureStep];
 /** The figures of one forwarder. */
-export type Figures = {
-  readonly note: (step: Step, measured: string) => void;
+export type ForwarderFigures = {
+  readonly note: (step: FigureStep, measured: string) => void;
   /**
    * Notes a time, in milliseconds, and says whether it is near its goal: a busy machine is slower, a broken gateway
    * much slower.
    */
   readonly isInTime: (step: Timed, milliseconds: number, more?: string) => boolean;
 };
-export type Table = {
-  readonly socat: Figures;
+export type FiguresTable = {
+  readonly socat: ForwarderFigures;
   /** Only what depends on the forwarder. */
-  readonly kernel: Figures;
+  readonly kernel: ForwarderFigures;
   /** What has no figure though every step has one by socat. */
-  readonly missing: () => readonly Step[];
+  readonly missing: () => readonly FigureStep[];
   /** A line a step. */
   readonly print: () => readonly string[];
 };
@@ -43,9 +43,9 @@ const PATIENCE = 4;
 /** Milliseconds as seconds. */
 export const seconds = (milliseconds: number): string => `${(milliseconds / 1000).toFixed(1)} s`;
 
-export const figures = (): Table => {
-  const names = Object.keys(steps) as Step[];
-  const [bySocat, byKernel] = [new Map<Step, string>(), new Map<Step, string>()];
+export const figures = (): FiguresTable => {
+  const names = Object.keys(steps) as FigureStep[];
+  const [bySocat, byKernel] = [new Map<FigureStep, string>(), new Map<FigureStep, string>()];
   const row = (...cells: readonly string[]): string =>
     cells
       .map((cell) => cell.padEnd(46))
@@ -62,7 +62,7 @@ export const figures = (): Table => {
   };
 };
 
-const into = (measured: Map<Step, string>): Figures => ({
+const into = (measured: Map<FigureStep, string>): ForwarderFigures => ({
   note: (step, text) => void measured.set(step, text),
   isInTime: (step, milliseconds, more = "") => {
     const { goal } = steps[step];

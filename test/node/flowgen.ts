@@ -12,8 +12,8 @@ import { PRIVATE_DNS, SERVERS } from "../lab/flowgen/servers.ts";
 import type { Client } from "../lab/node/clients.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { flowgenPod } from "../lab/control-plane/scene.ts";
-import { GATEWAY, podsOf, readyCondition, replacePod, tunnelSecret } from "../lab/node/gateway.ts";
-import { install } from "../lab/node/installation.ts";
+import { NODE_GATEWAY, podsOf, readyCondition, replacePod, tunnelSecret } from "../lab/node/gateway.ts";
+import { installChart } from "../lab/node/installation.ts";
 import { startNode } from "../lab/node/node.ts";
 import { countLeaks } from "../lab/node/on-prem.ts";
 import { documentedSecret } from "../lab/vpn/vpn.ts";
@@ -33,10 +33,10 @@ const targets = [
 
 const config = {
   redirect: "auto",
-  defaultGateway: GATEWAY.name,
+  defaultGateway: NODE_GATEWAY.name,
   gateways: [
     {
-      ...GATEWAY,
+      ...NODE_GATEWAY,
       userspace: true, // the node's kernel has no WireGuard
       tunnels: [
         {
@@ -76,7 +76,7 @@ const isNear = (t: Test, what: string, milliseconds: number, goal: number): void
 const PATIENCE = 4;
 
 await kubectl(["create", "namespace", flowgen.namespace]);
-await install(controlPlane, config, []);
+await installChart(controlPlane, config, []);
 await apply(
   tunnelSecret("wireguard-client-a", documentedSecret(vpn, { endpoint: "vpn.example.com:51820", dns: PRIVATE_DNS })),
 );
@@ -100,7 +100,7 @@ t.test("six tasks have events", async (t) => {
     }),
   );
   const { events, last } = await eventsFrom(t, "from apply", begun);
-  const [gateway] = await podsOf(controlPlane, GATEWAY);
+  const [gateway] = await podsOf(controlPlane, NODE_GATEWAY);
   const ready = Date.parse((gateway && readyCondition(gateway)?.lastTransitionTime) ?? "");
   isNear(t, "first events, from apply", last - begun, 15);
   isNear(t, "first events, from the gateway's readiness", last - ready, 5);
@@ -113,7 +113,7 @@ t.test("six tasks have events", async (t) => {
 });
 
 t.test("the gateway's pod is deleted: each task has events through the next one, by itself", async (t) => {
-  await replacePod(controlPlane, GATEWAY);
+  await replacePod(controlPlane, NODE_GATEWAY);
   const ready = Date.now();
   const { last } = await eventsFrom(t, "from the next pod's readiness", ready);
   isNear(t, "each task goes on", last - ready, 5);
@@ -123,8 +123,8 @@ t.test("the gateway's pod is deleted: each task has events through the next one,
 t.test(
   "a host's Service is deleted by hand: the next admission makes it again, and running pods reach it",
   async (t) => {
-    const inGateway = `--namespace=${GATEWAY.namespace}`;
-    const asBreaker = await breakGlass(kubectl, GATEWAY.namespace);
+    const inGateway = `--namespace=${NODE_GATEWAY.namespace}`;
+    const asBreaker = await breakGlass(kubectl, NODE_GATEWAY.namespace);
     const addressOf = async (name: string): Promise<string> =>
       kubectl(["get", "service", name, inGateway, "--ignore-not-found", "-o", "jsonpath={.spec.clusterIP}"]);
     const services = await kubectl(["get", "services", inGateway, "-o", "name"]);

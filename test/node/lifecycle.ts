@@ -10,19 +10,19 @@ import { hostIn, minimalPod, streamAdmissions, TARGETS } from "../lab/kubelet/ad
 import { type Api, connectTo } from "../lab/control-plane/api.ts";
 import { CHART, RELEASE } from "../lab/control-plane/helm.ts";
 import { type Client, experience, linesOf } from "../lab/node/clients.ts";
-import type { Figures, Step } from "./figures.ts";
-import { GATEWAY, runningPod, restartsOf } from "../lab/node/gateway.ts";
-import type { Installation } from "../lab/node/installation.ts";
+import type { ForwarderFigures, FigureStep } from "./figures.ts";
+import { NODE_GATEWAY, runningPod, restartsOf } from "../lab/node/gateway.ts";
+import type { NodeInstallation } from "../lab/node/installation.ts";
 import { NEXT_VERSION } from "../lab/node/webhook-image.ts";
 import { eventually } from "../wait.ts";
 
 export type Setting = {
   readonly controlPlane: ControlPlane;
-  readonly installation: Installation;
+  readonly installation: NodeInstallation;
   /** Queries a private server all the time; `targets` are its own. */
   readonly client: Client;
   readonly targets: string;
-  readonly measured: Figures;
+  readonly measured: ForwarderFigures;
 };
 
 /** The chart of the next version: its image is the one of webhook-image.ts. */
@@ -50,20 +50,20 @@ const whileTheyQuery = async (
   { controlPlane, client }: Setting,
   work: () => Promise<void>,
 ): Promise<string> => {
-  const before = await runningPod(controlPlane, GATEWAY);
+  const before = await runningPod(controlPlane, NODE_GATEWAY);
   const begun = Date.now();
   await work();
   const felt = experience(await linesOf(client), begun, Date.now());
   t.strictSame([felt.failures, felt.lostSessions], [[], 0], "running pods felt nothing");
   t.ok(felt.queries > 5, `${felt.queries} queries`);
-  const after = await runningPod(controlPlane, GATEWAY);
+  const after = await runningPod(controlPlane, NODE_GATEWAY);
   t.equal(after.metadata.uid, before.metadata.uid, "the gateway's pod is the same");
   t.equal(restartsOf(after), restartsOf(before), "and was not restarted");
   return `${felt.failures.length} of ${felt.queries} queries of running pods lost`;
 };
 
 /** And those that come meanwhile are not refused. */
-const whileTheyCome = async (t: Test, setting: Setting, step: Step, work: (api: Api) => Promise<void>) => {
+const whileTheyCome = async (t: Test, setting: Setting, step: FigureStep, work: (api: Api) => Promise<void>) => {
   const api = connectTo(setting.controlPlane);
   t.teardown(api.close);
   const stream = streamAdmissions(api, 2, setting.targets);

@@ -5,21 +5,21 @@ import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
 import { kubectl } from "../lab/control-plane/webhook.ts";
 import { run as runOn } from "../lab/vpn/hosts.ts";
 import type { Vpn } from "../lab/vpn/vpn.ts";
-import { deployment, experience, linesOf } from "../lab/node/clients.ts";
-import type { Client, Line } from "../lab/node/clients.ts";
+import { clientDeployment, experience, linesOf } from "../lab/node/clients.ts";
+import type { Client, ClientLine } from "../lab/node/clients.ts";
 import { seconds } from "./figures.ts";
-import type { Figures } from "./figures.ts";
+import type { ForwarderFigures } from "./figures.ts";
 import { execIn, podsOf, replacePod, restartsOf, runningPod } from "../lab/node/gateway.ts";
 import type { Where } from "../lab/node/gateway.ts";
 import { eventually } from "../wait.ts";
 
-export type Scene = {
+export type NodeScene = {
   readonly controlPlane: ControlPlane;
   readonly gateway: Where;
   readonly vpn: Vpn;
   /** The packets to private addresses that pods sent by their own network. */
   readonly leaks: () => number;
-  readonly measured: Figures;
+  readonly measured: ForwarderFigures;
   /** A deployment that queries by the gateway since before the first step. */
   readonly first: Client;
 };
@@ -30,7 +30,7 @@ export const firstRows = (
   client: Client,
   from: number,
   count: number,
-): Promise<readonly Line[]> =>
+): Promise<readonly ClientLine[]> =>
   eventually(
     `rows of ${count} pods of ${client.name}`,
     60_000,
@@ -48,14 +48,14 @@ export const firstRows = (
   );
 
 /** `second`, whose target is new to the gateway, queries while the first one does. */
-export const secondTarget = async (t: Test, scene: Scene, second: Client, target: string): Promise<void> => {
+export const secondTarget = async (t: Test, scene: NodeScene, second: Client, target: string): Promise<void> => {
   const { controlPlane, gateway, measured, first } = scene;
   const before = await runningPod(controlPlane, gateway);
   const begun = Date.now();
   await kubectl(
     controlPlane,
     ["apply", "-f", "-"],
-    deployment({ ...second, target, annotations: { "flowgen.io/gateway": gateway.name } }),
+    clientDeployment({ ...second, target, annotations: { "flowgen.io/gateway": gateway.name } }),
   );
   const [row] = await firstRows(controlPlane, second, begun, 1);
   t.match(row, { text: target });
@@ -87,7 +87,7 @@ const watchEndpoints = (vpn: Vpn): (() => readonly string[]) => {
   };
 };
 
-export const podDeleted = async (t: Test, scene: Scene): Promise<void> => {
+export const podDeleted = async (t: Test, scene: NodeScene): Promise<void> => {
   const { controlPlane, gateway, vpn, measured, first } = scene;
   const endpoints = watchEndpoints(vpn);
   const begun = Date.now();
@@ -111,7 +111,7 @@ export const podDeleted = async (t: Test, scene: Scene): Promise<void> => {
 };
 
 /** Under load: nothing may leave by the pod's own network meanwhile. */
-export const interfaceDown = async (t: Test, scene: Scene): Promise<void> => {
+export const interfaceDown = async (t: Test, scene: NodeScene): Promise<void> => {
   const { controlPlane, gateway, leaks, measured, first } = scene;
   const before = leaks();
   const hold = "end=$(($(date +%s) + 5)); while [ $(date +%s) -lt $end ]; do ip link set wg0 down; sleep 0.05; done";

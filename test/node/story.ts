@@ -6,18 +6,26 @@ import t from "tap";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
 import { documentedSecret, keyPair } from "../lab/vpn/vpn.ts";
 import type { Vpn } from "../lab/vpn/vpn.ts";
-import { deployment, experience, linesOf } from "../lab/node/clients.ts";
+import { clientDeployment, experience, linesOf } from "../lab/node/clients.ts";
 import type { Client } from "../lab/node/clients.ts";
 import { figures, seconds } from "./figures.ts";
-import { execIn, GATEWAY, isReady, readyCondition, restartsOf, runningPod, tunnelSecret } from "../lab/node/gateway.ts";
+import {
+  execIn,
+  NODE_GATEWAY,
+  isPodReady,
+  readyCondition,
+  restartsOf,
+  runningPod,
+  tunnelSecret,
+} from "../lab/node/gateway.ts";
 import type { PodFacts, Where } from "../lab/node/gateway.ts";
-import { install } from "../lab/node/installation.ts";
+import { installChart } from "../lab/node/installation.ts";
 import { testUninstall, testUpgrade } from "./lifecycle.ts";
 import { startNode } from "../lab/node/node.ts";
 import { countLeaks, startOnPrem } from "../lab/node/on-prem.ts";
 import { removeForward } from "./removal.ts";
 import { firstRows, interfaceDown, podDeleted, secondTarget } from "./steps.ts";
-import type { Scene } from "./steps.ts";
+import type { NodeScene } from "./steps.ts";
 import { eventually } from "../wait.ts";
 
 const first: Client = { namespace: "team-a", name: "flowgen" };
@@ -32,10 +40,10 @@ const FAST: Where = { namespace: "flowgen-gateway", name: "fast-gateway" };
 const userspace = true;
 const configWith = (mode: "audit" | "enforce") => ({
   mode,
-  defaultGateway: GATEWAY.name,
+  defaultGateway: NODE_GATEWAY.name,
   gateways: [
     {
-      ...{ ...GATEWAY, userspace },
+      ...{ ...NODE_GATEWAY, userspace },
       tunnels: [
         {
           name: "wg0",
@@ -70,19 +78,19 @@ const { controlPlane } = node;
 const leaks = countLeaks();
 const table = figures();
 const measured = table.socat;
-const scene: Scene = { controlPlane, gateway: GATEWAY, vpn, leaks, measured, first };
-const fastScene: Scene = { controlPlane, gateway: FAST, vpn: fastVpn, leaks, measured: table.kernel, first: fast };
+const scene: NodeScene = { controlPlane, gateway: NODE_GATEWAY, vpn, leaks, measured, first };
+const fastScene: NodeScene = { controlPlane, gateway: FAST, vpn: fastVpn, leaks, measured: table.kernel, first: fast };
 
 const kubectl = (args: readonly string[], input = ""): Promise<string> => run(controlPlane, args, input);
 const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"], manifest);
-const gatewayPod = (): Promise<PodFacts> => runningPod(controlPlane, GATEWAY);
+const gatewayPod = (): Promise<PodFacts> => runningPod(controlPlane, NODE_GATEWAY);
 const inGateway = async (container: string, script: string) =>
-  execIn(controlPlane, await gatewayPod(), GATEWAY, container, script);
+  execIn(controlPlane, await gatewayPod(), NODE_GATEWAY, container, script);
 const secretOf = (vpn: Vpn, changes: Parameters<typeof documentedSecret>[1] = {}): string =>
   documentedSecret(vpn, { endpoint: "vpn.example.com:51820", ...changes });
 
 for (const namespace of ["team-a", "team-b", "team-c"]) await kubectl(["create", "namespace", namespace]);
-const installation = await install(controlPlane, configWith("enforce"), ["team-c"]);
+const installation = await installChart(controlPlane, configWith("enforce"), ["team-c"]);
 const { upgrade } = installation;
 const life = { controlPlane, installation, client: first, targets: "flowgen=10.0.0.5:5432", measured };
 let quietDiedAt = 0;
@@ -90,7 +98,7 @@ let quietDiedAt = 0;
 t.test("three replicas query the on-prem PostgreSQL through Service, gateway and tunnel", async (t) => {
   await apply(tunnelSecret("wireguard-client-a", secretOf(vpn)));
   const begun = Date.now();
-  await apply(deployment({ ...first, target: "10.0.0.5", replicas: 3 }));
+  await apply(clientDeployment({ ...first, target: "10.0.0.5", replicas: 3 }));
   const rows = await firstRows(controlPlane, first, begun, 3);
   t.strictSame(
     rows.map(({ text }) => text),
@@ -113,7 +121,12 @@ t.test("the gateway's pod runs with what the manifests leave it", async (t) => {
     "wireguard-go: the node has no kernel WireGuard",
   );
   t.match((await inGateway("wireguard", "ip route show table main")).stdout, /^default via 10\.244\.0\.1 dev eth0/);
-  const logs = await kubectl(["logs", "--namespace=flowgen-gateway", `deployment/${GATEWAY.name}`, "--all-containers"]);
+  const logs = await kubectl([
+    "logs",
+    "--namespace=flowgen-gateway",
+    `deployment/${NODE_GATEWAY.name}`,
+    "--all-containers",
+  ]);
   t.match(logs, /tunnel wg0: up/);
   t.notOk(logs.includes(vpn.clientKeys.privateKey), "no key in the log");
   const bulk = `psql -XAtc "select repeat('x', 10485760)" | wc -c`;
@@ -131,9 +144,9 @@ t.test("the gateway's pod runs with what the manifests leave it", async (t) => {
 
 t.test("another gateway, whose VPN server dies now: seen at the end", async (t) => {
   await apply(tunnelSecret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
-  await apply(deployment({ ...quiet, target: "10.0.1.5", annotations: { "flowgen.io/gateway": QUIET.name } }));
+  await apply(clientDeployment({ ...quiet, target: "10.0.1.5", annotations: { "flowgen.io/gateway": QUIET.name } }));
   await firstRows(controlPlane, quiet, 0, 1);
-  t.ok(await eventually("ready", 10_000, async () => isReady(await runningPod(controlPlane, QUIET)) || undefined));
+  t.ok(await eventually("ready", 10_000, async () => isPodReady(await runningPod(controlPlane, QUIET)) || undefined));
   await kubectl(["scale", "--namespace=team-a", "deployment/quiet", "--replicas=0"]);
   await quietVpn.stop();
   quietDiedAt = Date.now();
@@ -183,7 +196,7 @@ t.test("a gateway whose kernel forwards", async (t) => {
   await apply(tunnelSecret("wireguard-client-c", secretOf(fastVpn, { endpoint: fastVpn.endpoint })));
   const begun = Date.now();
   await apply(
-    deployment({ ...fast, target: "10.0.3.5", replicas: 3, annotations: { "flowgen.io/gateway": FAST.name } }),
+    clientDeployment({ ...fast, target: "10.0.3.5", replicas: 3, annotations: { "flowgen.io/gateway": FAST.name } }),
   );
   const rows = await firstRows(controlPlane, fast, begun, 3);
   t.ok(table.kernel.isInTime("apply to first row", Math.min(...rows.map(({ at }) => at)) - begun));
@@ -226,7 +239,7 @@ t.test("the key is rotated in the Secret and on the server", async (t) => {
 });
 
 t.test("the node is drained of the gateway's pod", async (t) => {
-  const selector = `app.kubernetes.io/instance=${GATEWAY.name},app.kubernetes.io/component=wireguard-gateway`;
+  const selector = `app.kubernetes.io/instance=${NODE_GATEWAY.name},app.kubernetes.io/component=wireguard-gateway`;
   const options = ["--ignore-daemonsets", "--delete-emptydir-data", "--force", "--timeout=60s"];
   await kubectl(["drain", "node", ...options, `--pod-selector=${selector}`]);
   const begun = Date.now();
@@ -247,7 +260,7 @@ t.test("audit mode changes nothing; switched to enforce, a restart brings the po
     ]);
   await upgrade(configWith("audit"));
   const before = await objects();
-  await apply(deployment({ ...careful, target: "10.0.0.7" }));
+  await apply(clientDeployment({ ...careful, target: "10.0.0.7" }));
   await kubectl(["rollout", "status", "deployment/careful", "--namespace=team-b", "--timeout=60s"]);
   const envOf = async (): Promise<string> =>
     kubectl([
@@ -267,13 +280,13 @@ t.test("audit mode changes nothing; switched to enforce, a restart brings the po
   await kubectl(["rollout", "restart", "deployment/careful", "--namespace=team-b"]);
   const [row] = await firstRows(controlPlane, careful, begun, 1);
   t.match(row, { text: "10.0.0.7" });
-  t.match(await envOf(), `${GATEWAY.name}-10-0-0-7-`, "another target has the port at the gateway's own Service");
+  t.match(await envOf(), `${NODE_GATEWAY.name}-10-0-0-7-`, "another target has the port at the gateway's own Service");
 });
 
 t.test("a namespace that does not admit the gateway's pod says so", async (t) => {
   await kubectl(["label", "namespace", "team-c", "pod-security.kubernetes.io/enforce=baseline"]);
   await apply(
-    deployment({
+    clientDeployment({
       namespace: "team-c",
       name: "own",
       target: "10.0.2.5",
@@ -305,7 +318,7 @@ t.test("a dead VPN server makes its gateway not ready, and a server that is back
   t.ok(fell - quietDiedAt > 100_000, "and not because of anything else");
   await quietVpn.start();
   const begun = Date.now();
-  await eventually("ready", 200_000, async () => isReady(await runningPod(controlPlane, QUIET)) || undefined);
+  await eventually("ready", 200_000, async () => isPodReady(await runningPod(controlPlane, QUIET)) || undefined);
   measured.note("VPN server back: ready after", seconds(Date.now() - begun));
   t.equal(restartsOf(await runningPod(controlPlane, QUIET)), 0, "not restarted");
 });

@@ -14,16 +14,16 @@ import { reconcileGateway } from "../../src/provisioning/reconcile.ts";
 import { scripts, seeded } from "../making.ts";
 import { behind, fateOf, Gate, play, quiet } from "./gate.ts";
 import {
-  check,
-  config,
+  checkInvariants,
+  scheduleConfig,
   disturb,
-  gateway as placed,
+  scheduleGateway as placed,
   type Handed,
   type Played,
   POOL,
   record,
   servicesIn,
-  tableIn,
+  checkedTable,
 } from "./schedule.ts";
 
 /** Nothing is kept longer than it must be. */
@@ -100,7 +100,13 @@ export const playLives = async (seed: number): Promise<Played & { readonly remov
     const controller = new AbortController();
     const over = limited(() => controller.abort());
     try {
-      const provisioned = await provision({ config, gateway, wants, write: true, signal: () => controller.signal });
+      const provisioned = await provision({
+        config: scheduleConfig,
+        gateway,
+        wants,
+        write: true,
+        signal: () => controller.signal,
+      });
       if (provisioned.kind !== "assigned") throw new Error(JSON.stringify(provisioned));
       if (!controller.signal.aborted) void bear(provisioned.assignments);
     } finally {
@@ -109,12 +115,20 @@ export const playLives = async (seed: number): Promise<Played & { readonly remov
   };
   const pass = async (through: Cluster, provision: Provisioner): Promise<void> => {
     const listedAt = clock;
-    const census = createCensus(config);
+    const census = createCensus(scheduleConfig);
     const controller = new AbortController();
     for await (const pod of through.livePods(GATEWAY_LABEL, controller.signal)) census.add(pod);
     const over = limited(() => controller.abort());
     try {
-      const parts = { cluster: through, provision, config, census, listedAt, now: () => clock, isDryRun: false };
+      const parts = {
+        cluster: through,
+        provision,
+        config: scheduleConfig,
+        census,
+        listedAt,
+        now: () => clock,
+        isDryRun: false,
+      };
       const done = await reconcileGateway(parts, gateway, controller.signal);
       if (done.kind !== "reconciled") throw new Error(JSON.stringify(done));
       removed += done.removed.length;
@@ -166,7 +180,7 @@ export const playLives = async (seed: number): Promise<Played & { readonly remov
     if (errors[0] !== undefined) throw errors[0];
     const deleted = random() < 0.01 ? disturb(cluster, random) : undefined;
     if (deleted !== undefined) disturbed.add(deleted);
-    check(cluster, held(), disturbed);
+    checkInvariants(cluster, held(), disturbed);
   }
   const during = removed;
   // With nobody left, nothing is kept but what the config names.
@@ -176,7 +190,7 @@ export const playLives = async (seed: number): Promise<Played & { readonly remov
     goOn(LONG_MS);
     await pass(cluster, provision);
   }
-  const table = tableIn(cluster);
+  const table = checkedTable(cluster);
   const left = [
     ...(table?.forwards ?? []).filter(({ name }) => name !== "static").map(({ name }) => `the forward ${name}`),
     ...(table?.services ?? []).map(({ name }) => `the entry of ${name}`),

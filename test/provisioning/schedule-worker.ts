@@ -6,7 +6,7 @@ import { type Played, playSchedule } from "./schedule.ts";
 
 /** Seeds from `first` to `last`, every `step`-th. */
 export type Share = { readonly first: number; readonly last: number; readonly step: number };
-export type Report = Played & { readonly removed: number; readonly failure?: string };
+export type WorkerReport = Played & { readonly removed: number; readonly failure?: string };
 
 const { first, last, step } = workerData as Share;
 /** A course of pods' lives takes several times as long. */
@@ -32,4 +32,4 @@ for (let seed = first; seed <= last && failure === undefined; seed += step) {
     failure = `schedule ${seed}: ${error instanceof Error ? error.message : String(error)}`;
   }
 }
-parentPort?.postMessage({ steps, crashes, removed, ...(failure !== undefined && { failure }) } satisfies Report);
+parentPort?.postMessage({ steps, crashes, removed, ...(failure !== undefined && { failure }) } satisfies WorkerReport);

@@ -22,8 +22,8 @@ gateways:
   - namespace: flowgen-gateway
     tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "fd00::/8"], portForwards: [{name: static, port: 2000, targetHost: 10.0.0.9, targetPort: 2000}]}]
 `);
-export const config = CONFIGS[0]?.[0] as Config;
-export const gateway = gatewayOf(config);
+export const scheduleConfig = CONFIGS[0]?.[0] as Config;
+export const scheduleGateway = gatewayOf(scheduleConfig);
 /** Three of six want the same port; two want a host of two ports, one of them by its own Service. */
 export const POOL = [
   wantOf("a", "10.0.0.1", 1433),
@@ -38,7 +38,7 @@ export const POOL = [
 const tables = new WeakMap<KubeObject, Table>();
 
 /** The table, which holds invariant 1 or cannot be read. */
-export const tableIn = (cluster: MemoryCluster): Table | undefined => {
+export const checkedTable = (cluster: MemoryCluster): Table | undefined => {
   const object = cluster.all().find(({ metadata }) => metadata.name?.endsWith("-forwards"));
   if (object === undefined) return undefined;
   const known = tables.get(object);
@@ -84,9 +84,9 @@ export const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
  * the target's forward. A Service that was deleted by hand is not there, or is what a replica with an older table made
  * of it, until the next write gives it its ports and addresses again.
  */
-export const check = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
+export const checkInvariants = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
   if (handed.size === 0) return;
-  const table = tableIn(cluster);
+  const table = checkedTable(cluster);
   const services = new Map(servicesIn(cluster).map((service) => [service.metadata.name, service]));
   for (const [key, { target, ips }] of handed) {
     const [name = "", port = ""] = key.split(" ");
@@ -108,14 +108,14 @@ export const check = (cluster: MemoryCluster, handed: Handed, disturbed: Readonl
  * absent.
  */
 export const checkConverged = (cluster: MemoryCluster, disturbed: ReadonlySet<string>): void => {
-  const table = tableIn(cluster);
+  const table = checkedTable(cluster);
   const services = servicesIn(cluster);
   const names = new Set(services.map(({ metadata }) => metadata.name));
   const found = services.flatMap(({ metadata, spec }) =>
     spec.ports.map(({ port, targetPort }) => `${metadata.name} ${port} ${targetPort}`),
   );
   const wanted = (table?.forwards ?? []).flatMap((item) => [
-    ...(item.servicePort === undefined ? [] : [`${gateway.name} ${item.servicePort} ${item.listenPort}`]),
+    ...(item.servicePort === undefined ? [] : [`${scheduleGateway.name} ${item.servicePort} ${item.listenPort}`]),
     ...(table?.services ?? [])
       .filter(({ tunnel, host }) => tunnel === item.tunnel && host === item.targetHost)
       .filter(({ name }) => names.has(name) || !disturbed.has(name))
@@ -131,11 +131,11 @@ export const checkConverged = (cluster: MemoryCluster, disturbed: ReadonlySet<st
 
 /** A person deletes a Service of a host's own. Returns its name. */
 export const disturb = (cluster: MemoryCluster, random: () => number): string | undefined => {
-  const own = servicesIn(cluster).filter(({ metadata }) => metadata.name !== gateway.name);
+  const own = servicesIn(cluster).filter(({ metadata }) => metadata.name !== scheduleGateway.name);
   const chosen = own[Math.floor(random() * own.length)];
   if (chosen === undefined) return undefined;
   const { name } = chosen.metadata;
-  return cluster.remove({ kind: "Service", namespace: gateway.namespace, name }) ? name : undefined;
+  return cluster.remove({ kind: "Service", namespace: scheduleGateway.namespace, name }) ? name : undefined;
 };
 
 export type Played = { readonly steps: number; readonly crashes: number };
@@ -195,14 +195,14 @@ export const playSchedule = async (seed: number): Promise<Played> => {
     if (errors[0] !== undefined) throw errors[0];
     const deleted = random() < 0.02 ? disturb(cluster, random) : undefined;
     if (deleted !== undefined) disturbed.add(deleted);
-    check(cluster, handed, disturbed);
+    checkInvariants(cluster, handed, disturbed);
   }
   if (faults === 0) checkConverged(cluster, disturbed);
   const last = configs.at(-1) as Config;
   const asked = { config: last, gateway: gatewayOf(last), wants: POOL, write: true, signal: () => signal };
   record(handed, await provisionOf(cluster, () => Promise.resolve())(asked), false);
   checkIntent(cluster, last);
-  check(cluster, handed, new Set());
+  checkInvariants(cluster, handed, new Set());
   checkConverged(cluster, new Set());
   return { steps, crashes: gate.dead.size };
 };

@@ -2,15 +2,15 @@ import { once } from "node:events";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import t from "tap";
-import type { Report, Share } from "./schedule-worker.ts";
+import type { WorkerReport, Share } from "./schedule-worker.ts";
 
 const SCHEDULES = Number(process.env["SCHEDULES"] ?? 200);
 /** A worker's start is worth it for a thousand. */
 const WORKERS = Math.min(availableParallelism(), Math.ceil(SCHEDULES / 1000));
 
-const play = async (workerData: Share): Promise<Report> => {
+const play = async (workerData: Share): Promise<WorkerReport> => {
   const worker = new Worker(new URL("./schedule-worker.ts", import.meta.url), { workerData });
-  const [report] = (await once(worker, "message")) as [Report];
+  const [report] = (await once(worker, "message")) as [WorkerReport];
   return report;
 };
 

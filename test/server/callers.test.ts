@@ -9,7 +9,7 @@ import type { CallerRule } from "../../src/server/callers.ts";
 import { startServer, type ServerOptions } from "../../src/server/run.ts";
 import { authority } from "../cluster-port/authority.ts";
 import { configOf, scripts } from "../making.ts";
-import { type Answer, admitAt, send } from "./client.ts";
+import { type ClientAnswer, admitAt, send } from "./client.ts";
 
 const config = configOf(`
 gateways:
@@ -38,7 +38,7 @@ const start = async (t: Test, callers?: CallerRule, more: Partial<ServerOptions>
     ...more,
   });
   t.teardown(server.stop);
-  const ask = (client: object = {}): Promise<Answer> =>
+  const ask = (client: object = {}): Promise<ClientAnswer> =>
     admitAt(server.url, { agent: new Agent({ ca: serving.ca, ...client }) });
   const counts = async (): Promise<Record<string, number>> => {
     const text = (await send(server.metricsUrl)).body;

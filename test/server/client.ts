@@ -12,7 +12,7 @@ import { TLSSocket } from "node:tls";
 
 export const review = readFileSync(new URL("../fixtures/reviews/review-pod-create.json", import.meta.url), "utf8");
 
-export type Answer = {
+export type ClientAnswer = {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -31,7 +31,7 @@ export class NotConnected extends Error {
 const connected = new WeakSet<Socket>();
 
 /** POSTs a review, or GETs where there is no body to send. */
-export const send = (url: string, { ca, agent, body }: Call = {}): Promise<Answer> =>
+export const send = (url: string, { ca, agent, body }: Call = {}): Promise<ClientAnswer> =>
   new Promise((resolve, reject) => {
     const isTls = url.startsWith("https:");
     const call = (isTls ? request : httpRequest)(
@@ -64,7 +64,7 @@ export const send = (url: string, { ca, agent, body }: Call = {}): Promise<Answe
     call.on("error", (error) => reject(isConnected ? error : new NotConnected(error))).end(body);
   });
 
-export const admitAt = (url: string, call: Omit<Call, "body"> = {}): Promise<Answer> =>
+export const admitAt = (url: string, call: Omit<Call, "body"> = {}): Promise<ClientAnswer> =>
   send(`${url}/mutate?timeout=10s`, { ...call, body: review });
 
 /** Connects and says nothing. */
@@ -77,7 +77,7 @@ export const silent = async (url: string): Promise<Socket> => {
 };
 
 export type Traffic = {
-  readonly answers: readonly Answer[];
+  readonly answers: readonly ClientAnswer[];
   /** What became of requests that got no answer, but for those whose connection was never made. */
   readonly failures: readonly unknown[];
   /** When the next `count` requests are answered. */
@@ -92,7 +92,7 @@ const PAUSE_MS = 20;
 
 /** Sends one review after another, on a kept connection and on new ones, until nobody listens. */
 export const traffic = (url: string, ca: string): Traffic => {
-  const answers: Answer[] = [];
+  const answers: ClientAnswer[] = [];
   const failures: unknown[] = [];
   const waiting = new Set<() => void>();
   let isEnding = false;

@@ -14,7 +14,7 @@ import { createMetrics } from "../../src/server/metrics/metrics.ts";
 import { startServer, type ServerOptions } from "../../src/server/run.ts";
 import { readTls } from "../../src/certificates/tls.ts";
 import { configOf, scripts } from "../making.ts";
-import { type Answer, admitAt, review, send, silent, traffic } from "./client.ts";
+import { type ClientAnswer, admitAt, review, send, silent, traffic } from "./client.ts";
 
 const config = configOf(`
 gateways:
@@ -47,7 +47,7 @@ const start = async (t: Test, more: Partial<ServerOptions> = {}, memory: MemoryO
   t.teardown(stop);
   return { ...server, stop };
 };
-const verdict = ({ body }: Answer) => (JSON.parse(body) as { response: Record<string, unknown> }).response;
+const verdict = ({ body }: ClientAnswer) => (JSON.parse(body) as { response: Record<string, unknown> }).response;
 const metricsOf = async (url: string): Promise<string> => (await send(url)).body;
 /** A cluster whose first answer waits until it is let go. */
 const gate = () => {

@@ -5,7 +5,7 @@ import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { startServer } from "../../src/server/run.ts";
 import { createStanding } from "../../src/server/standing.ts";
 import { configOf, podOf, reviewText, scripts } from "../making.ts";
-import { type Answer, send } from "./client.ts";
+import { type ClientAnswer, send } from "./client.ts";
 
 const cluster = createMemoryCluster();
 const configWith = (revision: number, allowed: string) =>
@@ -19,9 +19,9 @@ const start = async (config: ReturnType<typeof configWith>) => {
   t.teardown(server.stop);
   return server;
 };
-const ask = (url: string, targets: string): Promise<Answer> =>
+const ask = (url: string, targets: string): Promise<ClientAnswer> =>
   send(`${url}/mutate?timeout=5s`, { body: reviewText(podOf(targets)) });
-const allowed = (answer: Answer): boolean => (JSON.parse(answer.body) as Review).response.allowed;
+const allowed = (answer: ClientAnswer): boolean => (JSON.parse(answer.body) as Review).response.allowed;
 type Review = { readonly response: { readonly allowed: boolean } };
 
 t.test("who is behind serves what is known, and leaves what it would write or refuse to others", async (t) => {

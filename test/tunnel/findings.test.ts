@@ -4,7 +4,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startGateway, type Gateway } from "../lab/vpn/gateway.ts";
+import { startGateway, type LabGateway } from "../lab/vpn/gateway.ts";
 import { run, startOn } from "../lab/vpn/hosts.ts";
 import { until } from "../wait.ts";
 import { startLab } from "../lab/vpn/lab.ts";
@@ -13,8 +13,9 @@ import { startTarget, talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { documentedSecret, keyPair, startVpn } from "../lab/vpn/vpn.ts";
 
 type Asserting = Pick<Test, "resolves">;
-const count = async (gateway: Gateway, text: string): Promise<number> => (await gateway.log()).split(text).length - 1;
-const saidOnce = async (t: Asserting, gateway: Gateway, finding: string, text: string): Promise<void> => {
+const count = async (gateway: LabGateway, text: string): Promise<number> =>
+  (await gateway.log()).split(text).length - 1;
+const saidOnce = async (t: Asserting, gateway: LabGateway, finding: string, text: string): Promise<void> => {
   const isSaid = async (): Promise<boolean> => (await count(gateway, text)) > 0;
   await t.resolves(until(finding, isSaid, 25_000), `${finding}: ${text}`);
 };
@@ -86,7 +87,7 @@ void t.test("Secrets, peers, targets", async (t) => {
 void t.test("what the node or the image lacks", async (t) => {
   const network = await startNetwork(t);
   const vpn = await startVpn(network, "vpn-a", "192.0.2.10", []);
-  const gateway = (tunnel: string, env: Record<string, string>): Gateway => {
+  const gateway = (tunnel: string, env: Record<string, string>): LabGateway => {
     const gateway = startGateway(t, network, { tunnels: [tunnel], env });
     gateway.setSecret(tunnel, documentedSecret(vpn));
     gateway.start("tunnel");

@@ -1,7 +1,7 @@
 // A forward leaves by its tunnel or not at all. The node counts the packets that leave the pod's own interface.
 import t from "tap";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { attempt, run, type Host } from "../lab/vpn/hosts.ts";
+import { tryRun, run, type Host } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { leaks, podAddress, startDns } from "../lab/vpn/network.ts";
 import { talk, untilHeard } from "../lab/vpn/traffic.ts";
@@ -13,8 +13,8 @@ const keepGone = "while :; do ip link del wg0; done";
 
 void t.test("the counter sees a packet that is not bound to the tunnel", async (t) => {
   const { network } = await startLab(t, { containers: [] });
-  attempt(network.pod, "socat -u OPEN:/dev/null TCP4:10.0.0.5:7000,connect-timeout=0.5");
-  attempt(network.pod, "socat -u OPEN:/dev/null TCP6:[fd00:a::5]:7000,connect-timeout=0.5");
+  tryRun(network.pod, "socat -u OPEN:/dev/null TCP4:10.0.0.5:7000,connect-timeout=0.5");
+  tryRun(network.pod, "socat -u OPEN:/dev/null TCP6:[fd00:a::5]:7000,connect-timeout=0.5");
   t.ok(leaks(network) >= 2, `${leaks(network)} packets seen`);
 });
 
@@ -41,7 +41,7 @@ for (const forwarder of forwarders) {
 
     const poke = async (ports: readonly number[], host: Host): Promise<void> => {
       for (const port of ports) {
-        attempt(host, `socat -T 0.2 - TCP4:${podAddress}:${port},connect-timeout=1 </dev/null`);
+        tryRun(host, `socat -T 0.2 - TCP4:${podAddress}:${port},connect-timeout=1 </dev/null`);
         await Promise.resolve();
       }
     };
@@ -54,7 +54,7 @@ for (const forwarder of forwarders) {
     ] as const) {
       const saboteur = run(network.pod, `(${script}) >/dev/null 2>&1 & echo $!`).trim();
       for (let round = 0; round < 5; round++) await poke([7000, 7001, 7004], network.client);
-      attempt(network.pod, "timeout 3 busybox nslookup sql.corp.example.com. 10.0.0.53");
+      tryRun(network.pod, "timeout 3 busybox nslookup sql.corp.example.com. 10.0.0.53");
       const heard = talk(network, 7000, { forMs: 1_000 });
       run(network.pod, `kill ${saboteur}`);
       t.equal(heard.text, "", `${what}: the client gets nothing`);

@@ -2,7 +2,7 @@
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders, variants } from "../lab/vpn/gateway.ts";
-import { attempt, run, startOn, type Started } from "../lab/vpn/hosts.ts";
+import { tryRun, run, startOn, type Started } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress } from "../lab/vpn/network.ts";
 import { postgresBin, startPostgres } from "../lab/vpn/postgres.ts";
@@ -21,7 +21,7 @@ for (const { shell, forwarder } of variants) {
       const database = `-h ${podAddress} -U postgres postgres`;
       await until(
         "PostgreSQL by the gateway",
-        () => attempt(network.client, `${postgresBin()}/psql ${database} -c 'select 1'`).status === 0,
+        () => tryRun(network.client, `${postgresBin()}/psql ${database} -c 'select 1'`).status === 0,
       );
       await gateway.inForce(5432);
       run(network.client, `${postgresBin()}/pgbench -q -i ${database}`);

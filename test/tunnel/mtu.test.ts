@@ -1,7 +1,7 @@
 // Large results in both directions, at the MTUs that people set, with every ICMP message lost on the way.
 import t from "tap";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { attempt, run } from "../lab/vpn/hosts.ts";
+import { tryRun, run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress } from "../lab/vpn/network.ts";
 import { postgresBin, startPostgres } from "../lab/vpn/postgres.ts";
@@ -14,7 +14,7 @@ for (const forwarder of forwarders) {
     await startPostgres(t, vpn.host, "10.0.0.5");
     gateway.setForwards("5432 10.0.0.5 5432 wg0");
     const psql = `${postgresBin()}/psql -h ${podAddress} -U postgres -At`;
-    await until("PostgreSQL", () => attempt(network.client, `${psql} -c 'select 1'`).status === 0);
+    await until("PostgreSQL", () => tryRun(network.client, `${psql} -c 'select 1'`).status === 0);
     await gateway.inForce(5432);
     const blockIcmp =
       "iptables -A INPUT -p icmp -j DROP; ip6tables -A INPUT -p ipv6-icmp --icmpv6-type packet-too-big -j DROP";

@@ -2,7 +2,7 @@
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders } from "../lab/vpn/gateway.ts";
-import { attempt, run } from "../lab/vpn/hosts.ts";
+import { tryRun, run } from "../lab/vpn/hosts.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { talk, untilHeard } from "../lab/vpn/traffic.ts";
 import { until } from "../wait.ts";
@@ -32,7 +32,7 @@ for (const forwarder of forwarders) {
     // After 180 s the session's keys are too old, and a keepalive alone makes a handshake. After 6 s it takes traffic
     // that is not answered for 15 s, and the listeners refuse.
     const traffic = "socat -u OPEN:/dev/null TCP4:10.0.0.5:7000,so-bindtodevice=wg0,connect-timeout=0.3";
-    const back = await until("ready again", () => (attempt(network.pod, traffic), ready()), 40_000);
+    const back = await until("ready again", () => (tryRun(network.pod, traffic), ready()), 40_000);
     t.comment(`server back: ready by itself after ${back} ms`);
     await untilHeard(network, 7000, "five");
 

@@ -2,7 +2,7 @@
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { run, startOn } from "../lab/vpn/hosts.ts";
-import { DRAIN_SECONDS, forwarders, variants, type Container } from "../lab/vpn/gateway.ts";
+import { DRAIN_SECONDS, forwarders, variants, type GatewayPart } from "../lab/vpn/gateway.ts";
 import { startLab } from "../lab/vpn/lab.ts";
 import { leaks } from "../lab/vpn/network.ts";
 import { startSession, talk, untilHeard } from "../lab/vpn/traffic.ts";
@@ -16,11 +16,11 @@ for (const { shell, forwarder } of variants) {
     await untilHeard(network, 7000, "five");
     await gateway.inForce(7000);
     const routes = run(network.pod, "ip route show table main");
-    const restart = async (container: Container): Promise<void> => {
+    const restart = async (container: GatewayPart): Promise<void> => {
       await gateway.stop(container, "SIGKILL");
       gateway.start(container);
     };
-    const kill = (container: Container, part: string) => (): void => gateway.signal(container, part, "SIGKILL");
+    const kill = (container: GatewayPart, part: string) => (): void => gateway.signal(container, part, "SIGKILL");
     // nat last: kernel.sh, which comes back from the step before, may put its rules in between, and half of them lead
     // nowhere.
     const flush = "for tables in iptables ip6tables; do for t in filter mangle nat; do $tables -w -t $t -F; done; done";

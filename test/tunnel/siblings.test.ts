@@ -1,11 +1,11 @@
 // Two identities behind one Service: whatever happens to one pod, who connects anew is served.
 import t, { type Test } from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startGateway, type Gateway } from "../lab/vpn/gateway.ts";
+import { startGateway, type LabGateway } from "../lab/vpn/gateway.ts";
 import { run, startOn, type Host } from "../lab/vpn/hosts.ts";
 import * as lab from "../lab/vpn/network.ts";
 import type { Network } from "../lab/vpn/network.ts";
-import { startService, type Endpoint } from "../lab/vpn/service.ts";
+import { startService, type ServiceEndpoint } from "../lab/vpn/service.ts";
 import type { ShellName } from "../lab/vpn/shells.ts";
 import { startSession, startTarget, talk } from "../lab/vpn/traffic.ts";
 import { startVisits, type Visits } from "../lab/vpn/visits.ts";
@@ -15,7 +15,7 @@ import { until } from "../wait.ts";
 const DRAIN_SECONDS = 8;
 const EVERY_MS = 25;
 
-type Sibling = { readonly name: string; readonly network: Network; readonly endpoint: Endpoint };
+type Sibling = { readonly name: string; readonly network: Network; readonly endpoint: ServiceEndpoint };
 type Scene = {
   readonly vpn: Vpn;
   readonly a: Sibling;
@@ -55,7 +55,7 @@ const startPod = (
   config: string,
   shell: ShellName,
   pod = `${name}-1`,
-): Gateway => {
+): LabGateway => {
   const env = { SELF: name, POD: pod, GATEWAY: "flowgen-gateway/gw", DRAIN_SECONDS: `${DRAIN_SECONDS}`, DRAIN: "0.5" };
   const gateway = startGateway(t, network, { shell, env });
   gateway.setSecret("wg0", config);
@@ -64,7 +64,7 @@ const startPod = (
   for (const container of ["tunnel", "forward"] as const) gateway.start(container);
   return gateway;
 };
-const end = async (gateway: Gateway): Promise<number> =>
+const end = async (gateway: LabGateway): Promise<number> =>
   Math.max(...(await Promise.all([gateway.stop("tunnel", "SIGTERM"), gateway.stop("forward", "SIGTERM")])));
 
 const isServed = (t: Test, what: string, { count, lost }: Visits, from = 0): void => {

@@ -38,7 +38,7 @@ export const reconcile = async (options: ReconcileOptions, output: Output): Prom
   const config = await readConfigFile(options.config);
   const cluster = await connectCluster(options.cluster);
   try {
-    return await run(options, { config, cluster, output, now: Date.now });
+    return await runReconcile(options, { config, cluster, output, now: Date.now });
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     await output.err(`${error.message}\n`);
@@ -55,7 +55,7 @@ export type Parts = {
 };
 
 /** As `reconcile`, on a cluster that is connected. */
-export const run = async (
+export const runReconcile = async (
   { dryRun, pushGateway }: Pick<ReconcileOptions, "dryRun" | "pushGateway">,
   { config, cluster, output, now }: Parts,
 ): Promise<0 | 1> => {

@@ -65,7 +65,7 @@ export const tunnelOf = (gateway: PlacedGateway, { tunnel }: Forward): Tunnel | 
   gateway.tunnels.find(({ name }) => name === tunnel);
 
 /** The target that a forward leads to. */
-export const targetOf = ({
+export const forwardTarget = ({
   targetHost: host,
   targetPort: port,
 }: Forward): { readonly host: string; readonly port: number } => ({
@@ -88,7 +88,7 @@ const grantedNamespaces = (gateway: PlacedGateway, forward: Forward): readonly s
   const { isPerNamespace, namespace } = gateway;
   const reaching = reachingNamespaces(
     tunnel,
-    targetOf(forward),
+    forwardTarget(forward),
     isPerNamespace ? [namespace] : (forward.namespaces ?? []),
   );
   if (!isPerNamespace) return reaching;

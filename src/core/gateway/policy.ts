@@ -7,7 +7,7 @@ import { METRICS_PORT, READY_PORT } from "../forwards/ports.ts";
 import type { Forward, Table } from "../forwards/table.ts";
 import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../names.ts";
 import { hasSiblings } from "./siblings.ts";
-import { type Manifest, metadata, namespacesOf, podLabels, targetOf, tunnelOf } from "./manifests.ts";
+import { type Manifest, metadata, namespacesOf, podLabels, forwardTarget, tunnelOf } from "./manifests.ts";
 
 /** No table has more: a gateway takes 500 forwards. */
 const MOST_POLICIES = 3;
@@ -82,7 +82,7 @@ const forwardRule = (
   const tunnel = tunnelOf(gateway, forward);
   const namespaces = namespacesOf(gateway, forward);
   if (tunnel === undefined || namespaces?.length === 0) return undefined;
-  const sets = isStatic(tunnel, targetOf(forward))
+  const sets = isStatic(tunnel, forwardTarget(forward))
     ? flowgenLabels({ podSelector })
     : [{ [GATEWAY_LABEL]: gateway.name, [`${TARGET_LABEL_PREFIX}${forward.name}`]: "true" }];
   const from = sets.map((matchLabels) => ({

@@ -6,7 +6,7 @@
 import { Agent } from "node:https";
 import { send } from "../../server/client.ts";
 import { inManyEnv, inOneEnv, PIECES, podReview, PODS, WORKLOADS } from "./pods.ts";
-import { cpuMs, highestOf, LIMIT, restOf, type Server, startServer } from "./server.ts";
+import { cpuMs, highestOf, LIMIT, restOf, type Server, startBenchServer } from "./server.ts";
 import { STRANGERS } from "./strangers.ts";
 
 const MOST_MS = 250;
@@ -66,7 +66,7 @@ const answersTo = async ({ url, ca }: Server, bodies: readonly string[], path: P
 const measured = async (
   act: (server: Server) => Promise<{ readonly bytes: number; readonly reviews: number; readonly says: string }>,
 ): Promise<Measured> => {
-  const server = await startServer();
+  const server = await startBenchServer();
   try {
     await warm(server);
     const [before, rest] = [cpuMs(server.pid), restOf(server.pid)];

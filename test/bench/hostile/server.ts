@@ -39,7 +39,7 @@ defaultGateway: shared
 const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
 
 /** `mode`: the config's. */
-export const startServer = async (mode: "enforce" | "audit" = "enforce"): Promise<Server> => {
+export const startBenchServer = async (mode: "enforce" | "audit" = "enforce"): Promise<Server> => {
   const folder = mkdtempSync(join(tmpdir(), "flowgen-gateway-hostile-"));
   const file = (name: string, text: string): string => {
     writeFileSync(join(folder, name), text);

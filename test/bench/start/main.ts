@@ -20,7 +20,7 @@ import { flowgenPod, GATEWAY, targets } from "../../lab/control-plane/scene.ts";
 import { install, kubectl } from "../../lab/control-plane/webhook.ts";
 import { readDockerfile } from "../../lab/image/dockerfile.ts";
 import { root } from "../../program.ts";
-import { type Command, type Start, started } from "./started.ts";
+import { type StartCommand, type MeasuredStart, started } from "./started.ts";
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 7);
 const GOAL = { ratio: 1.5, moreMiB: 25, bundleBytes: 3e6 };
@@ -46,13 +46,13 @@ const bench = async (folder: string, controlPlane: ControlPlane): Promise<0 | 1>
   cpSync(join(root, "dist"), join(folder, "dist"), { recursive: true });
   const body = reviewOf(flowgenPod("default", "cold", targets("mssql=10.0.0.5:1433"), { DB: "10.0.0.5:1433" }));
   const cached = { NODE_COMPILE_CACHE: join(folder, "cache"), NODE_ENV: "production" };
-  const bare: Command = { args: [join(folder, "bare/bare.js")], env: cached };
+  const bare: StartCommand = { args: [join(folder, "bare/bare.js")], env: cached };
   const steps = readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8")).at(-1)?.steps ?? [];
   /** Of Node's own: what stands between the program and its file. */
   const nodeFlags = steps.flatMap((step) => (step.kind === "ENTRYPOINT" ? step.args.slice(1, -1) : []));
   let gateways = 0;
   /** A gateway that no start before has made. */
-  const webhook = (env = cached): Command => {
+  const webhook = (env = cached): StartCommand => {
     const config = join(folder, `config-${++gateways}.yaml`);
     const tunnels = [{ name: "wg0", secretName: `wg-${gateways}`, allowedTargets: ["10.0.0.0/8"] }];
     writeFileSync(config, stringify({ gateways: [{ ...GATEWAY, name: `cold-${gateways}`, tunnels }] }));
@@ -62,14 +62,14 @@ const bench = async (folder: string, controlPlane: ControlPlane): Promise<0 | 1>
       env: { ...env, ...pod },
     };
   };
-  const cold = async (env?: typeof cached): Promise<Start> => {
+  const cold = async (env?: typeof cached): Promise<MeasuredStart> => {
     const start = await started(webhook(env), body);
     if (!start.answer.includes('"patch"')) throw new Error(`no patch: ${start.answer}`);
     return start;
   };
   await started(bare, body); // both fill the cache
   await cold();
-  const rounds: { readonly bare: Start; readonly webhook: Start }[] = [];
+  const rounds: { readonly bare: MeasuredStart; readonly webhook: MeasuredStart }[] = [];
   for (let round = 0; round < ROUNDS; round += 1)
     rounds.push({ bare: await started(bare, body), webhook: await cold() });
   return tell(rounds, bytesOf(join(folder, "dist")));
@@ -77,7 +77,10 @@ const bench = async (folder: string, controlPlane: ControlPlane): Promise<0 | 1>
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
 
-const tell = (rounds: readonly { readonly bare: Start; readonly webhook: Start }[], bytes: number): 0 | 1 => {
+const tell = (
+  rounds: readonly { readonly bare: MeasuredStart; readonly webhook: MeasuredStart }[],
+  bytes: number,
+): 0 | 1 => {
   const of = (who: "bare" | "webhook", what: "ms" | "cpuMs" | "restMiB") => median(rounds.map((r) => r[who][what]));
   for (const who of ["bare", "webhook"] as const)
     console.log(

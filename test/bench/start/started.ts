@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { createInterface } from "node:readline";
 import { send } from "../../server/client.ts";
 
-export type Start = {
+export type MeasuredStart = {
   /** Milliseconds from the start of the process to the answer: by the clock, and of all its threads on a processor. */
   readonly ms: number;
   readonly cpuMs: number;
@@ -15,13 +15,13 @@ export type Start = {
   readonly answer: string;
 };
 
-export type Command = { readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> };
+export type StartCommand = { readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> };
 
 /** From the answer to the look at the memory. */
 const REST_MS = 2000;
 
 /** Runs Node with these arguments until it has answered `body`. Throws for any other answer than 200. */
-export const started = async ({ args, env }: Command, body: string): Promise<Start> => {
+export const started = async ({ args, env }: StartCommand, body: string): Promise<MeasuredStart> => {
   const begun = performance.now();
   const child = spawn(process.execPath, args, {
     env: { PATH: process.env["PATH"], ...env },

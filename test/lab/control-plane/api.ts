@@ -11,7 +11,7 @@ const CONNECTIONS = 10;
 /** The API server ends a request after a minute; a request waits first until its connection has room for it. */
 const ANSWER_WITHIN_MS = 180_000;
 
-export type Stored = {
+export type ApiObject = {
   readonly kind: string;
   readonly metadata: {
     readonly name: string;
@@ -23,22 +23,22 @@ export type Stored = {
   };
   readonly [field: string]: unknown;
 };
-export type Answer<T = Stored> = { readonly status: number; readonly body: T };
+export type ApiAnswer<T = ApiObject> = { readonly status: number; readonly body: T };
 
 export type Api = {
   /**
    * One request, repeated where the API server answers 429; rejects when there is no answer. `type`: the body's;
    * default for a PATCH: a merge patch.
    */
-  readonly ask: <T = Stored>(method: string, path: string, body?: object, type?: string) => Promise<Answer<T>>;
+  readonly ask: <T = ApiObject>(method: string, path: string, body?: object, type?: string) => Promise<ApiAnswer<T>>;
   /** The object at that path; undefined when there is none. */
-  readonly read: <T = Stored>(path: string) => Promise<T | undefined>;
-  readonly list: <T = Stored>(path: string) => Promise<readonly T[]>;
+  readonly read: <T = ApiObject>(path: string) => Promise<T | undefined>;
+  readonly list: <T = ApiObject>(path: string) => Promise<readonly T[]>;
   /**
    * Calls `onVersion` with every version of the object at `path` from now on, until `close`; with those of every object
    * of a collection whose path ends with `/`. Returns once the watch has begun.
    */
-  readonly watch: (path: string, onVersion: (object: Stored, type: string) => void) => Promise<void>;
+  readonly watch: (path: string, onVersion: (object: ApiObject, type: string) => void) => Promise<void>;
   readonly close: () => void;
 };
 
@@ -79,7 +79,7 @@ export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = 
       await sleep(1000); // the Retry-After of the API server
     }
   };
-  const askOnce = async (method: string, path: string, body?: object, type?: string): Promise<Answer<never>> => {
+  const askOnce = async (method: string, path: string, body?: object, type?: string): Promise<ApiAnswer<never>> => {
     const index = count++ % CONNECTIONS;
     const headers = {
       ...headersOf(index),
@@ -115,7 +115,7 @@ export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = 
       const stream = sessionAt(CONNECTIONS).request({ ":path": `${folder}?${query}` });
       stream.on("error", () => undefined);
       createInterface({ input: stream }).on("line", (line) => {
-        const { type, object } = JSON.parse(line) as { type: string; object: Stored };
+        const { type, object } = JSON.parse(line) as { type: string; object: ApiObject };
         onVersion(object, type);
       });
       await new Promise((resolve) => stream.once("response", resolve));

@@ -10,7 +10,7 @@ const backdated = 60 * 1000;
 
 export type Signed = { readonly certificate: string; readonly key: string };
 export type Authority = Signed & { readonly signingKey: webcrypto.CryptoKey };
-export type Subject = { readonly name: string; readonly group?: string };
+export type CertificateSubject = { readonly name: string; readonly group?: string };
 
 const newKeys = (): Promise<webcrypto.CryptoKeyPair> => crypto.subtle.generateKey(algorithm, true, ["sign", "verify"]);
 
@@ -49,7 +49,7 @@ export async function createAuthority(): Promise<Authority> {
   };
 }
 
-async function sign(authority: Authority, subject: Subject, extensions: x509.Extension[]): Promise<Signed> {
+async function sign(authority: Authority, subject: CertificateSubject, extensions: x509.Extension[]): Promise<Signed> {
   const keys = await newKeys();
   const certificate = await x509.X509CertificateGenerator.create({
     ...validity(),
@@ -64,7 +64,7 @@ async function sign(authority: Authority, subject: Subject, extensions: x509.Ext
 }
 
 /** Signs a client certificate: Kubernetes takes the subject's name as the user and its group as the user's group. */
-export async function signClient(authority: Authority, subject: Subject): Promise<Signed> {
+export async function signClient(authority: Authority, subject: CertificateSubject): Promise<Signed> {
   return sign(authority, subject, [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])]);
 }
 

@@ -4,10 +4,10 @@ import { once } from "node:events";
 import { text } from "node:stream/consumers";
 import { MAIN, plainEnv, unhooked } from "../../program.ts";
 
-export type Ended = { readonly code: number | null; readonly out: string; readonly err: string };
+export type CommandEnd = { readonly code: number | null; readonly out: string; readonly err: string };
 
 /** Runs it to its end. `kubeconfig`: the path of the user's. */
-export const runCommand = async (args: readonly string[], kubeconfig: string): Promise<Ended> => {
+export const runCommand = async (args: readonly string[], kubeconfig: string): Promise<CommandEnd> => {
   const child = spawn(...unhooked(process.execPath, MAIN, ...args), {
     env: { ...plainEnv(), KUBECONFIG: kubeconfig },
     stdio: ["ignore", "pipe", "pipe"],

@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createAuthority, createTokenKeys, signClient, signServer } from "./certificates.ts";
-import type { Signed, Subject } from "./certificates.ts";
+import type { Signed, CertificateSubject } from "./certificates.ts";
 
 export type Credentials = {
   /** The folder that the files are in. */
@@ -12,7 +12,7 @@ export type Credentials = {
   /** The admin's client certificate and key, PEM. */
   readonly admin: Signed;
   /** Writes a kubeconfig for one more user, NAME.kubeconfig, and returns its path. `address`: of the API server, where loopback does not reach it. */
-  readonly signIn: (file: string, user: Subject, address?: string) => Promise<string>;
+  readonly signIn: (file: string, user: CertificateSubject, address?: string) => Promise<string>;
 };
 
 const users = [
@@ -24,7 +24,7 @@ const users = [
 const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 /** A kubeconfig (JSON, which is YAML too) with everything inline, so that the file can be copied. */
-export function kubeconfig(url: string, ca: string, client: Signed): string {
+export function kubeconfigText(url: string, ca: string, client: Signed): string {
   const name = "test-cluster";
   const cluster = { server: url, "certificate-authority-data": base64(ca) };
   const user = { "client-certificate-data": base64(client.certificate), "client-key-data": base64(client.key) };
@@ -64,7 +64,7 @@ export async function writeCredentials(
     write("tokens.key", tokens.privateKey),
     write("tokens.pub", tokens.publicKey),
     ...users.map(({ file }, at) =>
-      write(`${file}.kubeconfig`, kubeconfig(url, authority.certificate, clients[at] as Signed)),
+      write(`${file}.kubeconfig`, kubeconfigText(url, authority.certificate, clients[at] as Signed)),
     ),
   ]);
   return {
@@ -73,7 +73,10 @@ export async function writeCredentials(
     admin: clients[0] as Signed,
     signIn: async (file, user, address = "127.0.0.1") => {
       const client = await signClient(authority, user);
-      await write(`${file}.kubeconfig`, kubeconfig(url.replace("127.0.0.1", address), authority.certificate, client));
+      await write(
+        `${file}.kubeconfig`,
+        kubeconfigText(url.replace("127.0.0.1", address), authority.certificate, client),
+      );
       return join(folder, `${file}.kubeconfig`);
     },
   };

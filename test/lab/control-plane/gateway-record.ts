@@ -3,7 +3,7 @@
 import { readTable } from "../../../src/core/forwards/format.ts";
 import { emptyTable, type Table } from "../../../src/core/forwards/table.ts";
 import { address } from "../../../src/core/target.ts";
-import type { Api, Stored } from "./api.ts";
+import type { Api, ApiObject } from "./api.ts";
 import { GATEWAY } from "./scene.ts";
 import { ENV } from "./wishes.ts";
 import { eventually } from "../../wait.ts";
@@ -19,20 +19,20 @@ export type GatewayRecord = {
   readonly services: ReadonlyMap<string, readonly Version<ServiceSpec>[]>;
   /** The rules for forwards, by the name of their policy. */
   readonly policies: ReadonlyMap<string, readonly unknown[]>;
-  readonly deployments: readonly Stored[];
+  readonly deployments: readonly ApiObject[];
   /** Returns when the record holds what the API server has now. */
   readonly settled: () => Promise<void>;
 };
 
-const revisionOf = ({ metadata }: Stored): number => Number(metadata.resourceVersion);
+const revisionOf = ({ metadata }: ApiObject): number => Number(metadata.resourceVersion);
 
 /** Watches the gateway from now on. */
 export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
   const tables: Version<Table>[] = [];
   const services = new Map<string, Version<ServiceSpec>[]>();
   const policies = new Map<string, readonly unknown[]>();
-  const deployments: Stored[] = [];
-  const recorders: Readonly<Record<string, (object: Stored) => void>> = {
+  const deployments: ApiObject[] = [];
+  const recorders: Readonly<Record<string, (object: ApiObject) => void>> = {
     [pathOf("api/v1", "configmaps", `${GATEWAY.name}-forwards`)]: (object) => {
       const text = (object["data"] as Record<string, string>)["table.json"] ?? "";
       const read = readTable(text, `revision ${object.metadata.resourceVersion}`);
@@ -77,11 +77,11 @@ export const recordGateway = async (api: Api): Promise<GatewayRecord> => {
 
 const pathOf = (group: string, plural: string, name: string): string =>
   `/${group}/namespaces/${GATEWAY.namespace}/${plural}/${name}`;
-const specOf = (object: Stored, field: string): readonly never[] =>
+const specOf = (object: ApiObject, field: string): readonly never[] =>
   (object["spec"] as Readonly<Record<string, readonly never[]>>)[field] ?? [];
 
 /** What is wrong; empty when every invariant held. `pods`: as they were created. */
-export const violations = (record: GatewayRecord, pods: readonly Stored[]): readonly string[] => [
+export const violations = (record: GatewayRecord, pods: readonly ApiObject[]): readonly string[] => [
   ...changedForwards(record),
   ...pods.flatMap((pod) => podProblems(record, pod)),
   ...notConverged(record),
@@ -106,7 +106,7 @@ const changedForwards = ({ tables }: GatewayRecord): readonly string[] =>
 type StatusTarget = { readonly target: string; readonly address: string };
 
 /** Invariant 3, and the better half of 5: table and Service had the pod's targets before the pod was stored. */
-const podProblems = ({ tables, services }: GatewayRecord, pod: Stored): readonly string[] => {
+const podProblems = ({ tables, services }: GatewayRecord, pod: ApiObject): readonly string[] => {
   const { name, annotations = {}, labels = {} } = pod.metadata;
   const status = JSON.parse(annotations["flowgen.io/gateway-status"] ?? "{}") as {
     targets?: Record<string, StatusTarget>;

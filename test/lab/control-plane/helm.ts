@@ -13,7 +13,7 @@ export const CHART = join(root, "deploy/helm/flowgen-gateway-webhook");
 export const RELEASE = "flowgen-gateway-webhook";
 
 /** An object as it stands in a manifest. */
-export type Manifest = {
+export type RenderedObject = {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: {
@@ -53,12 +53,12 @@ export const templateText = async (helm: Helm, values: object, args: readonly st
   return stdout;
 };
 
-export const parseManifests = (yaml: string): readonly Manifest[] =>
+export const parseManifests = (yaml: string): readonly RenderedObject[] =>
   parseAllDocuments(yaml).flatMap((document) => {
-    const value = document.toJS() as Manifest | null;
+    const value = document.toJS() as RenderedObject | null;
     return value === null ? [] : [value];
   });
 
 /** The objects that the chart makes of these values. */
-export const template = async (helm: Helm, values: object): Promise<readonly Manifest[]> =>
+export const template = async (helm: Helm, values: object): Promise<readonly RenderedObject[]> =>
   parseManifests(await templateText(helm, values));

@@ -5,7 +5,7 @@ import type { PatchOperation } from "../../../src/core/patch.ts";
 import { reviewText } from "../../making.ts";
 import { send } from "../../server/client.ts";
 
-export type Admitted = {
+export type MutateAnswer = {
   readonly status: number;
   /** What the webhook says to a person: of an error, or of a pod that it refuses. */
   readonly message: string;
@@ -30,7 +30,7 @@ export const reviewOf = (pod: object, more: object = {}): string =>
   reviewText(pod, { uid: randomUUID(), namespace: "default", ...more });
 
 /** The webhook's answer to the creation of a pod. `url` is where it serves; it is told to be done in `seconds`. */
-export const mutate = async (url: string, ca: string, pod: object, seconds = 10): Promise<Admitted> => {
+export const mutate = async (url: string, ca: string, pod: object, seconds = 10): Promise<MutateAnswer> => {
   const started = performance.now();
   const agent = new Agent({ ca });
   const { status, body } = await send(`${url}/mutate?timeout=${seconds}s`, { agent, body: reviewOf(pod) });

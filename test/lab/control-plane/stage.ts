@@ -1,13 +1,13 @@
 // Replicas of the webhook behind one address, and pods by the hundred.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Test } from "tap";
-import { type Api, connectTo, type Stored } from "./api.ts";
+import { type Api, connectTo, type ApiObject } from "./api.ts";
 import { type Balancer, startBalancer } from "./balancer.ts";
 import { type GatewayRecord, recordGateway } from "./gateway-record.ts";
 import { freePorts } from "./ports.ts";
 import { startScene } from "./scene.ts";
 import type { Webhook } from "./webhook.ts";
-import { PODS, type Wish, wishedPod } from "./wishes.ts";
+import { PODS_PATH, type Wish, wishedPod } from "./wishes.ts";
 
 export type Stage = {
   readonly balancer: Balancer;
@@ -46,7 +46,7 @@ export const setStage = async (t: Test, config: string, replicas: number): Promi
 };
 
 export type Created = {
-  readonly pods: readonly Stored[];
+  readonly pods: readonly ApiObject[];
   readonly refused: readonly string[];
   readonly ms: readonly number[];
 };
@@ -60,7 +60,7 @@ export const createPods = async (
   wishes: readonly Wish[],
   { atATime, untilThere }: { readonly atATime: number; readonly untilThere: boolean },
 ): Promise<Created> => {
-  const pods: Stored[] = [];
+  const pods: ApiObject[] = [];
   const refused: string[] = [];
   const ms: number[] = [];
   const left = [...wishes];
@@ -68,7 +68,7 @@ export const createPods = async (
     for (let wish = left.shift(); wish !== undefined; wish = left.shift()) {
       const started = performance.now();
       for (let isOver = false; !isOver;) {
-        const { status, body } = await api.ask("POST", PODS, wishedPod(wish));
+        const { status, body } = await api.ask("POST", PODS_PATH, wishedPod(wish));
         const isCreated = status === 201;
         if (isCreated) pods.push(body);
         else refused.push(`${wish.name}: ${status} ${String(body["message"])}`);

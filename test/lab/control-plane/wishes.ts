@@ -4,7 +4,7 @@ import { flowgenPod, targets } from "./scene.ts";
 export type Wish = { readonly name: string; readonly host: string; readonly port: number };
 
 /** Where they are created, and listed. */
-export const PODS = "/api/v1/namespaces/default/pods";
+export const PODS_PATH = "/api/v1/namespaces/default/pods";
 /** The env that hold a pod's target are `<ENV>_HOST` and `<ENV>_PORT`. */
 export const ENV = "DB";
 

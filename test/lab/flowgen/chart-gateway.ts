@@ -1,7 +1,7 @@
 // A gateway as the flowgen chart (0.19.0, `wireguardGateway`) makes it: a Deployment and a Service.
 import type { KubeObject } from "../../../src/cluster/cluster.ts";
 
-export type ChartForward = {
+export type ChartPortForward = {
   readonly name: string;
   readonly port: number;
   readonly targetHost: string;
@@ -13,7 +13,7 @@ export type ChartWish = {
   /** Of Helm. The gateway is `<release>-wireguard-gateway` where the release is named after flowgen. */
   readonly release: string;
   readonly secretName: string;
-  readonly forwards: readonly ChartForward[];
+  readonly forwards: readonly ChartPortForward[];
   /** Of the container that holds the tunnel, where an image stands in for its own, which loads the kernel's module. */
   readonly command?: readonly string[];
   readonly privileged?: boolean;

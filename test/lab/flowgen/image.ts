@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { debianLayer } from "../node/image-list.ts";
-import { layerOf, writeArchive } from "../node/images.ts";
+import { layerOf, writeImages } from "../node/images.ts";
 
 export const FLOWGEN_IMAGE = "ghcr.io/connve/flowgen:0.134.0";
 
@@ -20,7 +20,7 @@ export const makeFlowgenImage = async (program: string): Promise<string> => {
     const layer = join(work, "layer.tar");
     execFileSync("tar", ["-C", work, "--owner=0", "--group=0", "--mode=755", "-cf", layer, "usr"]);
     const layers = [debian, await layerOf(layer)];
-    await writeArchive(archive, [{ name: FLOWGEN_IMAGE, layers, entrypoint: ["/bin/flowgen"] }]);
+    await writeImages(archive, [{ name: FLOWGEN_IMAGE, layers, entrypoint: ["/bin/flowgen"] }]);
   } finally {
     rmSync(work, { recursive: true });
   }

@@ -10,7 +10,7 @@ import { run, startOn } from "../vpn/hosts.ts";
 import { startDns } from "../vpn/network.ts";
 import { startPostgres } from "../vpn/postgres.ts";
 import type { Vpn } from "../vpn/vpn.ts";
-import { PRIVATE_DNS, SERVERS, type ServerFiles, type ServerName, type Settings } from "./servers.ts";
+import { PRIVATE_DNS, SERVERS, type ServerFiles, type ServerName, type ServerSettings } from "./servers.ts";
 
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 
@@ -39,7 +39,7 @@ export const startPrivateServers = async (t: Test, lanAddress: string): Promise<
   startOn(vpn.host, [join(bin, "ferretdb"), `${mongo.address}:${mongo.port}`, folder]);
   const jetStream = ["-js", "-sd", join(folder, "jetstream")];
   startOn(vpn.host, [join(bin, "nats-server"), "-a", nats.address, "-p", String(nats.port), ...jetStream]);
-  const settings: Settings = { api: await pairOf("api"), erp: await pairOf("erp"), sql: await pairOf("sql") };
+  const settings: ServerSettings = { api: await pairOf("api"), erp: await pairOf("erp"), sql: await pairOf("sql") };
   const played = [process.execPath, join(import.meta.dirname, "servers.ts"), JSON.stringify(settings)];
   startOn(vpn.host, played);
   await startPostgres(t, vpn.host, db.address, await pairOf("db"));

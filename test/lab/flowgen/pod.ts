@@ -62,7 +62,7 @@ done`;
 export const TASKS = [...(Object.keys(FLOWS) as (keyof typeof FLOWS)[]), "psql"] as const;
 export type Task = (typeof TASKS)[number];
 
-export type Wish = {
+export type FlowgenWish = {
   readonly namespace: string;
   readonly name: string;
   /** The CA that the pod trusts, PEM. */
@@ -73,7 +73,7 @@ export type Wish = {
 };
 
 /** The objects, as a list to apply. */
-export const flowgenObjects = ({ namespace, name, ca, annotations, spec = {} }: Wish): string => {
+export const flowgenObjects = ({ namespace, name, ca, annotations, spec = {} }: FlowgenWish): string => {
   const labels = { app: "flowgen", "app.kubernetes.io/name": "flowgen", "app.kubernetes.io/instance": name };
   const config = JSON.stringify({ flows: { path: "/etc/app/flows" }, health: { port: 8081 } });
   const flows = Object.fromEntries(Object.entries(FLOWS).map(([flow, text]) => [`${flow}.yaml`, text]));

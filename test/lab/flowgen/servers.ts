@@ -21,7 +21,7 @@ export const SQL_LOGIN = { user: "flowgen", password: "correct horse" } as const
 export type ServerName = keyof typeof SERVERS;
 /** PEM texts. */
 export type ServerFiles = { readonly cert: string; readonly key: string };
-export type Settings = Readonly<Record<"api" | "erp" | "sql", ServerFiles>>;
+export type ServerSettings = Readonly<Record<"api" | "erp" | "sql", ServerFiles>>;
 
 /** Answers every request with its own name and the address at which it was asked. */
 const serveHttps = (name: "api" | "erp", pair: ServerFiles): void => {
@@ -34,7 +34,7 @@ const serveHttps = (name: "api" | "erp", pair: ServerFiles): void => {
 };
 
 if (import.meta.main) {
-  const settings = JSON.parse(process.argv[2] ?? "") as Settings;
+  const settings = JSON.parse(process.argv[2] ?? "") as ServerSettings;
   serveHttps("api", settings.api);
   serveHttps("erp", settings.erp);
   createSqlServer({ ...settings.sql, ...SQL_LOGIN, name: "sql" }).listen(SERVERS.sql.port, SERVERS.sql.address);

@@ -10,10 +10,10 @@ export type Step =
   | { readonly kind: "EXPOSE"; readonly ports: readonly string[] }
   | { readonly kind: "ENTRYPOINT" | "CMD"; readonly args: readonly string[] };
 
-export type Stage = { readonly base: string; readonly name: string | undefined; readonly steps: readonly Step[] };
+export type BuildStage = { readonly base: string; readonly name: string | undefined; readonly steps: readonly Step[] };
 
 /** The stages in their order, build arguments replaced by their defaults. */
-export const readDockerfile = (text: string): readonly Stage[] => {
+export const readDockerfile = (text: string): readonly BuildStage[] => {
   const args = new Map<string, string>();
   const stages: { base: string; name: string | undefined; steps: Step[] }[] = [];
   for (const line of linesOf(text)) {

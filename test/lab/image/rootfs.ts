@@ -9,7 +9,7 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Stage, Step } from "./dockerfile.ts";
+import type { BuildStage, Step } from "./dockerfile.ts";
 
 /** What a container engine keeps of an image: its files, and how they are run. */
 export type Image = {
@@ -27,7 +27,7 @@ const sh = (command: string, ...args: readonly string[]): string =>
   execFileSync("sh", ["-eu", "-c", command, "sh", ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
 
 /** Builds the last stage. `context`: where COPY takes files from. `work`: an empty folder. */
-export const buildImage = (stages: readonly Stage[], context: string, work: string): Image => {
+export const buildImage = (stages: readonly BuildStage[], context: string, work: string): Image => {
   sh('mount -t tmpfs tmpfs "$1"', work);
   const built = new Map<string, Image>();
   let image: Image | undefined;

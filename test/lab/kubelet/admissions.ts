@@ -7,7 +7,7 @@ import { GATEWAY, HOST } from "../control-plane/scene.ts";
 export const TARGETS = "flowgen.io/private-targets";
 
 /** The documented gateway, with one tunnel to 10.0.0.0/8. */
-export const gateway = (extra: object = {}) => ({
+export const documentedGateway = (extra: object = {}) => ({
   ...GATEWAY,
   tunnels: [{ name: "wg0", secretName: "wireguard-client-a", allowedTargets: ["10.0.0.0/8"], ...extra }],
 });
@@ -52,10 +52,10 @@ type Streamed = {
   /** The answers of the others. */
   readonly refused: readonly string[];
 };
-export type Stream = { /** Ends the stream. */ readonly stop: () => Promise<Streamed> };
+export type AdmissionStream = { /** Ends the stream. */ readonly stop: () => Promise<Streamed> };
 
 /** `workers` clients ask one after the other, without a pause, for a pod with these targets. */
-export const streamAdmissions = (api: Api, workers = 4, targets = "mssql=10.0.0.5:1433"): Stream => {
+export const streamAdmissions = (api: Api, workers = 4, targets = "mssql=10.0.0.5:1433"): AdmissionStream => {
   const refused: string[] = [];
   let redirected = 0;
   let unchanged = 0;

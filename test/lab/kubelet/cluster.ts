@@ -9,7 +9,7 @@ import { CHART, findHelm, RELEASE } from "../control-plane/helm.ts";
 import { flags, type Kubelet, playKubelet } from "./kubelet.ts";
 import { type PlayedService, playService } from "./service.ts";
 
-export type Cluster = {
+export type PlayedCluster = {
   readonly controlPlane: ControlPlane;
   readonly api: Api;
   readonly kubelet: Kubelet;
@@ -23,7 +23,7 @@ export type Cluster = {
   readonly stop: () => Promise<void>;
 };
 
-export const startCluster = async (): Promise<Cluster> => {
+export const startCluster = async (): Promise<PlayedCluster> => {
   if (process.getuid?.() !== 0)
     throw new Error("The tests of the installation need root: the webhook's pods have file systems of their own");
   const controlPlane = await startControlPlane({ flags });

@@ -17,11 +17,11 @@ export type ContainerSpec = {
   readonly readOnlyRoot: boolean;
 };
 
-export type LogLine = Readonly<Record<string, unknown>>;
-export type Container = {
+export type PlayedLogLine = Readonly<Record<string, unknown>>;
+export type PlayedContainer = {
   readonly process: ChildProcess;
   /** Lines of the log that are JSON objects; others as `{text}`. */
-  readonly log: readonly LogLine[];
+  readonly log: readonly PlayedLogLine[];
 };
 
 // The folders of the machine that programs need; /app is what the image would hold.
@@ -45,7 +45,7 @@ const script = `
 const ENTRY_POINT = ["/app/node_modules/node/bin/node", "/app/src/main.ts"];
 
 /** Starts it; `folder` is where its root file system is put together. Needs root. */
-export const startContainer = async (folder: string, spec: ContainerSpec): Promise<Container> => {
+export const startContainer = async (folder: string, spec: ContainerSpec): Promise<PlayedContainer> => {
   await mkdir(folder, { recursive: true });
   const mounts = Object.entries({ "/app": root, ...spec.mounts }).flatMap(([path, source]) => [source, path]);
   const mode = spec.readOnlyRoot ? "ro" : "rw";
@@ -73,15 +73,15 @@ export const startContainer = async (folder: string, spec: ContainerSpec): Promi
   const end = (): void => void child.kill("SIGKILL");
   process.once("exit", end);
   child.once("exit", () => process.off("exit", end));
-  const log: LogLine[] = [];
+  const log: PlayedLogLine[] = [];
   for (const input of [child.stdout, child.stderr])
     createInterface({ input }).on("line", (line) => log.push(read(line)));
   return { process: child, log };
 };
 
-const read = (line: string): LogLine => {
+const read = (line: string): PlayedLogLine => {
   try {
-    return JSON.parse(line) as LogLine;
+    return JSON.parse(line) as PlayedLogLine;
   } catch {
     return { text: line };
   }

@@ -1,7 +1,7 @@
 // Others' kinds, as far as the chart and deploy/knative use them. Not the real CustomResourceDefinitions: minimal ones
 // of this test's own, written after their documentation. They say that our objects are what we think they should be,
 // and nothing about those projects' own rules.
-import type { Manifest } from "../control-plane/helm.ts";
+import type { RenderedObject } from "../control-plane/helm.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
 
@@ -109,7 +109,7 @@ const kinds: readonly (readonly [group: string, plural: string, kind: string, sp
 ];
 
 /** The definitions, to be applied before our objects. */
-const crds: readonly Manifest[] = kinds.map(([group, plural, kind, spec]) => ({
+const crds: readonly RenderedObject[] = kinds.map(([group, plural, kind, spec]) => ({
   apiVersion: "apiextensions.k8s.io/v1",
   kind: "CustomResourceDefinition",
   metadata: { name: `${plural}.${group}` },

@@ -6,9 +6,9 @@ import * as http from "node:http";
 import * as https from "node:https";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Api, Stored } from "../control-plane/api.ts";
-import { type Container, type LogLine, startContainer } from "./container.ts";
-import { type Pod, prepare, type Probe } from "./pod.ts";
+import type { Api, ApiObject } from "../control-plane/api.ts";
+import { type PlayedContainer, type PlayedLogLine, startContainer } from "./container.ts";
+import { type PlayedPod, prepare, type Probe } from "./pod.ts";
 
 export const NODE = "played";
 /** Flags for the control plane. */
@@ -21,7 +21,7 @@ export type Kubelet = {
   /** Where a pod listens, by the address that its status has. */
   readonly addressOf: (podIp: string) => string | undefined;
   /** The log of every container that ever ran, by pod. */
-  readonly logs: ReadonlyMap<string, readonly LogLine[]>;
+  readonly logs: ReadonlyMap<string, readonly PlayedLogLine[]>;
   /** Containers that ended without having been asked to. */
   readonly crashes: readonly string[];
   /** Ends a pod's container as a crash would. */
@@ -30,7 +30,7 @@ export type Kubelet = {
 };
 
 type Running = {
-  readonly container: Container;
+  readonly container: PlayedContainer;
   readonly host: string;
   ready: boolean;
   ending: boolean;
@@ -38,13 +38,13 @@ type Running = {
   /** When its startup or liveness probe last succeeded. */
   aliveAt: number;
 };
-export type Setting = { readonly api: Api; readonly apiServer: string; readonly folder: string };
+export type KubeletSetting = { readonly api: Api; readonly apiServer: string; readonly folder: string };
 
 /** Starts the work for a namespace, until `stop`. */
-export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace: string): Promise<Kubelet> => {
+export const playKubelet = async ({ api, apiServer, folder }: KubeletSetting, namespace: string): Promise<Kubelet> => {
   const pods = `/api/v1/namespaces/${namespace}/pods`;
   const running = new Map<string, Running>();
-  const logs = new Map<string, readonly LogLine[]>();
+  const logs = new Map<string, readonly PlayedLogLine[]>();
   const crashes: string[] = [];
   // Loopback addresses of this cluster alone: pods share the port, as they do in a cluster.
   const subnet = `127.${1 + (process.pid % 254)}.${1 + Math.floor(Math.random() * 254)}`;
@@ -56,7 +56,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
   };
   await api.ask("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: NODE } });
 
-  const start = async (pod: Pod): Promise<void> => {
+  const start = async (pod: PlayedPod): Promise<void> => {
     const { name } = pod.metadata;
     const spec = await prepare(api, pod, join(folder, name, "volumes"));
     const host = hostOf(name);
@@ -78,7 +78,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
     });
   };
 
-  const report = async (pod: Pod, entry: Running): Promise<void> => {
+  const report = async (pod: PlayedPod, entry: Running): Promise<void> => {
     await watchLife(pod, entry);
     const ready = await answers(entry.host, pod, pod.spec.containers[0].readinessProbe);
     if (ready === entry.ready) return;
@@ -91,7 +91,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
     );
   };
 
-  const end = async (pod: Pod): Promise<void> => {
+  const end = async (pod: PlayedPod): Promise<void> => {
     const { name } = pod.metadata;
     const entry = running.get(name);
     if (entry?.ending === false) {
@@ -104,7 +104,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
     await api.ask("DELETE", `${pods}/${name}`, { kind: "DeleteOptions", apiVersion: "v1", gracePeriodSeconds: 0 });
   };
 
-  const look = async (pod: Pod): Promise<void> => {
+  const look = async (pod: PlayedPod): Promise<void> => {
     if (pod.metadata.deletionTimestamp !== undefined) return end(pod);
     if (pod.spec.nodeName === undefined) {
       const target = { apiVersion: "v1", kind: "Node", name: NODE };
@@ -121,7 +121,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
   let isStopped = false;
   const loop = async (): Promise<void> => {
     while (!isStopped) {
-      const items = await api.list<Stored & Pod>(pods);
+      const items = await api.list<ApiObject & PlayedPod>(pods);
       await Promise.all(items.map(look));
       await sleep(100);
     }
@@ -141,7 +141,7 @@ export const playKubelet = async ({ api, apiServer, folder }: Setting, namespace
 };
 
 /** Kills a container that has not started, or has not been alive, for as long as its probe says. */
-const watchLife = async (pod: Pod, entry: Running): Promise<void> => {
+const watchLife = async (pod: PlayedPod, entry: Running): Promise<void> => {
   const { startupProbe, livenessProbe } = pod.spec.containers[0];
   const probe = entry.hasStarted ? livenessProbe : startupProbe;
   if (await answers(entry.host, pod, probe)) {
@@ -159,7 +159,7 @@ const stopEntry = async (entry: Running): Promise<void> => {
   await exit;
 };
 
-const hasEnded = ({ process }: Container): boolean => process.exitCode !== null || process.signalCode !== null;
+const hasEnded = ({ process }: PlayedContainer): boolean => process.exitCode !== null || process.signalCode !== null;
 
 /** Loopback addresses are not valid in EndpointSlices: the status has another, made from the last three numbers. */
 const podIpOf = (host: string): string => host.replace(/^127/, "10");
@@ -190,7 +190,7 @@ const statusOf = (ready: boolean, host: string): object => {
 };
 
 /** Whether a probe succeeds. Like a kubelet's, it does not check the certificate. */
-const answers = async (host: string, { spec }: Pod, { httpGet }: Probe): Promise<boolean> => {
+const answers = async (host: string, { spec }: PlayedPod, { httpGet }: Probe): Promise<boolean> => {
   const { path, port: name, scheme } = httpGet;
   const port = spec.containers[0].ports.find((each) => each.name === name)?.containerPort;
   const url = `${scheme.toLowerCase()}://${host}:${String(port)}${path}`;

@@ -24,7 +24,7 @@ export type Probe = {
   readonly periodSeconds: number;
   readonly failureThreshold: number;
 };
-export type Pod = {
+export type PlayedPod = {
   readonly metadata: {
     readonly name: string;
     readonly namespace: string;
@@ -62,7 +62,7 @@ export type Pod = {
  * Writes the pod's volumes below `folder` and says how to start its container. Rejects while a ConfigMap or Secret is
  * missing.
  */
-export const prepare = async (api: Api, pod: Pod, folder: string): Promise<ContainerSpec> => {
+export const prepare = async (api: Api, pod: PlayedPod, folder: string): Promise<ContainerSpec> => {
   const [container] = pod.spec.containers;
   const { runAsUser: user, runAsGroup: group } = pod.spec.securityContext;
   const mounts: Record<string, string> = {};
@@ -79,7 +79,7 @@ export const prepare = async (api: Api, pod: Pod, folder: string): Promise<Conta
   return { args: container.args, env, mounts, user, group, readOnlyRoot };
 };
 
-const field = ({ metadata }: Pod, ref: FieldRef | undefined): string => {
+const field = ({ metadata }: PlayedPod, ref: FieldRef | undefined): string => {
   const fields: Readonly<Record<string, string>> = {
     "metadata.name": metadata.name,
     "metadata.namespace": metadata.namespace,
@@ -91,7 +91,7 @@ const field = ({ metadata }: Pod, ref: FieldRef | undefined): string => {
 
 type Files = Readonly<Record<string, string | Buffer>>;
 
-const filesOf = async (api: Api, pod: Pod, { name, configMap, secret, projected }: Volume): Promise<Files> => {
+const filesOf = async (api: Api, pod: PlayedPod, { name, configMap, secret, projected }: Volume): Promise<Files> => {
   if (configMap !== undefined) return dataOf(api, pod, "configmaps", configMap);
   if (secret !== undefined) return dataOf(api, pod, "secrets", secret);
   if (projected === undefined) throw new Error(`this kubelet does not know the kind of volume ${name}`);
@@ -99,7 +99,7 @@ const filesOf = async (api: Api, pod: Pod, { name, configMap, secret, projected 
   return Object.assign({}, ...parts) as Files;
 };
 
-const dataOf = async (api: Api, { metadata }: Pod, plural: string, source: Source): Promise<Files> => {
+const dataOf = async (api: Api, { metadata }: PlayedPod, plural: string, source: Source): Promise<Files> => {
   const name = source.name ?? source.secretName ?? "";
   const found = await api.read<{ data?: Record<string, string> }>(
     `/api/v1/namespaces/${metadata.namespace}/${plural}/${name}`,
@@ -112,7 +112,7 @@ const dataOf = async (api: Api, { metadata }: Pod, plural: string, source: Sourc
   return Object.fromEntries(data);
 };
 
-const projectionOf = async (api: Api, pod: Pod, source: Projection): Promise<Files> => {
+const projectionOf = async (api: Api, pod: PlayedPod, source: Projection): Promise<Files> => {
   if (source.configMap !== undefined) return dataOf(api, pod, "configmaps", source.configMap);
   if (source.downwardAPI !== undefined)
     return Object.fromEntries(source.downwardAPI.items.map(({ path, fieldRef }) => [path, field(pod, fieldRef)]));
@@ -121,7 +121,7 @@ const projectionOf = async (api: Api, pod: Pod, source: Projection): Promise<Fil
 };
 
 /** A token of the pod's ServiceAccount that ends with the pod, as a kubelet asks for it. */
-const tokenOf = async (api: Api, { metadata, spec }: Pod, expirationSeconds = 3600): Promise<string> => {
+const tokenOf = async (api: Api, { metadata, spec }: PlayedPod, expirationSeconds = 3600): Promise<string> => {
   const boundObjectRef = { apiVersion: "v1", kind: "Pod", name: metadata.name, uid: metadata.uid };
   const { status, body } = await api.ask(
     "POST",

@@ -15,8 +15,8 @@ type Slice = {
       }[]
     | null;
 };
-export type Endpoint = { readonly host: string; readonly port: number };
-export type PlayedService = { readonly endpoints: () => readonly Endpoint[]; readonly stop: () => Promise<void> };
+export type PlayedEndpoint = { readonly host: string; readonly port: number };
+export type PlayedService = { readonly endpoints: () => readonly PlayedEndpoint[]; readonly stop: () => Promise<void> };
 
 /** Listens on loopback for a Service's port of this name. `addressOf`: where a pod really listens. */
 export const playService = async (
@@ -28,7 +28,7 @@ export const playService = async (
   const slices =
     `/apis/discovery.k8s.io/v1/namespaces/${service.namespace}/endpointslices` +
     `?labelSelector=kubernetes.io/service-name=${service.name}`;
-  let endpoints: readonly Endpoint[] = [];
+  let endpoints: readonly PlayedEndpoint[] = [];
   let turn = 0;
   const open = new Set<Socket>();
   const server = createServer((client) => {

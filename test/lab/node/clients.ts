@@ -25,7 +25,7 @@ type Wish = Client & {
 };
 
 /** The deployment, to apply. `target`: the PostgreSQL server, in its env and in its annotation. */
-export const deployment = ({ namespace, name, target, replicas = 1, annotations = {} }: Wish): string => {
+export const clientDeployment = ({ namespace, name, target, replicas = 1, annotations = {} }: Wish): string => {
   const labels = { app: "flowgen", "app.kubernetes.io/name": "flowgen", "app.kubernetes.io/instance": name };
   // Longer than a busy machine's pauses: a query that fails was refused, cut, or left without an answer.
   const env = { PGHOST: target, PGPORT: "5432", PGUSER: "postgres", PGSSLMODE: "require", PGCONNECT_TIMEOUT: "5" };
@@ -63,10 +63,10 @@ export const deployment = ({ namespace, name, target, replicas = 1, annotations 
   });
 };
 
-export type Line = { readonly at: number; readonly pod: string; readonly kind: string; readonly text: string };
+export type ClientLine = { readonly at: number; readonly pod: string; readonly kind: string; readonly text: string };
 
 /** What the pods of a deployment have logged since `from`, in order. */
-export const linesOf = async (client: Client, from = 0): Promise<readonly Line[]> =>
+export const linesOf = async (client: Client, from = 0): Promise<readonly ClientLine[]> =>
   (await containerLog(client, "flowgen", from)).flatMap(({ at, pod, line }) => {
     const [, kind = "", text = ""] = /^(\S+) (.*)$/.exec(line) ?? [];
     return kind === "" ? [] : [{ at, pod, kind, text }];
@@ -111,9 +111,9 @@ export type Experience = {
 };
 
 /** How it went for the clients between two moments. */
-export const experience = (lines: readonly Line[], from: number, to: number): Experience => {
+export const experience = (lines: readonly ClientLine[], from: number, to: number): Experience => {
   const within = lines.filter(({ at }) => at >= from && at <= to);
-  const of = (kind: string): readonly Line[] => within.filter((line) => line.kind === kind);
+  const of = (kind: string): readonly ClientLine[] => within.filter((line) => line.kind === kind);
   const gaps = [...Map.groupBy(of("row"), ({ pod }) => pod).values()].flatMap((rows) =>
     [from, ...rows.map(({ at }) => at), to].map((at, index, all) => at - (all[index - 1] ?? at)),
   );

@@ -22,7 +22,7 @@ export type PodFacts = {
 };
 
 export type Where = { readonly namespace: string; readonly name: string };
-export const GATEWAY: Where = { namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" };
+export const NODE_GATEWAY: Where = { namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" };
 
 /** The pods of a gateway, those that end among them. */
 export const podsOf = async (controlPlane: ControlPlane, { namespace, name }: Where): Promise<readonly PodFacts[]> => {
@@ -40,7 +40,7 @@ export const runningPod = async (controlPlane: ControlPlane, where: Where): Prom
   return pod;
 };
 
-export const isReady = (pod: PodFacts): boolean => readyCondition(pod)?.status === "True";
+export const isPodReady = (pod: PodFacts): boolean => readyCondition(pod)?.status === "True";
 export const readyCondition = ({ status }: PodFacts) => status.conditions?.find(({ type }) => type === "Ready");
 export const restartsOf = ({ status }: PodFacts): number =>
   (status.containerStatuses ?? []).reduce((sum, { restartCount }) => sum + restartCount, 0);
@@ -57,7 +57,7 @@ export const replacePod = async (controlPlane: ControlPlane, where: Where): Prom
   ]);
   return eventually("another pod is ready", 60_000, async () => {
     const pod = (await podsOf(controlPlane, where)).find(({ metadata }) => metadata.uid !== before.metadata.uid);
-    return pod !== undefined && isReady(pod) ? pod : undefined;
+    return pod !== undefined && isPodReady(pod) ? pod : undefined;
   });
 };
 
@@ -66,7 +66,7 @@ export const tunnelSecret = (name: string, config: string): string =>
   JSON.stringify({
     apiVersion: "v1",
     kind: "Secret",
-    metadata: { name, namespace: GATEWAY.namespace },
+    metadata: { name, namespace: NODE_GATEWAY.namespace },
     stringData: { "wg0.conf": config },
   });
 

@@ -4,7 +4,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Layer, layerOf, writeArchive } from "./images.ts";
+import { type Layer, layerOf, writeImages } from "./images.ts";
 import { makeNextVersion, WEBHOOK_IMAGE } from "./webhook-image.ts";
 
 /** Does nothing, for the kubelet: holds a pod's namespaces. */
@@ -23,7 +23,7 @@ export const makeImages = async (): Promise<readonly string[]> => {
   const debian = await debianLayer();
   const tools = debian.file.replace(/rootfs\.tar$/, `tools-${debian.digest.slice(-12)}.tar`);
   if (!existsSync(tools)) {
-    await writeArchive(tools, [
+    await writeImages(tools, [
       { name: PAUSE, layers: [debian], entrypoint: ["sleep", "infinity"] },
       { name: FLOWGEN, layers: [debian], entrypoint: ["/bin/flowgen"] },
       { name: "docker.io/alpine/socat:1.8.0.1", layers: [debian], entrypoint: ["socat"] },

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 
 export type Layer = { readonly file: string; readonly digest: string; readonly size: number };
-export type Image = {
+export type NodeImage = {
   /** The whole reference, `docker.io/…` included: so the kubelet's container runtime looks it up. */
   readonly name: string;
   /** Lowest first. */
@@ -30,7 +30,7 @@ export const layerOf = async (file: string): Promise<Layer> => {
 };
 
 /** Writes an archive with these images into a folder on the layers' own file system. */
-export const writeArchive = async (archive: string, images: readonly Image[]): Promise<void> => {
+export const writeImages = async (archive: string, images: readonly NodeImage[]): Promise<void> => {
   const folder = await mkdtemp(`${archive}.`);
   const blobs = join(folder, "blobs", "sha256");
   await mkdir(blobs, { recursive: true });
@@ -60,7 +60,7 @@ type Blob = { readonly digest: string; readonly size: number };
 
 const OCI = "application/vnd.oci.image";
 
-const writeManifest = async (image: Image, write: (content: unknown) => Promise<Blob>): Promise<unknown> => {
+const writeManifest = async (image: NodeImage, write: (content: unknown) => Promise<Blob>): Promise<unknown> => {
   const config = await write({
     architecture: { x64: "amd64" }[process.arch as string] ?? process.arch,
     os: "linux",

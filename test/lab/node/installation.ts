@@ -8,7 +8,7 @@ import { eventually } from "../../wait.ts";
 /** The chart's default. */
 const REPLICAS = 2;
 
-export type Installation = {
+export type NodeInstallation = {
   /**
    * Runs helm for the release, with values where a chart is named; waits for what it did, and must succeed. Returns
    * what it says.
@@ -24,13 +24,13 @@ export type Installation = {
 };
 
 /** Installs the chart. `namespaces`: where gateways without a namespace of their own may be made. */
-export const install = async (
+export const installChart = async (
   controlPlane: ControlPlane,
   config: object,
   namespaces: readonly string[],
-): Promise<Installation> => {
+): Promise<NodeInstallation> => {
   const program = await findHelm(controlPlane.folder);
-  const helm: Installation["helm"] = async (args, values = {}) => {
+  const helm: NodeInstallation["helm"] = async (args, values = {}) => {
     const more = [`--namespace=${RELEASE}`, "--wait", "--timeout=120s"];
     const { code, stdout, stderr } = await program([...args, ...more], {
       input: JSON.stringify(values),
@@ -45,7 +45,7 @@ export const install = async (
       return pods.trim().split("\n").length === REPLICAS || undefined;
     });
   };
-  const upgrade: Installation["upgrade"] = async (config) => {
+  const upgrade: NodeInstallation["upgrade"] = async (config) => {
     await helm(["upgrade", "--install", RELEASE, CHART, "--create-namespace", "--values=-"], {
       rbac: { namespaces },
       config,

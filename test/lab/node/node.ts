@@ -17,13 +17,13 @@ import * as configuration from "./configuration.ts";
 
 const { FIRST } = configuration;
 
-export type Program = "containerd" | "kubelet" | "kube-proxy" | "coredns";
+export type NodeProgram = "containerd" | "kubelet" | "kube-proxy" | "coredns";
 export type Node = {
   readonly controlPlane: ControlPlane;
   /** Of its files. */
   readonly folder: string;
   /** All that a program has printed. */
-  readonly log: (name: Program) => Promise<string>;
+  readonly log: (name: NodeProgram) => Promise<string>;
   readonly stop: () => Promise<void>;
 };
 
@@ -42,7 +42,7 @@ export const startNode = async (
     throw new Error("a node needs a machine of its own: npm run test:node");
   const folder = join(machine, "node");
   await mkdir(folder);
-  const processes = await keepProcesses<Program>(folder);
+  const processes = await keepProcesses<NodeProgram>(folder);
   const file = async (name: string, content: string): Promise<string> => {
     await writeFile(join(folder, name), content);
     return join(folder, name);
@@ -71,7 +71,7 @@ export const startNode = async (
   const kubelet = await controlPlane.signIn("kubelet", { name: "system:node:node", group: "system:nodes" });
   await writeFile(paths.authority, controlPlane.ca);
   const programs = await findNodePrograms();
-  const start = (name: Program, ...flags: readonly string[]): Promise<void> =>
+  const start = (name: NodeProgram, ...flags: readonly string[]): Promise<void> =>
     processes.start(name, join(programs, name), flags);
   await start(
     "kubelet",

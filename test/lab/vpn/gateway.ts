@@ -16,27 +16,27 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { READY_PORT } from "../../../src/core/forwards/ports.ts";
-import { attempt, run, startOn, type Started } from "./hosts.ts";
+import { tryRun, run, startOn, type Started } from "./hosts.ts";
 import type { Network } from "./network.ts";
 import { shellNamed, type ShellName } from "./shells.ts";
 import { until } from "../../wait.ts";
 
-export type Container = "tunnel" | "forward";
-export type Gateway = {
+export type GatewayPart = "tunnel" | "forward";
+export type LabGateway = {
   readonly directory: string;
   readonly setSecret: (tunnel: string, text: string | Buffer | undefined) => void;
   readonly setForwards: (...lines: readonly string[]) => void;
   // The Deployments of the gateway, beside the forwards.
   readonly setSiblings: (...names: readonly string[]) => void;
-  readonly start: (container: Container) => void;
-  readonly stop: (container: Container, signal: NodeJS.Signals) => Promise<number>;
+  readonly start: (container: GatewayPart) => void;
+  readonly stop: (container: GatewayPart, signal: NodeJS.Signals) => Promise<number>;
   // To a process that a container's first one started, found by a part of its command line.
-  readonly signal: (container: Container, part: string, signal: NodeJS.Signals) => void;
+  readonly signal: (container: GatewayPart, part: string, signal: NodeJS.Signals) => void;
   // Of all processes of a running container.
-  readonly processes: (container: Container) => Promise<readonly number[]>;
+  readonly processes: (container: GatewayPart) => Promise<readonly number[]>;
   // What the kubelet asks.
   readonly isReady: () => boolean;
-  readonly isAlive: (container: Container) => boolean;
+  readonly isAlive: (container: GatewayPart) => boolean;
   // Waits until new connections to this port take the way that the test is about.
   readonly inForce: (port: number) => Promise<void>;
   readonly log: () => Promise<string>;
@@ -70,7 +70,7 @@ const privileges = {
   ],
 } as const;
 
-export const startGateway = (t: Test, network: Network, options: Options = {}): Gateway => {
+export const startGateway = (t: Test, network: Network, options: Options = {}): LabGateway => {
   const directory = mkdtempSync(join(tmpdir(), "flowgen-gateway-"));
   chmodSync(directory, 0o755);
   t.teardown(async () => {
@@ -99,9 +99,9 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
     DRAIN: `${DRAIN_SECONDS}`,
     ...options.env,
   };
-  const running = new Map<Container, Started>();
+  const running = new Map<GatewayPart, Started>();
   const logs: Started[] = [];
-  const container = (name: Container | "init", ...argv: string[]): string[] => [
+  const container = (name: GatewayPart | "init", ...argv: string[]): string[] => [
     ...["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"],
     ...["sh", "-c", `mount -o bind,ro /proc/sys /proc/sys && exec "$@"`, "sh"], // as it is where nobody is privileged
     ...privileges[name],
@@ -112,7 +112,7 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
   const init = [...shell.argv, join(scripts, "init.sh")];
   const asInit = options.forwarder === "kernel" ? init : container("init", join(scripts, "init.sh"));
   run(network.pod, asInit.map((word) => `'${word}'`).join(" "), { env });
-  const started = (name: Container): Started => {
+  const started = (name: GatewayPart): Started => {
     const container = running.get(name);
     if (container === undefined) throw new Error(`${name} does not run`);
     return container;
@@ -149,16 +149,16 @@ export const startGateway = (t: Test, network: Network, options: Options = {}): 
         .filter((entry) => /^\d+$/.test(entry) && namespaceOf(entry) === namespace)
         .map(Number);
     },
-    isReady: () => attempt(network.node, `socat -u OPEN:/dev/null TCP4:${network.address}:${READY_PORT}`).status === 0,
+    isReady: () => tryRun(network.node, `socat -u OPEN:/dev/null TCP4:${network.address}:${READY_PORT}`).status === 0,
     isAlive: (name) => {
       const probe = [...privileges[name], ...shell.argv, path("scripts", "probe.sh"), name];
-      return attempt(network.pod, probe.join(" "), { env }).status === 0;
+      return tryRun(network.pod, probe.join(" "), { env }).status === 0;
     },
     inForce: async (port) => {
       if (options.forwarder !== "kernel") return;
       const rules = "iptables -w -t nat -S FLOWGEN-PREROUTING; ip6tables -w -t nat -S FLOWGEN-PREROUTING";
       await until(`rules for port ${port}`, () =>
-        attempt(network.pod, rules).output.includes(`--dport ${port} -j DNAT`),
+        tryRun(network.pod, rules).output.includes(`--dport ${port} -j DNAT`),
       );
     },
     log: async () => {

@@ -43,13 +43,13 @@ export const stopHost = async (host: Host): Promise<void> => {
 
 // Runs a script to its end and returns what it printed; a failure is an error that holds everything.
 export const run = (host: Host, script: string, options: Options = {}): string => {
-  const result = attempt(host, script, options);
+  const result = tryRun(host, script, options);
   if (result.status !== 0)
     throw new Error(`${host.name}: ${script}\nexit ${result.status ?? "by signal"}\n${result.output}`);
   return result.output;
 };
 
-export const attempt = (
+export const tryRun = (
   host: Host,
   script: string,
   options: Options = {},

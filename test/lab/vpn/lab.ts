@@ -1,11 +1,11 @@
 // One VPN server, one gateway with the documented Secret, everything started: what most tests begin with.
-import { startGateway, type Container, type Forwarder, type Gateway } from "./gateway.ts";
+import { startGateway, type GatewayPart, type Forwarder, type LabGateway } from "./gateway.ts";
 import { startNetwork, type Network } from "./network.ts";
 import type { ShellName } from "./shells.ts";
 import { startTarget } from "./traffic.ts";
 import { documentedSecret, startVpn, type Vpn } from "./vpn.ts";
 
-export type Lab = { readonly network: Network; readonly vpn: Vpn; readonly gateway: Gateway };
+export type Lab = { readonly network: Network; readonly vpn: Vpn; readonly gateway: LabGateway };
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 type Options = {
   readonly shell?: ShellName;
@@ -13,7 +13,7 @@ type Options = {
   readonly env?: Record<string, string>;
   readonly secret?: Parameters<typeof documentedSecret>[1];
   readonly privateAddresses?: readonly string[];
-  readonly containers?: readonly Container[];
+  readonly containers?: readonly GatewayPart[];
 };
 
 // The private server 10.0.0.5 greets with "five" on port 7000.

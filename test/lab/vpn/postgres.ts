@@ -3,7 +3,7 @@ import { chownSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execFileSync } from "node:child_process";
-import { attempt, startOn, type Host } from "./hosts.ts";
+import { tryRun, startOn, type Host } from "./hosts.ts";
 import { until } from "../../wait.ts";
 
 const root = "/usr/lib/postgresql";
@@ -48,5 +48,5 @@ export const startPostgres = async (
   };
   const options = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
   startOn(host, [...asPostgres, join(bin, "postgres"), "-D", directory, ...options]);
-  await until("PostgreSQL", () => attempt(host, `${bin}/pg_isready -q -h ${addresses.split(",")[0]}`).status === 0);
+  await until("PostgreSQL", () => tryRun(host, `${bin}/pg_isready -q -h ${addresses.split(",")[0]}`).status === 0);
 };

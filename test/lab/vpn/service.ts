@@ -3,16 +3,16 @@
 // them. A pod that the API server knows to end is ready no more, whatever it answers; where no pod is ready, those that end and
 // still answer get the connections (EndpointSlices call that `serving`).
 import { READY_PORT } from "../../../src/core/forwards/ports.ts";
-import { attempt, run } from "./hosts.ts";
+import { tryRun, run } from "./hosts.ts";
 import { serviceAddress, type Network } from "./network.ts";
 
-export type Endpoint = { readonly address: string; isEnding: boolean };
+export type ServiceEndpoint = { readonly address: string; isEnding: boolean };
 type Test = { readonly teardown: (handler: () => Promise<void>) => unknown };
 
 const PERIOD_MS = 1_000;
 
 /** Keeps the Service leading to these endpoints until the test ends; they may be marked as ending. */
-export const startService = (t: Test, network: Network, endpoints: readonly Endpoint[]): void => {
+export const startService = (t: Test, network: Network, endpoints: readonly ServiceEndpoint[]): void => {
   run(network.node, "iptables -t nat -N SERVICE");
   for (const chain of ["PREROUTING", "OUTPUT"])
     run(network.node, `iptables -t nat -A ${chain} -d ${serviceAddress} -j SERVICE`);
@@ -20,8 +20,8 @@ export const startService = (t: Test, network: Network, endpoints: readonly Endp
   for (const { address } of endpoints)
     run(network.node, `iptables -t nat -A POSTROUTING -s ${address} -d ${address} -j MASQUERADE`);
   run(network.node, `iptables -A FORWARD -d ${serviceAddress} -p tcp -j REJECT --reject-with tcp-reset`);
-  const isServing = ({ address }: Endpoint): boolean =>
-    attempt(network.node, `socat -u OPEN:/dev/null TCP4:${address}:${READY_PORT},connect-timeout=0.5`).status === 0;
+  const isServing = ({ address }: ServiceEndpoint): boolean =>
+    tryRun(network.node, `socat -u OPEN:/dev/null TCP4:${address}:${READY_PORT},connect-timeout=0.5`).status === 0;
   const follow = (): void => {
     const serving = endpoints.filter(isServing);
     const ready = serving.filter(({ isEnding }) => !isEnding);

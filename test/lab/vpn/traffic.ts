@@ -1,6 +1,6 @@
 // Servers behind a tunnel and clients in front of the gateway.
 import { join } from "node:path";
-import { attempt, run, startOn, type Host, type Started } from "./hosts.ts";
+import { tryRun, run, startOn, type Host, type Started } from "./hosts.ts";
 import type { Network } from "./network.ts";
 import { ANSWERED, type Heard, type Talk } from "./talk.ts";
 import { until } from "../../wait.ts";
@@ -47,12 +47,12 @@ export const untilHeard = async (
   milliseconds?: number,
 ): Promise<number> => {
   const request = `timeout 1 socat -t 0.1 TCP4:${network.address}:${port},connect-timeout=1 - </dev/null`;
-  return until(`${name} on port ${port}`, () => attempt(network.client, request).output.includes(name), milliseconds);
+  return until(`${name} on port ${port}`, () => tryRun(network.client, request).output.includes(name), milliseconds);
 };
 
 export const untilRefused = async (network: Network, port: number): Promise<number> => {
   const request = `socat -u OPEN:/dev/null TCP4:${network.address}:${port},connect-timeout=1`;
-  return until(`port ${port} refuses`, () => attempt(network.client, request).output.includes("refused"));
+  return until(`port ${port} refuses`, () => tryRun(network.client, request).output.includes("refused"));
 };
 
 // One client that opens connections and holds them all, until it is killed; its last line says how many it has.

@@ -4,19 +4,19 @@ import { run, startOn, type Host, type Started } from "./hosts.ts";
 import type { Network } from "./network.ts";
 import { until } from "../../wait.ts";
 
-export type KeyPair = { readonly privateKey: string; readonly publicKey: string };
+export type WireGuardKeys = { readonly privateKey: string; readonly publicKey: string };
 export type Vpn = {
   readonly host: Host;
   readonly endpoint: string;
-  readonly keys: KeyPair;
-  readonly clientKeys: KeyPair;
+  readonly keys: WireGuardKeys;
+  readonly clientKeys: WireGuardKeys;
   readonly setClient: (publicKey: string, allowedIps?: string) => void;
-  readonly setKeys: (keys: KeyPair) => void;
+  readonly setKeys: (keys: WireGuardKeys) => void;
   readonly stop: () => Promise<void>;
   readonly start: () => Promise<void>;
 };
 
-export const keyPair = (): KeyPair => {
+export const keyPair = (): WireGuardKeys => {
   const { privateKey } = generateKeyPairSync("x25519");
   const { d = "", x = "" } = privateKey.export({ format: "jwk" });
   return { privateKey: base64(d), publicKey: base64(x) };
