@@ -158,10 +158,10 @@ list_sessions() { # sets sessions: the processes of listeners and sessions; fals
   [ "$(echo "$sessions" | grep -c .)" -gt $# ]
 }
 
-drain() { # serves as long as a session is open, for $DRAIN s at most
+serve_sessions() { # serves as long as a session is open, for $DRAIN s at most
   stop "$READY_PORT" "ends"
-  sleep "$DRAIN" & drain=$!
-  while list_sessions && is_running $drain; do sleep 0.1; done
+  sleep "$DRAIN" & timer=$!
+  while list_sessions && is_running $timer; do sleep 0.1; done
 }
 
 # The same with siblings, for $DRAIN_SECONDS at most. The Services take no pod that ends for ready, whatever it says itself; where
@@ -182,10 +182,10 @@ leave() {
 
 # Cuts what has not ended by then. Alone, the pod's address stays for $LINGER s: who is still led to it is refused at once,
 # where an address that is gone would let him wait.
-finish() {
+end_forwards() {
   trap '' TERM INT
   sleep "$LINGER" & linger=$!
-  if has_siblings; then leave; else drain; fi
+  if has_siblings; then leave; else serve_sessions; fi
   for file in "$STATE_DIR"/[0-9]*; do stop "${file##*/}" "ends"; done
   for session in $sessions; do session=${session%/comm} && kill "${session#/proc/}" 2>/dev/null; done
   wait $linger
@@ -199,7 +199,7 @@ mkfifo "$STATE_DIR/events" && exec 3<>"$STATE_DIR/events"
 socat=$(command -v "$SOCAT")
 statistics=$("$SOCAT" -h 2>/dev/null | grep -o -e --statistics)
 names='' counter='' before=none changed='' listeners='' retry=0 rounds=0
-trap finish TERM INT
+trap end_forwards TERM INT
 trap 'changed=yes' USR1 # a name has another address, or the table may have changed: ends the nap
 # Where busybox has inotifyd, a swap of the volume (a rename in its directory) wakes at once; else within $POLL.
 inotifyd - "${FORWARDS_FILE%/*}:y" 2>/dev/null | while read -r _; do kill -USR1 $$; done &

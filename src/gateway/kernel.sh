@@ -146,7 +146,7 @@ remember_cut() { # the lines that are gone, the newest last; each costs every pa
   sh "${0%/*}/gone.sh" "$RUN_DIR/_new" <"$RUN_DIR/_gone" | tail -n "$MOST_CUT" >"$cut"
 }
 
-finish() { # no new connections; the others have until tunnel.sh ends
+end_rules() { # no new connections; the others have until tunnel.sh ends
   lines=/dev/null
   update
   exit 0
@@ -155,7 +155,7 @@ finish() { # no new connections; the others have until tunnel.sh ends
 due=0 before=''
 rm -f "$UP_DIR"/._kernel[46]
 : >>"$table" && : >>"$cut" && : >"$lines"
-trap finish TERM INT
+trap end_rules TERM INT
 while :; do
   : >"$RUN_DIR/_kernel.alive"
   if ! cmp -s "$FORWARDS_FILE" "$seen" && cp "$FORWARDS_FILE" "$seen" 2>/dev/null; then

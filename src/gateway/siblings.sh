@@ -9,7 +9,7 @@
 # Kubernetes starts the successor of a deleted or evicted pod at once. Two pods with one key take each other's answers, so the
 # successor waits until its predecessor has given the identity up. It finds the pods of the gateway by the headless Service,
 # which also has those that end, and asks them by /identity of metrics.sh: `SELF POD STATE`, STATE: waits, holds, or leaves the Services.
-: "${SELF:=}" "${GATEWAY:=}" "${DRAIN_SECONDS:=30}"                   # the Deployment, `namespace/name`, see finish
+: "${SELF:=}" "${GATEWAY:=}" "${DRAIN_SECONDS:=30}"                   # the Deployment, `namespace/name`, see end_tunnels
 : "${SIBLINGS_FILE:=/etc/flowgen-gateway/table/siblings}"             # the gateway's Deployments, one a line
 : "${POD:=$(cat /proc/sys/kernel/hostname)}" "${RESOLV_CONF:=/etc/resolv.conf}"
 : "${READY_PORT:=65535}" "${METRICS_PORT:=65534}"

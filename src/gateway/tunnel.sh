@@ -177,13 +177,13 @@ is_forwarding() { # whether forward.sh runs: it ends when it has left the Servic
     $4 == "0A" && substr($2, length($2) - 4) == port { n++ } END { exit !n }'
 }
 
-finish() { # drain, then give the identity up, so that the next pod can use it
+end_tunnels() { # waits for sessions, then gives the identity up, so that the next pod can use it
   trap '' TERM INT
   [ -z "$kernel" ] || kill "$kernel" # new connections are forward.sh's now, which can tell their clients of the end
   limit=$DRAIN siblings=''
   ! has_siblings || limit=$((DRAIN_SECONDS + 2)) siblings=yes
-  sleep "$limit" & drain=$!
-  while { has_sessions || { [ -n "$siblings" ] && is_forwarding; }; } && kill -0 $drain 2>/dev/null; do sleep 0.1; done
+  sleep "$limit" & timer=$!
+  while { has_sessions || { [ -n "$siblings" ] && is_forwarding; }; } && kill -0 $timer 2>/dev/null; do sleep 0.1; done
   for file in "$RUN_DIR"/*.pid; do
     tunnel=${file##*/} && tunnel=${tunnel%.pid}
     kill "$(cat "$file")" 2>/dev/null
@@ -197,7 +197,7 @@ finish() { # drain, then give the identity up, so that the next pod can use it
 
 mkdir -p "$RUN_DIR" "$UP_DIR/._metrics" && chmod 700 "$RUN_DIR"
 rm -f "$RUN_DIR"/*.pid "$UP_DIR/._leaves" && kernel='' # the files: left by a container that was killed
-trap finish TERM INT
+trap end_tunnels TERM INT
 wait_for_predecessor
 : >"$UP_DIR/._holds"
 while :; do
