@@ -1,6 +1,7 @@
 /**
- * Whether a gateway that another tool made or restored can be taken over, and by which steps: pure. A gateway of the flowgen chart keeps its
- * Service, name and address; its Deployment is replaced, since its selector, which cannot change, is not the one of a gateway of the webhook.
+ * Whether a gateway that another tool made or restored can be taken over, and by which steps: pure. A gateway of the
+ * flowgen chart keeps its Service, name and address. Its Deployment is replaced: the selector, which cannot change, is
+ * not that of a gateway of the webhook.
  */
 import type { KubeObject } from "../cluster/cluster.ts";
 import { isHeldByOthers } from "../cluster/managed-fields.ts";
@@ -85,7 +86,7 @@ const otherObject = (objects: GatewayObjects, gateway: PlacedGateway, isReplaced
   );
 };
 
-/** What the chart's gateway serves and the config would not. */
+/** Forwards of the chart's gateway that the config would not serve. */
 const unlike = (objects: GatewayObjects, gateway: PlacedGateway): Adoption | undefined => {
   const chart = readChartGateway(firstOf(objects, gateway), objects.service);
   if (chart === undefined) return undefined;

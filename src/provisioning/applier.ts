@@ -16,9 +16,9 @@ const CONTENT_ANNOTATION = "flowgen.io/content";
 const REMOVALS_ANNOTATION = "flowgen.io/removals";
 
 /**
- * What this process applied last, by object: the version that it got and what was in it. An object that still has that
- * version needs no second apply. An object with another version gets one, which repairs drift. Losing this map costs an apply
- * that changes nothing.
+ * The last apply of this process, by object: the version that it got, and its content. An object that still has that
+ * version needs no second apply. An object with another version gets one, which repairs drift. Losing this map costs an
+ * apply that changes nothing.
  */
 export type Applied = Map<string, string>;
 
@@ -27,15 +27,15 @@ export type Bringing = {
   readonly atCreation?: object | undefined;
 };
 
-/** Of an object whose status changes at the same time. */
+/** Of an object whose status changes meanwhile. */
 const MOST_TRIES = 5;
 
 const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
   more === undefined ? manifest : { ...manifest, spec: { ...(manifest["spec"] as object), ...more } };
 
 /**
- * The hash is of the removals too. A forward may be removed and given again while a replica has an object of before the removal in hand, which
- * is read before the table: by its spec alone that object would be the wanted one, and the live one lacks the forward.
+ * The hash is of the removals too. A forward may be removed and given again while a replica holds an object of before
+ * the removal. By its spec alone that object would be the wanted one.
  */
 const withContentHash = (manifest: Manifest, table: Table): Manifest => {
   const marked = annotated(manifest, REMOVALS_ANNOTATION, removalsText(table));
@@ -104,11 +104,11 @@ export const applierOf = (parts: ApplierParts): Applier => {
     return made;
   };
   /**
-   * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the last. Then the table is read again,
-   * after the object: where another replica made the object from that table it serves the pods that wait, else it is made from it here. Not where that
-   * table lacks a forward of this one (forwards are removed too), where it names another config, or where the object has other fields than
-   * `atCreation`, as one that was made by a replica whose table had no address yet. An object that has all of this table since the last removal serves
-   * the pods that wait too: the replica that wrote the newer table makes it anew, and two that did would refuse each other's writes in turn.
+   * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the
+   * last. Then the table is read again, after the object. Where another replica made the object from that table, it
+   * serves the pods that wait; else it is made here. Exceptions: that table lacks a forward of this one or names
+   * another config, or the object lacks the fields of `atCreation`. An object that has all of this table since the last
+   * removal serves too: the replica of the newer table makes it anew.
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
     let [last, made]: [KubeObject | undefined, Table] = [read, table];

@@ -33,7 +33,7 @@ export type Asked = {
   readonly objection?: (assignments: readonly Assignment[]) => Rejection | undefined;
 };
 
-/** What one reading of a gateway's objects gives to all pods that wait. */
+/** The result of one reading of a gateway's objects for all pods that wait. */
 export type Attempt =
   | Rejection
   | Failure
@@ -97,7 +97,10 @@ const offers = (service: KubeObject | undefined, port: number, listenPort: numbe
 };
 type ServicePort = { readonly port: number; readonly targetPort: number };
 
-/** Serves the pods from what the gateway serves now, as the config that is in force left it; other pods are for its processes to answer. */
+/**
+ * Serves pods by the forwards that the gateway serves now, as the config that is in force left it. The processes of
+ * that config answer other pods.
+ */
 const attemptBehind = (
   objects: GatewayObjects,
   read: Table,
@@ -138,8 +141,8 @@ export const assignedBy = (table: Table, gateway: PlacedGateway, wants: readonly
 };
 
 /**
- * What pods would get from one reading of a gateway's objects; the allocation is thrown away. Pods that want the same get one answer. No pod objects
- * to it: no forward is written, and who asked sees the assignments.
+ * The results that pods would have by one reading of a gateway's objects. The allocation is thrown away. Pods that want
+ * the same get one answer. No pod objects to it: no forward is written, and who asked sees the assignments.
  */
 export const previewsOf = (
   objects: GatewayObjects,

@@ -1,4 +1,4 @@
-/** What the pods of several identities have beside the gateway's other objects. It goes when one identity is left. */
+/** Objects that a gateway has only with several identities. They are deleted when one identity is left. */
 import { type Cluster, ClusterError, isConflict, isTransient, type KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { disruptionBudgetManifest, podsManifest } from "../core/gateway/company.ts";

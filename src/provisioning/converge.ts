@@ -83,7 +83,10 @@ export const converge = async (
   return { addresses: new Map(hosts), refused };
 };
 
-/** Label selectors of the pods that were led to a host's Service, in any namespace: the webhook itself may not list them. */
+/**
+ * Label selectors of the pods that got the address of a host's Service, in any namespace: the webhook itself may not
+ * list them.
+ */
 const holdersOf = (gateway: PlacedGateway, table: Table, service: HostService): readonly string[] =>
   forwardsOf(table, service).map(({ name }) => `${GATEWAY_LABEL}=${gateway.name},${TARGET_LABEL_PREFIX}${name}=true`);
 

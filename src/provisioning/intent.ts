@@ -1,8 +1,9 @@
 /**
- * Two configs may be at work at once: while a rollout replaces the webhook's processes, or because the cluster has two installations. The table's object names the
- * intent that is in force: the revision of the config and a hash of all that the gateway is made from. A change of it is a locked write, so all
- * processes agree about the order. A higher revision wins. At equal revisions each process puts a config that it has read in force once, so that
- * two of them do not overwrite each other's again and again. A process that is behind writes nothing.
+ * Two configs may be at work at once: while a rollout replaces the webhook's processes, or because the cluster has two
+ * installations. The table's object names the intent that is in force. It has the revision of the config, and a hash of
+ * all that the gateway is made from. A change of it is a locked write, so all processes agree about the order. A higher
+ * revision wins. At equal revisions each process puts a config in force only once. So two processes do not overwrite
+ * each other's again and again. A process that is behind writes nothing.
  */
 import { createHash } from "node:crypto";
 import { isDeadline, isTransient, type KubeObject } from "../cluster/cluster.ts";
@@ -19,7 +20,7 @@ const INTENT_ANNOTATION = "flowgen.io/intent";
 /** `hash`: of config, scripts and the manifest that is made from them. */
 export type Intent = { readonly revision: number; readonly hash: string };
 
-/** What a config makes of a gateway. Gateways of one config have intents of their own. */
+/** The intent of a config for a gateway. Gateways of one config have intents of their own. */
 export const intentOf = (config: Config, gateway: PlacedGateway, scripts: Scripts): Intent => {
   const manifests = siblingsOf(gateway, []).map((sibling) => deploymentManifest(gateway, scripts, sibling));
   const parts = [gateway, config.podSelector, scripts.hash, ...manifests];
@@ -54,7 +55,7 @@ export type Stand = "in-force" | "due" | "behind";
 /** A gateway by the config that a process has read. A config that is read again, after another one, is another config. */
 type Placed = { readonly config: Config; readonly gateway: PlacedGateway };
 
-/** What one process did about the intents of its gateways. */
+/** The record of one process about the intents of its gateways. */
 export type Intents = {
   readonly standOf: (placed: Placed, ours: Intent, table: KubeObject | undefined) => Stand;
   /** Makes the write that puts an intent in force, which is remembered. `read`: the table's object to which the write is locked. */

@@ -74,7 +74,10 @@ const lined = (service: KubeObject): LinedService => ({
   clusterIPs: clusterIPsOf(service),
 });
 
-/** The table in the objects that were read, or made again of what its Services carry; a rejection where they are not the gateway's, or where the table cannot be read. */
+/**
+ * The table in the objects that were read, or made again of the lines that its Services carry. A rejection where the
+ * objects are not the gateway's, or the table cannot be read.
+ */
 export const tableIn = (
   objects: GatewayObjects,
   gateway: PlacedGateway,

@@ -19,8 +19,9 @@ export type Unrepaired = {
 export type Provisioning = {
   readonly provision: Provisioner;
   /**
-   * Puts right what differs from the table and the config in the gateways of the config that exist; of those without a namespace,
-   * in the ones that this process knows. Writes nothing where nothing differs. `each`: the time that one gateway may take.
+   * Undoes what differs from the table and the config in the gateways of the config that exist. Of gateways without a
+   * namespace these are the ones that this process knows. Writes nothing where nothing differs. `each`: the time that
+   * one gateway may take.
    */
   readonly repair: (config: Config, repair: Repair, each: () => AbortSignal) => Promise<readonly Unrepaired[]>;
 };
@@ -29,7 +30,7 @@ export type ProvisionOptions = Pick<LaneParts, "scripts"> & Partial<Omit<LanePar
 
 /** Above this many, lanes of gateways that no pod asks for any more are dropped: namespaces with gateways of their own come and go. */
 const MANY_LANES = 100;
-/** No more are kept, whatever they have cached: a lane holds some 40 kB, and names of namespaces cost nothing. */
+/** No more are kept: a lane holds some 40 kB, and names of namespaces cost nothing. */
 const MOST_LANES = 500;
 
 type Known = { readonly lane: Lane; readonly gateway: PlacedGateway };

@@ -20,8 +20,8 @@ export type Former = {
 const NO_FORMER: Former = { namespaces: [], isGateway: () => true };
 
 /**
- * Reads a gateway's objects. The order matters: a derived object that is older than the table may be written from it, with
- * the version that was read here; the other way round an older table could overwrite what a newer one produced.
+ * Reads a gateway's objects. Derived objects are read first. One that is older than the table may be written from it,
+ * with the version that was read here. In the other order, an older table could overwrite the objects of a newer one.
  */
 export const readGateway = async (
   cluster: Cluster,
@@ -86,7 +86,10 @@ const readOthers = async (
   return (await Promise.all([list(namespace), ...elsewhere])).flat();
 };
 
-/** The objects with the table as it is now: the others are older, as they have to be. What it names besides is read before it is read again. */
+/**
+ * The objects with the table as it is now: the others are older, as they have to be. Objects that the table names
+ * besides are read, and after them the table once more.
+ */
 export const withTableNow = async (
   cluster: Cluster,
   gateway: PlacedGateway,

@@ -1,4 +1,4 @@
-/** What a lane remembers of a gateway: pods that it answers from there cost no call of the API server. */
+/** The cache of a lane: pods that it answers from there cost no call of the API server. */
 import type { Config } from "../core/config/config.ts";
 import { CACHE_MS } from "../core/forwards/retire.ts";
 import type { Want } from "../core/target.ts";
@@ -6,11 +6,11 @@ import type { Provisioned } from "./attempt.ts";
 
 /** `readAt`: when the reading began, in milliseconds of `now`. */
 type Since = { readonly config: Config; readonly readAt: number };
-/** What the table gives; `found` is undefined for wants that it lacks. */
+/** The assignments of the table; `found` is undefined for wants that it lacks. */
 type TableKept = Since & {
   readonly assignedBy: (wants: readonly Want[]) => { readonly found: Provisioned | undefined };
 };
-/** What pods for which nothing is written would get. */
+/** The answers for pods for which nothing is written. */
 type PreviewsKept = Since & { readonly of: (wants: readonly Want[]) => Provisioned };
 
 type Question = { readonly config: Config; readonly wants: readonly Want[]; readonly write: boolean };

@@ -34,8 +34,9 @@ export type Unreconciled = (Rejection | Failure) & { readonly gateway: PlacedGat
 const NOTHING_RETIRED: Retired = { table: emptyTable, marked: [], unmarked: [], removed: [], closed: [] };
 
 /**
- * Reconciles one gateway of the config. Safe beside admissions and other passes, and after any crash: the table is written at the version that was
- * read, and a Service is deleted only when a table that was written before says that no pod uses it. Failed I/O is a ClusterError.
+ * Reconciles one gateway of the config. It is safe beside admissions and other passes, and after any crash. The table
+ * is written at the version that was read. A Service is deleted only when a table that was written before says that no
+ * pod uses it. Failed I/O is a ClusterError.
  */
 export const reconcileGateway = async (
   pass: Pass,

@@ -1,4 +1,4 @@
-/** What waits in a lane: pods, and repairs of their gateway. */
+/** Requests that wait in a lane: of pods, and of repairs of their gateway. */
 import { whenAllAbort } from "../cluster/waiting.ts";
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import type { Asked, Provisioned } from "./attempt.ts";

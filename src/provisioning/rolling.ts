@@ -59,7 +59,10 @@ export const serveDeployments = async (rolling: Rolling): Promise<void> => {
   }
 };
 
-/** Who has read a Deployment as the only one must not change it once there is another: the note comes before the other is made. */
+/**
+ * A process that has read a Deployment as the only one must not change it once there is another. So the note comes
+ * before the other is made.
+ */
 const makeMissing = async (rolling: Rolling, places: readonly Place[]): Promise<void> => {
   const missing = places.flatMap(({ manifest, read }) => (manifest !== undefined && !read ? [manifest] : []));
   const [first] = missing;
@@ -94,7 +97,7 @@ const deployedOf = (places: readonly Place[]): Deployed => ({
   due: places.length > 1 ? places.filter(isDue).length : 0,
 });
 
-/** The same while nobody changed the Deployment: its status changes all the time, and the notes on it are of no account. */
+/** The same while the Deployment is not changed. Its status changes all the time, and notes on it do not count. */
 const markOf = ({ metadata: { uid, generation } }: KubeObject, manifest: Manifest): string =>
   `${uid} ${generation} ${JSON.stringify(manifest)}`;
 
@@ -158,7 +161,7 @@ const tell = async (
 /** With Recreate a changed template is an outage of seconds for all who use the gateway: said before it happens. */
 const RESTART = "the gateway's config, images or scripts changed: its pod is replaced";
 
-/** One Deployment is all: whatever is to be changed is changed now. */
+/** One Deployment is all: a due change is made now. */
 const serveOnly = async (rolling: Rolling, manifest: Manifest, read: KubeObject | undefined): Promise<void> => {
   const { cluster, signal, applier } = rolling;
   if (read !== undefined && isRestart(read, manifest)) await tell(rolling, read, RESTART);

@@ -20,7 +20,7 @@ import { endOf, type Job, partition, type Repair } from "./request.ts";
 
 export type RoundEvents = PerformEvents & {
   readonly table?: (gateway: PlacedGateway, table: Table) => void;
-  /** Whether another config than the request's is in force; told each time that the gateway is read. */
+  /** Whether another config than the request's is in force; called each time that the gateway is read. */
   readonly standing?: (gateway: PlacedGateway, isBehind: boolean) => void;
 };
 

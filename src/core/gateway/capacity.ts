@@ -1,4 +1,4 @@
-/** What the socat container's memory holds. In MiB; a process for each listener and each session. */
+/** The content of the socat container's memory, in MiB. Each listener and each session is a process. */
 
 /** A listener is a socat process: 0.8 to 0.9 private with Debian's socat, of which 0.4 are libcrypto's relocations (measured). */
 const LISTENER = 1;

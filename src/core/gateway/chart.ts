@@ -53,12 +53,12 @@ const serviceSchema = z.object({
 });
 type ServicePorts = z.infer<typeof serviceSchema>["spec"]["ports"];
 
-/** Whether a Service leads to a gateway's pods. */
+/** Whether a Service selects a gateway's pods. */
 export const isGatewayService = (service: unknown): boolean => serviceSchema.safeParse(service).success;
 
 /**
- * What the chart's Deployment and Service hold; undefined: the Deployment is not the chart's. `service` undefined: it is gone, or another has
- * its name, and each forward has its own port there.
+ * The content of the chart's Deployment and Service; undefined: the Deployment is not the chart's. `service` undefined:
+ * it is gone, or another has its name, and each forward has its own port there.
  */
 export const readChartGateway = (deployment: unknown, service: unknown): ChartGateway | undefined => {
   const { data } = deploymentSchema.safeParse(deployment);
@@ -106,7 +106,7 @@ const forwardOf = (
   const port = Number(listen);
   const { name = `forward-${port}` } = { ...ports.find((each) => each.containerPort === port) };
   const led = servicePorts.filter(({ targetPort: to }) => to === port || to === name);
-  // Two ports of the Service lead to it: the second one is told as a port that is not read.
+  // Two ports of the Service have it as target: the second one counts as a port that is not read.
   const { port: servicePort = port } = { ...led[0] };
   return { name, port, targetHost: reading.host, targetPort: Number(targetPort), servicePort };
 };

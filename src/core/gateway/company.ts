@@ -1,4 +1,4 @@
-/** What the pods of several identities have beside a Deployment each. */
+/** Objects of a gateway with several identities, besides the Deployment of each. */
 import type { PlacedGateway } from "../config/config.ts";
 import { podsName } from "../config/siblings.ts";
 import { METRICS_PORT } from "../forwards/ports.ts";
@@ -19,7 +19,7 @@ export const podsManifest = (gateway: PlacedGateway): Manifest => ({
   },
 });
 
-/** Evictions take one pod of a gateway at a time; one that is not ready serves nobody. */
+/** Evictions take one pod of a gateway at a time; one that is not ready serves no client. */
 export const disruptionBudgetManifest = (gateway: PlacedGateway): Manifest => ({
   apiVersion: "policy/v1",
   kind: "PodDisruptionBudget",

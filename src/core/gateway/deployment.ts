@@ -4,16 +4,19 @@ import { type Manifest, metadata, podLabels, type Scripts, scriptsName, tableNam
 import { asSibling, type Sibling } from "./siblings.ts";
 import { gatewayContainers, gatewayVolumes } from "./pod.ts";
 
-/** What a Deployment of the gateway selects. The first one's does not tell its pods from those of the others: their owners do. */
+/**
+ * The selector of a Deployment of the gateway. That of the first one fits the pods of all: their owners distinguish
+ * them.
+ */
 export const selectorOf = (gateway: PlacedGateway, name: string): Readonly<Record<string, string>> => ({
   ...podLabels(gateway),
   ...(name !== gateway.name && { [SIBLING_LABEL]: name }),
 });
 
 /**
- * One pod of the gateway: one replica, Recreate, because one WireGuard identity can be held by one pod only. A function of the
- * gateway's config and the scripts, never of the table, nor of how many identities there are: a new target, or a further
- * identity, must not restart it.
+ * One pod of the gateway: one replica, Recreate, because one WireGuard identity can be held by one pod only. A function
+ * of the gateway's config and the scripts. It depends neither on the table nor on the number of identities: a new
+ * target, or a further identity, must not restart the pod.
  */
 export const deploymentManifest = (placed: PlacedGateway, scripts: Scripts, sibling = firstOf(placed)): Manifest => {
   const gateway = asSibling(placed, sibling);

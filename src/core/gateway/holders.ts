@@ -34,8 +34,8 @@ export type HolderFinding = {
 };
 
 /**
- * What is wrong with the Deployments of gateways: one of the webhook's that the config does not know, and two that mount the same Secret,
- * of which only one can be connected.
+ * Faults of gateways' Deployments. One is a Deployment of the webhook's that the config does not know. The other is two
+ * that mount the same Secret, of which only one can be connected.
  */
 export const holderFindings = (
   deployments: readonly unknown[],

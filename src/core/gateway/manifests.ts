@@ -24,7 +24,9 @@ export type Manifest = {
 /** The files of src/gateway by name, and a hash over them: another hash restarts the gateway's pod, and nothing else does. */
 export type Scripts = { readonly files: Readonly<Record<string, string>>; readonly hash: string };
 
-/** What the gateway's Deployment selects and its Service leads to; never changes, since a selector is immutable. */
+/**
+ * The labels that the gateway's Deployment and its Service select. They never change, since a selector is immutable.
+ */
 export const podLabels = (gateway: PlacedGateway): Readonly<Record<string, string>> => ({
   "app.kubernetes.io/name": "flowgen",
   [INSTANCE]: gateway.name,
@@ -64,7 +66,7 @@ export const tableManifest = (gateway: PlacedGateway, table: Table, deployments?
 export const tunnelOf = (gateway: PlacedGateway, { tunnel }: Forward): Tunnel | undefined =>
   gateway.tunnels.find(({ name }) => name === tunnel);
 
-/** The target that a forward leads to. */
+/** The target of a forward. */
 export const forwardTarget = ({
   targetHost: host,
   targetPort: port,
@@ -96,8 +98,8 @@ const grantedNamespaces = (gateway: PlacedGateway, forward: Forward): readonly s
 };
 
 /**
- * What the table's ConfigMap holds. The scripts get the forwards that the config grants today, and those alone, and the gateway's Deployments
- * where there are others than the one of its name.
+ * The content of the table's ConfigMap. The scripts get only the forwards that the config grants today. They also get
+ * the names of the gateway's Deployments, where there are others than the one of its name.
  */
 export const tableData = (
   gateway: PlacedGateway,
@@ -135,7 +137,10 @@ const serviceMetadata = (
 /** The API server refuses a Service without ports: the one on which the pod says that it is ready. */
 const READY = { name: "ready", port: READY_PORT, targetPort: READY_PORT, ...TCP };
 
-/** The gateway's own Service: one port for each forward that it offers, and where its pods are several the one by which they ask for each other. */
+/**
+ * The gateway's own Service: one port for each forward that it offers. Where the gateway has several pods, there is one
+ * more, by which they ask for each other.
+ */
 export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => {
   const ports = table.forwards
     .filter(({ servicePort }) => servicePort !== undefined)
@@ -157,7 +162,7 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
 const isAsked = (gateway: PlacedGateway, ports: readonly { readonly port: number | undefined }[]): boolean =>
   ports.length === 0 || (hasSiblings(gateway) && ports.every(({ port }) => port !== READY_PORT));
 
-/** On a host's own Service: the tunnel and the host that it leads to. */
+/** On a host's own Service: its tunnel and its host. */
 const HOST_ANNOTATION = "flowgen.io/target-host";
 
 /** The Service of one host: the target's own port for each of the host's forwards. */

@@ -11,15 +11,17 @@ const SCRIPTS = `${DIRECTORY}/scripts`;
 const SCRIPTS_COPY = "/run/flowgen-scripts";
 
 /**
- * Seconds that sessions have to end after SIGTERM where the gateway has one identity. Short, because of a pod that is deleted or
- * evicted the successor starts at once: both hold the identity until the first one is done, and the server answers the one that spoke
- * last. It takes the successor longer than this to speak (0.7 s at least: volumes, sandbox and two containers).
+ * Seconds that sessions have to end after SIGTERM where the gateway has one identity. The time is short, because the
+ * successor of a deleted or evicted pod starts at once. Both pods hold the identity until the first one is done, and
+ * the server answers the one that spoke last. The successor needs longer than this to speak (0.7 s at least: volumes,
+ * sandbox and two containers).
  */
 const DRAIN = 0.5;
 /**
- * Seconds that the pod's address stays after SIGTERM. It takes up to 1.2 s until the Service no longer leads there: the kubelet asks
- * each second whether the pod is ready, kube-proxy changes its rules at most once a second. Who is led to the old pod until then is
- * refused and can try again; an address that is gone would leave him without an answer for his whole connect timeout.
+ * Seconds that the pod's address stays after SIGTERM. For up to 1.2 s the Service still has the pod as an endpoint. The
+ * kubelet asks once a second whether the pod is ready, and kube-proxy changes its rules once a second at most. A client
+ * that reaches the old pod until then is refused and can try again. An address that is gone would leave the client
+ * without an answer for its whole connect timeout.
  */
 const LINGER = 1.5;
 /** More than the scripts take to end after the drain of a pod that has siblings. */
@@ -31,9 +33,10 @@ const script = (name: string, ...args: readonly string[]): readonly string[] => 
   ...args,
 ];
 /**
- * forward.sh listens while the pod is ready. So a question costs nothing and can be asked each second: a pod that ends is not ready
- * at once, and the Service's rules, which kube-proxy writes once a second, are not the old pod's when the next one is ready. One
- * question for the pod: of two that are asked as soon as the containers run, the kubelet may lose one for a second.
+ * forward.sh listens while the pod is ready. So a probe costs nothing, and one a second is possible: a pod that ends is
+ * not ready at once. The Service's rules, which kube-proxy writes once a second, lack the old pod when the next one is
+ * ready. One readiness probe serves the whole pod: with two that begin together, the kubelet may be a second late with
+ * one.
  */
 const readinessProbe = { tcpSocket: { port: READY_PORT }, timeoutSeconds: 5, periodSeconds: 1, failureThreshold: 1 };
 /** Why it is not alive, probe.sh says. */
@@ -64,14 +67,14 @@ const upMount = (readOnly: boolean): unknown => mount("up", "/run/flowgen-tunnel
 const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
   gateway.tunnels.map((tunnel, index) => mount(`tunnel-${index}`, `${DIRECTORY}/tunnels/${tunnel.name}`));
 
-/** Tunnels and forwards, in the chart's images: the tools are theirs, what runs is ours. */
+/** Tunnels and forwards, in the chart's images: the images have the tools, and the scripts are the webhook's. */
 export const gatewayContainers = (gateway: PlacedGateway, name: string): Readonly<Record<string, unknown>> => ({
   terminationGracePeriodSeconds: gateway.drainSeconds + GRACE,
   initContainers: [init(gateway)],
   containers: [wireguard(gateway, name), portForward(gateway, name)],
 });
 
-/** What siblings.sh knows of the pod. */
+/** The env of siblings.sh. */
 const siblingEnv = (gateway: PlacedGateway, name: string): readonly unknown[] => [
   { name: "SELF", value: name },
   // A host name of more than 63 characters is cut.
@@ -108,8 +111,9 @@ const ownEnv = (gateway: PlacedGateway): readonly unknown[] => [
 const drainEnv = { name: "DRAIN", value: String(DRAIN) };
 
 /**
- * The admin's context, less what the scripts can do without where it says nothing of it: every capability but those that it
- * adds, and a way to more. A context that is privileged, or adds SYS_ADMIN, cannot do without (the API server refuses it).
+ * The admin's context. Where it is silent, all rights go that the scripts do not need: every capability that it does
+ * not add, and privilege escalation. A context that is privileged, or adds SYS_ADMIN, keeps them (the API server
+ * refuses it otherwise).
  */
 const securityContext = (
   { securityContext: admin }: PlacedGateway,
@@ -172,7 +176,7 @@ const portForward = (gateway: PlacedGateway, name: string): unknown => {
       { name: "LINGER", value: String(LINGER) },
       { name: "MAX_CHILDREN", value: String(sessionsOfOnePort(limit, maxForwards)) },
       ...siblingEnv(gateway, name),
-      // For its metrics. The annotation, and not a value: a change of the scripts is told to the pod in one place.
+      // For its metrics. The annotation, and not a value: a change of the scripts stands in one place of the pod.
       { name: "BUILD", valueFrom: { fieldRef: { fieldPath: "metadata.annotations['flowgen.io/scripts']" } } },
     ],
     ports: [{ name: "metrics", containerPort: METRICS_PORT, protocol: "TCP" }],

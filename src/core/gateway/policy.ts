@@ -25,10 +25,11 @@ export const policiesFor = ({ maxForwards }: PlacedGateway): readonly number[] =
   Array.from({ length: Math.ceil(maxForwards / MOST_RULES) }, (_, at) => FIRST_POLICY + at);
 
 /**
- * Admits to each forward the pods that the webhook labelled for it and for this gateway (a name alone may be another
- * gateway's forward), of the namespaces that the config grants it; to a static forward, which is an admin's grant, any flowgen pod of
- * these. A forward that the config no longer allows admits no pod. The first policy also has a rule for the metrics, and the egress. A policy opens
- * the ports of its own rules, also where another policy lacks them.
+ * Admits pods to each forward: those of the namespaces that the config grants it, which the webhook labelled for the
+ * forward and for this gateway. (A name alone may be another gateway's forward.) A static forward is an admin's grant,
+ * and admits any flowgen pod of these namespaces. A forward that the config no longer allows admits no pod. The first
+ * policy also has a rule for the metrics, and the egress. A policy opens the ports of its own rules, also where another
+ * policy lacks them.
  */
 export const networkPolicyManifest = (
   gateway: PlacedGateway,

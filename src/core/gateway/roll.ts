@@ -1,12 +1,14 @@
 /**
- * The order in which the Deployments of one gateway are changed: pure. One that serves is changed only while all others serve. One that is known to
- * be down is changed at once: nobody loses by it.
+ * The order in which the Deployments of one gateway are changed: pure. One that serves is changed only while all others
+ * serve. One that is known to be down is changed at once, because no client uses it.
  *
- * Two processes must not change two of them at the same moment. Before a process changes one at the version that it read, it writes a note on
- * each of the others at the version that it read of them. Who wants to change one of those has another version of it then, or has put
- * a note on the first one: one of the two writes is refused, and both look again.
+ * Two processes must not change two of them at the same moment. A process changes one at the version that it read.
+ * Before that it writes a note on each of the others, at the versions that it read of them. Another process that wants
+ * to change one of those has a former version of it then, or has put a note on the first one. So one of the two writes
+ * is refused, and both processes read again.
  *
- * The note is a label. An annotation would be a new generation of the Deployment, whose status is then about the one before.
+ * The note is a label. An annotation would be a new generation of the Deployment, whose status is then about the one
+ * before.
  */
 /** A Deployment, as far as it says whether it serves. */
 type Live = {
@@ -26,7 +28,7 @@ type Status = {
   readonly availableReplicas?: number;
 };
 
-/** `moving`: its controller has not told yet what becomes of the spec that is in force. */
+/** `moving`: its controller has not yet reported on the spec that is in force. */
 export type Health = "serves" | "down" | "moving";
 
 /** Whether a pod of the spec that is in force is available. A pod of the spec before is none: it is about to end. */
@@ -51,7 +53,7 @@ export const nextSteps = (members: readonly Member[]): readonly Member[] => {
   const down = due.filter(({ health }) => health === "down");
   if (down.length > 0) return down;
   if (members.some(({ health }) => health !== "serves")) return [];
-  // What is to go is of use until the others are as they should be.
+  // One that is to go is of use until the others are as they should be.
   return [...due].sort((a, b) => Number(a.wish === "remove") - Number(b.wish === "remove")).slice(0, 1);
 };
 

@@ -1,6 +1,6 @@
 /**
- * The Deployments of a gateway: one for each of its WireGuard identities, behind the same Services. Their names do not say which identity is whose:
- * what runs keeps its Secret, whatever the order in the config.
+ * The Deployments of a gateway: one for each of its WireGuard identities, behind the same Services. Their names do not
+ * say which identity each has: one that runs keeps its Secret in any order of the config.
  */
 import { siblingNames } from "../config/siblings.ts";
 import type { PlacedGateway } from "../config/config.ts";
