@@ -1,8 +1,8 @@
 #!/bin/sh
 # ask.sh NAME [SERVER]: the addresses of a DNS name, one a line, by SERVER or else by the pod's resolver.
 #
-# A name with a dot in it is asked for with the final dot, which keeps the pod's search domains out: a wildcard in one of
-# them would answer for every name. AAAA is asked for where there is no A, so that a server that drops AAAA delays no A.
+# A name with a dot in it is asked for with the final dot. So the pod's search domains stay out, where a wildcard would
+# answer for every name. AAAA is asked for where there is no A, so that a server that drops AAAA delays no A.
 set -u
 name=$1 && shift
 case $name in *.) ;; *.*) name=$name. ;; esac

@@ -9,7 +9,7 @@
 # `port connects lastUse refused timeout unreachable reset limit sent received`. socat knows the bytes from 1.8 on, and
 # says them when a session ends. `limit` counts how often a port had as many sessions as it may have.
 set -u
-# mawk reads whole blocks unless it is told; the others know no such option.
+# mawk reads whole blocks without this option; the others do not have it.
 interactive=''
 case $(awk -W version 2>&1 </dev/null) in mawk*) interactive='-W interactive' ;; esac
 # shellcheck disable=SC2086 # two words or none

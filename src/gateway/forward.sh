@@ -1,24 +1,25 @@
 #!/bin/sh
-# forward.sh: PID 1 of the socat container. Keeps one socat listening for every valid line of the forward table (see
-# table.sh) whose tunnel is up (see tunnel.sh) and whose target may be connected to (see reach.sh). Other ports refuse,
-# and the log says why, once.
+# forward.sh: PID 1 of the socat container. Keeps one socat listening for every valid line of the forward table
+# (table.sh) whose tunnel is up (tunnel.sh). The line's target is one that may be connected to (reach.sh). Other ports
+# refuse, and the log says why, once.
 #
-# When the table changes, only the listeners whose line changed are started or stopped; a session is a child process of
-# its own and outlives its listener. It ends when its line is gone from the table: the target is no longer granted, and
-# a client's pool would hold the connection for days. A listener that died is started again; one that ends again and
-# again, in pauses that grow. While nothing changes, a round looks at two things: the text of its input, and whether all
+# When the table changes, only the listeners whose line changed are started or stopped. A session is a child process of
+# its own and outlives its listener. It ends when its line is gone from the table. The target is then no longer granted,
+# and a client's pool would hold the connection for days. A listener that died is started again, after pauses that grow
+# where it ends repeatedly. While nothing changes, a round looks at two things: the text of its input, and whether all
 # listeners are there.
 #
-# Every socket to a target is bound to the tunnel's interface: a forward leaves by its tunnel or not at all, also when
-# the interface is down or gone. Every listener is bound to the pod's: who is at a tunnel's other end does not reach it.
-# A host name has the address that names.sh, a process of its own, writes down for it. One port's sessions are at most
-# $MAX_CHILDREN, a share of what the container's memory holds: who opens more does not take the memory of other ports.
+# Every socket to a target is bound to the tunnel's interface. So a forward leaves by its tunnel or not at all, also
+# when the interface is down or gone. Every listener is bound to the pod's interface: machines at a tunnel's other end
+# do not reach it. A host name has the address that names.sh, a process of its own, writes down for it. One port has at
+# most $MAX_CHILDREN sessions, a share of those that the container's memory holds. So one client does not take the
+# memory of other ports.
 #
 # The listeners and their sessions write notices into a pipe, which events.sh counts; metrics.sh answers on $METRICS_PORT.
 # This script holds the pipe open itself, and events.sh is started again when it ends: no session waits for a reader.
 #
-# A pod that ends alone serves for $DRAIN s, for its successor has started. One that has siblings (siblings.sh) leaves the
-# Services first, serves whatever reaches it until then, and its sessions have $DRAIN_SECONDS to end.
+# A pod that ends alone serves for $DRAIN s, for its successor has started. One that has siblings (siblings.sh) leaves
+# the Services first, and serves new connections until then. Its sessions have $DRAIN_SECONDS to end.
 set -u
 : "${FORWARDS_FILE:=/etc/flowgen-gateway/table/forwards}"
 : "${UP_DIR:=/run/flowgen-tunnels}" # a tunnel that is up has a file here, see publish in tunnel.sh
@@ -118,8 +119,8 @@ reconcile() { # makes the listeners what the table says
   count=0
   is_running "$pid" || start "$METRICS_PORT" "EXEC:sh $scripts/metrics.sh" metrics -T5
   listeners="$listeners $pid"
-  # Ready: of the tunnels that carry forwards one is up at least. (One bad tunnel of two is named in the log and its ports
-  # refuse; a pod that is not ready would refuse the good one's clients too.)
+  # Ready: of the tunnels that carry forwards one is up at least. (One bad tunnel of two is named in the log, and its
+  # ports refuse. A pod that is not ready would refuse the good one's clients too.)
   if [ -n "$leaves" ]; then
     stop "$READY_PORT" "ends: not ready, the pod leaves the Services"
   elif [ -n "$up" ] || { [ -e "$STATE_DIR/seen" ] && [ ! -s "$STATE_DIR/table" ]; }; then
@@ -164,8 +165,8 @@ serve_sessions() { # serves as long as a session is open, for $DRAIN s at most
   while list_sessions && is_running $timer; do sleep 0.1; done
 }
 
-# The same with siblings, for $DRAIN_SECONDS at most. The Services take no pod that ends for ready, whatever it says itself; where
-# no sibling is ready they go on to lead to it while it says so.
+# The same with siblings, for $DRAIN_SECONDS at most. A pod that ends is not ready for the Services, by any answer of
+# its own. Where no sibling is ready, they keep it as endpoint while it answers.
 leave() {
   least=$(least_time "$STATE_DIR/table") begun=$(date +%s) answers=0 passed=0
   while [ "$passed" -lt "$DRAIN_SECONDS" ]; do
@@ -180,8 +181,8 @@ leave() {
   list_sessions
 }
 
-# Cuts what has not ended by then. Alone, the pod's address stays for $LINGER s: who is still led to it is refused at once,
-# where an address that is gone would let him wait.
+# Cuts what has not ended by then. Alone, the pod's address stays for $LINGER s: a client that still reaches it is
+# refused at once. An address that is gone would let the client wait.
 end_forwards() {
   trap '' TERM INT
   sleep "$LINGER" & linger=$!

@@ -1,14 +1,14 @@
 #!/bin/sh
-# init.sh: the init container. Copies the scripts of this version into the pod, sets the pod's network up before anything
-# can leave by it, and says what the node lacks.
+# init.sh: the init container. Copies the scripts of this version into the pod, and sets the pod's network up before any
+# packet can leave by it. Says what the node lacks.
 #
-# The pod runs the copy: a ConfigMap of the next version reaches a running pod's volume before that pod is replaced, and
+# The pod runs the copy. The next version's ConfigMap reaches a running pod's volume before the pod is replaced, and
 # parts of two versions must not call each other.
 #
-# The rules stand before forwarding is on: what is forwarded goes from the pod's own network into a tunnel, with that
-# tunnel's address, or not at all. Clusters refuse `sysctls` in a pod's spec, and a container that is not privileged has
-# /proc/sys read-only: a setting or rule that is refused is said (in the log, and by `kubectl describe pod`), and is no
-# failure, because the sockets of forward.sh and the rules of kernel.sh keep to their tunnels by themselves.
+# The rules stand before forwarding is on. So a forwarded packet goes from the pod's own network into a tunnel, with
+# that tunnel's address, or not at all. Clusters refuse `sysctls` in a pod's spec, and a container that is not
+# privileged has /proc/sys read-only. A setting or rule that is refused is said in the log, and by `kubectl describe
+# pod`. It is no failure: the sockets of forward.sh and the rules of kernel.sh keep to their tunnels by themselves.
 set -u
 : "${SCRIPTS_DIR:=/run/flowgen-scripts}" "${TERMINATION_LOG:=/dev/termination-log}"
 : "${TUNNELS:=}" "${CLIENT_INTERFACE:=eth0}" "${USERSPACE:=auto}" "${TUN_DEVICE:=/dev/net/tun}"

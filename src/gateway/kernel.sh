@@ -2,17 +2,17 @@
 # kernel.sh: forwards in the kernel, nearly as fast as plain routing; started by tunnel.sh where FORWARDER=kernel.
 #
 # forward.sh listens on every port of the table. This script puts DNAT rules before its listeners where it can: targets
-# that are addresses, by tunnels that are up. Everything else reaches socat as before: host names, an address family
-# that the pod does not forward, a tunnel with a strict reverse path check, and all if iptables refuses the rules. So no
-# forward depends on this script, and a port that is to refuse does: no rule is before it, and nobody listens.
+# that are addresses, by tunnels that are up. All others reach socat as before: host names, an address family that the
+# pod does not forward, a tunnel with a strict reverse path check. So does all if iptables refuses the rules. No forward
+# depends on this script. A port that is to refuse does: no rule is before it, and no process listens.
 #
-# When the table, the tunnels or their MTU change, the rules of a family are replaced by one iptables-restore, in chains
-# of our own; every ten seconds they are put in again, whatever happened to them. Only the first packet of a connection
-# asks for its forward. When a line is gone, the next packet of each of its connections is answered by a reset: the
-# target is no longer granted, and a client's pool would hold them for days.
+# When the table, the tunnels or their MTU change, one iptables-restore replaces the rules of a family, in chains of
+# this script's own. Every ten seconds they are put in again, in case that others removed them. Only the first packet of
+# a connection asks for its forward. When a line is gone, the next packet of each of its connections is answered by a
+# reset. The target is no longer granted, and a client's pool would hold them for days.
 #
-# A forward leaves by its tunnel or not at all: a connection keeps the mark of its tunnel, as long as that is up, and the
-# mark leads to the tunnel's routing table (tunnel.sh). What would be forwarded otherwise, or a marked packet that would
+# A forward leaves by its tunnel or not at all. A connection keeps the mark of its tunnel while that is up, and the mark
+# selects the tunnel's routing table (tunnel.sh). A packet that would be forwarded otherwise, or a marked one that would
 # stay in the pod, is reset. A target that does not answer within 7 s is given up at the client's next SYN. The MSS is
 # set, because the pod has no socket that would learn that a packet was too big.
 set -u

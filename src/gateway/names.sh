@@ -2,11 +2,12 @@
 # names.sh FORWARD_PID: forward.sh's resolver. Writes the address that a forward by name connects to into
 # $STATE_DIR/names/<tunnel>/<host>/<port>, and sends USR1 to FORWARD_PID when one changes.
 #
-# A name is asked for at once when the table or a tunnel changes (USR1), then every $RESOLVE_EVERY s; without an address
-# sooner, in pauses that grow. The tunnel's DNS servers answer, through the tunnel (tunnel.sh sees to that), or the pod's
-# resolver where the tunnel has none. Of several addresses the first that accepts a connection is taken, the present one
-# first: a name of a server that fails over has all of them. While there is no answer the last address stays; answers
-# that must not be connected to (reach.sh) are dropped, and if there is no other, the port refuses.
+# A name is asked for at once when the table or a tunnel changes (USR1), then every $RESOLVE_EVERY s. Without an address
+# it is asked for sooner, in pauses that grow. The tunnel's DNS servers answer, through the tunnel (tunnel.sh sees to
+# that), or the pod's resolver where the tunnel has none. Of several addresses the first that accepts a connection is
+# taken, the present one first. (The name of a server that fails over has all of them.) While there is no answer the
+# last address stays. Answers that must not be connected to (reach.sh) are dropped: if there is no other, the port
+# refuses.
 set -u
 : "${UP_DIR:=/run/flowgen-tunnels}" "${STATE_DIR:=/tmp/forwards}" "${RESOLVE_EVERY:=30}" "${SOCAT:=socat}"
 scripts=${0%/*} forward=$1

@@ -1,11 +1,11 @@
 #!/bin/sh
 # normalise.sh <secret >config: turns the text of a tunnel's Secret into a configuration that `wg syncconf` takes.
 #
-# People write `Key: value` as well as `Key = value`, with a BOM, CRLF, comments and keys that only wg-quick knows. wg
-# refuses such a line and prints it whole, private key included. So every line is checked here first, and what is
-# wrong is named by line number and key, never by value. Left out are Table, SaveConfig and the hooks (PostUp ...): the
-# gateway has routing tables of its own, and a Secret is not a program. So is ListenPort where a peer has an Endpoint:
-# two tunnels of one pod cannot have the same, and nobody calls this side.
+# People write `Key: value` as well as `Key = value`, with a BOM, CRLF, comments and keys that only wg-quick knows. The
+# tool wg refuses such a line and prints it whole, private key included. So every line is checked here first, and what
+# is wrong is named by line number and key, never by value. Left out are Table, SaveConfig and the hooks (PostUp ...):
+# the gateway has routing tables of its own, and a Secret is not a program. So is ListenPort where a peer has an
+# Endpoint: two tunnels of one pod cannot have the same, and no peer calls this side.
 #
 # For tunnel.sh there are comments: Address, DNS and MTU, which wg does not know (`#address = 10.13.13.2`), an Endpoint
 # by name (see peers.sh), and what its log should say (`#note = peer 2 has no Endpoint …`). A keepalive is 1-120 s, 25

@@ -1,11 +1,11 @@
 # shellcheck shell=sh disable=SC2154,SC2034 # variables of the worker, see tunnel.sh
-# peers.sh: the part of tunnel.sh that looks after a tunnel's peers: the addresses of their endpoints' names, and who of
-# them does not answer. A peer is called by its number in the Secret.
+# peers.sh: the part of tunnel.sh for a tunnel's peers: the addresses of their endpoints' names, and which of them do
+# not answer. A peer is called by its number in the Secret.
 #
 # wg gets addresses, never a name: it would look a name up once only, with the pod's search domains, and wait for it.
-# Here a name is looked up in the background, at once when its configuration is new, then every $ENDPOINT_EVERY s, three
-# times as often while a peer does not answer. An address stays while it is one of the answers and the peer answers;
-# else the next one is tried. Files: $tunnel.answer.<peer> (of a look-up), $tunnel.at.<peer> (what wg got).
+# Here a name is looked up in the background, at once when its configuration is new, then every $ENDPOINT_EVERY s. While
+# a peer does not answer it is three times as often. An address stays while it is one of the answers and the peer
+# answers; else the next one is tried. Files: $tunnel.answer.<peer> (of a look-up), $tunnel.at.<peer> (what wg got).
 
 peers() { # CONFIG: `number publicKey endpoint kind`, kind: address or name; `- none` where there is no Endpoint
   awk -F ' = ' '
@@ -40,8 +40,9 @@ look_up_sooner() { # where a peer does not answer
   [ "$look_up_at" -le "$sooner" ] || look_up_at=$sooner
 }
 
-# The peer goes and comes again, which makes a handshake at once: without, one that had no address yet waits 5 s, and one
-# that moved until its keys are renewed, after two minutes. (The routes stay, and so do the sessions in the tunnel.)
+# The peer is removed and added again, which makes a handshake at once. Otherwise one without an address yet would wait
+# 5 s. One that moved would wait for new keys, up to two minutes. (The routes stay, and so do the sessions in the
+# tunnel.)
 move() { # PUBLIC_KEY ADDRESS:PORT
   wg set "$tunnel" peer "$1" remove
   wg set "$tunnel" peer "$1" endpoint "$2"
@@ -129,7 +130,7 @@ observe() {
   count_unanswered "${seen_bytes% *}" "${seen_bytes#* }"
 }
 
-# How many looks in a row something was sent and nothing came. A peer that lives answers whatever it gets within 10 s
+# How many looks in a row something was sent and nothing came. A peer that lives answers any packet within 10 s
 # (WireGuard's own keepalive). A keepalive of this side has no answer: it goes once in five looks.
 count_unanswered() { # SENT RECEIVED, in bytes; sets unanswered
   if [ "$2" != "$received" ] || { [ "$1" = "$sent" ] && [ "$quiet" = yes ]; }; then unanswered=0

@@ -3,9 +3,9 @@
 #
 #     listenPort kind host port tunnel [reason]
 #
-# A target is an address inside its tunnel's AllowedIPs (outside of them a connection would hang), and neither in a range
-# that is no private server's, nor an address of this pod (its tunnels' among them). names.sh asks the same of every
-# address that a name resolves to, because an admission sees the name alone. A line with a name passes as it is.
+# A target is an address inside its tunnel's AllowedIPs: outside of them a connection would hang. It is not in a range
+# without private servers, nor an address of this pod or its tunnels. Every address of a name is checked in the same way
+# (names.sh), because an admission sees the name alone. A line with a name passes as it is.
 set -u
 : "${UP_DIR:=/run/flowgen-tunnels}"
 LC_ALL=C awk -v up="$UP_DIR" '

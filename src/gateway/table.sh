@@ -3,10 +3,10 @@
 #
 #     listenPort kind host port tunnel     kind: 4 (an IPv4 address), 6 (an IPv6 address) or name; listenPort: 1024-65533
 #
-# A line of the table is data: what does not have exactly the form `listenPort host port tunnel` never gets further than
-# here, because shells, socat and iptables take some characters for syntax. Of two lines for one port the first counts;
-# a bad one leaves its port what it was in the file `before`, an earlier output of this script. What is wrong is said on
-# stderr by the line's number, without repeating any of it.
+# A line of the table is data. One without exactly the form `listenPort host port tunnel` is dropped here, because
+# shells, socat and iptables take some characters for syntax. Of two lines for one port the first counts. A bad one
+# leaves its port as it was in the file `before`, an earlier output of this script. A fault is said on stderr by the
+# line's number, without repeating any of the line.
 tr '\000' '?' | LC_ALL=C awk -v before="${1-}" '
 function is_port(text, least) {
   return text ~ /^[1-9][0-9]*$/ && length(text) < 6 && text + 0 >= least && text + 0 < 65536

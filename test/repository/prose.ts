@@ -14,6 +14,12 @@ export const commentSentences = (code: string): readonly Sentence[] =>
     }),
   );
 
+/** The sentences of the comments of a shell script. Comments behind code are not read. */
+export const scriptSentences = (script: string): readonly Sentence[] =>
+  [...script.matchAll(/(?:^[ \t]*#(?!!| shellcheck).*\n)+/gm)].flatMap(({ 0: raw, index }) =>
+    sentencesOf({ line: script.slice(0, index).split("\n").length, text: raw.replace(/^[ \t]*# ?/gm, "") }),
+  );
+
 /** The sentences of a Markdown page, without headings and fences. A list's item and a table's cell begin a new one. */
 export const pageSentences = (page: string): readonly Sentence[] => {
   const passages: { line: number; text: string }[] = [];

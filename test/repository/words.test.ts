@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { root } from "../program.ts";
-import { commentSentences, pageSentences, type Sentence, wordsOf } from "./prose.ts";
+import { commentSentences, pageSentences, scriptSentences, type Sentence, wordsOf } from "./prose.ts";
 
 const MOST_WORDS = 25;
 /** Pronouns and pictures for which the field has a word, such as "a caller" or "holds". */
@@ -33,18 +33,27 @@ const CHECKED = [
   "src/commands",
   "src/core",
   "src/emulator",
+  "src/gateway",
   "src/manifests",
   "src/provisioning",
   "src/server",
   "test/repository",
 ];
 
+/** Parts of them that are not yet. */
+const UNCHECKED = /^src\/gateway\/(metrics|siblings|tunnel)\.sh$/;
+
 const filesOf = (path: string): readonly string[] =>
   statSync(join(root, path)).isDirectory()
     ? readdirSync(join(root, path), { recursive: true, encoding: "utf8" })
-        .filter((name) => name.endsWith(".ts"))
+        .filter((name) => /\.(ts|sh)$/.test(name))
         .map((name) => join(path, name))
     : [path];
+
+const sentencesIn = (file: string, text: string): readonly Sentence[] => {
+  if (file.endsWith(".md")) return pageSentences(text);
+  return file.endsWith(".sh") ? scriptSentences(text) : commentSentences(text);
+};
 
 const faultOf = (sentence: Sentence): string | undefined => {
   const words = wordsOf(sentence);
@@ -60,6 +69,11 @@ t.test("sentences are told apart", async (t) => {
     { line: 1, text: "Another: why." },
     { line: 3, text: "A third one." },
   ]);
+  const script = "#!/bin/sh\n# shellcheck shell=sh\n# a.sh: one.\n# Two.\nset -u # not read\n";
+  t.strictSame(scriptSentences(script), [
+    { line: 3, text: "a.sh: one." },
+    { line: 3, text: "Two." },
+  ]);
   const page = "# Head\n\nOne. Two\nlines.\n\n- an item\n- [a](b.md)\n\n```sh\nno. text\n```\n\n| a | b |\n";
   t.strictSame(
     pageSentences(page).map(({ text }) => text),
@@ -73,8 +87,9 @@ t.test("sentences are told apart", async (t) => {
 t.test(`sentences have at most ${MOST_WORDS} words, and none of the words to avoid`, async (t) => {
   let count = 0;
   for (const file of CHECKED.flatMap(filesOf)) {
+    if (UNCHECKED.test(file)) continue;
     const text = readFileSync(join(root, file), "utf8");
-    for (const sentence of file.endsWith(".md") ? pageSentences(text) : commentSentences(text)) {
+    for (const sentence of sentencesIn(file, text)) {
       count += 1;
       const fault = faultOf(sentence);
       if (fault !== undefined) t.fail(`${file}:${sentence.line}: ${fault}`);
