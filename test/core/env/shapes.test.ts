@@ -95,3 +95,10 @@ for (const file of ["env-shapes.json", "env-shapes-more.json"]) {
     t.end();
   });
 }
+
+t.test("each of the further shapes names a repository, a document or a report", async (t) => {
+  const shapes = read("env-shapes-more.json").map(({ shape }) => shape);
+  t.ok(shapes.length >= 100, `${shapes.length} shapes`);
+  t.equal(new Set(shapes).size, shapes.length, "each once");
+  for (const shape of shapes) t.match(shape, /\w\/\w|#\d|\b(docs|README|guide|wiki)\b/, shape);
+});
