@@ -6,43 +6,46 @@ import { identityHolder, secretKeyOf } from "../core/config/identity.ts";
 import { gatewayPlaceOf } from "../core/config/siblings.ts";
 import { readTable } from "../core/forwards/format.ts";
 import { forwardsOf, type Table } from "../core/forwards/table.ts";
-import { identitiesOf } from "../core/gateway/siblings.ts";
 import { tableName } from "../core/gateway/manifests.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
-import { dataOf, hasReady, isSliceOf, portsOf, statusIn, troubleOf } from "./objects.ts";
+import { dataOf, hasReady, isSliceOf, portsOf } from "./objects.ts";
+import { identitiesIn, type TunnelSecrets } from "./identities.ts";
+import { type Asked, identityIn, type PodSight, podsFindings } from "./pods.ts";
 
 const say = findingsOf("gateway");
 
-/** The objects of one gateway. `secrets` and `services`: by name. */
-export type GatewaySight = {
-  readonly gateway: PlacedGateway;
-  readonly namespace: Seen<KubeObject | undefined>;
-  readonly secrets: ReadonlyMap<string, Seen<KubeObject | undefined>>;
-  readonly table: Seen<KubeObject | undefined>;
-  /** The one of the gateway's name, and all that carry its label. */
-  readonly deployment: Seen<KubeObject | undefined>;
-  readonly siblings: Seen<readonly KubeObject[]>;
-  readonly services: Seen<readonly KubeObject[]>;
-  readonly slices: Seen<readonly KubeObject[]>;
-  readonly pods: Seen<readonly KubeObject[]>;
-  /** The metrics of the gateway's pod; `undefined`: the pod offers none. */
-  readonly metrics: Seen<string | undefined>;
-};
+/** The objects of one gateway. */
+export type GatewaySight = TunnelSecrets &
+  PodSight & {
+    readonly namespace: Seen<KubeObject | undefined>;
+    readonly table: Seen<KubeObject | undefined>;
+    readonly services: Seen<readonly KubeObject[]>;
+    readonly slices: Seen<readonly KubeObject[]>;
+  };
 
-export const gatewayFindings = (sight: GatewaySight): readonly Finding[] => {
+/**
+ * Findings of one gateway, the cause before what follows from it. What only follows from another finding is left out.
+ * `targets`: those of a workload; of them the connections are looked at. `now`: milliseconds since 1970.
+ */
+export const gatewayFindings = (sight: GatewaySight, targets: readonly string[], now: number): readonly Finding[] => {
   const { gateway, namespace } = sight;
   const object = `gateway ${gateway.namespace}/${gateway.name}`;
   const about = `Namespace ${gateway.namespace}`;
   if (namespace.kind === "seen" && namespace.value === undefined) return [say.fault("namespace-missing", about)];
+  const secrets = identitiesIn(gateway).map(({ tunnel, secretName }) => ({
+    identity: identityIn(tunnel, secretName),
+    findings: secretFindings(tunnel, secretName, sight),
+  }));
+  const faulty = new Set(secrets.filter(({ findings }) => findings.some(isFault)).map(({ identity }) => identity));
   return [
     ...securityFindings(sight, about),
-    ...gateway.tunnels.flatMap((tunnel) =>
-      tunnel.secretNames.flatMap((secretName) => secretFindings(tunnel, secretName, sight)),
-    ),
-    ...tableFindings(sight, object),
+    ...secrets.flatMap(({ findings }) => findings),
+    ...tableFindings(sight, object, { faulty, targets, now }),
   ];
 };
+
+const isFault = ({ level }: Finding): boolean => level === "error";
 
 /**
  * NET_ADMIN is beyond the level "baseline". A namespace without the label has the cluster's default, which is not in
@@ -78,7 +81,7 @@ const secretFindings = (
   ];
 };
 
-const tableFindings = (sight: GatewaySight, object: string): readonly Finding[] => {
+const tableFindings = (sight: GatewaySight, object: string, asked: Asked): readonly Finding[] => {
   const { gateway, table } = sight;
   const about = `ConfigMap ${gateway.namespace}/${tableName(gateway)}`;
   if (table.kind === "unseen") return [say.unseen(about, table.why)];
@@ -87,7 +90,7 @@ const tableFindings = (sight: GatewaySight, object: string): readonly Finding[] 
     return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
   const read = readTable(dataOf(table.value)["table.json"] ?? "", about);
   if (read.kind !== "table") return [say.refused(read.reason, about, "message" in read ? read.message : read.detail)];
-  return [...fillFindings(read.table, gateway, object), ...objectFindings(read.table, sight, object)];
+  return [...fillFindings(read.table, gateway, object), ...objectFindings(read.table, sight, object, asked)];
 };
 
 const fillFindings = ({ forwards }: Table, { maxForwards }: PlacedGateway, object: string): readonly Finding[] => {
@@ -98,40 +101,11 @@ const fillFindings = ({ forwards }: Table, { maxForwards }: PlacedGateway, objec
   ];
 };
 
-const objectFindings = (table: Table, sight: GatewaySight, object: string): readonly Finding[] => [
-  ...deploymentFindings(sight, object),
-  ...serviceFindings(table, sight),
-];
-
-const deploymentFindings = (sight: GatewaySight, object: string): readonly Finding[] => {
-  const { gateway, deployment, siblings } = sight;
-  const about = `Deployment ${gateway.namespace}/${gateway.name}`;
-  if (deployment.kind === "unseen") return [say.unseen(about, deployment.why)];
-  if (deployment.value !== undefined && deployment.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
-    return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
-  const others = isSeen(siblings) ? siblings.value.filter(({ metadata }) => metadata.name !== gateway.name) : [];
-  const all = [...(deployment.value ? [deployment.value] : []), ...others];
-  return all.length === 0 ? [say.fault("gateway-missing", about)] : podFindings(sight, all, object);
-};
-
-/** Whether each identity has its pod. */
-const podFindings = (
-  { gateway, pods }: GatewaySight,
-  deployments: readonly KubeObject[],
-  object: string,
-): readonly Finding[] => {
-  const wanted = identitiesOf(gateway).length;
-  const isUp = (deployment: KubeObject): boolean => (statusIn(deployment).readyReplicas ?? 0) > 0;
-  const ready = deployments.filter(isUp).length;
-  if (ready >= wanted) return [say.ok(object, wanted === 1 ? "its pod is ready" : `its ${wanted} pods are ready`)];
-  const down = deployments.find((each) => !isUp(each));
-  const about = `Deployment ${gateway.namespace}/${down?.metadata.name ?? gateway.name}`;
-  const isItsPod = ({ metadata: { name = "" } }: KubeObject): boolean =>
-    deployments.length === 1 || name.replace(/-[^-]+-[^-]+$/, "") === down?.metadata.name;
-  const [pod] = isSeen(pods) ? pods.value.filter(isItsPod) : [];
-  const replicaFailure = down && statusIn(down).conditions?.find(({ type }) => type === "ReplicaFailure")?.message;
-  const why = pod === undefined ? (replicaFailure ?? "it has no pod") : troubleOf(pod);
-  return [say.fault(ready === 0 ? "gateway-down" : "sibling-down", about, why)];
+/** A Service without a ready pod follows from whatever keeps the pod from being ready. */
+const objectFindings = (table: Table, sight: GatewaySight, object: string, asked: Asked): readonly Finding[] => {
+  const pods = podsFindings(sight, asked, object);
+  const isDown = asked.faulty.size > 0 || pods.some(isFault);
+  return [...pods, ...serviceFindings(table, sight).filter(({ code }) => !isDown || code !== "service-without-pod")];
 };
 
 /** The ports that each Service must offer: the gateway's own, and one for each host that has one. */
@@ -173,25 +147,4 @@ export const orphanFindings = (
       heir && `it mounts a Secret of the name that ${gatewayId(heir)} mounts: one pod only can hold an identity`;
     return say.fault("gateway-orphan", `Deployment ${gatewayId(refOf(each))}`, held);
   });
-};
-
-const identitiesIn = ({ tunnels }: PlacedGateway) =>
-  tunnels.flatMap((tunnel) => tunnel.secretNames.map((secretName) => ({ tunnel, secretName })));
-
-/** Tunnels whose Secrets hold one private key. The key is compared, and never shown. */
-export const sharedKeyFindings = (sights: readonly GatewaySight[]): readonly Finding[] => {
-  const holders = new Map<string, string>();
-  return sights.flatMap(({ gateway, secrets }) =>
-    identitiesIn(gateway).flatMap(({ tunnel, secretName }) => {
-      const secretKey = secretKeyOf(tunnel);
-      const secret = secrets.get(secretName);
-      const text = secret?.kind === "seen" && secret.value !== undefined ? dataOf(secret.value)[secretKey] : undefined;
-      const key = /^\s*PrivateKey\s*=\s*(\S+)/im.exec(Buffer.from(text ?? "", "base64").toString())?.[1];
-      if (key === undefined) return [];
-      const own = `Secret ${gateway.namespace}/${secretName}, key ${secretKey}`;
-      const other = holders.get(key) ?? own;
-      holders.set(key, other);
-      return other === own ? [] : [say.fault("identity-twice", own, `its private key is that of ${other}`)];
-    }),
-  );
 };

@@ -16,10 +16,12 @@ export const webhooksOf = (registration: KubeObject): readonly RegisteredWebhook
   (registration["webhooks"] as readonly RegisteredWebhook[] | undefined) ?? [];
 
 type Waiting = { readonly reason?: string; readonly message?: string };
-type ContainerStatus = {
+type Terminated = Waiting & { readonly exitCode?: number };
+export type ContainerStatus = {
   readonly name: string;
   readonly ready: boolean;
-  readonly state?: { readonly waiting?: Waiting; readonly terminated?: Waiting };
+  readonly state?: { readonly waiting?: Waiting; readonly terminated?: Terminated; readonly running?: object };
+  readonly lastState?: { readonly terminated?: Terminated };
 };
 type Status = {
   readonly phase?: string;
@@ -68,6 +70,11 @@ type PodSpec = {
 export const podSpecOf = (workload: KubeObject): PodSpec =>
   (workload["spec"] as { readonly template?: { readonly spec?: PodSpec } } | undefined)?.template?.spec ?? {};
 
+type Selector = { readonly selector?: { readonly matchLabels?: Labels } };
+/** The labels by which a controller finds its pods. */
+export const selectorOf = (controller: KubeObject): Labels | undefined =>
+  (controller["spec"] as Selector | undefined)?.selector?.matchLabels;
+
 /** `data` of a ConfigMap or a Secret. */
 export const dataOf = (object: KubeObject): Readonly<Record<string, string>> =>
   (object["data"] as Readonly<Record<string, string>> | undefined) ?? {};
@@ -82,13 +89,5 @@ export const metricsPortOf = (pod: KubeObject): number | undefined =>
     .flatMap(({ ports = [] }) => ports)
     .find(({ name }) => name === "metrics")?.containerPort;
 
-/** Why a pod is not ready: the first container that waits or has ended, with the kubelet's reason. */
-export const troubleOf = (pod: KubeObject): string => {
-  const { phase = "Unknown", containerStatuses = [], initContainerStatuses = [] } = statusIn(pod);
-  const container = [...initContainerStatuses, ...containerStatuses].find(
-    ({ ready, state }) => !ready && (state?.waiting ?? state?.terminated) !== undefined,
-  );
-  const state = container?.state?.waiting ?? container?.state?.terminated;
-  const why = [state?.reason, state?.message].filter((text) => text !== undefined).join(": ");
-  return container === undefined ? `phase ${phase}` : `container ${container.name}: ${why}`;
-};
+/** Whether a pod's containers run, so that it answers. */
+export const isRunning = (pod: KubeObject): boolean => statusIn(pod).phase === "Running";

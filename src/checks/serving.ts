@@ -3,14 +3,18 @@ import { expiryOf, readCertificate } from "../certificates/x509.ts";
 import type { KubeObject } from "../cluster/cluster.ts";
 import { type Finding, findingsOf, type Seen } from "./finding.ts";
 import { dataOf, podSpecOf, statusIn } from "./objects.ts";
+import type { Trouble } from "./trouble.ts";
 
 const say = findingsOf("webhook");
 
-/** `version`: this program's. A webhook outside the cluster has no Deployment. */
+/**
+ * `version`: this program's. `trouble`: why its pod does not start. A webhook outside the cluster has no Deployment.
+ */
 export const imageFindings = (
   deployment: Seen<KubeObject | undefined>,
   version: string,
   { namespace, name }: { readonly namespace: string; readonly name: string },
+  trouble: Trouble | undefined,
 ): readonly Finding[] => {
   const object = `Deployment ${namespace}/${name}`;
   if (deployment.kind === "unseen") return [say.unseen(object, deployment.why)];
@@ -22,7 +26,9 @@ export const imageFindings = (
     ? "takes reviews from client certificates of its CA only"
     : "takes reviews from every caller of its port";
   return [
-    ready === 0 ? say.fault("no-endpoints", object) : say.ok(object, `${ready} ready, ${callers}`),
+    ready === 0
+      ? say.fault(trouble?.code ?? "no-endpoints", object, trouble?.detail)
+      : say.ok(object, `${ready} ready, ${callers}`),
     ...(tag !== undefined && tag !== version
       ? [say.fault("version-differs", object, `${tag}, this program is ${version}`)]
       : []),

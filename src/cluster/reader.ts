@@ -36,6 +36,8 @@ export type Reader = Pick<Cluster, "get" | "list"> & {
    * (SelfSubjectAccessReview).
    */
   readonly may: (user: string | undefined, right: Right, signal: AbortSignal) => Promise<boolean>;
+  /** The Events about an object. */
+  readonly events: (about: Ref, signal: AbortSignal) => Promise<readonly KubeObject[]>;
   /** The API server's version, such as `v1.34.1`. */
   readonly version: (signal: AbortSignal) => Promise<string>;
   /** A pod's answer at a port, through the API server (the verb get of pods/proxy). */
@@ -89,6 +91,10 @@ export const createReader = (ask: (question: Question, signal: AbortSignal) => P
       const body = { apiVersion: resources[kind].apiVersion, kind, metadata: {}, spec };
       const answer = await read({ verb: "create", ref, method: "POST", path: apiPath(ref), body }, signal);
       return (answer as { readonly status?: { readonly allowed?: boolean } }).status?.allowed === true;
+    },
+    events: async ({ kind, namespace, name }, signal) => {
+      const query = new URLSearchParams({ fieldSelector: `involvedObject.kind=${kind},involvedObject.name=${name}` });
+      return itemsOf("Event", await asked({ kind: "Event", namespace, name: "" }, String(query), signal));
     },
     version: async (signal) => {
       const ref: Ref = { kind: "Node", namespace: "", name: "" };

@@ -79,6 +79,7 @@ kind == "counts" && NF > 1 {
   used[$1]; connects[$1] += $2; if ($3 > last[$1]) last[$1] = $3
   for (i = 1; i <= causes; i++) failures[$1, cause[i]] = $(3 + i)
   sent[$1] = $9; received[$1] = $10; bytes += $9 + $10
+  failing[$1] = $11; why[$1] = $12
 }
 kind == "socket" && $4 == "01" { open_at[substr($2, length($2) - 3)]++ }
 kind == "forward" {
@@ -116,6 +117,8 @@ END {
   of_forwards(connects)
   metric("forward_failures_total", "counter", "Connections that failed: the target refused, did not answer in time, could not be reached, or reset; limit: how often the port had as many sessions as it may have, so that clients waited.")
   for (i = 1; i <= forwards; i++) of_causes(i)
+  metric("forward_failing", "gauge", "How many connections to the target failed since one succeeded, by the cause of the last one. Absent while they succeed.")
+  for (i = 1; i <= forwards; i++) if (port[i] in used && failing[port[i]]) sample(labels[i] ",cause=\"" why[port[i]] "\"", failing[port[i]])
   metric("forward_last_use_timestamp_seconds", "gauge", "When a client connected last; 0: never since the container started.")
   of_forwards(last)
   if (!bytes) exit

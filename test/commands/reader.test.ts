@@ -4,15 +4,7 @@ import type { Answer } from "../../src/cluster/answers.ts";
 import { ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
 import { createReader } from "../../src/cluster/reader.ts";
 import type { Question } from "../../src/cluster/requests.ts";
-import {
-  admittedTo,
-  hasReady,
-  metricsPortOf,
-  podSpecOf,
-  portsOf,
-  troubleOf,
-  webhooksOf,
-} from "../../src/checks/objects.ts";
+import { admittedTo, hasReady, metricsPortOf, podSpecOf, portsOf, webhooksOf } from "../../src/checks/objects.ts";
 import { isReady } from "../../src/cluster/ready.ts";
 import { flowDrawing } from "../../src/commands/audit/drawing.ts";
 import type { ReportRow } from "../../src/commands/inject/report.ts";
@@ -52,6 +44,15 @@ t.test("a pod that is tried: warnings, and refusals in whatever form", async (t)
   t.strictSame(await reader.tryPod(pod, signal), { code: 403, message: "no", warnings: [] });
   t.match(await reader.tryPod(pod, signal), { code: 502, message: "<html>" });
   t.match(asked[0], { method: "POST", path: "/api/v1/namespaces/n/pods?dryRun=All" });
+});
+
+t.test("the Events about an object", async (t) => {
+  const { reader, asked } = answering({ text: text({ items: [{ metadata: { name: "e", namespace: "n" } }] }) });
+  const ref = { kind: "Pod", namespace: "n", name: "p" } as const;
+  t.match(await reader.events(ref, signal), [{ kind: "Event", metadata: { name: "e" } }]);
+  t.match(asked, [
+    { path: "/api/v1/namespaces/n/events?fieldSelector=involvedObject.kind%3DPod%2CinvolvedObject.name%3Dp" },
+  ]);
 });
 
 t.test("who may do what", async (t) => {
@@ -97,7 +98,6 @@ t.test("objects that lack fields", async (t) => {
   t.strictSame(admittedTo(policy({ ports: [{ port: 2 }] }), 1), []);
   t.equal(hasReady({ ...pod, endpoints: [{}] }), true, "not said is yes");
   t.equal(metricsPortOf({ ...pod, spec: { containers: [{ name: "a" }] } }), undefined);
-  t.equal(troubleOf(pod), "phase Unknown");
 });
 
 t.test("the drawing has the first of each column", async (t) => {

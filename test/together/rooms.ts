@@ -1,3 +1,3 @@
 import { runTogether } from "./load.ts";
 
-runTogether("certificates", "provisioning", "manifests", "emulator", "lab/flowgen", "repository");
+runTogether("certificates", "checks", "provisioning", "manifests", "emulator", "lab/flowgen", "repository");

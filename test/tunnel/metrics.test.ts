@@ -86,6 +86,9 @@ for (const { shell, forwarder } of variants) {
     t.equal(value(text, "forward_connects_total", 'port="7001"'), 3);
     t.equal(value(text, "forward_failures_total", 'port="7001"', 'cause="refused"'), forwarder === "kernel" ? 0 : 3);
     t.equal(value(text, "forward_failures_total", 'port="7001"', 'cause="timeout"'), 0);
+    const failing = value(text, "forward_failing", 'port="7001"', 'cause="refused"');
+    t.equal(failing, forwarder === "kernel" ? undefined : 3);
+    t.equal(value(text, "forward_failing", 'port="7000"'), undefined, "connections to the other one succeed");
     t.equal(value(text, "forward_last_use_timestamp_seconds", 'port="7003"'), 0, "never used");
     for (const [port, reason] of Object.entries({ 7002: "tunnel", 7003: "target", 7004: "name" })) {
       t.equal(value(text, "forward_up", `port="${port}"`), 0);

@@ -41,7 +41,27 @@ export const gatewayCodes = {
   "gateway-down": {
     level: "error",
     says: "the gateway's pod is not ready: nothing reaches the targets",
-    fix: "see `kubectl describe pod` and `kubectl logs` of the gateway's pod",
+    fix: "see `kubectl describe pod` and `kubectl logs --all-containers` of the gateway's pod",
+  },
+  "pod-unscheduled": {
+    level: "error",
+    says: "the scheduler finds no node for the pod",
+    fix: "correct nodeSelector, affinity, tolerations or resources in the config, or make room on a node",
+  },
+  "image-unpulled": {
+    level: "error",
+    says: "the node cannot get the container's image",
+    fix: "correct the image's name and tag in the config or the chart's values, or let the node reach the registry (imageRegistry, imagePullSecrets)",
+  },
+  "wireguard-missing": {
+    level: "error",
+    says: "the gateway's pod can make no WireGuard interface on its node",
+    fix: "keep it on nodes with WireGuard (nodeSelector), or set userspace: true with an image that has wireguard-go",
+  },
+  "device-missing": {
+    level: "error",
+    says: "the node has no /dev/net/tun, which userspace: true needs",
+    fix: "load the module tun on the node, or keep the gateway from it with nodeSelector",
   },
   "sibling-down": {
     level: "warning",
@@ -73,15 +93,60 @@ export const gatewayCodes = {
     says: "the gateway's NetworkPolicy does not admit this pod to the target",
     fix: "restart the pod, so that the webhook labels it; the namespace must be in the tunnel's namespaces",
   },
+  "tunnel-unconfigured": {
+    level: "error",
+    says: "the tunnel has no interface: its Secret holds nothing that WireGuard takes, or the interface was refused",
+    fix: "see the line `not up` in the log of the gateway's container wireguard: it names what it cannot read",
+  },
+  "endpoint-unresolved": {
+    level: "error",
+    says: "the name of the VPN server's endpoint has no address",
+    fix: "correct Endpoint in the Secret, or the DNS that the gateway's node uses",
+  },
+  "tunnel-unanswered": {
+    level: "error",
+    says: "the VPN server has not answered since the gateway's pod started",
+    fix: "add the Secret's public key to the VPN server's peers (or correct the key in the Secret), and let UDP reach the endpoint",
+  },
   "tunnel-silent": {
     level: "error",
-    says: "the tunnel has had no handshake for more than three minutes",
-    fix: "see the log of the gateway's container wireguard: endpoint, key, firewall (UDP), allowed IPs",
+    says: "the VPN server answered before, and does not any more",
+    fix: "start the VPN server, let UDP reach it, and see whether it still has this tunnel's public key as a peer",
   },
   "forward-refuses": {
     level: "error",
-    says: "the gateway takes no connection for the target: its tunnel is down, its name has no address, or the target is not allowed",
-    fix: "see the log of the gateway's containers; docs/gateway.md says what each line means",
+    says: "the gateway takes no connection for the target: its tunnel is not up",
+    fix: "restart a pod that uses the target, where the config moved it to another tunnel; else see the tunnel's finding",
+  },
+  "target-outside-tunnel": {
+    level: "error",
+    says: "the gateway takes no connection for the target: its address is outside the tunnel's AllowedIPs, or never a private server's",
+    fix: "add the target's address to AllowedIPs in the tunnel's Secret, and on the VPN server",
+  },
+  "target-unresolved": {
+    level: "error",
+    says: "the gateway takes no connection for the target: its name has no address",
+    fix: "correct the name in the annotation, or set DNS in the tunnel's Secret to a server that knows it",
+  },
+  "listener-down": {
+    level: "error",
+    says: "the gateway takes no connection for the target: its listener cannot start",
+    fix: "see socat's line in the log of the gateway's container port-forward",
+  },
+  "target-refuses": {
+    level: "error",
+    says: "the tunnel is up, and the target refuses connections",
+    fix: "start the server, or correct the target's port in the annotation",
+  },
+  "target-silent": {
+    level: "error",
+    says: "the tunnel is up, and the target does not answer",
+    fix: "see whether the server runs, and whether the private network's firewall and routes let the VPN's clients reach it",
+  },
+  "target-unreachable": {
+    level: "error",
+    says: "the tunnel is up, and the network behind it says that the target cannot be reached",
+    fix: "correct the target's address in the annotation, or the VPN server's route to it",
   },
 
   // a workload

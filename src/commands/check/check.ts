@@ -20,20 +20,20 @@ export type CheckOptions = {
 };
 
 const level = z.enum(["ok", "warning", "error", "unseen"]);
+const findingShape = z.strictObject({
+  section: z.string(),
+  level: level.describe("unseen: not looked at, and the cause says why"),
+  code: z.string().optional().describe("docs/findings.md and docs/reasons.md; `explain CODE` explains it"),
+  object: z.string().describe("kind, namespace and name"),
+  cause: z.string(),
+  fix: z.string().optional(),
+  docs: z.string().optional(),
+});
 /** The output of `check -o json`. The version grows when a field goes away or changes its meaning. */
 export const checkReport = z.strictObject({
   version: z.literal(1),
-  findings: z.array(
-    z.strictObject({
-      section: z.string(),
-      level: level.describe("unseen: not looked at, and the cause says why"),
-      code: z.string().optional().describe("docs/findings.md and docs/reasons.md; `explain CODE` explains it"),
-      object: z.string().describe("kind, namespace and name"),
-      cause: z.string(),
-      fix: z.string().optional(),
-      docs: z.string().optional(),
-    }),
-  ),
+  findings: z.array(findingShape),
+  first: findingShape.optional().describe("the error to mend first; others may follow from it"),
   summary: z.record(level, z.int().min(0)),
 });
 
@@ -82,23 +82,40 @@ const countsOf = (findings: readonly Finding[]): Record<Finding["level"], number
 };
 
 const jsonText = (findings: readonly Finding[]): string => {
-  const report: z.infer<typeof checkReport> = { version: 1, findings: [...findings], summary: countsOf(findings) };
+  const first = firstOf(findings);
+  const report: z.infer<typeof checkReport> = {
+    version: 1,
+    findings: [...findings],
+    ...(first !== undefined && { first }),
+    summary: countsOf(findings),
+  };
   return `${JSON.stringify(report, undefined, 2)}\n`;
 };
 
 const MARK = { ok: "√", warning: "‼", error: "×", unseen: "?" } as const;
 const COLOUR = { ok: "green", warning: "yellow", error: "red", unseen: "dim" } as const;
 
+/** The error to mend first. Findings stand in the order of the way to a target: what follows from another comes later. */
+const firstOf = (findings: readonly Finding[]): Finding | undefined => findings.find(({ level }) => level === "error");
+
 const tableText = (findings: readonly Finding[], { output: format }: CheckOptions, output: Output): string => {
   const shown = format === "short" ? findings.filter(({ level }) => level !== "ok") : findings;
+  const painted = (finding: Finding): readonly string[] =>
+    linesOf(finding).map((line) => coloured(output, "out", COLOUR[finding.level], line));
   const lines = shown.flatMap((finding, index) => [
     ...(format === "table" && finding.section !== shown[index - 1]?.section ? [finding.section] : []),
-    ...linesOf(finding).map((line) => coloured(output, "out", COLOUR[finding.level], line)),
+    ...painted(finding),
   ]);
-  const { ok, warning, error, unseen } = countsOf(findings);
-  const summary = `${error} errors, ${warning} warnings, ${ok} in order, ${unseen} not looked at`;
-  return [...lines, summary].map((line) => `${line}\n`).join("");
+  const first = firstOf(findings);
+  const end = first === undefined ? [] : ["mend this first:", ...painted(first)];
+  return [...lines, summaryOf(findings), ...end].map((line) => `${line}\n`).join("");
 };
+
+const summaryOf = (findings: readonly Finding[]): string => {
+  const { ok, warning, error, unseen } = countsOf(findings);
+  return `${countText(error, "error")}, ${countText(warning, "warning")}, ${ok} in order, ${unseen} not looked at`;
+};
+const countText = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 const linesOf = ({ level, code, object, cause, fix, docs }: Finding): readonly string[] => [
   `${MARK[level]} ${code === undefined ? "" : `${code}: `}${object}: ${cause}`,

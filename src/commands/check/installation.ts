@@ -4,9 +4,11 @@ import { certificateFindings, imageFindings } from "../../checks/serving.ts";
 import { type AskedRight, nodeFindings, rightFindings, versionFindings } from "../../checks/cluster.ts";
 import { configFindings, invalidConfig } from "../../checks/config.ts";
 import { type Finding, findingsOf, type Seen } from "../../checks/finding.ts";
-import { gatewayFindings, orphanFindings, sharedKeyFindings } from "../../checks/gateway.ts";
-import { podSpecOf } from "../../checks/objects.ts";
-import { tunnelFindings } from "../../checks/tunnels.ts";
+import { gatewayFindings, orphanFindings } from "../../checks/gateway.ts";
+import { sharedKeyFindings } from "../../checks/identities.ts";
+import { podSpecOf, selectorOf, statusIn } from "../../checks/objects.ts";
+import { type Trouble, troubleOf } from "../../checks/trouble.ts";
+import type { KubeObject } from "../../cluster/cluster.ts";
 import { reachFindings } from "../../checks/reach.ts";
 import { type Config, readConfig } from "../../core/config/config.ts";
 import { version } from "../../files.ts";
@@ -16,7 +18,7 @@ import {
   type Installation,
   installRights,
   listSeen,
-  readGatewaySight,
+  readEvents,
   readGateways,
   readInstalledConfig,
   readReach,
@@ -24,6 +26,8 @@ import {
   seenGateways,
   soon,
 } from "./read.ts";
+
+import { readGatewaySight } from "./gateway.ts";
 
 /** A config's text, and what findings call it. */
 export type ConfigText = { readonly text: string; readonly from: string };
@@ -53,8 +57,13 @@ export const readConfigCheck = async (
   return checkConfig(found.value);
 };
 
-const asked = (reader: Reader, user: string | undefined, rights: readonly Right[]): Promise<readonly AskedRight[]> =>
-  Promise.all(rights.map(async (right) => ({ right, isGranted: await seen(reader.may(user, right, soon())) })));
+/** Each right is asked for once: the gateways of a namespace need the same ones. */
+const asked = (reader: Reader, user: string | undefined, rights: readonly Right[]): Promise<readonly AskedRight[]> => {
+  const different = new Map(rights.map((right) => [JSON.stringify(right), right] as const));
+  return Promise.all(
+    [...different.values()].map(async (right) => ({ right, isGranted: await seen(reader.may(user, right, soon())) })),
+  );
+};
 
 /** Everything that is installed. `trialNamespace`: where a pod is tried. */
 export const checkInstallation = async (
@@ -76,24 +85,37 @@ export const checkInstallation = async (
   const account =
     (deployment.kind === "seen" && deployment.value && podSpecOf(deployment.value).serviceAccountName) || name;
   const user = `system:serviceaccount:${namespace}:${account}`;
-  const [reach, sights, rights] = await Promise.all([
+  const [trouble, reach, sights, rights] = await Promise.all([
+    readTrouble(reader, deployment),
     readReach(reader, installation, trialNamespace, config),
     Promise.all(placed.map((gateway) => readGatewaySight(reader, gateway))),
     asked(reader, user, placed.flatMap(gatewayRights)),
   ]);
+  const served = imageFindings(deployment, version, installation, trouble);
+  const isDown = served.some(({ level }) => level === "error");
   return [
     ...versionFindings(versionSeen),
     ...nodeFindings(nodes),
     ...findings,
-    ...reachFindings(reach),
-    ...imageFindings(deployment, version, installation),
+    ...served,
+    // That the API server reaches no pod follows from a Deployment that has none.
+    ...reachFindings(reach).filter(({ code }) => !isDown || code !== "no-endpoints"),
     ...certificateFindings(secret, `Secret ${namespace}/${name}-tls`, Date.now()),
     ...rightFindings(`ServiceAccount ${namespace}/${account}`, rights, "right-of-webhook"),
-    ...sights.flatMap(gatewayFindings),
-    ...sights.flatMap(({ gateway, metrics }) => tunnelFindings(gateway, metrics, [], Date.now())),
+    ...sights.flatMap((sight) => gatewayFindings(sight, [], Date.now())),
     ...sharedKeyFindings(sights),
     ...orphanFindings(gateways, config, placed),
   ];
+};
+
+/** Why the webhook's pods do not start, where none is ready. */
+const readTrouble = async (reader: Reader, deployment: Seen<KubeObject | undefined>): Promise<Trouble | undefined> => {
+  if (deployment.kind === "unseen" || deployment.value === undefined) return undefined;
+  const labels = selectorOf(deployment.value);
+  if (labels === undefined || (statusIn(deployment.value).readyReplicas ?? 0) > 0) return undefined;
+  const pods = await listSeen(reader, "Pod", deployment.value.metadata.namespace, labels);
+  const [pod] = pods.kind === "seen" ? pods.value : [];
+  return pod && troubleOf(pod, await readEvents(reader, pod), "no-endpoints");
 };
 
 /** The findings before an installation: `check --pre`. */
@@ -130,7 +152,9 @@ export const checkBefore = async (
     ...(isThere ? [say.fault("installed-already", object)] : []),
     ...findings,
     // The chart makes a namespace that is not there.
-    ...sights.flatMap(gatewayFindings).filter(({ code }) => code !== "namespace-missing"),
+    ...sights
+      .flatMap((sight) => gatewayFindings(sight, [], Date.now()))
+      .filter(({ code }) => code !== "namespace-missing"),
     ...sharedKeyFindings(sights),
   ];
 };

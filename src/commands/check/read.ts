@@ -6,16 +6,15 @@ import { type Cluster, ClusterError, type Kind, type KubeObject, refOf } from ".
 import type { Reader, Right } from "../../cluster/reader.ts";
 import { isReady } from "../../cluster/ready.ts";
 import { isSeen, type Seen } from "../../checks/finding.ts";
-import type { GatewaySight } from "../../checks/gateway.ts";
-import { dataOf, metricsPortOf, podSpecOf } from "../../checks/objects.ts";
+import { dataOf, podSpecOf } from "../../checks/objects.ts";
 import { type Reach, probePod } from "../../checks/reach.ts";
 import { placedGateways } from "../../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../../core/config/config.ts";
 import { gatewayPlaceOf, siblingNames } from "../../core/config/siblings.ts";
 import { hasSiblings } from "../../core/gateway/siblings.ts";
-import { podLabels, scriptsName, tableName } from "../../core/gateway/manifests.ts";
+import { scriptsName, tableName } from "../../core/gateway/manifests.ts";
 import { policyNames } from "../../core/gateway/policy.ts";
-import { GATEWAY_LABEL, MANAGED_BY, MANAGER } from "../../core/names.ts";
+import { MANAGED_BY, MANAGER } from "../../core/names.ts";
 
 /** One answer of the API server, in milliseconds. */
 const ANSWER_MS = 10_000;
@@ -96,33 +95,9 @@ const mayTry = (trial: Reach["trial"]): Reach["trial"] =>
     ? { kind: "unseen", why: trial.value.message }
     : trial;
 
-/** All that there is of one gateway. */
-export const readGatewaySight = async (reader: Reader, gateway: PlacedGateway): Promise<GatewaySight> => {
-  const { namespace, name, tunnels } = gateway;
-  const names = [...new Set(tunnels.flatMap(({ secretNames }) => secretNames))];
-  const [about, table, deployment, siblings, services, slices, pods, secrets] = await Promise.all([
-    getSeen(reader, "Namespace", "", namespace),
-    getSeen(reader, "ConfigMap", namespace, tableName(gateway)),
-    getSeen(reader, "Deployment", namespace, name),
-    listSeen(reader, "Deployment", namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: name }),
-    listSeen(reader, "Service", namespace),
-    listSeen(reader, "EndpointSlice", namespace),
-    listSeen(reader, "Pod", namespace, podLabels(gateway)),
-    Promise.all(names.map(async (secret) => [secret, await getSeen(reader, "Secret", namespace, secret)] as const)),
-  ]);
-  const metrics = await readMetrics(reader, pods);
-  const objects = { table, deployment, siblings, services, slices, pods };
-  return { gateway, namespace: about, ...objects, metrics, secrets: new Map(secrets) };
-};
-
-/** The metrics of the gateway's ready pod, through the API server. */
-const readMetrics = async (reader: Reader, pods: Seen<readonly KubeObject[]>): Promise<Seen<string | undefined>> => {
-  const pod = isSeen(pods) ? pods.value.find(isReady) : undefined;
-  const port = pod && metricsPortOf(pod);
-  return pod === undefined || port === undefined
-    ? { kind: "seen", value: undefined }
-    : seen(reader.proxied(refOf(pod), port, "/metrics", soon()));
-};
+/** What the kubelet says of a pod that is not ready. */
+export const readEvents = async (reader: Reader, pod: KubeObject): Promise<Seen<readonly KubeObject[]>> =>
+  isReady(pod) ? { kind: "seen", value: [] } : seen(reader.events(refOf(pod), soon()));
 
 /** The Deployments of all namespaces that the webhook made. */
 export const readGateways = (reader: Reader): Promise<Seen<readonly KubeObject[]>> =>

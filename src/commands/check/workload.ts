@@ -3,8 +3,7 @@ import type { Kind, KubeObject } from "../../cluster/cluster.ts";
 import type { Reader } from "../../cluster/reader.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "../../checks/finding.ts";
 import { gatewayFindings } from "../../checks/gateway.ts";
-import { tunnelFindings } from "../../checks/tunnels.ts";
-import { statusIn } from "../../checks/objects.ts";
+import { selectorOf, statusIn } from "../../checks/objects.ts";
 import { policyFindings, workloadFindings } from "../../checks/workload.ts";
 import { findGateway } from "../../core/config/choose.ts";
 import type { Config } from "../../core/config/config.ts";
@@ -12,8 +11,9 @@ import { policyNames } from "../../core/gateway/policy.ts";
 import { annotation } from "../../core/names.ts";
 import { address } from "../../core/target.ts";
 import { nearMisses } from "../../core/near-misses.ts";
-import { getSeen, listSeen, readGatewaySight } from "./read.ts";
+import { getSeen, listSeen } from "./read.ts";
 import { podIn } from "../../manifests/template.ts";
+import { readGatewaySight } from "./gateway.ts";
 import { createAdmitter } from "../inject/offline.ts";
 import { UsageError } from "../options/options.ts";
 
@@ -47,7 +47,7 @@ export const checkWorkload = async (
   if (object.value === undefined) return [say.fault("workload-missing", about)];
   const pod = podIn(object.value)?.pod;
   if (pod === undefined) return [say.unseen(about, "it has no pod template that can be read")];
-  // // The pod before its admission: an address that its env hold now is a Service's.
+  // The pod before its admission: an address that its env hold now is a Service's.
   const admission = await createAdmitter(config, reader, "audit").admit({ pod, namespace });
   const pods = kind === "Pod" ? seenPods([object.value]) : await podsOf(reader, object.value);
   const annotations = pod.metadata.annotations ?? {};
@@ -69,10 +69,8 @@ export const checkWorkload = async (
   return [
     ...own,
     ...policyFindings(found.gateway, policies, sight.table, pods, admission.assignments),
-    ...gatewayFindings(sight),
-    ...tunnelFindings(
-      found.gateway,
-      sight.metrics,
+    ...gatewayFindings(
+      sight,
       admission.assignments.map(({ target }) => address(target.host, target.port)),
       Date.now(),
     ),
@@ -81,11 +79,10 @@ export const checkWorkload = async (
 
 const seenPods = (value: readonly KubeObject[]): Seen<readonly KubeObject[]> => ({ kind: "seen", value });
 
-type Selector = { readonly selector?: { readonly matchLabels?: Readonly<Record<string, string>> } };
 /** The pods that a controller's selector finds; a CronJob's have a Job between them. */
 const podsOf = async (reader: Reader, object: KubeObject): Promise<Seen<readonly KubeObject[]>> => {
   const { namespace, name = "" } = object.metadata;
-  const labels = (object["spec"] as Selector | undefined)?.selector?.matchLabels;
+  const labels = selectorOf(object);
   if (labels !== undefined) return listSeen(reader, "Pod", namespace, labels);
   const jobs = await listSeen(reader, "Job", namespace);
   if (jobs.kind === "unseen") return jobs;
