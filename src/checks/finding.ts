@@ -1,4 +1,4 @@
-import { type ReasonCode, reasons } from "../core/reasons.ts";
+import { isReason, type ReasonCode, reasons } from "../core/reasons.ts";
 import { type CheckCode, checkCodes } from "./codes.ts";
 import type { Level } from "./codes/text.ts";
 
@@ -19,8 +19,10 @@ export type Finding = {
 /** The documentation of the code, for those who have only the cluster. */
 const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs";
 
-export const docsOf = (code: string): string =>
-  code in checkCodes ? `${DOCS}/findings.md#${code}` : `${DOCS}/reasons.md`;
+export const docsOf = (code: string): string => {
+  if (code in checkCodes) return `${DOCS}/findings.md#${code}`;
+  return isReason(code) ? `${DOCS}/reasons.md#${reasons[code].outcome}` : `${DOCS}/reasons.md`;
+};
 
 /** Makes the findings of a section: `say.ok(object, "how it is")`. */
 export const findingsOf = (section: string) => ({

@@ -6,19 +6,20 @@ import { hasLabels } from "../core/config/flowgen-pods.ts";
 import { readTable } from "../core/forwards/format.ts";
 import { annotation, GATEWAY_LABEL } from "../core/names.ts";
 import { readPod } from "../core/pod.ts";
-import { reasons } from "../core/reasons.ts";
+import { isReason, reasons } from "../core/reasons.ts";
 import { readStatus } from "../core/status.ts";
 import { address, type Assignment } from "../core/target.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
 import { admittedTo, dataOf, statusIn } from "./objects.ts";
+import { troubleOf } from "./trouble.ts";
 
 const say = findingsOf("workload");
 
 export type WorkloadSight = {
   /** Kind, namespace and name. */
   readonly name: string;
-  /** The answer that a pod of the workload would get now. */
-  readonly admission: Admission;
+  /** The answer that a pod of the workload would get now; absent without the config. */
+  readonly admission?: Admission;
   readonly isAnnotated: boolean;
   /** Keys and values that resemble those that the webhook reads. */
   readonly nearMisses: readonly string[];
@@ -30,43 +31,67 @@ export type WorkloadSight = {
 
 /** The findings of the workload itself: annotation, decision, pods. */
 export const workloadFindings = (sight: WorkloadSight): readonly Finding[] => {
-  const { name, admission, isAnnotated } = sight;
+  const { name, admission, isAnnotated, failure } = sight;
   const near = sight.nearMisses.map((miss) => say.fault("near-miss", name, miss));
   if (!isAnnotated) return [...near, say.fault("workload-unannotated", name)];
-  const decided = decisionFinding(name, admission);
-  return [...near, decided, ...(decided.level === "ok" ? podFindings(sight) : [])];
+  const denial = denialIn(name, failure);
+  if (admission === undefined) return [...near, ...(denial ? [denial] : podFindings(sight))];
+  const decided = decisionFindings(name, admission);
+  return [...near, ...decided, ...(decided[0]?.level === "ok" ? podFindings(sight) : [])];
 };
 
-const decisionFinding = (name: string, { outcome, reason, message = "", assignments }: Admission): Finding => {
-  if (reason === "api-error" || reason === "deadline") return say.unseen(name, `what a pod of it gets: ${message}`);
-  if (outcome === "reject" || outcome === "fail") return say.refused(reason, name, message);
+/** What the webhook answered to the controller: the code, the message, the fix. */
+const denialIn = (name: string, failure = ""): Finding | undefined => {
+  const [, code = "", message = ""] =
+    /admission webhook "pods\.flowgen\.io" denied the request: ([a-z-]+): (.*)/s.exec(failure) ?? [];
+  return isReason(code) ? say.refused(code, name, message) : undefined;
+};
+
+const decisionFindings = (
+  name: string,
+  { outcome, reason, message = "", assignments }: Admission,
+): readonly Finding[] => {
+  if (reason === "api-error" || reason === "deadline") return [say.unseen(name, `what a pod of it gets: ${message}`)];
+  if (outcome === "reject" || outcome === "fail") return [say.refused(reason, name, message)];
   const text = reasons[reason];
-  if (outcome === "skip" && reason !== "unchanged") return say.refused(reason, name, text.says);
-  if (outcome === "audit") return say.fault("audit-mode", name, message === "" ? undefined : message);
+  if (outcome === "skip" && reason !== "unchanged") return [say.refused(reason, name, text.says)];
+  // What would refuse the pod in enforce mode is named beside the mode, and refuses nothing now.
+  if (outcome === "audit")
+    return [
+      say.fault("audit-mode", name),
+      ...(message === "" ? [] : [{ ...say.refused(reason, name, message), level: "warning" } as const]),
+    ];
   const list = assignments.map(
     ({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`,
   );
-  return say.ok(name, `a pod of it reaches ${list.join(", ")}`);
+  return [say.ok(name, `a pod of it reaches ${list.join(", ")}`)];
 };
 
 const podFindings = ({ name, pods, failure, admission }: WorkloadSight): readonly Finding[] => {
   if (pods.kind === "unseen") return [say.unseen(`pods of ${name}`, pods.why)];
   if (pods.value.length === 0) return [say.fault("workload-without-pod", name, failure)];
-  return pods.value.flatMap((object) => {
-    const about = `Pod ${object.metadata.namespace}/${object.metadata.name ?? ""}`;
-    if (
-      object.metadata.annotations?.[annotation.status] === undefined ||
-      object.metadata.labels?.[GATEWAY_LABEL] === undefined
-    )
-      return [say.fault("pod-not-redirected", about)];
-    const read = readPod(object);
-    const status = read.kind === "pod" ? readStatus(read.pod) : undefined;
-    const held = status?.kind === "status" ? status.targets : [];
-    const stale = admission.assignments.filter((each) => isStale(each, held));
-    return stale.length > 0
-      ? [say.fault("pod-outdated", about, stale.map(({ target }) => address(target.host, target.port)).join(", "))]
-      : [say.ok(about, `redirected, phase ${statusIn(object).phase ?? "Unknown"}`)];
-  });
+  return pods.value.map((pod) => podFinding(pod, admission?.assignments));
+};
+
+const UNKNOWN = "workload-without-pod";
+/** One pod: whether it was redirected, to what the gateway gives now, and whether it runs. */
+const podFinding = (object: KubeObject, assignments: readonly Assignment[] | undefined): Finding => {
+  const about = `Pod ${object.metadata.namespace}/${object.metadata.name ?? ""}`;
+  const { annotations, labels } = object.metadata;
+  if (annotations?.[annotation.status] === undefined || labels?.[GATEWAY_LABEL] === undefined)
+    return say.fault("pod-not-redirected", about);
+  const read = readPod(object);
+  const status = read.kind === "pod" ? readStatus(read.pod) : undefined;
+  const held = status?.kind === "status" ? status.targets : [];
+  const stale = (assignments ?? []).filter((each) => isStale(each, held));
+  if (stale.length > 0)
+    return say.fault("pod-outdated", about, stale.map(({ target }) => address(target.host, target.port)).join(", "));
+  const { phase = "Unknown" } = statusIn(object);
+  const trouble = phase === "Pending" ? troubleOf(object, { kind: "seen", value: [] }, UNKNOWN) : undefined;
+  // A pod that is only not there yet is in order.
+  if (trouble !== undefined && trouble.code !== UNKNOWN) return say.fault(trouble.code, about, trouble.detail);
+  const list = assignments === undefined ? held.map(({ target, address: at }) => ` ${target} at ${at},`).join("") : "";
+  return say.ok(about, `redirected,${list} phase ${phase}`);
 };
 
 const isStale = (

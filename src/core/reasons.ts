@@ -44,6 +44,9 @@ type ReasonText =
   | RejectionText;
 
 export type ReasonCode = keyof typeof reasons;
+
+/** Whether a word is the code of a reason. */
+export const isReason = (word: string): word is ReasonCode => Object.hasOwn(reasons, word);
 type CodeOf<Outcome> = { [C in ReasonCode]: (typeof reasons)[C]["outcome"] extends Outcome ? C : never }[ReasonCode];
 export type RejectCode = CodeOf<"reject">;
 export type SkipCode = CodeOf<"skip">;

@@ -14,7 +14,7 @@ export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonl
     error: (issue) => {
       if (issue.code !== "unrecognized_keys") return "not a map of keys and values";
       const texts = issue.keys.slice(0, MOST_PROBLEMS).map((key) => {
-        const hint = Object.hasOwn(hints, key) ? `; ${hints[key]}` : didYouMean(key, near(key, Object.keys(shape)));
+        const hint = Object.hasOwn(hints, key) ? `; ${hints[key]}` : didYouMean(key, nearWord(key, Object.keys(shape)));
         return `unknown key ${quote(key)}${hint}`;
       });
       const more = issue.keys.length - texts.length;
@@ -23,7 +23,8 @@ export const strict = <Shape extends z.ZodRawShape>(shape: Shape, hints: Readonl
   });
 
 /** The nearest known word; none where more than half of its letters would differ. */
-const near = (text: string, words: readonly string[]): string | undefined => {
+export const nearWord = (text: string, words: readonly string[]): string | undefined => {
+  if (words.length === 0) return undefined;
   const nearest = closest(text, words);
   return distance(text, nearest) <= Math.max(text.length, nearest.length) / 2 ? nearest : undefined;
 };

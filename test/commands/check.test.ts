@@ -18,7 +18,7 @@ import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { loadScripts } from "../../src/provisioning/scripts.ts";
 import { writeKubeconfig, listen, overMemory, reply, status } from "../cluster-port/loopback.ts";
 import { setEnv } from "../environment.ts";
-import { configOf, podOf } from "../making.ts";
+import { configOf, patched, podOf } from "../making.ts";
 
 const NAME = "flowgen-gateway-webhook";
 const GATEWAY = "flowgen-wireguard-gateway";
@@ -626,6 +626,9 @@ t.test("a user without rights, and a cluster that does not answer", async (t) =>
   t.strictSame([code, faults(findings)], [0, []]);
   t.ok(findings.length > 5 && findings.every(({ level }) => level === "unseen"));
   t.match(await program("check", "pod/x"), { code: 0, out: /\? config/ });
+  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: "https://127.0.0.1:1" }) });
+  const silence = { code: 2, out: "", err: /the API server does not answer: .*ECONNREFUSED/ };
+  for (const args of [[], ["--pre"], ["pod/x"]]) t.match(await program("check", ...args), silence);
   setEnv(t, { ...process.env, KUBECONFIG: "/nowhere" });
   t.match(await program("check"), { code: 2, err: /--cluster kubeconfig: .*KUBECONFIG/ });
 });
@@ -756,7 +759,8 @@ t.test("a workload", async (t) => {
   const refused = podOf("a=9.9.9.9:1", {}, { "flowgen.io/mode": "audit" });
   await put(deployment({}, refused.metadata));
   t.match(faults((await check("deploy/orders", "-n", "team-a")).findings), [
-    { code: "audit-mode", cause: /9\.9\.9\.9:1/ },
+    { code: "audit-mode" },
+    { level: "warning", code: "target-not-allowed", cause: /9\.9\.9\.9:1/, docs: /reasons\.md#reject$/ },
   ]);
   await put(object("Pod", "team-a", "empty", { spec: {} }));
   t.match((await check("pod/empty", "-n", "team-a")).findings, [
@@ -824,9 +828,44 @@ t.test("a CronJob's pods have a Job between", async (t) => {
 
 t.test("mistakes", async (t) => {
   await startCluster(t);
-  t.match(await program("check", "thing/x"), { code: 2, err: /write config FILE, or a workload such as pod\/NAME/ });
-  t.match(await program("check", "pod/a", "pod/b"), { code: 2, err: /one workload at a time/ });
+  t.match(await program("check", "thing/x"), { code: 2, err: /write config FILE, or a workload: pod\/NAME, deploy/ });
+  for (const word of ["pod/", "pod", "/x", "deploy/a/b", "deploy/x y", "svc/x"])
+    t.match(await program("check", word), { code: 2, err: /write config FILE, or a workload: / }, word);
+  t.match(await program("check", "pod/a", "pod/b"), { code: 2, err: /write config FILE, or a workload: / });
+  t.match(await program("check", "--pre", "pod/a"), { code: 2, err: /--pre looks at no workload/ });
   t.match(await program("check", "config", "a", "b"), { code: 2, err: /too many arguments/ });
+});
+
+t.test("a workload that is not there: where it is, or what is named almost so", async (t) => {
+  const { put } = await startCluster(t);
+  await put(deployment(), object("Namespace", "", "team-a"), object("Namespace", "", "team-b"));
+  const cause = async (...args: readonly string[]) =>
+    (await check(...args)).findings.find(({ code }) => code === "workload-missing")?.cause;
+  t.match(await cause("deployment.apps/orders", "-n", "team-b"), /^namespace team-a has one of this name: /);
+  t.match(await cause("deploy", "order", "-n", "team-a"), /^team-a has orders: /);
+  t.match(await cause("deploy/orders", "-n", "nowhere"), /^there is no namespace nowhere: /);
+  t.equal(await cause("deploy/xyz", "-n", "team-b"), "there is no such workload");
+});
+
+t.test("a workload, by somebody who may not read the webhook's config", async (t) => {
+  const { put, forbid, operations, memory } = await startCluster(t);
+  const { metadata } = patched(podOf("mssql=10.0.0.5:1433", { DB: "10.0.0.5:1433" }), operations);
+  const labels = { ...metadata.labels, app: "flowgen" };
+  await put(deployment(), object("Pod", "team-a", "p", { spec: template.spec, status: { phase: "Running" } }, { labels, annotations: metadata.annotations })); // prettier-ignore
+  forbid("configmaps");
+  const asked = ["deploy", "orders", "-n", "team-a"];
+  t.match(await program("check", ...asked), {
+    code: 0,
+    out: /\? config.*\n(.*\n)*√ Pod team-a\/p: redirected, 10\.0\.0\.5:1433 at flowgen-wireguard-gateway\.flowgen-gateway\.svc:1433, phase Running/,
+  });
+  const message = `admission webhook "pods.flowgen.io" denied the request: target-not-allowed: 10.0.0.9:1 through wg0: the target is not allowed; ${reasons["target-not-allowed"].fix}`;
+  memory.edit("controller", { kind: "Deployment", namespace: "team-a", name: "orders" }, (there) => ({
+    ...there,
+    status: { conditions: [{ type: "ReplicaFailure", status: "True", message }] },
+  }));
+  t.match(faults((await check(...asked)).findings), [
+    { code: "target-not-allowed", object: "Deployment team-a/orders", fix: reasons["target-not-allowed"].fix },
+  ]);
 });
 
 t.test("explain", async (t) => {
@@ -837,5 +876,11 @@ t.test("explain", async (t) => {
   }
   t.match(await program("explain"), { code: 0, out: /^not-annotated +an admission ends as skip/m });
   t.match(await program("explain", "target-not-allwed"), { code: 1, err: /did you mean target-not-allowed/ });
+  t.match(await program("explain", "TARGET_not_allowed"), { code: 0, out: /^target-not-allowed / });
+  t.match(
+    await program("explain", "xyzzyqqq"),
+    { code: 1, err: /no such code; `explain` lists all/ },
+    "nothing is near",
+  );
   t.ok(new X509Certificate(certificate.cert));
 });

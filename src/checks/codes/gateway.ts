@@ -46,12 +46,12 @@ export const gatewayCodes = {
   "pod-unscheduled": {
     level: "error",
     says: "the scheduler finds no node for the pod",
-    fix: "correct nodeSelector, affinity, tolerations or resources in the config, or make room on a node",
+    fix: "correct its nodeSelector, affinity, tolerations or resources (a gateway's stand in the config), or make room on a node",
   },
   "image-unpulled": {
     level: "error",
     says: "the node cannot get the container's image",
-    fix: "correct the image's name and tag in the config or the chart's values, or let the node reach the registry (imageRegistry, imagePullSecrets)",
+    fix: "correct the image's name and tag (a gateway's stands in the config, the webhook's in the chart's values), or let the node reach the registry",
   },
   "wireguard-missing": {
     level: "error",
@@ -173,12 +173,12 @@ export const gatewayCodes = {
   "pod-not-redirected": {
     level: "error",
     says: "the pod was made without the webhook, before it was installed or while no webhook answered",
-    fix: "kubectl rollout restart",
+    fix: "kubectl rollout restart deployment/NAME (or delete the pod)",
   },
   "pod-outdated": {
     level: "error",
     says: "the pod holds an address that the gateway no longer gives to this target",
-    fix: "kubectl rollout restart",
+    fix: "kubectl rollout restart deployment/NAME (or delete the pod)",
   },
   "near-miss": {
     level: "warning",

@@ -1,5 +1,8 @@
 import * as z from "zod";
+import { ClusterError } from "../../cluster/cluster.ts";
+import type { Reader } from "../../cluster/reader.ts";
 import type { Finding } from "../../checks/finding.ts";
+import { soon } from "./read.ts";
 import { checkBefore, checkConfig, checkInstallation, type ConfigText, readConfigCheck } from "./installation.ts";
 import { checkWorkload, readWorkloadName } from "./workload.ts";
 import { connectReading, inputName, readText, UsageError } from "../options/options.ts";
@@ -57,17 +60,34 @@ const findingsFor = async (
 ): Promise<readonly Finding[]> => {
   if (rest.length > 0) throw new UsageError(`check: ${rest.join(" ")}: too many arguments`);
   if (what === "config") return checkConfig(await readConfigText(file ?? options.config ?? "config.yaml")).findings;
-  if (file !== undefined) throw new UsageError(`check ${String(what)} ${file}: one workload at a time`);
-  const workload = what === undefined ? undefined : readWorkloadName(what);
+  // As kubectl: `deploy NAME` is `deploy/NAME`.
+  const workload = what === undefined ? undefined : readWorkloadName(file === undefined ? what : `${what}/${file}`);
+  if (options.pre && what !== undefined) throw new UsageError(`check --pre ${what}: --pre looks at no workload`);
   const config = options.config === undefined ? undefined : await readConfigText(options.config);
   const reader = await connectReading(options.cluster);
+  await requireAnswer(reader);
   const installation = { name: options.installName, namespace: options.installNamespace };
   const { namespace = "default" } = options;
   if (options.pre) return checkBefore(reader, installation, config);
   if (workload === undefined) return checkInstallation(reader, installation, namespace, config);
   const read = await readConfigCheck(reader, installation, config);
-  if (read.config === undefined) return read.findings;
-  return checkWorkload(reader, read.config, { ...workload, namespace });
+  return [
+    ...(read.config === undefined ? read.findings : []),
+    ...(await checkWorkload(reader, read.config, { ...workload, namespace })),
+  ];
+};
+
+/** Without an answer, or for a user whom the API server does not know, nothing can be looked at. */
+const requireAnswer = async (reader: Reader): Promise<void> => {
+  try {
+    await reader.version(soon());
+  } catch (error) {
+    if (!(error instanceof ClusterError)) throw error;
+    if (error.code === 401)
+      throw new UsageError("the API server does not know you (401): renew the kubeconfig's credentials");
+    if (error.code === 0)
+      throw new UsageError(error.message.replace(/^cannot get nodes: /, "the API server does not answer: "));
+  }
 };
 
 const readConfigText = async (path: string): Promise<ConfigText> => ({

@@ -1,8 +1,8 @@
-import { closest } from "fastest-levenshtein";
 import { certificateFailures, certificateReasons } from "../../certificates/reasons.ts";
 import { checkCodes } from "../../checks/codes.ts";
 import { docsOf } from "../../checks/finding.ts";
 import { reasons } from "../../core/reasons.ts";
+import { nearWord } from "../../core/schema.ts";
 import type { Output } from "../options/output.ts";
 import { aligned } from "../inject/report.ts";
 
@@ -29,13 +29,15 @@ export const explain = async (code: string | undefined, { out, err }: Output): P
     await out(`${aligned(explanations.map((each) => [each.code, each.from, each.says])).join("\n")}\n`);
     return 0;
   }
-  const found = explanations.filter((each) => each.code === code);
+  const written = code.trim().toLowerCase().replaceAll(/[_ ]/g, "-");
+  const found = explanations.filter((each) => each.code === written);
   if (found.length === 0) {
-    const nearest = closest(
-      code,
+    const nearest = nearWord(
+      written,
       explanations.map((each) => each.code),
     );
-    await err(`flowgen-gateway: explain: no such code; did you mean ${nearest}? \`explain\` lists all\n`);
+    const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+    await err(`flowgen-gateway: explain: no such code${hint}; \`explain\` lists all\n`);
     return 1;
   }
   await out(found.map(textOf).join("\n"));

@@ -6,7 +6,9 @@ import { gatewayFindings } from "../../checks/gateway.ts";
 import { selectorOf, statusIn } from "../../checks/objects.ts";
 import { policyFindings, workloadFindings } from "../../checks/workload.ts";
 import { findGateway } from "../../core/config/choose.ts";
-import type { Config } from "../../core/config/config.ts";
+import type { Config, PlacedGateway } from "../../core/config/config.ts";
+import type { Admission } from "../../core/admission.ts";
+import { nearWord } from "../../core/schema.ts";
 import { policyNames } from "../../core/gateway/policy.ts";
 import { annotation } from "../../core/names.ts";
 import { address } from "../../core/target.ts";
@@ -26,55 +28,76 @@ const KINDS: Readonly<Record<string, Kind>> = {
   ...{ job: "Job", jobs: "Job", cronjob: "CronJob", cronjobs: "CronJob", cj: "CronJob" },
 };
 
-/** `deploy/NAME` as kubectl writes it. Throws a UsageError for another text. */
+/** `deploy/NAME` as kubectl writes it, or `deployment.apps/NAME` as it prints it. Throws a UsageError for another text. */
 export const readWorkloadName = (text: string): { readonly kind: Kind; readonly name: string } => {
-  const [, word = "", name = ""] = /^([a-z]+)\/([^/]+)$/i.exec(text) ?? [];
+  const [, word = "", name = ""] = /^([a-z]+)(?:\.[a-z.0-9]+)?\/([a-z0-9.-]+)$/i.exec(text) ?? [];
   const kind = Object.hasOwn(KINDS, word.toLowerCase()) ? KINDS[word.toLowerCase()] : undefined;
   if (kind !== undefined) return { kind, name };
-  throw new UsageError(`check ${text}: write config FILE, or a workload such as pod/NAME or deploy/NAME`);
+  const words = "pod/NAME, deploy/NAME, sts/NAME, ds/NAME, rs/NAME, job/NAME or cronjob/NAME";
+  throw new UsageError(`check ${text}: write config FILE, or a workload: ${words}`);
 };
 
-/** The findings of one workload, its pods, and the gateway that they use. */
+/** The findings of one workload, its pods, and the gateway that they use. Without a config: what its pods say. */
 export const checkWorkload = async (
   reader: Reader,
-  config: Config,
+  config: Config | undefined,
   { kind, namespace, name }: { readonly kind: Kind; readonly namespace: string; readonly name: string },
 ): Promise<readonly Finding[]> => {
   const about = `${kind} ${namespace}/${name}`;
   const say = findingsOf("workload");
   const object = await getSeen(reader, kind, namespace, name);
   if (object.kind === "unseen") return [say.unseen(about, object.why)];
-  if (object.value === undefined) return [say.fault("workload-missing", about)];
+  if (object.value === undefined)
+    return [say.fault("workload-missing", about, await insteadOf(reader, kind, namespace, name))];
   const pod = podIn(object.value)?.pod;
   if (pod === undefined) return [say.unseen(about, "it has no pod template that can be read")];
-  // The pod before its admission: an address that its env hold now is a Service's.
-  const admission = await createAdmitter(config, reader, "audit").admit({ pod, namespace });
-  const pods = kind === "Pod" ? seenPods([object.value]) : await podsOf(reader, object.value);
   const annotations = pod.metadata.annotations ?? {};
-  const own = workloadFindings({
+  const pods = kind === "Pod" ? seenPods([object.value]) : await podsOf(reader, object.value);
+  const sight = {
     name: about,
-    admission,
     isAnnotated: annotations[annotation.targets] !== undefined,
     nearMisses: nearMisses(pod, kind === "Pod" ? undefined : object.value.metadata),
     pods,
     failure: await failureOf(reader, object.value),
-  });
+  };
+  if (config === undefined) return workloadFindings(sight);
+  // The pod before its admission: an address that its env hold now is a Service's.
+  const admission = await createAdmitter(config, reader, "audit").admit({ pod, namespace });
+  const own = workloadFindings({ ...sight, admission });
   const found = findGateway(config, namespace, annotations[annotation.gateway]);
   if (admission.assignments.length === 0 || found.kind === "reject") return own;
-  const { namespace: home } = found.gateway;
+  return [...own, ...(await gatewayOf(reader, found.gateway, admission.assignments, pods))];
+};
+
+/** The gateway on the way of a workload's pods to their targets. */
+const gatewayOf = async (
+  reader: Reader,
+  gateway: PlacedGateway,
+  assignments: Admission["assignments"],
+  pods: Seen<readonly KubeObject[]>,
+): Promise<readonly Finding[]> => {
   const [sight, ...policies] = await Promise.all([
-    readGatewaySight(reader, found.gateway),
-    ...policyNames(found.gateway).map((policy) => getSeen(reader, "NetworkPolicy", home, policy)),
+    readGatewaySight(reader, gateway),
+    ...policyNames(gateway).map((policy) => getSeen(reader, "NetworkPolicy", gateway.namespace, policy)),
   ]);
+  const targets = assignments.map(({ target }) => address(target.host, target.port));
   return [
-    ...own,
-    ...policyFindings(found.gateway, policies, sight.table, pods, admission.assignments),
-    ...gatewayFindings(
-      sight,
-      admission.assignments.map(({ target }) => address(target.host, target.port)),
-      Date.now(),
-    ),
+    ...policyFindings(gateway, policies, sight.table, pods, assignments),
+    ...gatewayFindings(sight, targets, Date.now()),
   ];
+};
+
+/** Where a workload of that name is, or one of a name like it; as far as the user may look. */
+const insteadOf = async (reader: Reader, kind: Kind, namespace: string, name: string): Promise<string | undefined> => {
+  const home = await getSeen(reader, "Namespace", "", namespace);
+  if (isSeen(home) && home.value === undefined) return `there is no namespace ${namespace}`;
+  const beside = await listSeen(reader, kind, namespace);
+  const names = isSeen(beside) ? beside.value.map(({ metadata }) => metadata.name ?? "") : [];
+  const near = nearWord(name, names);
+  if (near !== undefined) return `${namespace} has ${near}`;
+  const all = await listSeen(reader, kind);
+  const other = isSeen(all) ? all.value.find(({ metadata }) => metadata.name === name) : undefined;
+  return other && `namespace ${other.metadata.namespace} has one of this name`;
 };
 
 const seenPods = (value: readonly KubeObject[]): Seen<readonly KubeObject[]> => ({ kind: "seen", value });
