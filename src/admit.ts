@@ -148,7 +148,7 @@ const redirectTo = (plan: Planned, assignments: readonly Assignment[], version: 
     operations: [...aliases.operations, ...env.operations, ...marks],
     changed: env.changed,
     unread,
-    warnings: [...warnings, ...aliases.warnings, ...env.warnings],
+    warnings: [...aliases.warnings, ...env.warnings, ...warnings],
   };
   return redirected(account, mode);
 };

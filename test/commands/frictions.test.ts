@@ -129,6 +129,17 @@ for (const [name, [written, expected, says]] of Object.entries(FRICTIONS)) {
   });
 }
 
+t.test("what is wrong at one place is said before what is so of the pod", async (t) => {
+  const wrong = "MSSQL_HOST is 10.0.0.5 with port 1433, the annotation says 14333";
+  const { text } = await said(t, asked("mssql=10.0.0.5:14333", [{ name: "MSSQL_HOST", value: "10.0.0.5:1433" }]));
+  const warnings = text.split("\n").filter((line) => line.includes("warning: "));
+  t.match(warnings, [wrong, "MSSQL_HOST has another value and is left alone"]);
+  const other = await said(t, asked("mssql=10.0.0.5:14333", [{ name: "DB", value: "Server=10.0.0.5,1433" }]));
+  const [first, second] = other.text.split("\n").filter((line) => line.includes("warning: "));
+  t.match(first, "DB is 10.0.0.5 with port 1433, the annotation says 14333");
+  t.match(second, "no env was rewritten for it");
+});
+
 t.test("a workload without a mistake is told none", async (t) => {
   const { code, text } = await said(t, asked(GOOD, [{ name: "MSSQL_HOST", value: "10.0.0.5" }]));
   t.equal(code, 0);

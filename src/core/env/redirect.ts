@@ -158,15 +158,16 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
     changed: patches.flatMap(({ changed }) => changed),
     env,
     unread,
+    // What one place holds comes before what is so of the pod: of a wrong port that is the reason, and the rest follows.
     warnings: unique([
-      ...containers.flatMap((each) => replacedWarnings(each, setup)),
-      ...warnings,
       ...containers.flatMap((each) => remarkTexts(each, routes)),
       ...elsewhere.map(({ where, hosts, srv }) =>
         srv.length > 0
           ? noteText(where, { kind: "left", why: "srv" }, srv, [])
           : `${where} holds ${listed(unique(hosts), MOST_NAMES)}: left alone`,
       ),
+      ...containers.flatMap((each) => replacedWarnings(each, setup)),
+      ...warnings,
       ...containers.flatMap((each) => adviceOf(each, routes, setup, job.work)),
     ]),
   };
