@@ -11,7 +11,7 @@ import { gatewayId, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
 import { dataOf, hasReady, isSliceOf, portsOf } from "./objects.ts";
 import { identitiesIn, type TunnelSecrets } from "./identities.ts";
-import { type Asked, identityIn, type PodSight, podsFindings } from "./pods.ts";
+import { type GatewayQuestion, identityIn, type PodSight, podsFindings } from "./pods.ts";
 
 const say = findingsOf("gateway");
 
@@ -25,7 +25,7 @@ export type GatewaySight = TunnelSecrets &
   };
 
 /**
- * Findings of one gateway, the cause before what follows from it. What only follows from another finding is left out.
+ * Findings of one gateway, a cause before its consequences. A finding that only follows from another one is left out.
  * `targets`: those of a workload; of them the connections are looked at. `now`: milliseconds since 1970.
  */
 export const gatewayFindings = (sight: GatewaySight, targets: readonly string[], now: number): readonly Finding[] => {
@@ -81,7 +81,7 @@ const secretFindings = (
   ];
 };
 
-const tableFindings = (sight: GatewaySight, object: string, asked: Asked): readonly Finding[] => {
+const tableFindings = (sight: GatewaySight, object: string, asked: GatewayQuestion): readonly Finding[] => {
   const { gateway, table } = sight;
   const about = `ConfigMap ${gateway.namespace}/${tableName(gateway)}`;
   if (table.kind === "unseen") return [say.unseen(about, table.why)];
@@ -101,8 +101,13 @@ const fillFindings = ({ forwards }: Table, { maxForwards }: PlacedGateway, objec
   ];
 };
 
-/** A Service without a ready pod follows from whatever keeps the pod from being ready. */
-const objectFindings = (table: Table, sight: GatewaySight, object: string, asked: Asked): readonly Finding[] => {
+/** A Service without a ready pod follows from a pod that is not ready. */
+const objectFindings = (
+  table: Table,
+  sight: GatewaySight,
+  object: string,
+  asked: GatewayQuestion,
+): readonly Finding[] => {
   const pods = podsFindings(sight, asked, object);
   const isDown = asked.faulty.size > 0 || pods.some(isFault);
   return [...pods, ...serviceFindings(table, sight).filter(({ code }) => !isDown || code !== "service-without-pod")];

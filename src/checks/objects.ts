@@ -72,7 +72,7 @@ export const podSpecOf = (workload: KubeObject): PodSpec =>
 
 type Selector = { readonly selector?: { readonly matchLabels?: Labels } };
 /** The labels by which a controller finds its pods. */
-export const selectorOf = (controller: KubeObject): Labels | undefined =>
+export const podSelectorOf = (controller: KubeObject): Labels | undefined =>
   (controller["spec"] as Selector | undefined)?.selector?.matchLabels;
 
 /** `data` of a ConfigMap or a Secret. */

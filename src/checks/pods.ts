@@ -14,7 +14,7 @@ const say = findingsOf("gateway");
 /** A pod of a gateway. */
 export type GatewayPod = {
   readonly pod: KubeObject;
-  /** What the kubelet says of it, where it is not ready. */
+  /** The kubelet's Events about it, where it is not ready. */
   readonly events: Seen<readonly KubeObject[]>;
   /** `undefined`: it offers none. */
   readonly metrics: Seen<string | undefined>;
@@ -26,12 +26,12 @@ export type PodSight = {
   readonly deployment: Seen<KubeObject | undefined>;
   readonly siblings: Seen<readonly KubeObject[]>;
   readonly pods: Seen<readonly GatewayPod[]>;
-  /** What the VPN server must know, by identity (`identityIn`), of the Secrets that were read. */
+  /** The public keys by identity (`identityIn`), of the Secrets that were read. */
   readonly publicKeys: ReadonlyMap<string, string>;
 };
 
-/** What a workload asks, and what is known before the pods are looked at. */
-export type Asked = {
+/** A workload's targets, and the faults that are known before the pods are looked at. */
+export type GatewayQuestion = {
   /** Of these targets (`host:port`) the connections are looked at. */
   readonly targets: readonly string[];
   /** Milliseconds since 1970. */
@@ -45,7 +45,7 @@ type Tunnel = PlacedGateway["tunnels"][number];
 export const identityIn = (tunnel: Tunnel, secretName = tunnel.secretName): string =>
   `${secretName}/${secretKeyOf(tunnel)}`;
 
-export const podsFindings = (sight: PodSight, asked: Asked, object: string): readonly Finding[] => {
+export const podsFindings = (sight: PodSight, asked: GatewayQuestion, object: string): readonly Finding[] => {
   const { gateway, deployment, siblings } = sight;
   const about = `Deployment ${gateway.namespace}/${gateway.name}`;
   if (deployment.kind === "unseen") return [say.unseen(about, deployment.why)];
@@ -80,7 +80,7 @@ type Member = {
   readonly isAlone: boolean;
 };
 
-const memberFindings = (member: Member, asked: Asked): readonly Finding[] => {
+const memberFindings = (member: Member, asked: GatewayQuestion): readonly Finding[] => {
   const { scope, own, name, object, down, isAlone } = member;
   if (scope.pods.kind === "unseen") {
     const tunnels = say.unseen(object, `its tunnels' handshakes: ${scope.pods.why}`);
@@ -101,7 +101,7 @@ const memberFindings = (member: Member, asked: Asked): readonly Finding[] => {
   return isExplained ? tunnels : [say.fault(down, name, "its containers run"), ...tunnels];
 };
 
-const tunnelsOf = ({ scope, own, object, isAlone }: Member, { metrics }: GatewayPod, asked: Asked) => {
+const tunnelsOf = ({ scope, own, object, isAlone }: Member, { metrics }: GatewayPod, asked: GatewayQuestion) => {
   const { gateway, publicKeys } = scope;
   const named = gateway.tunnels.map((tunnel) => [tunnel.name, identityIn(tunnel)] as const);
   return tunnelFindings({

@@ -11,7 +11,7 @@ const PULL: ReadonlySet<string> = new Set([
   ...["ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName"],
   ...["ImageInspectError", "RegistryUnavailable"],
 ]);
-/** What init.sh writes when it cannot make a WireGuard interface (src/gateway/interface.sh). */
+/** The line of init.sh where it cannot make a WireGuard interface (src/gateway/interface.sh). */
 const NO_INTERFACE = /no interface can be made: .*/;
 const DEVICE = "/dev/net/tun";
 

@@ -25,7 +25,7 @@ const ago = (seconds: number): string =>
       ? `${Math.round(seconds / 60)} min`
       : `${Math.round(seconds / 3600)} h`;
 
-/** What is known of a gateway beside the metrics of one of its pods. */
+/** The metrics of one pod of a gateway, and the facts to judge them by. */
 export type TunnelSight = {
   readonly gateway: PlacedGateway;
   /** Whose tunnels they are, in findings. */

@@ -40,7 +40,7 @@ export const workloadFindings = (sight: WorkloadSight): readonly Finding[] => {
   return [...near, ...decided, ...(decided[0]?.level === "ok" ? podFindings(sight) : [])];
 };
 
-/** What the webhook answered to the controller: the code, the message, the fix. */
+/** The webhook's refusal in the controller's message: its code, its message, its fix. */
 const denialIn = (name: string, failure = ""): Finding | undefined => {
   const [, code = "", message = ""] =
     /admission webhook "pods\.flowgen\.io" denied the request: ([a-z-]+): (.*)/s.exec(failure) ?? [];
@@ -55,7 +55,7 @@ const decisionFindings = (
   if (outcome === "reject" || outcome === "fail") return [say.refused(reason, name, message)];
   const text = reasons[reason];
   if (outcome === "skip" && reason !== "unchanged") return [say.refused(reason, name, text.says)];
-  // What would refuse the pod in enforce mode is named beside the mode, and refuses nothing now.
+  // A refusal of enforce mode is named beside the mode, as a warning: it refuses nothing now.
   if (outcome === "audit")
     return [
       say.fault("audit-mode", name),

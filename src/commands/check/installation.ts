@@ -6,7 +6,7 @@ import { configFindings, invalidConfig } from "../../checks/config.ts";
 import { type Finding, findingsOf, type Seen } from "../../checks/finding.ts";
 import { gatewayFindings, orphanFindings } from "../../checks/gateway.ts";
 import { sharedKeyFindings } from "../../checks/identities.ts";
-import { podSpecOf, selectorOf, statusIn } from "../../checks/objects.ts";
+import { podSpecOf, podSelectorOf, statusIn } from "../../checks/objects.ts";
 import { type Trouble, troubleOf } from "../../checks/trouble.ts";
 import type { KubeObject } from "../../cluster/cluster.ts";
 import { reachFindings } from "../../checks/reach.ts";
@@ -111,7 +111,7 @@ export const checkInstallation = async (
 /** Why the webhook's pods do not start, where none is ready. */
 const readTrouble = async (reader: Reader, deployment: Seen<KubeObject | undefined>): Promise<Trouble | undefined> => {
   if (deployment.kind === "unseen" || deployment.value === undefined) return undefined;
-  const labels = selectorOf(deployment.value);
+  const labels = podSelectorOf(deployment.value);
   if (labels === undefined || (statusIn(deployment.value).readyReplicas ?? 0) > 0) return undefined;
   const pods = await listSeen(reader, "Pod", deployment.value.metadata.namespace, labels);
   const [pod] = pods.kind === "seen" ? pods.value : [];

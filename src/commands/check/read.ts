@@ -95,7 +95,7 @@ const mayTry = (trial: Reach["trial"]): Reach["trial"] =>
     ? { kind: "unseen", why: trial.value.message }
     : trial;
 
-/** What the kubelet says of a pod that is not ready. */
+/** The kubelet's Events about a pod that is not ready. */
 export const readEvents = async (reader: Reader, pod: KubeObject): Promise<Seen<readonly KubeObject[]>> =>
   isReady(pod) ? { kind: "seen", value: [] } : seen(reader.events(refOf(pod), soon()));
 

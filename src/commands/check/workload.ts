@@ -3,7 +3,7 @@ import type { Kind, KubeObject } from "../../cluster/cluster.ts";
 import type { Reader } from "../../cluster/reader.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "../../checks/finding.ts";
 import { gatewayFindings } from "../../checks/gateway.ts";
-import { selectorOf, statusIn } from "../../checks/objects.ts";
+import { podSelectorOf, statusIn } from "../../checks/objects.ts";
 import { policyFindings, workloadFindings } from "../../checks/workload.ts";
 import { findGateway } from "../../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../../core/config/config.ts";
@@ -105,7 +105,7 @@ const seenPods = (value: readonly KubeObject[]): Seen<readonly KubeObject[]> => 
 /** The pods that a controller's selector finds; a CronJob's have a Job between them. */
 const podsOf = async (reader: Reader, object: KubeObject): Promise<Seen<readonly KubeObject[]>> => {
   const { namespace, name = "" } = object.metadata;
-  const labels = selectorOf(object);
+  const labels = podSelectorOf(object);
   if (labels !== undefined) return listSeen(reader, "Pod", namespace, labels);
   const jobs = await listSeen(reader, "Job", namespace);
   if (jobs.kind === "unseen") return jobs;

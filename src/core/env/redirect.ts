@@ -158,7 +158,7 @@ export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = w
     changed: patches.flatMap(({ changed }) => changed),
     env,
     unread,
-    // What one place holds comes before what is so of the pod: of a wrong port that is the reason, and the rest follows.
+    // Warnings about one place come before those about the pod: a wrong port is the reason, and the rest follows from it.
     warnings: unique([
       ...containers.flatMap((each) => remarkTexts(each, routes)),
       ...elsewhere.map(({ where, hosts, srv }) =>
