@@ -27,7 +27,8 @@ export const observedProvisioning = (
     },
     recovered: (gateway, { forwards }) =>
       log.error({ gateway: gatewayId(gateway), forwards: forwards.length }, "lost forward table made again"),
-    omitted: (gateway, forwards) => log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards left out"),
+    omitted: (gateway, forwards) =>
+      log.warn({ gateway: gatewayId(gateway), forwards }, "static forwards are not as the config says"),
     addressLost: (gateway, { name, host, clusterIPs }, holders) =>
       log.error(
         { gateway: gatewayId(gateway), service: name, host, clusterIPs, holders },

@@ -35,7 +35,7 @@ export type Allocation = { readonly table: Table; readonly results: readonly (Gi
 
 /**
  * The table with the config's static forwards. A static forward is left out and named where an earlier forward has its
- * service port. A port that a running pod uses is never given to another target.
+ * service port. One whose `port` alone changed stays as it is, and is named. A port that a running pod uses is never given to another target.
  */
 export const withStaticForwards = (
   table: Table,
@@ -48,8 +48,12 @@ export const withStaticForwards = (
     for (const item of tunnel.portForwards) {
       const servicePort = item.servicePort ?? item.port;
       const existing = allocator.find(tunnel.name, item.targetHost, item.targetPort);
-      if (existing?.servicePort === servicePort) continue;
-      if (existing?.servicePort !== undefined)
+      if (existing?.servicePort === servicePort) {
+        if (isOnlyMoved(allocator.forwards, existing, item.port))
+          omitted.push(
+            `${tunnel.name}/${item.name}: the pod listens on ${existing.listenPort} already, and not on ${item.port}`,
+          );
+      } else if (existing?.servicePort !== undefined)
         omitted.push(`${tunnel.name}/${item.name}: its target has the service port ${existing.servicePort} already`);
       else if (allocator.holderOf(servicePort) !== undefined)
         omitted.push(`${tunnel.name}/${item.name}: service port ${servicePort} is taken`);
@@ -62,6 +66,10 @@ export const withStaticForwards = (
   }
   return { table: allocator.table(), omitted };
 };
+
+/** A static forward of another `port` than the table's, which is free: the config was changed. The Service hides it. */
+const isOnlyMoved = (forwards: readonly Forward[], { listenPort }: Forward, port: number): boolean =>
+  port !== listenPort && !forwards.some((each) => each.listenPort === port);
 
 /**
  * Serves claims one after another: a target's forward is the one that it has, or a new one. One claim is served whole

@@ -271,6 +271,19 @@ t.test("static forwards: the documented Service, listening ports and names", asy
   ]);
 });
 
+t.test("a static forward whose port alone changes stays, and that is said", async (t) => {
+  const at = (port: number, other = "") =>
+    gatewayOf(`{tunnels: [{name: wg0, secretName: a, portForwards: [
+    {name: sql, port: ${port}, targetHost: 10.0.0.5, targetPort: 1433, servicePort: 1433}${other}]}]}`);
+  const { table } = withStaticForwards(emptyTable, at(1433));
+  const moved = withStaticForwards(table, at(1500));
+  t.equal(moved.table, table, "clients use the Service's port, which is the same");
+  t.strictSame(moved.omitted, ["wg0/sql: the pod listens on 1433 already, and not on 1500"]);
+  const second = ", {name: b, port: 1500, targetHost: 10.0.0.6, targetPort: 1433, servicePort: 1500}";
+  const both = withStaticForwards(table, at(1433, second)).table;
+  t.strictSame(withStaticForwards(both, at(1500)).omitted, [], "a port that another forward has is no change");
+});
+
 t.test("the table is read back as it was written, or refused with the reason", async (t) => {
   const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433), want("v6", "fd00::5", 5432)]);
   t.strictSame(readTable(writeTable(table, all)["table.json"], "x"), { kind: "table", table });
