@@ -45,6 +45,10 @@ const CAUSES: readonly (readonly [pattern: RegExp, code: CheckCode])[] = [
   [/this caller presents|client certificate/, "callers-refused"],
 ];
 
+/** Why the API server could not call the webhook, by the message that it gave to a controller. */
+export const uncalledFinding = (message: string, object: string): Finding | undefined =>
+  message.includes(`failed calling webhook "${WEBHOOK}"`) ? failedCall(message, object, false) : undefined;
+
 /**
  * Why a call failed, as one finding. `isDeserted`: the Service has no ready pod. The answer then comes from something
  * else, and proves nothing about the webhook.

@@ -1,6 +1,6 @@
 /** A workload that cannot reach its targets: from its annotation to the gateway's NetworkPolicy. */
 import type { KubeObject } from "../cluster/cluster.ts";
-import type { Admission } from "../core/admission.ts";
+import { type Admission, warningsOf } from "../core/admission.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { hasLabels } from "../core/config/flowgen-pods.ts";
 import { readTable } from "../core/forwards/format.ts";
@@ -11,6 +11,7 @@ import { readStatus } from "../core/status.ts";
 import { address, type Assignment } from "../core/target.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
 import { admittedTo, dataOf, statusIn } from "./objects.ts";
+import { uncalledFinding } from "./reach.ts";
 import { troubleOf } from "./trouble.ts";
 
 const say = findingsOf("workload");
@@ -34,22 +35,24 @@ export const workloadFindings = (sight: WorkloadSight): readonly Finding[] => {
   const { name, admission, isAnnotated, failure } = sight;
   const near = sight.nearMisses.map((miss) => say.fault("near-miss", name, miss));
   if (!isAnnotated) return [...near, say.fault("workload-unannotated", name)];
-  const denial = denialIn(name, failure);
-  if (admission === undefined) return [...near, ...(denial ? [denial] : podFindings(sight))];
+  if (admission === undefined) {
+    const failed = failureFinding(name, failure);
+    return [...near, ...(failed ? [failed] : podFindings(sight))];
+  }
   const decided = decisionFindings(name, admission);
   return [...near, ...decided, ...(decided[0]?.level === "ok" ? podFindings(sight) : [])];
 };
 
-/** The webhook's refusal in the controller's message: its code, its message, its fix. */
-const denialIn = (name: string, failure = ""): Finding | undefined => {
+/** The controller's message: the webhook's refusal with its code, or a call that failed. */
+const failureFinding = (name: string, failure = ""): Finding | undefined => {
   const [, code = "", message = ""] =
     /admission webhook "pods\.flowgen\.io" denied the request: ([a-z-]+): (.*)/s.exec(failure) ?? [];
-  return isReason(code) ? say.refused(code, name, message) : undefined;
+  return isReason(code) ? say.refused(code, name, message) : uncalledFinding(failure, name);
 };
 
 const decisionFindings = (
   name: string,
-  { outcome, reason, message = "", assignments }: Admission,
+  { outcome, reason, message = "", assignments, warnings }: Admission,
 ): readonly Finding[] => {
   if (reason === "api-error" || reason === "deadline") return [say.unseen(name, `what a pod of it gets: ${message}`)];
   if (outcome === "reject" || outcome === "fail") return [say.refused(reason, name, message)];
@@ -64,12 +67,16 @@ const decisionFindings = (
   const list = assignments.map(
     ({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`,
   );
-  return [say.ok(name, `a pod of it reaches ${list.join(", ")}`)];
+  return [
+    say.ok(name, `a pod of it reaches ${list.join(", ")}`),
+    ...warningsOf({ warnings }).map((warning) => say.fault("pod-warning", name, warning)),
+  ];
 };
 
 const podFindings = ({ name, pods, failure, admission }: WorkloadSight): readonly Finding[] => {
   if (pods.kind === "unseen") return [say.unseen(`pods of ${name}`, pods.why)];
-  if (pods.value.length === 0) return [say.fault("workload-without-pod", name, failure)];
+  if (pods.value.length === 0)
+    return [failureFinding(name, failure) ?? say.fault("workload-without-pod", name, failure)];
   return pods.value.map((pod) => podFinding(pod, admission?.assignments));
 };
 

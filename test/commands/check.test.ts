@@ -868,6 +868,26 @@ t.test("a workload, by somebody who may not read the webhook's config", async (t
   ]);
 });
 
+t.test("a workload whose pods the API server cannot ask the webhook about, and one with a wrong port", async (t) => {
+  const { put } = await startCluster(t);
+  const message = 'Internal error occurred: failed calling webhook "pods.flowgen.io": failed to call webhook: Post "https://a/mutate": dial tcp: connect: connection refused'; // prettier-ignore
+  const status = { conditions: [{ type: "ReplicaFailure", status: "True", message }] };
+  await put(deployment({ status }));
+  t.match(
+    (await check("deploy/orders", "-n", "team-a")).findings.find(({ level }) => level === "error"),
+    {
+      ...{ code: "not-reached", object: "Deployment team-a/orders" },
+      cause: /^Post "https:\/\/a\/mutate": dial tcp: connect: connection refused: the API server cannot reach/,
+    },
+  );
+  await put(deployment({}, podOf("mssql=10.0.0.5:14333").metadata));
+  t.match(faults((await check("deploy/orders", "-n", "team-a")).findings), [
+    { level: "warning", code: "pod-warning", cause: /^DB is 10\.0\.0\.5 with port 1433, the annotation says 14333: / },
+    { level: "warning", code: "pod-warning", cause: /^mssql: no env was rewritten for it/ },
+    { code: "workload-without-pod" },
+  ]);
+});
+
 t.test("explain", async (t) => {
   for (const code of [...Object.keys(reasons), ...Object.keys(checkCodes)]) {
     const { code: exit, out } = await program("explain", code);

@@ -180,6 +180,11 @@ export const gatewayCodes = {
     says: "the pod holds an address that the gateway no longer gives to this target",
     fix: "kubectl rollout restart deployment/NAME (or delete the pod)",
   },
+  "pod-warning": {
+    level: "warning",
+    says: "the webhook warns of this at each pod",
+    fix: "see docs/warnings.md: it says of each warning what to do",
+  },
   "near-miss": {
     level: "warning",
     says: "a key or a value looks like one that the webhook reads, and is not",
