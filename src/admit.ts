@@ -12,6 +12,15 @@ import { goneAddress, markPod, statusOf } from "./core/status.ts";
 import type { Assignment } from "./core/target.ts";
 import { gatewayId } from "./core/names.ts";
 
+/** How an admission shares the thread with others. */
+export type Turn = {
+  /** Runs a costly stage: at once, or when others have had their turn. */
+  readonly take: <T>(stage: () => T) => T | Promise<T>;
+  /** Runs what cannot wait; its time counts as well. */
+  readonly count: <T>(work: () => T) => T;
+};
+const AT_ONCE: Turn = { take: (stage) => stage(), count: (work) => work() };
+
 /** A pod that is about to be made. */
 export type PodCreation = {
   readonly pod: Pod;
@@ -23,6 +32,8 @@ export type PodCreation = {
   readonly dryRun: boolean;
   /** Ends all I/O. Called when the first call of the cluster is about to begin. */
   readonly signal: () => AbortSignal;
+  /** Absent: nobody else waits. */
+  readonly turn?: Turn;
 };
 
 export type Context = {
@@ -44,11 +55,11 @@ export type Context = {
  * - Patch: only the differences, so that the webhook leaves its own output alone.
  */
 export const admit = async (creation: PodCreation, context: Context): Promise<Admission> => {
-  const { dryRun, signal } = creation;
+  const { dryRun, signal, turn = AT_ONCE } = creation;
   const { config, provision } = context;
 
   const key = creation.text === undefined ? undefined : `${creation.namespace} ${creation.text}`;
-  const plan = planOf(key, creation, context);
+  const plan = await turn.take(() => planOf(key, creation, context));
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject")
     return context.isBehind?.() === true ? failed("superseded", plan.message) : refused(plan, plan.mode);
@@ -56,7 +67,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
 
   const { gateway, mode, wants } = plan;
   const objection = (assignments: readonly Assignment[]): Rejection | undefined => {
-    const redirect = redirectPod(plan, assignments);
+    const redirect = turn.count(() => redirectPod(plan, assignments));
     return redirect.kind === "reject" ? redirect : undefined;
   };
   try {
@@ -64,7 +75,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
     const provisioned = await provision({ config, gateway, wants, objection, write, signal });
     if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
     if (provisioned.kind === "fail") return failed(provisioned.reason, provisioned.detail, gatewayId(gateway));
-    return answerOf(key, plan, provisioned.assignments, context);
+    return await turn.take(() => answerOf(key, plan, provisioned.assignments, context));
   } catch (error) {
     if (!(error instanceof ClusterError)) throw error;
     return failed(isDeadline(error) ? "deadline" : "api-error", error.message, gatewayId(gateway));

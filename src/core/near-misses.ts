@@ -95,7 +95,7 @@ const hostEnvs = (pod: Pod): readonly string[] => {
 };
 
 const holds = (value: string, { host }: Target, work: Work): boolean => {
-  if (!charge(work, value.length + 100)) return false;
+  if (!charge(work, value.length + 300)) return false;
   const start = value.toLowerCase().indexOf(host);
   return start >= 0 && isWord(value, { start, end: start + host.length });
 };

@@ -8,6 +8,11 @@ export type RawReading =
 /** A list of entries, each with lists of names. */
 const MOST_LEVELS = 4;
 
+/** Lists, maps, lines and entries. 128 entries with all of their keys have half as many. */
+const MOST_PARTS = 4096;
+const PART = /[[{,\n]|[-?:](?=\s)/g;
+const countOf = (text: string): number => [...text.matchAll(PART)].length;
+
 /**
  * The lists, maps and scalars of a YAML document. The library's own `toJS` writes a map that is a key as text, again at
  * each level: 1 kB of `{` takes seconds. Throws on all that an annotation needs none of: other keys than scalars,
@@ -29,10 +34,27 @@ const plainData = (node: unknown, levels: number): unknown => {
   return Object.fromEntries(entries);
 };
 
+/**
+ * The library makes an error for each fault of a text, of which there may be thousands. The stack traces would be four
+ * fifths of the time, and nobody reads them.
+ */
+const withoutTraces = <T>(work: () => T): T => {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return work();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+};
+
 /** YAML 1.2, of which JSON is a part. Whether keys differ is checked here: the library compares each with each. */
 export const readPlainYaml = (text: string): RawReading => {
+  if (countOf(text) > MOST_PARTS)
+    return { kind: "unreadable", why: `: more than ${MOST_PARTS} lists, maps and entries` };
   try {
-    const document = parseDocument(text, { prettyErrors: false, logLevel: "error", uniqueKeys: false });
+    const options = { prettyErrors: false, logLevel: "error", uniqueKeys: false } as const;
+    const document = withoutTraces(() => parseDocument(text, options));
     const problem = document.errors[0];
     if (problem?.code === "MULTIPLE_DOCS") return { kind: "unreadable", why: ": more than one YAML document" };
     if (problem !== undefined) return { kind: "unreadable", why: `: not YAML or JSON: ${firstLine(problem.message)}` };

@@ -5,12 +5,12 @@ import Fastify, {
   type FastifyRequest,
   LogController,
 } from "fastify";
-import type { PodCreation } from "../admit.ts";
+import type { PodCreation, Turn } from "../admit.ts";
 import { type Admission, skipped } from "../core/admission.ts";
 import { admissionLog } from "./admission-log.ts";
 import { atOnce } from "./afterwards.ts";
 import { callerGuard, type CallerRule } from "./callers.ts";
-import { type Body, createBodies } from "./bodies.ts";
+import { createBodies, takeBody } from "./bodies.ts";
 import { createDeadline } from "./deadline.ts";
 import { callerHook, onlyIf, pathTokenIn } from "./hooks.ts";
 import { type Limits, LIMITS } from "./limits.ts";
@@ -18,6 +18,7 @@ import type { Metrics } from "./metrics/metrics.ts";
 import { LONGEST_TOKEN, type OwnPath, tokenMatcher } from "./path-token.ts";
 import { answer, failure, JSON_TYPE, notFound } from "./replies.ts";
 import { createReviewReader, type Review, type Unread } from "./review.ts";
+import { createTurns } from "./turns.ts";
 import { readWorkloadReview, warningsFor, writeWarnings } from "./warn.ts";
 import { type Tls, tlsOptions } from "../certificates/tls.ts";
 
@@ -94,6 +95,7 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   const bodies = createBodies(limits);
   app.addContentTypeParser("application/json", bodies.parse);
   const readReview = createReviewReader();
+  const turns = createTurns(limits.bodies / 2);
 
   app.get("/healthz", () => "ok\n");
   app.get("/readyz", (_request, reply) => {
@@ -124,7 +126,8 @@ export const createApp = (options: AppOptions): FastifyInstance => {
     try {
       const review = readWorkloadReview(text);
       if ("problem" in review) return await failure(reply, review.status, review.problem);
-      const warnings = await warningsFor(review, admit, deadline.signal);
+      const asked = { signal: deadline.signal, turn: turns.of(review.namespace, bytes) };
+      const warnings = await warningsFor(review, admit, asked);
       return await reply.type(JSON_TYPE).send(writeWarnings(review.uid, warnings));
     } finally {
       deadline.lift();
@@ -151,19 +154,22 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   const conclude = async (request: FastifyRequest): Promise<Concluded | Unread> => {
     const { bytes, text } = takeBody(request);
     try {
-      const review = readReview(text);
+      const head = readReview(text);
+      if ("problem" in head) return head;
+      const turn = turns.of(head.namespace, bytes);
+      const review = await turn.take(head.readObject);
       if ("problem" in review) return review;
-      return { review, admission: await decide(review, (request.query as { timeout?: unknown }).timeout) };
+      return { review, admission: await decide(review, turn, (request.query as { timeout?: unknown }).timeout) };
     } finally {
       bodies.release(bytes);
     }
   };
 
-  const decide = async ({ pod, text, namespace, dryRun }: Review, timeout: unknown): Promise<Admission> => {
+  const decide = async ({ pod, text, namespace, dryRun }: Review, turn: Turn, timeout: unknown): Promise<Admission> => {
     if (pod === undefined) return skipped("not-pod-create");
     const deadline = createDeadline(timeout);
     try {
-      return await admit({ pod, text, namespace, dryRun, signal: deadline.signal });
+      return await admit({ pod, text, namespace, dryRun, signal: deadline.signal, turn });
     } finally {
       deadline.lift();
     }
@@ -177,14 +183,6 @@ export const createApp = (options: AppOptions): FastifyInstance => {
   });
   return app;
 };
-
-/** The body of a request, which does not keep it until the answer. */
-const takeBody = (request: FastifyRequest): Body => {
-  const body = request.body as Body | undefined;
-  request.body = undefined;
-  return body ?? NO_BODY;
-};
-const NO_BODY: Body = { text: Buffer.alloc(0), bytes: 0 };
 
 const noSchemas = (): never => {
   throw new Error("routes of the webhook have no JSON schema");

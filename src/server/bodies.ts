@@ -93,6 +93,14 @@ export const createBodies = (limits: Pick<Limits, "body" | "bodies" | "arrivalMs
   };
 };
 
+/** The body of a request, which does not keep it until the answer. */
+export const takeBody = (request: FastifyRequest): Body => {
+  const body = request.body as Body | undefined;
+  request.body = undefined;
+  return body ?? NO_BODY;
+};
+const NO_BODY: Body = { text: Buffer.alloc(0), bytes: 0 };
+
 const tooLarge = (most: number): Error => httpError(413, `the body is larger than ${most} bytes`);
 
 /**

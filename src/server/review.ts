@@ -48,6 +48,9 @@ export type Review = {
   readonly owner: Owner | undefined;
 };
 
+/** A review of which all but the object is read. */
+export type ReviewHead = Pick<Review, "uid" | "namespace" | "dryRun"> & { readonly readObject: () => Review | Unread };
+
 const OBJECT = {
   ...POD_FIELDS,
   metadata: { ...POD_FIELDS.metadata, name: true, generateName: true, ownerReferences: true },
@@ -80,9 +83,10 @@ const POD_FACTOR = 8;
 
 /**
  * Makes the function that reads a request's body, and changes its bytes. The function returns the reason when the body
- * is no AdmissionReview of this version. Pods with equal read fields are one object from the second on.
+ * is no AdmissionReview of this version. The object is read apart, because that costs more and can wait for its turn.
+ * Pods with equal read fields are one object from the second on.
  */
-export const createReviewReader = (): ((body: Buffer) => Review | Unread) => {
+export const createReviewReader = (): ((body: Buffer) => ReviewHead | Unread) => {
   const podsByText = perText<ObjectReading>(PODS_BYTES, (_pod, text) => POD_FACTOR * text.length);
   const isSeen = createSeen(PODS_BYTES / 2);
   return (body) => {
@@ -90,13 +94,14 @@ export const createReviewReader = (): ((body: Buffer) => Review | Unread) => {
     if (typeof cut === "string") return unread(`the body holds ${cut}: that is no review of a pod`, 413);
     const envelope = readEnvelope(cut);
     if ("problem" in envelope) return envelope;
-    const { uid, namespace, dryRun } = envelope;
-    if (!envelope.isPodCreation)
-      return { uid, namespace, dryRun, pod: undefined, text: undefined, podName: undefined, owner: undefined };
-    const text = cut.part ?? "null";
-    const isKept = isSeen(text);
-    const read = isKept ? podsByText(text, readObject) : readObject(text);
-    return "problem" in read ? read : { uid, namespace, dryRun, text: isKept ? text : undefined, ...read };
+    const { isPodCreation, ...head } = envelope;
+    const readPodIn = (text: string): Review | Unread => {
+      const isKept = isSeen(text);
+      const read = isKept ? podsByText(text, readObject) : readObject(text);
+      return "problem" in read ? read : { ...head, text: isKept ? text : undefined, ...read };
+    };
+    const other = { ...head, pod: undefined, text: undefined, podName: undefined, owner: undefined };
+    return { ...head, readObject: () => (isPodCreation ? readPodIn(cut.part ?? "null") : other) };
   };
 };
 

@@ -3,7 +3,7 @@
  * changes nothing.
  */
 import * as z from "zod";
-import type { PodCreation } from "../admit.ts";
+import type { PodCreation, Turn } from "../admit.ts";
 import type { Admission } from "../core/admission.ts";
 import { nearMisses } from "../core/near-misses.ts";
 import type { Pod } from "../core/pod.ts";
@@ -40,7 +40,10 @@ const cutReview = cutterOf({
 type WorkloadReview = {
   readonly uid: string;
   readonly namespace: string;
-  /** Its pods; `undefined` for an object without a template that can be read, of which nothing is said. */
+  readonly readPod: () => WorkloadPod;
+};
+type WorkloadPod = {
+  /** `undefined` for an object without a template that can be read, of which nothing is said. */
   readonly pod: Pod | undefined;
   readonly nearMisses: readonly string[];
 };
@@ -55,17 +58,24 @@ export const readWorkloadReview = (body: Buffer): WorkloadReview | Unread => {
   if (error !== undefined)
     return unread(`not an AdmissionReview of a workload: ${issueTexts("", error, 3).join("; ")}`);
   const { uid, namespace, object } = data.request;
-  const pod = object ? podIn(object)?.pod : undefined;
-  return { uid, namespace, pod, nearMisses: pod && object ? nearMisses(pod, object.metadata) : [] };
+  const readPod = (): WorkloadPod => {
+    const pod = object ? podIn(object)?.pod : undefined;
+    return { pod, nearMisses: pod && object ? nearMisses(pod, object.metadata) : [] };
+  };
+  return { uid, namespace, readPod };
 };
 
 /** The warnings for a workload, the code of an outcome first. `admit` writes nothing: it is asked as in a dry run. */
 export const warningsFor = async (
-  { pod, namespace, nearMisses }: WorkloadReview,
+  { readPod, namespace }: WorkloadReview,
   admit: (creation: PodCreation) => Promise<Admission>,
-  signal: PodCreation["signal"],
-): Promise<readonly string[]> =>
-  pod === undefined ? [] : [...nearMisses, ...outcomeTexts(await admit({ pod, namespace, dryRun: true, signal }))];
+  asked: Pick<PodCreation, "signal"> & { readonly turn: Turn },
+): Promise<readonly string[]> => {
+  const { pod, nearMisses } = await asked.turn.take(readPod);
+  return pod === undefined
+    ? []
+    : [...nearMisses, ...outcomeTexts(await admit({ pod, namespace, dryRun: true, ...asked }))];
+};
 
 /** An outcome as it will be for each pod: nothing of one that is let through without a word. */
 const outcomeTexts = (admission: Admission): readonly string[] => {

@@ -64,7 +64,9 @@ type Charged = { readonly units: number; readonly yaml: number };
  */
 const admission = (text: string): Charged => {
   const fresh = { ...config };
-  const review = createReviewReader()(Buffer.from(text));
+  const head = createReviewReader()(Buffer.from(text));
+  if ("problem" in head) return { units: 0, yaml: 0 };
+  const review = head.readObject();
   if ("problem" in review || review.pod === undefined) return { units: 0, yaml: 0 };
   const { pod, namespace, uid } = review;
   const { annotations = {} } = pod.metadata;

@@ -261,10 +261,16 @@ t.test("JSON that would fill the memory is refused before it is parsed", async (
   const { post } = setup(inject);
   const megabytes = (text: string, count: number): string => text.repeat((count * 1_000_000) / text.length);
   const inReview = (object: string): string => review.replace(/"object": \{/, `"other": ${object}, "object": {`);
+  const inManyEnv = (count: number): string => {
+    const env = Array.from({ length: count }, (_, at) => ({ name: `E${at}`, value: "" }));
+    return edited((copy) => (copy.request["object"] = { metadata: {}, spec: { containers: [{ name: "c", env }] } }));
+  };
+  t.equal((await post(inManyEnv(10_000))).statusCode, 200, "10,000 env are read");
   const hostile: [body: string, problem: RegExp][] = [
     [megabytes("[", 4.4), /more than 200 levels/],
     [`[${megabytes("{},", 6.9)}{}]`, /more than 100000 values/],
     [inReview(`[${megabytes('{"name":1},', 6)}0]`), /more than 100000 values/],
+    [inManyEnv(11_000), /more than 32768 values that are read/],
     [inReview(`{"a":${'{"a":'.repeat(20_000)}0${"}".repeat(20_001)}`), /more than 200 levels/],
   ];
   for (const [body, problem] of hostile) {
@@ -293,7 +299,7 @@ t.test("a pod with thousands of faults: the first are named, and the rest is not
   const { post } = setup(inject);
   const faulty: [object: object, message: RegExp][] = [
     [
-      { metadata: {}, spec: { containers: Array(30_000).fill({ name: 1 }) } },
+      { metadata: {}, spec: { containers: Array(10_000).fill({ name: 1 }) } },
       /containers\[0\]\.name: .*; request\.object\.spec\.containers\[2\]\.name: /,
     ],
     [
