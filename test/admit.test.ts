@@ -399,6 +399,24 @@ t.test(
   },
 );
 
+t.test("audit mode and dry runs cost no call while what was read is fresh, whatever the pods ask for", async (t) => {
+  for (const [more, annotations] of [
+    [{ dryRun: true }, {}],
+    [{}, { "flowgen.io/mode": "audit" }],
+  ] as const) {
+    const webhook = setup();
+    await webhook.admit(podOf("x=10.0.0.6:1433", {}, annotations), more);
+    const calls = webhook.calls.splice(0);
+    t.ok(calls.length > 0 && calls.every((call) => /^(get|list) /.test(call)), calls.join());
+    for (const target of ["x=10.0.0.6:1433", "y=10.0.0.7:1433", "z=192.0.2.1:1"])
+      await webhook.admit(podOf(target, {}, annotations), more);
+    t.strictSame(webhook.calls, []);
+    webhook.tick(31_000);
+    await Promise.all([1, 2, 3].map((at) => webhook.admit(podOf(`x=10.0.0.${at}:1433`, {}, annotations), more)));
+    t.equal(webhook.calls.length, calls.length, "those that come together share one reading");
+  }
+});
+
 t.test("hostAlias in a dry run: a stand-in address, said in a warning, and nothing is made", async (t) => {
   const webhook = setup();
   const asked = podOf("- {name: sql, targetHost: db.corp.example.com, targetPort: 1433, redirect: hostAlias}");

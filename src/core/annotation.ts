@@ -13,7 +13,7 @@ import { annotation, freeName } from "./names.ts";
  */
 const MAX_TARGETS = 128;
 /** Enough for all of them; a parser fed with more of nothing but brackets would hold everybody up. */
-const MAX_LENGTH = 16 * 1024;
+export const LONGEST_ANNOTATION = 16 * 1024;
 
 const host = z
   .string({
@@ -178,8 +178,8 @@ const namelessAliases = (targets: readonly Target[]): string[] =>
 export const readTargets = (
   text: string,
 ): { readonly kind: "targets"; readonly targets: readonly Target[] } | Rejection => {
-  if (text.length > MAX_LENGTH)
-    return invalid([`${annotation.targets}: ${text.length} characters, at most ${MAX_LENGTH} are read`]);
+  if (text.length > LONGEST_ANNOTATION)
+    return invalid([`${annotation.targets}: ${text.length} characters, at most ${LONGEST_ANNOTATION} are read`]);
   const trimmed = text.trim();
   const read = readEntries(trimmed);
   if (read.kind === "unreadable") return invalid([`${annotation.targets}${read.why}`], trimmed);

@@ -1,5 +1,6 @@
 import type { Config, Mode, PlacedGateway } from "./config/config.ts";
 import { flowgenSelectors, isFlowgenPod } from "./config/flowgen-pods.ts";
+import { LONGEST_ANNOTATION } from "./annotation.ts";
 import { readAliased } from "./env/aliased.ts";
 import { readPodHosts } from "./env/reading.ts";
 import { grantOf } from "./grant.ts";
@@ -109,6 +110,11 @@ const planTargets = (
   mode: Config["mode"],
 ): Plan => {
   const wish = { namespace, targets, gateway: annotations[annotation.gateway], tunnel: annotations[annotation.tunnel] };
+  const { length: kept } = annotations[annotation.keepEnv] ?? "";
+  if (kept > LONGEST_ANNOTATION) {
+    const why = `${annotation.keepEnv}: ${kept} characters, at most ${LONGEST_ANNOTATION} are read`;
+    return { ...reject("annotation-invalid", why), mode };
+  }
   const granted = grantOf(wish, config);
   if (granted.kind === "reject") return { ...granted, mode };
   const { gateway, wants } = granted;

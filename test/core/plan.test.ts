@@ -1,4 +1,5 @@
 import t from "tap";
+import { grantOf } from "../../src/core/grant.ts";
 import { planPod } from "../../src/core/plan.ts";
 import type { Pod } from "../../src/core/pod.ts";
 import { configOf, podOf } from "../making.ts";
@@ -203,6 +204,27 @@ t.test("a namespace without a tunnel is refused before anybody reads its annotat
   t.match(asks("team-x"), {
     reason: "tunnel-namespace",
     message: /^namespace team-x may use no tunnel of flowgen-wireguard-gateway: /,
+  });
+});
+
+t.test("a refusal is remembered as a grant is: equal wishes share one answer", async (t) => {
+  const wish = { namespace: "team-a", gateway: undefined, tunnel: undefined };
+  for (const targets of ["a=10.0.0.5:1", "a=192.0.2.1:1", "- {", "a=10.0.0.5:99999"]) {
+    const first = grantOf({ ...wish, targets }, config);
+    t.equal(grantOf({ ...wish, targets }, config), first, `${targets}: ${first.kind}`);
+    t.not(grantOf({ ...wish, targets, namespace: "team-c" }, config), first, "another namespace has other rights");
+    t.not(grantOf({ ...wish, targets }, { ...config }), first, "so may another config");
+  }
+});
+
+t.test("keep-env has as many names as the targets' annotation has characters", async (t) => {
+  const keeps = (length: number): Pod =>
+    podWith(targets("a=10.0.0.5:1", { "flowgen.io/keep-env": "A".repeat(length) }));
+  t.match(plan(keeps(16_384)), { kind: "plan" });
+  t.match(plan(keeps(16_385)), {
+    kind: "reject",
+    reason: "annotation-invalid",
+    message: "flowgen.io/keep-env: 16385 characters, at most 16384 are read",
   });
 });
 

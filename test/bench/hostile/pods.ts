@@ -74,6 +74,12 @@ export const PODS: Readonly<Record<string, (times: number) => readonly string[]>
     ]),
   ],
   "values that double ten times": (times) => [podReview(ONE, [doubling(15 * times)])],
+  "150,000 names in keep-env, beside 10,000 env": (times) => [
+    reviewOf({
+      ...flowgenPod("default", "keeps", { ...targets(ONE), "flowgen.io/keep-env": fill("ABC,", 600_000 * times) }),
+      spec: { containers: [{ name: "c", env: list(10_000, (at) => ({ name: `N${at}`, value: "10.0.0.5" })) }] },
+    }),
+  ],
   "8,000 env of one name": (times) => [
     podReview(ONE, [list(8000 * times, (at) => ({ name: "A", value: `10.0.0.5 ${at}` }))]),
   ],
