@@ -86,7 +86,7 @@ export const createTurns = (mostBytes: number, now: () => number = () => perform
         try {
           resolve(count(namespace, stage));
         } catch (error) {
-          refuse(error as Error);
+          refuse(error);
         }
       };
       if (queues.size === 0) setImmediate(serve);
