@@ -83,11 +83,7 @@ export const createTurns = (mostBytes: number, now: () => number = () => perform
   const wait = <T>(namespace: string, bytes: number, stage: () => T): Promise<T> =>
     new Promise((resolve, refuse) => {
       const run = (): void => {
-        try {
-          resolve(count(namespace, stage));
-        } catch (error) {
-          refuse(error);
-        }
+        resolve(new Promise((settle) => settle(count(namespace, stage))));
       };
       if (queues.size === 0) setImmediate(serve);
       const queue = queues.get(namespace) ?? [];
