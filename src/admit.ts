@@ -32,7 +32,7 @@ export type PodCreation = {
   readonly dryRun: boolean;
   /** Ends all I/O. Called when the first call of the cluster is about to begin. */
   readonly signal: () => AbortSignal;
-  /** Absent: nobody else waits. */
+  /** Absent: no other admission waits. */
   readonly turn?: Turn;
 };
 

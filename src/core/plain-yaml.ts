@@ -36,7 +36,7 @@ const plainData = (node: unknown, levels: number): unknown => {
 
 /**
  * The library makes an error for each fault of a text, of which there may be thousands. The stack traces would be four
- * fifths of the time, and nobody reads them.
+ * fifths of the time, and they are read nowhere.
  */
 const withoutTraces = <T>(work: () => T): T => {
   const { stackTraceLimit } = Error;

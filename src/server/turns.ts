@@ -1,7 +1,7 @@
 /**
- * The turns of namespaces at the one thread of this process. What a namespace uses is counted. Who used little is served
- * at once. Who used more waits: one stage of one review at a time, the namespace that used the least first, and what
- * arrives meanwhile goes before the next.
+ * The turns of namespaces at the one thread of this process. The time that a namespace uses is counted. A namespace that
+ * used little is served at once. Reviews of others wait, and one stage of them is done at a time. The namespace that
+ * used the least comes first, and a review that arrives comes before the next stage.
  */
 import type { Turn } from "../admit.ts";
 
