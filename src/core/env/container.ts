@@ -1,6 +1,6 @@
 import { type KnownHosts, isWord } from "./known.ts";
 import { portNames } from "./port-env.ts";
-import { type Expanded, expand, pieceOf } from "./reference.ts";
+import { type Expanded, expand, hasReference, pieceOf } from "./reference.ts";
 import { type How, type Sighting, sightingsIn } from "./sighting.ts";
 import { charge, LONGEST_VALUE, type Work } from "./work.ts";
 import type { EnvVar } from "../pod.ts";
@@ -153,7 +153,7 @@ export const readContainer = (
   rules: EnvRules,
   work: Work,
 ): ContainerReading => {
-  if (!env.some(({ value }) => value !== undefined && (value.includes("$(") || known.mayHold(value, work))))
+  if (!env.some(({ value }) => value !== undefined && (hasReference(value) || known.mayHold(value, work))))
     return noReading;
   const view: View = {
     env, known, work, texts: [], indexOf: new Map(), origins: new Map(), held: [], broken: new Map(), portNames: new Set(),

@@ -4,7 +4,8 @@ import { findPlaces } from "./places/find.ts";
 import type { ContainerDraft } from "./draft.ts";
 import type { Reached } from "../target.ts";
 import { MOST_NAMES } from "./note.ts";
-import { charge, LONGEST_VALUE, type Work } from "./work.ts";
+import { hasReference } from "./reference.ts";
+import { charge, type Work } from "./work.ts";
 import { listed } from "../message.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Assignment } from "../target.ts";
@@ -73,7 +74,7 @@ const isOfThePod = (valueFrom: unknown): boolean =>
 
 /** True for a value with a reference, in a host's position, that may bring what the webhook does not see. */
 const hasOpenHost = (value: string | undefined, isKnown: (name: string) => boolean, work: Work): boolean => {
-  if (value === undefined || !value.includes("$(") || value.length > LONGEST_VALUE) return false;
+  if (value === undefined || !hasReference(value)) return false;
   if (!charge(work, 60 * value.length)) return false;
   return findPlaces(value).places.some(
     ({ host }) =>

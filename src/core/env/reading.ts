@@ -3,6 +3,7 @@ import { readContainer, srvEnv } from "./container.ts";
 import { type ContainerDraft, containerDrafts, rulesOf, type Setup, settingsOf } from "./draft.ts";
 import { envFor } from "./fallback.ts";
 import { knownHosts } from "./known.ts";
+import { hasReference } from "./reference.ts";
 import { aliasesOf } from "./routes.ts";
 import { verdictOf } from "./verdict.ts";
 import { isSpent, workOf } from "./work.ts";
@@ -50,7 +51,7 @@ const meaningOf = perObject((targets: readonly Target[]) => {
 
 /** The env that the redirect may add: another env may refer to it already. */
 const withFallback = (env: readonly EnvVar[], { reached }: Setup): readonly EnvVar[] => {
-  if (!env.some(({ value }) => value?.includes("$(") === true)) return env;
+  if (!env.some(({ value }) => hasReference(value))) return env;
   const names = new Set(env.map(({ name }) => name));
   return [...reached.flatMap(envFor).filter(({ name }) => !names.has(name)), ...env];
 };

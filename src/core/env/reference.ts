@@ -11,6 +11,12 @@ export type Expanded = { readonly text: string; readonly pieces: readonly Piece[
 export type Referred = { readonly env: number; readonly text: string };
 
 /**
+ * Whether an env may bring the text of another. A longer value is not followed, so nothing is looked for in it: to find
+ * two characters in megabytes of the first one takes long.
+ */
+export const hasReference = (value = ""): boolean => value.length <= LONGEST_VALUE && value.includes("$(");
+
+/**
  * Follows `$(VAR)` as Kubernetes does (k8s.io/kubernetes/third_party/forked/golang/expansion): to variables defined
  * earlier in the same container. `$$` is a `$`; what is not known stays as it is written. Undefined: the value would be
  * too long.
