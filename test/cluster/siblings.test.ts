@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
 import { healthOf } from "../../src/core/gateway/roll.ts";
-import { connectTo, type Stored } from "../lab/control-plane/api.ts";
+import { connectTo, type ApiObject } from "../lab/control-plane/api.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
 import { runCommand } from "../lab/control-plane/command.ts";
 import { flowgenPod, GATEWAY, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
@@ -30,7 +30,7 @@ t.teardown(() => Promise.all(replicas.map((replica) => replica.kill())));
 const named = `--namespace=${namespace}`;
 const configFile = join(controlPlane.folder, "webhook.yaml");
 const use = (text: string): Promise<void> => writeFile(configFile, text);
-type Deployment = Stored & {
+type Deployment = ApiObject & {
   readonly spec: {
     readonly template: { readonly metadata: object; readonly spec: { readonly volumes: readonly Volume[] } };
   };
@@ -54,7 +54,7 @@ const generations = async (): Promise<Readonly<Record<string, unknown>>> =>
 /** Deployments whose pods do not become ready. */
 const held = new Set<string>();
 const pods = `/api/v1/namespaces/${namespace}/pods`;
-type Started = Stored & { readonly status: { readonly phase: string } };
+type Started = ApiObject & { readonly status: { readonly phase: string } };
 const startPod = async ({ metadata, status }: Started): Promise<void> => {
   const owner = metadata.name.replace(/-[^-]+-[^-]+$/, "");
   if (status.phase === "Running" || held.has(owner)) return;
@@ -77,11 +77,11 @@ t.teardown(async () => {
 });
 
 /** Every version of the gateway's Deployments, in order: what was changed while nobody else served is written down. */
-const latest = new Map<string, Stored>();
+const latest = new Map<string, ApiObject>();
 const changes: string[] = [];
 const faults: string[] = [];
-const serves = (deployment: Stored): boolean => healthOf(deployment) === "serves";
-const templateOf = ({ metadata }: Stored): string => metadata.annotations?.["flowgen.io/template"] ?? "";
+const serves = (deployment: ApiObject): boolean => healthOf(deployment) === "serves";
+const templateOf = ({ metadata }: ApiObject): string => metadata.annotations?.["flowgen.io/template"] ?? "";
 await api.watch(`/apis/apps/v1/namespaces/${namespace}/deployments/`, (object, type) => {
   const { name: of } = object.metadata;
   const before = latest.get(of);

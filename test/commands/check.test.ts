@@ -626,7 +626,7 @@ t.test("a user without rights, and a cluster that does not answer", async (t) =>
   t.strictSame([code, faults(findings)], [0, []]);
   t.ok(findings.length > 5 && findings.every(({ level }) => level === "unseen"));
   t.match(await program("check", "pod/x"), { code: 0, out: /\? config/ });
-  setEnv(t, { ...process.env, KUBECONFIG: kubeconfig(t, { server: "https://127.0.0.1:1" }) });
+  setEnv(t, { ...process.env, KUBECONFIG: writeKubeconfig(t, { server: "https://127.0.0.1:1" }) });
   const silence = { code: 2, out: "", err: /the API server does not answer: .*ECONNREFUSED/ };
   for (const args of [[], ["--pre"], ["pod/x"]]) t.match(await program("check", ...args), silence);
   setEnv(t, { ...process.env, KUBECONFIG: "/nowhere" });

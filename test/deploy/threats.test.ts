@@ -357,7 +357,7 @@ t.test(
         APPLY,
       );
     const expressions = [{ key: "app.kubernetes.io/component", operator: "Exists" }];
-    const refused: readonly (readonly [what: string, asked: Promise<Answer>, reason: RegExp])[] = [
+    const refused: readonly (readonly [what: string, asked: Promise<ApiAnswer>, reason: RegExp])[] = [
       ["other pods", applied(budget({ selector: { matchLabels: { app: "theirs" } } })), /one pod of the gateway/],
       ["all pods", applied(budget({ selector: {} })), /one pod of the gateway/],
       [

@@ -5,9 +5,9 @@ import t from "tap";
 import { checkCodes } from "../../src/checks/codes.ts";
 import { runCommand } from "../lab/control-plane/command.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
-import { type Client, deployment } from "../lab/node/clients.ts";
-import { GATEWAY, tunnelSecret } from "../lab/node/gateway.ts";
-import { install } from "../lab/node/installation.ts";
+import { type Client, clientDeployment } from "../lab/node/clients.ts";
+import { NODE_GATEWAY, tunnelSecret } from "../lab/node/gateway.ts";
+import { installChart } from "../lab/node/installation.ts";
 import { startNode } from "../lab/node/node.ts";
 import { startOnPrem } from "../lab/node/on-prem.ts";
 import { run as runOn } from "../lab/vpn/hosts.ts";
@@ -18,11 +18,11 @@ import { firstRows } from "./steps.ts";
 /** How long a break may take to show: the kubelet gives an image up, a gateway gives its peer up. */
 const SHOWS_MS = 90_000;
 const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs/findings.md";
-const { namespace } = GATEWAY;
+const { namespace } = NODE_GATEWAY;
 
 /** Gateways by name: `net` is the third byte of what they may reach. All Secrets are right at first. */
 const gateways = [
-  { name: GATEWAY.name, net: 0 },
+  { name: NODE_GATEWAY.name, net: 0 },
   { name: "silent", net: 1 },
   { name: "unknown-key", net: 2 },
   { name: "garbled", net: 3 },
@@ -34,7 +34,7 @@ const gateways = [
 ];
 const secretOf = (gateway: string): string => `secret-${gateway}`;
 const config = {
-  defaultGateway: GATEWAY.name,
+  defaultGateway: NODE_GATEWAY.name,
   gateways: gateways.map(({ net, ...gateway }) => ({
     ...{ namespace, userspace: true, ...gateway },
     tunnels: [{ name: "wg0", secretName: secretOf(gateway.name), allowedTargets: [`10.0.${net}.0/24`] }],
@@ -54,7 +54,7 @@ const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"
 const secret = (gateway: string, of: Vpn, privateKey = keyPair().privateKey): Promise<string> =>
   apply(tunnelSecret(secretOf(gateway), documentedSecret(of, { privateKey })));
 const use = (gateway: string, target: string, name = gateway): Promise<string> =>
-  apply(deployment({ ...clientOf(name), target, annotations: { "flowgen.io/gateway": gateway } }));
+  apply(clientDeployment({ ...clientOf(name), target, annotations: { "flowgen.io/gateway": gateway } }));
 
 /** Runs `check` as a program. */
 const check = async (...args: readonly string[]) => {
@@ -145,30 +145,30 @@ const BREAKS: Readonly<Record<string, Break>> = {
     code: "target-refuses",
     name: "refused",
     says: /target 10\.0\.0\.6:5432 through wg0 of gateway flowgen-gateway\/flowgen-wireguard-gateway: the last .*ago:/,
-    break: () => use(GATEWAY.name, "10.0.0.6", "refused"),
+    break: () => use(NODE_GATEWAY.name, "10.0.0.6", "refused"),
   },
   "a pod without its policy's label": {
     code: "network-policy",
-    name: GATEWAY.name,
+    name: NODE_GATEWAY.name,
     says: /NetworkPolicy flowgen-gateway\/flowgen-wireguard-gateway: pod flowgen-wireguard-gateway-\S+, target 10\.0\.0\.5:5432:/,
     break: () =>
       kubectl([
-        ...["label", "pods", "-nteam-a", `-lapp.kubernetes.io/instance=${GATEWAY.name}`],
-        `target.flowgen.io/${GATEWAY.name}-`,
+        ...["label", "pods", "-nteam-a", `-lapp.kubernetes.io/instance=${NODE_GATEWAY.name}`],
+        `target.flowgen.io/${NODE_GATEWAY.name}-`,
       ]),
   },
 };
 
 await kubectl(["create", "namespace", "team-a"]);
-await install(controlPlane, config, []);
-for (const { name } of gateways) if (name !== GATEWAY.name && name !== "silent") await secret(name, vpn);
-await secret(GATEWAY.name, vpn, vpn.clientKeys.privateKey);
+await installChart(controlPlane, config, []);
+for (const { name } of gateways) if (name !== NODE_GATEWAY.name && name !== "silent") await secret(name, vpn);
+await secret(NODE_GATEWAY.name, vpn, vpn.clientKeys.privateKey);
 await secret("silent", dying, dying.clientKeys.privateKey);
 
 t.test("all is well", async (t) => {
-  await use(GATEWAY.name, "10.0.0.5");
+  await use(NODE_GATEWAY.name, "10.0.0.5");
   await use("silent", "10.0.1.5");
-  for (const name of [GATEWAY.name, "silent"]) await firstRows(controlPlane, clientOf(name), 0, 1);
+  for (const name of [NODE_GATEWAY.name, "silent"]) await firstRows(controlPlane, clientOf(name), 0, 1);
   await eventually("all is in order", 30_000, async () => (await check()).errors.length === 0 || undefined);
   const begun = performance.now();
   const { code, out } = await check();
@@ -181,7 +181,7 @@ t.test("all is well", async (t) => {
     /\n0 errors, 0 warnings, \d+ in order, 1 not looked at\n$/,
     "what is not looked at is the nodes' devices",
   );
-  t.match(await check(`deploy/${GATEWAY.name}`, "-n", "team-a"), { code: 0, errors: [] });
+  t.match(await check(`deploy/${NODE_GATEWAY.name}`, "-n", "team-a"), { code: 0, errors: [] });
 });
 
 for (const [gateway, { name = gateway, code, says, ...broken }] of Object.entries(BREAKS))

@@ -5,7 +5,7 @@ import t, { type Test } from "tap";
 import { DEFAULT_LIMITS } from "../lab/control-plane/flags.ts";
 import type { Visits } from "../lab/vpn/visits.ts";
 import { experience, linesOf } from "../lab/node/clients.ts";
-import { execIn, isReady, type PodFacts, podsOf } from "../lab/node/gateway.ts";
+import { execIn, isPodReady, type PodFacts, podsOf } from "../lab/node/gateway.ts";
 import { CLIENTS, configOf, PAIR, SINGLE, startIdentities, tellVisits } from "../lab/node/identities.ts";
 import { connectsOf } from "../lab/node/metrics.ts";
 import { countLeaks } from "../lab/node/on-prem.ts";
@@ -175,7 +175,7 @@ t.test("the VPN server does not answer one", async (t) => {
     lab.silence("wireguard-c");
     seen = await eventually("its pod is not ready", 190_000, async () => {
       const pod = (await podsOf(node.controlPlane, PAIR)).find(({ metadata }) => metadata.name.startsWith("pair-b-"));
-      return pod !== undefined && !isReady(pod) ? Date.now() : undefined;
+      return pod !== undefined && !isPodReady(pod) ? Date.now() : undefined;
     });
     await sleep(FOLLOWED_MS + 3_000);
   });

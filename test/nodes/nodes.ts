@@ -5,7 +5,7 @@ import t from "tap";
 import { type Api, connectTo } from "../lab/control-plane/api.ts";
 import { DEFAULT_LIMITS } from "../lab/control-plane/flags.ts";
 import { nodeCondition } from "../lab/node/node.ts";
-import { isReady, type PodFacts, podsOf, type Where } from "../lab/node/gateway.ts";
+import { isPodReady, type PodFacts, podsOf, type Where } from "../lab/node/gateway.ts";
 import { configOf, PAIR, SINGLE, startIdentities } from "../lab/node/identities.ts";
 import { startSecondNode } from "../lab/node/second.ts";
 import type { Visits } from "../lab/vpn/visits.ts";
@@ -117,7 +117,7 @@ const look = async (where: Where, note: (what: string) => void): Promise<boolean
   if (!(await endpointsOf(api, where)).some((address) => address.startsWith("10.244.1.")))
     note(`${where.name}: forgotten`);
   if (dead.every(({ metadata }) => metadata.deletionTimestamp !== undefined)) note(`${where.name}: evicted`);
-  const isWhole = living.filter(isReady).length === (where.name === PAIR.name ? 2 : 1);
+  const isWhole = living.filter(isPodReady).length === (where.name === PAIR.name ? 2 : 1);
   if (isWhole) note(`${where.name}: whole`);
   return isWhole;
 };

@@ -18,7 +18,7 @@ import { rollNoteOf } from "../../src/core/gateway/roll.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
 import { behind, fateOf, Gate, play, quiet } from "./gate.ts";
 import { dataOf, deploymentsIn, Kubelets, templateOf } from "./kubelets.ts";
-import { check, type Handed, type Played, record } from "./schedule.ts";
+import { checkInvariants, type Handed, type Played, record } from "./schedule.ts";
 
 const configWith = (secrets: string, more = ""): Config =>
   configOf(`
@@ -228,7 +228,7 @@ export const playRolls = async (seed: number): Promise<Played> => {
     if (edited !== undefined) edit(cluster, edited, isTemplate);
     if (edited !== undefined && isTemplate) pods.edited.add(edited.metadata.uid ?? "");
     if (errors[0] !== undefined) throw errors[0];
-    check(cluster, handed, new Set());
+    checkInvariants(cluster, handed, new Set());
   }
   await settle(next, provisioningOf(watched, noPause));
   if (errors[0] !== undefined) throw errors[0];

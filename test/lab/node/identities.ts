@@ -6,17 +6,17 @@ import type { ControlPlane } from "../control-plane/control-plane.ts";
 import type { Options } from "../control-plane/control-plane.ts";
 import { run as runOn } from "../vpn/hosts.ts";
 import type { Visits } from "../vpn/visits.ts";
-import { documentedSecret, keyPair, type KeyPair, type Vpn } from "../vpn/vpn.ts";
+import { documentedSecret, keyPair, type WireGuardKeys, type Vpn } from "../vpn/vpn.ts";
 import { eventually } from "../../wait.ts";
-import { type Client, deployment, linesOf } from "./clients.ts";
-import { GATEWAY, isReady, type PodFacts, podsOf, tunnelSecret, type Where } from "./gateway.ts";
-import { install, type Installation } from "./installation.ts";
+import { type Client, clientDeployment, linesOf } from "./clients.ts";
+import { NODE_GATEWAY, isPodReady, type PodFacts, podsOf, tunnelSecret, type Where } from "./gateway.ts";
+import { installChart, type NodeInstallation } from "./installation.ts";
 import { type Node, startNode } from "./node.ts";
 import { startOnPrem } from "./on-prem.ts";
 import { visitPostgres } from "./visitors.ts";
 
-export const PAIR: Where = { namespace: GATEWAY.namespace, name: "pair" };
-export const SINGLE: Where = { namespace: GATEWAY.namespace, name: "single" };
+export const PAIR: Where = { namespace: NODE_GATEWAY.namespace, name: "pair" };
+export const SINGLE: Where = { namespace: NODE_GATEWAY.namespace, name: "single" };
 const SERVER = "10.0.0.5";
 const ADDRESSES = { "wireguard-a": "10.13.13.2", "wireguard-b": "10.13.13.3", "wireguard-c": "10.13.13.4" };
 export type Identity = keyof typeof ADDRESSES;
@@ -34,7 +34,7 @@ export type Lab = {
   readonly node: Node;
   readonly vpn: Vpn;
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
-  readonly installation: Installation;
+  readonly installation: NodeInstallation;
   /** Whether the last key of an identity is in use. */
   readonly hasHandshake: (identity: Identity) => boolean;
   /** From now on the VPN server does not hear an identity, and does not answer it. */
@@ -69,9 +69,9 @@ export const startIdentities = async (t: Test, changes: object, flags: Options["
   const kubectl = (args: readonly string[], input = ""): Promise<string> => run(controlPlane, args, input);
   const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"], manifest);
   await kubectl(["create", "namespace", CLIENTS.pair.namespace]);
-  const installation = await install(controlPlane, configOf(["wireguard-a"], changes), []);
+  const installation = await installChart(controlPlane, configOf(["wireguard-a"], changes), []);
 
-  const keys = new Map<Identity, KeyPair>();
+  const keys = new Map<Identity, WireGuardKeys>();
   const give = async (identity: Identity, address: string): Promise<void> => {
     const pair = keyPair();
     keys.set(identity, pair);
@@ -90,7 +90,7 @@ export const startIdentities = async (t: Test, changes: object, flags: Options["
     [CLIENTS.pair, PAIR],
     [CLIENTS.single, SINGLE],
   ] as const)
-    await apply(deployment({ ...client, target: SERVER, annotations: { "flowgen.io/gateway": name } }));
+    await apply(clientDeployment({ ...client, target: SERVER, annotations: { "flowgen.io/gateway": name } }));
   for (const client of Object.values(CLIENTS))
     await eventually(`a row of ${client.name}`, 60_000, async () =>
       (await linesOf(client)).find(({ kind }) => kind === "row"),
@@ -122,7 +122,7 @@ export const startIdentities = async (t: Test, changes: object, flags: Options["
 };
 const EVERY_MS = 40;
 
-const isServing = (pod: PodFacts): boolean => isReady(pod) && pod.metadata.deletionTimestamp === undefined;
+const isServing = (pod: PodFacts): boolean => isPodReady(pod) && pod.metadata.deletionTimestamp === undefined;
 
 /** Of the gateway's Service. */
 export const addressOf = (controlPlane: ControlPlane, { namespace, name }: Where): Promise<string> =>

@@ -57,4 +57,4 @@ export const untilRefused = async (network: Network, port: number): Promise<numb
 
 // One client that opens connections and holds them all, until it is killed; its last line says how many it has.
 export const startFlood = (network: Network, port: number, perSecond: number): Started =>
-  startOn(network.client, [...script("flood.ts"), podAddress, `${port}`, `${perSecond}`]);
+  startOn(network.client, [...script("flood.ts"), network.address, `${port}`, `${perSecond}`]);
