@@ -131,7 +131,7 @@ export const addressOf = (controlPlane: ControlPlane, { namespace, name }: Where
 /** As `3 refused and 2 lost of 400, within 1.2 s`. */
 export const tellVisits = ({ count, lost }: Visits): string => {
   const refused = lost.filter(({ why }) => why === "ECONNREFUSED").length;
-  const [first, last] = [lost[0]?.at ?? 0, lost.at(-1)?.at ?? 0];
-  const within = lost.length > 1 ? `, within ${((last - first) / 1000).toFixed(1)} s` : "";
+  const times = lost.map(({ at }) => at);
+  const within = lost.length > 1 ? `, within ${((Math.max(...times) - Math.min(...times)) / 1000).toFixed(1)} s` : "";
   return `${refused} refused and ${lost.length - refused} lost of ${count}${within}`;
 };
