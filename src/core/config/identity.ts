@@ -27,8 +27,8 @@ export const secretKeyOf = ({ name, secretKey }: Keyed): string => secretKey ?? 
 export const identityClashes = (gateways: readonly Holder[]): [path: PropertyKey[], message: string][] => {
   const first = new Map<string, string>();
   return gateways.flatMap(({ enabled, namespace = "", tunnels }, g) =>
-    tunnels.flatMap((tunnel, t) =>
-      (tunnel.secretNames ?? []).flatMap((secretName, s): [PropertyKey[], string][] => {
+    tunnels.flatMap(({ secretNames = [], ...tunnel }, t) =>
+      secretNames.flatMap((secretName, s): [PropertyKey[], string][] => {
         if (!enabled) return [];
         const own = `gateways[${g}].tunnels[${t}]`;
         const key = `${namespace} ${secretName} ${secretKeyOf(tunnel)}`;
@@ -37,7 +37,7 @@ export const identityClashes = (gateways: readonly Holder[]): [path: PropertyKey
         // Repeated within one tunnel: see tunnel.ts.
         if (other === undefined || other === own) return [];
         const what = `${quote(secretName)} with the key ${quote(secretKeyOf(tunnel))}`;
-        const field = (tunnel.secretNames ?? []).length > 1 ? ["secretNames", s] : ["secretName"];
+        const field = secretNames.length > 1 ? ["secretNames", s] : ["secretName"];
         return [
           [
             ["gateways", g, "tunnels", t, ...field],

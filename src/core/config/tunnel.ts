@@ -116,5 +116,6 @@ export const tunnel = strict({
   .transform(({ secretName: one, secretNames: several = [], ...rest }) => {
     const secretNames = one === undefined ? several : [one];
     // The first one's: of a gateway with several tunnels, and where one name stands for all.
-    return { ...rest, secretName: secretNames[0] ?? "", secretNames };
+    const [secretName = ""] = secretNames;
+    return { ...rest, secretName, secretNames };
   });

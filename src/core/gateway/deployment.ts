@@ -1,7 +1,7 @@
 import type { PlacedGateway } from "../config/config.ts";
 import { GATEWAY_LABEL, SIBLING_LABEL } from "../names.ts";
 import { type Manifest, metadata, podLabels, type Scripts, scriptsName, tableName } from "./manifests.ts";
-import { asSibling, type Sibling } from "./siblings.ts";
+import { asSibling, identitiesOf, type Sibling } from "./siblings.ts";
 import { gatewayContainers, gatewayVolumes } from "./pod.ts";
 
 /**
@@ -55,7 +55,10 @@ export const deploymentManifest = (placed: PlacedGateway, scripts: Scripts, sibl
 };
 
 /** The Deployment of the gateway's own name, as it is made. */
-const firstOf = ({ name, tunnels }: PlacedGateway): Sibling => ({ name, secretName: tunnels[0]?.secretName ?? "" });
+const firstOf = (gateway: PlacedGateway): Sibling => {
+  const [secretName = ""] = identitiesOf(gateway);
+  return { name: gateway.name, secretName };
+};
 
 /** The pods of the other Deployments. A pod that ends must not keep its successor from its own node, where the others are not. */
 const siblingsSelector = (gateway: PlacedGateway, name: string): Readonly<Record<string, unknown>> => ({

@@ -17,6 +17,7 @@ t.test("identities that a gateway cannot have", async (t) => {
       "{name: wg0, secretName: a, secretNames: [b, c]}",
       "secretName: is written beside secretNames: keep one of the two",
     ],
+    ["{name: wg0}", "secretName: is missing: the Secret with the tunnel's WireGuard config"],
     ["{name: wg0, secretNames: []}", "secretNames: names no Secret"],
     ["{name: wg0, secretNames: a}", "secretNames: not a list of Secrets"],
     ["{name: wg0, secretNames: [a, b, c, d, e]}", "secretNames: names more than 4 Secrets"],
@@ -36,6 +37,8 @@ t.test("identities that a gateway cannot have", async (t) => {
   ] as const)
     t.equal(problems(gateway(tunnels)), `gateways[0].tunnels[0].${problem}`, problem);
   t.equal(problems(gateway(TWO)), "");
+  const forward = "portForwards: [{name: x, port: 2000, targetHost: 10.0.0.5, targetPort: 1}]";
+  t.equal(problems(gateway(`{name: wg0, secretNames: [a, b], ${forward}}`)), "", "with a static forward");
   t.equal(problems(gateway("{name: wg0, secretNames: [a]}, {name: wg1, secretName: b}")), "", "a list of one");
 });
 
@@ -57,6 +60,11 @@ t.test("a gateway of another's sibling's name is refused, where the two can meet
   t.equal(problems(gateway(TWO), gateway(one, "gw-b", "namespace: m")), "", "another namespace");
   t.equal(problems(gateway(TWO), gateway(one, "gw-e")), "", "no name of a sibling");
   t.equal(problems(gateway("{name: wg0, secretName: a}"), gateway(one, "gw-b")), "", "one identity");
+  t.match(
+    problems(gateway("{name: wg0}"), gateway(one, "gw-b")),
+    /^gateways\[0\]\.tunnels\[0\]\.secretName: is missing[^\n]*$/,
+    "none",
+  );
 });
 
 t.test("a Deployment tells by its selector whose it is, whatever its labels say", async (t) => {

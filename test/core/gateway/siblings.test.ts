@@ -15,6 +15,11 @@ const live = (gateway: PlacedGateway, name: string, secretName: string): { metad
   JSON.parse(JSON.stringify(deploymentManifest(gateway, scripts, { name, secretName }))) as {
     metadata: { name: string };
   };
+t.test("a gateway without tunnels has no identity", async (t) => {
+  const none = { ...gatewayWith("a"), tunnels: [] };
+  t.match(deploymentManifest(none, scripts), { metadata: { name: "gw" } });
+});
+
 const told = (gateway: PlacedGateway, ...deployments: readonly { metadata: { name: string } }[]): string =>
   siblingsOf(gateway, deployments)
     .map(({ name, secretName }) => `${name}=${secretName}`)
