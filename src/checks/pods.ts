@@ -97,7 +97,8 @@ const memberFindings = (member: Member, asked: GatewayQuestion): readonly Findin
   const trouble = isUp(own) ? undefined : troubleOf(found.pod, found.events, down);
   if (trouble) return [say.fault(trouble.code, name, trouble.detail)];
   const tunnels = tunnelsOf(member, found, asked);
-  const isExplained = isUp(own) || asked.faulty.size > 0 || tunnels.some(({ level }) => level === "error");
+  const isFaulty = scope.gateway.tunnels.some((tunnel) => asked.faulty.has(identityIn(tunnel)));
+  const isExplained = isUp(own) || isFaulty || tunnels.some(({ level }) => level === "error");
   return isExplained ? tunnels : [say.fault(down, name, "its containers run"), ...tunnels];
 };
 
