@@ -2,7 +2,8 @@ import type { PlacedGateway } from "../config/config.ts";
 import { GATEWAY_LABEL, SIBLING_LABEL } from "../names.ts";
 import { type Manifest, metadata, podLabels, type Scripts, scriptsName, tableName } from "./manifests.ts";
 import { asSibling, identitiesOf, type Sibling } from "./siblings.ts";
-import { gatewayContainers, gatewayVolumes } from "./pod.ts";
+import { gatewayContainers } from "./pod.ts";
+import { gatewayVolumes } from "./volumes.ts";
 
 /**
  * The selector of a Deployment of the gateway. That of the first one fits the pods of all: their owners distinguish

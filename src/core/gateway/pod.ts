@@ -3,12 +3,18 @@ import { METRICS_PORT, READY_PORT } from "../forwards/ports.ts";
 import { secretKeyOf } from "../config/identity.ts";
 import { gatewayId } from "../names.ts";
 import { defaultMemory, leastMemory, memoryLimit, sessionsOfOnePort } from "./capacity.ts";
-
-/** Where the gateway's scripts look for things (src/gateway). */
-const DIRECTORY = "/etc/flowgen-gateway";
-/** The ConfigMap's scripts, which the init container copies; the containers run the copy (init.sh says why). */
-const SCRIPTS = `${DIRECTORY}/scripts`;
-const SCRIPTS_COPY = "/run/flowgen-scripts";
+import {
+  volumeMount,
+  copyMount,
+  runMount,
+  socketsMount,
+  tunMounts,
+  tableMount,
+  upMount,
+  tunnelMounts,
+  SCRIPTS_MOUNT,
+  SCRIPTS_COPY,
+} from "./volumes.ts";
 
 /**
  * Seconds that sessions have to end after SIGTERM where the gateway has one identity. The time is short, because the
@@ -47,25 +53,6 @@ const livenessProbe = (part: "tunnel" | "forward"): Readonly<Record<string, unkn
   failureThreshold: 3,
   initialDelaySeconds: 10,
 });
-
-const mount = (name: string, mountPath: string, readOnly = true): unknown => ({
-  name,
-  mountPath,
-  ...(readOnly && { readOnly }),
-});
-const copyMount = (readOnly: boolean): unknown => mount("scripts-copy", SCRIPTS_COPY, readOnly);
-const runMount = mount("run", "/run/flowgen-gateway", false);
-/** wireguard-go's sockets, also where the root is read-only. */
-const socketsMount = mount("wireguard", "/run/wireguard", false);
-/** Kernel WireGuard needs no device, and some clusters refuse a pod that mounts one. */
-const tunMounts = (gateway: PlacedGateway): readonly unknown[] =>
-  gateway.userspace === true ? [mount("tun", "/dev/net/tun", false)] : [];
-const tableMount = mount("table", `${DIRECTORY}/table`);
-const upMount = (readOnly: boolean): unknown => mount("up", "/run/flowgen-tunnels", readOnly);
-
-/** A Secret is mounted as a directory, one a tunnel: a subPath would never see a changed key. */
-const tunnelMounts = (gateway: PlacedGateway): readonly unknown[] =>
-  gateway.tunnels.map((tunnel, index) => mount(`tunnel-${index}`, `${DIRECTORY}/tunnels/${tunnel.name}`));
 
 /** Tunnels and forwards, in the chart's images: the images have the tools, and the scripts are the webhook's. */
 export const gatewayContainers = (gateway: PlacedGateway, name: string): Readonly<Record<string, unknown>> => ({
@@ -136,11 +123,17 @@ const securityContext = (
 const init = (gateway: PlacedGateway): unknown => ({
   name: "setup",
   ...wireguardImage(gateway),
-  command: ["sh", `${SCRIPTS}/init.sh`],
+  command: ["sh", `${SCRIPTS_MOUNT}/init.sh`],
   env: ownEnv(gateway),
   securityContext: securityContext(gateway, true),
   resources: gateway.resources,
-  volumeMounts: [mount("scripts", SCRIPTS), copyMount(false), runMount, socketsMount, ...tunMounts(gateway)],
+  volumeMounts: [
+    volumeMount("scripts", SCRIPTS_MOUNT),
+    copyMount(false),
+    runMount,
+    socketsMount,
+    ...tunMounts(gateway),
+  ],
 });
 
 const wireguard = (gateway: PlacedGateway, name: string): unknown => ({
@@ -194,33 +187,8 @@ const portForward = (gateway: PlacedGateway, name: string): unknown => {
       ...socat.resources,
       limits: { ...(socat.resources["limits"] as object | undefined), memory: `${limit}Mi` },
     },
-    volumeMounts: [copyMount(true), tableMount, upMount(true), mount("tmp", "/tmp", false)],
+    volumeMounts: [copyMount(true), tableMount, upMount(true), volumeMount("tmp", "/tmp", false)],
     readinessProbe,
     livenessProbe: livenessProbe("forward"),
   };
 };
-
-/** A missing Secret stops its own tunnel only, so it is optional; keys never touch a disk. */
-export const gatewayVolumes = (gateway: PlacedGateway, table: string, scripts: string): readonly unknown[] => [
-  { name: "scripts", configMap: { name: scripts } },
-  { name: "scripts-copy", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
-  {
-    name: "table",
-    // A gateway of one identity has no list of siblings.
-    configMap: { name: table, optional: true, items: ["forwards", "siblings"].map((key) => ({ key, path: key })) },
-  },
-  ...gateway.tunnels.map((tunnel, index) => ({
-    name: `tunnel-${index}`,
-    secret: {
-      secretName: tunnel.secretName,
-      optional: true,
-      defaultMode: 0o400,
-      items: [{ key: secretKeyOf(tunnel), path: `${tunnel.name}.conf` }],
-    },
-  })),
-  { name: "run", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
-  { name: "up", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
-  { name: "tmp", emptyDir: { medium: "Memory", sizeLimit: "8Mi" } },
-  { name: "wireguard", emptyDir: { medium: "Memory", sizeLimit: "1Mi" } },
-  ...(gateway.userspace === true ? [{ name: "tun", hostPath: { path: "/dev/net/tun", type: "CharDevice" } }] : []),
-];
