@@ -39,12 +39,12 @@ export type ClientSettings = ReadonlyMap<string, ReadonlyMap<string, string>>;
 
 /** The names of settings that may stand in an env of their own, as drivers and charts have them. */
 const SETTING =
-  /(ssl_?mode|ssl_?root_?cert|trust_?server_?certificate|encrypt|((?:ssl|tls)_?enabled|use_?(?:ssl|tls)|ssl|tls)|(scheme|protocol|proto)|require_?auth|gssencmode|krbsrvname|integrated_?security|trusted_?connection|auth_?mech(?:anism)?|replica_?set(?:_?name)?|application_?intent|multi_?subnet_?failover|sentinel)$/i;
+  /(?:ssl_?mode|ssl_?root_?cert|trust_?server_?certificate|encrypt|((?:ssl|tls)_?enabled|use_?(?:ssl|tls)|ssl|tls)|(scheme|protocol|proto)|require_?auth|gssencmode|krbsrvname|integrated_?security|trusted_?connection|auth_?mech(?:anism)?|replica_?set(?:_?name)?|application_?intent|multi_?subnet_?failover|sentinel)$/i;
 /** No setting's name or value is longer. */
 const LONGEST_SETTING = 40;
 
 /** A setting as it would stand in a URL: `PGSSLMODE: verify-full` is `?sslmode=verify-full`. */
-const settingText = ([, key = "", flag, scheme]: RegExpExecArray, value: string): string => {
+const settingText = ([key, flag, scheme]: RegExpExecArray, value: string): string => {
   if (scheme !== undefined) return `${value}://`;
   if (flag !== undefined) return `?ssl=${/^(true|1|yes|on)$/i.test(value) ? "true" : value}`;
   return `?${key.replaceAll("_", "").replace(/name$/i, "")}=${value}`;
