@@ -6,7 +6,7 @@ import { DEFAULT_LIMITS } from "../lab/control-plane/flags.ts";
 import type { Visits } from "../lab/vpn/visits.ts";
 import { experience, linesOf } from "../lab/node/clients.ts";
 import { execIn, isPodReady, type PodFacts, podsOf } from "../lab/node/gateway.ts";
-import { CLIENTS, configOf, PAIR, SINGLE, startIdentities, tellVisits } from "../lab/node/identities.ts";
+import { CLIENTS, pairConfig, PAIR, SINGLE, startIdentities, tellVisits } from "../lab/node/identities.ts";
 import { connectsOf } from "../lab/node/metrics.ts";
 import { countLeaks } from "../lab/node/on-prem.ts";
 import { startSecondNode } from "../lab/node/second.ts";
@@ -64,7 +64,7 @@ const inGateway = `--namespace=${PAIR.namespace}`;
 t.test("a second identity is added to a gateway that is in use", async (t) => {
   const begun = Date.now();
   const felt = await step("a second identity is added", "", async () => {
-    await installation.upgrade(configOf(["wireguard-a", "wireguard-b"], changes));
+    await installation.upgrade(pairConfig(["wireguard-a", "wireguard-b"], changes));
     await settled(2);
   });
   await isServed(t, felt, begun);
@@ -120,7 +120,7 @@ t.test("a change of the config replaces all pods", async (t) => {
     return (await kubectl(["get", "pods", inGateway, "-o", marks])).split(" ").filter((mark) => mark === "yes").length;
   };
   const felt = await step("all rolled", "450 of 618 queries lost, gap 23.7 s", async () => {
-    await installation.upgrade(configOf(["wireguard-a", "wireguard-b"], rolled));
+    await installation.upgrade(pairConfig(["wireguard-a", "wireguard-b"], rolled));
     await eventually("all have the change", 120_000, async () => (await count()) === 3 || undefined);
     await settled(2);
   });

@@ -6,7 +6,7 @@ import { type Api, connectTo } from "../lab/control-plane/api.ts";
 import { DEFAULT_LIMITS } from "../lab/control-plane/flags.ts";
 import { nodeCondition } from "../lab/node/node.ts";
 import { isPodReady, type PodFacts, podsOf, type Where } from "../lab/node/gateway.ts";
-import { configOf, PAIR, SINGLE, startIdentities } from "../lab/node/identities.ts";
+import { pairConfig, PAIR, SINGLE, startIdentities } from "../lab/node/identities.ts";
 import { startSecondNode } from "../lab/node/second.ts";
 import type { Visits } from "../lab/vpn/visits.ts";
 import { seconds } from "../node/figures.ts";
@@ -47,7 +47,7 @@ const second = await startSecondNode(node);
 t.teardown(second.stop);
 const api = connectTo(controlPlane);
 t.teardown(api.close);
-await installation.upgrade(configOf(["wireguard-a", "wireguard-b"], variant.changes));
+await installation.upgrade(pairConfig(["wireguard-a", "wireguard-b"], variant.changes));
 await settled(2);
 
 t.test("the only pod of one gateway, and one of two of the other, are on the second node", async (t) => {

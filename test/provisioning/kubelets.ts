@@ -18,7 +18,7 @@ export const deploymentsIn = (cluster: MemoryCluster): readonly KubeObject[] =>
   cluster.all().filter(({ kind }) => kind === "Deployment");
 export const templateOf = (deployment: KubeObject): string => JSON.stringify((deployment["spec"] as Spec).template);
 /** The data of the forward table's ConfigMap. */
-export const dataOf = (cluster: MemoryCluster): Readonly<Record<string, string>> => {
+export const tableContent = (cluster: MemoryCluster): Readonly<Record<string, string>> => {
   const table = cluster.all().find(({ metadata }) => metadata.name === "gw-forwards");
   return { ...(table?.["data"] as Readonly<Record<string, string>> | undefined) };
 };
@@ -117,7 +117,7 @@ export class Kubelets {
 
   private readTable(pod: Pod): void {
     pod.seen = this.noteOn(pod);
-    pod.table = dataOf(this.cluster)["forwards"] ?? "";
+    pod.table = tableContent(this.cluster)["forwards"] ?? "";
   }
 
   /** A change of the annotation makes a kubelet read the table soon. */

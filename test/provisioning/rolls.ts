@@ -17,7 +17,7 @@ import { ROLL_LABEL } from "../../src/core/names.ts";
 import { rollNoteOf } from "../../src/core/gateway/roll.ts";
 import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
 import { behind, fateOf, Gate, play, quiet } from "./gate.ts";
-import { dataOf, deploymentsIn, Kubelets, templateOf } from "./kubelets.ts";
+import { tableContent, deploymentsIn, Kubelets, templateOf } from "./kubelets.ts";
 import { checkInvariants, type Handed, type Played, record } from "./schedule.ts";
 
 const configWith = (secrets: string, more = ""): Config =>
@@ -99,12 +99,12 @@ const checkEnd = (cluster: MemoryCluster, pods: Kubelets, config: Config): void 
     if (!templateOf(deployment).includes(String(gatewayOf(config).podAnnotations["note"])))
       throw new Error(`${deployment.metadata.name} is of the former config`);
     if (pods.serving(deployment).length === 0) throw new Error(`${deployment.metadata.name} has no pod`);
-    const { forwards } = dataOf(cluster);
+    const { forwards } = tableContent(cluster);
     for (const { table } of pods.of(deployment))
       if (table !== forwards) throw new Error(`a pod of ${deployment.metadata.name} does not listen on ${forwards}`);
   }
   const names = deployments.map(({ metadata }) => `${metadata.name}\n`).join("");
-  if ((dataOf(cluster)["siblings"] ?? "gw\n") !== names) throw new Error(`siblings: ${dataOf(cluster)["siblings"]}`);
+  if ((tableContent(cluster)["siblings"] ?? "gw\n") !== names) throw new Error(`siblings: ${tableContent(cluster)["siblings"]}`);
   const isThere = (kind: string, name: string): boolean =>
     cluster.all().some((object) => object.kind === kind && object.metadata.name === name);
   const isSeveral = secretNames.length > 1;
@@ -128,7 +128,7 @@ class UnderWay {
 
 /** The line of the forward table, as the pods read it. */
 const lineTo = (cluster: MemoryCluster, host: string, port: number): string => {
-  const { forwards = "" } = dataOf(cluster);
+  const { forwards = "" } = tableContent(cluster);
   return forwards.split("\n").find((line) => line.includes(` ${host} ${port} `)) ?? `none to ${host}`;
 };
 

@@ -79,7 +79,7 @@ t.test("near misses", async (t) => {
         containers: [{ name: "app", env: [{ name: "MSSQL_HOST", value: "10.0.0.5:1433" }] }],
       },
     ),
-    [/^injected/, /no env was rewritten for it/, /MSSQL_HOST is 10.0.0.5 with port 1433, the annotation says 14333/],
+    [/^injected/, /MSSQL_HOST is 10.0.0.5 with port 1433, the annotation says 14333/, /no env was rewritten for it/],
   );
   t.strictSame(await warned({}), []);
 });

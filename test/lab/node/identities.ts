@@ -19,7 +19,7 @@ export const PAIR: Where = { namespace: NODE_GATEWAY.namespace, name: "pair" };
 export const SINGLE: Where = { namespace: NODE_GATEWAY.namespace, name: "single" };
 const SERVER = "10.0.0.5";
 const ADDRESSES = { "wireguard-a": "10.13.13.2", "wireguard-b": "10.13.13.3", "wireguard-c": "10.13.13.4" };
-export type Identity = keyof typeof ADDRESSES;
+export type SecretOfIdentity = keyof typeof ADDRESSES;
 
 /** Flowgen pods of each gateway, which hold a session and make new ones all the time. */
 export const CLIENTS = {
@@ -30,17 +30,17 @@ export const CLIENTS = {
 /** What the visitors of both gateways met in the same time. */
 export type Met = { readonly pair: Visits; readonly single: Visits };
 
-export type Lab = {
+export type IdentitiesLab = {
   readonly node: Node;
   readonly vpn: Vpn;
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
   readonly installation: NodeInstallation;
   /** Whether the last key of an identity is in use. */
-  readonly hasHandshake: (identity: Identity) => boolean;
+  readonly hasHandshake: (identity: SecretOfIdentity) => boolean;
   /** From now on the VPN server does not hear an identity, and does not answer it. */
-  readonly silence: (identity: Identity) => void;
+  readonly silence: (identity: SecretOfIdentity) => void;
   /** The server knows a further key of an identity, and its Secret gets that key. */
-  readonly rotate: (identity: Identity, address: string) => Promise<void>;
+  readonly rotate: (identity: SecretOfIdentity, address: string) => Promise<void>;
   /** Lets visitors come to both gateways, by the addresses of their Services, while `work` runs. */
   readonly visitBoth: (work: () => Promise<void>) => Promise<Met>;
   /** The pods of both gateways, once each identity has one that is ready and none ends. */
@@ -48,20 +48,24 @@ export type Lab = {
 };
 
 /** `changes`: of both gateways. */
-export const configOf = (secretNames: readonly Identity[], changes: object): object => {
+export const pairConfig = (secretNames: readonly SecretOfIdentity[], changes: object): object => {
   const tunnel = { name: "wg0", allowedTargets: ["10.0.0.0/24"] };
   const gateway = { userspace: true, ...changes }; // the node's kernel has no WireGuard
   return {
     defaultGateway: PAIR.name,
     gateways: [
       { ...PAIR, ...gateway, tunnels: [{ ...tunnel, secretNames }] },
-      { ...SINGLE, ...gateway, tunnels: [{ ...tunnel, secretName: "wireguard-c" satisfies Identity }] },
+      { ...SINGLE, ...gateway, tunnels: [{ ...tunnel, secretName: "wireguard-c" satisfies SecretOfIdentity }] },
     ],
   };
 };
 
 /** A node, and the two gateways on it, each with one identity as yet; their clients have had a row. */
-export const startIdentities = async (t: Test, changes: object, flags: Options["flags"] = {}): Promise<Lab> => {
+export const startIdentities = async (
+  t: Test,
+  changes: object,
+  flags: Options["flags"] = {},
+): Promise<IdentitiesLab> => {
   const vpn = await startOnPrem(t, "172.30.0.10", [SERVER]);
   const node = await startNode({ "vpn.example.com": "172.30.0.10" }, flags);
   t.teardown(node.stop);
@@ -69,10 +73,10 @@ export const startIdentities = async (t: Test, changes: object, flags: Options["
   const kubectl = (args: readonly string[], input = ""): Promise<string> => run(controlPlane, args, input);
   const apply = (manifest: string): Promise<string> => kubectl(["apply", "-f", "-"], manifest);
   await kubectl(["create", "namespace", CLIENTS.pair.namespace]);
-  const installation = await installChart(controlPlane, configOf(["wireguard-a"], changes), []);
+  const installation = await installChart(controlPlane, pairConfig(["wireguard-a"], changes), []);
 
-  const keys = new Map<Identity, WireGuardKeys>();
-  const give = async (identity: Identity, address: string): Promise<void> => {
+  const keys = new Map<SecretOfIdentity, WireGuardKeys>();
+  const give = async (identity: SecretOfIdentity, address: string): Promise<void> => {
     const pair = keyPair();
     keys.set(identity, pair);
     runOn(vpn.host, `wg set wg0 peer ${pair.publicKey} allowed-ips ${address}/32`);
@@ -80,12 +84,12 @@ export const startIdentities = async (t: Test, changes: object, flags: Options["
     const secret = { endpoint: "vpn.example.com:51820", address: `${address}/24`, privateKey };
     await apply(tunnelSecret(identity, documentedSecret(vpn, secret)));
   };
-  const shown = (what: string, identity: Identity): string => {
+  const shown = (what: string, identity: SecretOfIdentity): string => {
     const key = keys.get(identity)?.publicKey ?? "";
     const lines = runOn(vpn.host, `wg show wg0 ${what}`).split("\n");
     return lines.find((line) => line.startsWith(key))?.split("\t")[1] ?? "";
   };
-  for (const [identity, address] of Object.entries(ADDRESSES)) await give(identity as Identity, address);
+  for (const [identity, address] of Object.entries(ADDRESSES)) await give(identity as SecretOfIdentity, address);
   for (const [client, { name }] of [
     [CLIENTS.pair, PAIR],
     [CLIENTS.single, SINGLE],
