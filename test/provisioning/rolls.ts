@@ -104,7 +104,8 @@ const checkEnd = (cluster: MemoryCluster, pods: Kubelets, config: Config): void 
       if (table !== forwards) throw new Error(`a pod of ${deployment.metadata.name} does not listen on ${forwards}`);
   }
   const names = deployments.map(({ metadata }) => `${metadata.name}\n`).join("");
-  if ((tableContent(cluster)["siblings"] ?? "gw\n") !== names) throw new Error(`siblings: ${tableContent(cluster)["siblings"]}`);
+  if ((tableContent(cluster)["siblings"] ?? "gw\n") !== names)
+    throw new Error(`siblings: ${tableContent(cluster)["siblings"]}`);
   const isThere = (kind: string, name: string): boolean =>
     cluster.all().some((object) => object.kind === kind && object.metadata.name === name);
   const isSeveral = secretNames.length > 1;
