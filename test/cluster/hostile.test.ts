@@ -14,7 +14,7 @@ const SECONDS = Number(process.env["SOAK_SECONDS"] ?? 12);
 const HONEST_CLIENTS = 3;
 /** What an honest pod may wait beside an attacker, as a multiple. Below the floor the machine's noise decides. */
 const MOST_TIMES = 3;
-const FLOOR_MS = 50;
+const FLOOR_MS = 100;
 
 const { installed, controlPlane } = await startScene(t, { controllerManager: false, config: ONE_TUNNEL });
 // The test's own client gives up no sooner than an API server does.

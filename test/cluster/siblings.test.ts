@@ -142,10 +142,11 @@ t.test("a Deployment and a Secret for each identity, and one of all else", async
   t.equal((await tableData())["siblings"], `${name}\n${name}-b\n`);
 });
 
-/** Runs a change, and says which Deployments were changed by it, in order. */
-const changedBy = async (t: Test, change: () => Promise<unknown>): Promise<readonly string[]> => {
+/** Runs a change, and says which Deployments were changed by it, in order. The watch sees at least so many, a moment later. */
+const changedBy = async (t: Test, change: () => Promise<unknown>, least = 0): Promise<readonly string[]> => {
   changes.length = 0;
   await change();
+  await until("the watch sees the changes", () => changes.length >= least, 10_000);
   t.strictSame(faults, [], "no Deployment that served was changed while another one did not serve");
   return changes.map((each) => each.replace(name, "gw"));
 };
@@ -174,21 +175,29 @@ t.test("n to n + 1 to n - 1: one Deployment comes or goes, and the others stay a
   t.match(await generations(), before);
   t.match(await tableData(), { siblings: `${name}\n${name}-b\n${name}-c\n` });
   t.strictSame(
-    await changedBy(t, async () => {
-      await use(configOf("secretNames: [c, a]"));
-      await served(2);
-    }),
+    await changedBy(
+      t,
+      async () => {
+        await use(configOf("secretNames: [c, a]"));
+        await served(2);
+      },
+      1,
+    ),
     ["removed gw-b"],
   );
   t.equal(await bound(), "gw=a gw-c=c", "each keeps its identity");
   t.match(await generations(), { [name]: before[name] });
   await until("the list of siblings", async () => (await tableData())["siblings"] === `${name}\n${name}-c\n`);
   t.strictSame(
-    await changedBy(t, async () => {
-      await use(configOf("secretNames: [a, d]"));
-      await until("d is there", async () => (await bound()) === "gw=a gw-c=d", 60_000);
-      await served(2);
-    }),
+    await changedBy(
+      t,
+      async () => {
+        await use(configOf("secretNames: [a, d]"));
+        await until("d is there", async () => (await bound()) === "gw=a gw-c=d", 60_000);
+        await served(2);
+      },
+      1,
+    ),
     ["changed gw-c"],
     "another identity goes to the Deployment that lost its own",
   );
@@ -250,10 +259,14 @@ t.test("one identity again, and two: the first pod is the same all the time", as
     ({ metadata }) => metadata.labels?.["flowgen.io/sibling"] === undefined,
   );
   t.strictSame(
-    await changedBy(t, async () => {
-      await use(configOf(one, roll));
-      await served(1);
-    }),
+    await changedBy(
+      t,
+      async () => {
+        await use(configOf(one, roll));
+        await served(1);
+      },
+      1,
+    ),
     ["removed gw-b"],
   );
   const names = async (): Promise<readonly (string | undefined)[]> =>

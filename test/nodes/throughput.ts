@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import type { ControlPlane } from "../lab/control-plane/control-plane.ts";
 import { addressOf, PAIR, SINGLE } from "../lab/node/identities.ts";
 import { postgresBin } from "../lab/vpn/postgres.ts";
+import { eventually } from "../wait.ts";
 
 const run = promisify(execFile);
 const CLIENTS = 16;
@@ -20,7 +21,13 @@ export const measureThroughput = async (controlPlane: ControlPlane): Promise<rea
   const [single, pair] = [await addressOf(controlPlane, SINGLE), await addressOf(controlPlane, PAIR)];
   const bulk = join(controlPlane.folder, "bulk.sql");
   await writeFile(bulk, BULK);
-  await pgbench(single, "-q", "-i");
+  // The node may still lead to the pod that was there before.
+  await eventually("a table for pgbench", 30_000, () =>
+    pgbench(single, "-q", "-i").then(
+      () => true,
+      () => undefined,
+    ),
+  );
   const measure = async (...what: readonly string[]): Promise<readonly [number, number]> => {
     const each: [number, number][] = [];
     for (let round = 0; round < ROUNDS; round++) each.push([await rate(single, what), await rate(pair, what)]);
