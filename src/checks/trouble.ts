@@ -32,10 +32,10 @@ export const troubleOf = (
   if (noInterface) return { code: "wireguard-missing", detail: noInterface[0] };
   const unpulled = all.find(({ state }) => PULL.has(state?.waiting?.reason ?? ""));
   if (unpulled) return { code: "image-unpulled", detail: textOf(unpulled) };
-  const failure = failureIn(events);
   const held = all.find(({ ready, state }) => !ready && (state?.waiting ?? state?.terminated) !== undefined);
   const isRunning = all.length > 0 && held === undefined;
   if (isRunning) return undefined;
+  const failure = failureIn(events);
   if (failure?.includes(DEVICE)) return { code: "device-missing", detail: failure };
   return { code: down, detail: failure ?? (held === undefined ? `phase ${phase}` : textOf(held)) };
 };

@@ -135,12 +135,7 @@ const step = async (rolling: Rolling, { manifest, read }: Place & { readonly rea
     await cluster.delete(read, signal);
     return;
   }
-  if (isRestart(read, manifest))
-    await tell(
-      rolling,
-      read,
-      "the gateway's config, images or scripts changed: its pods are replaced one after another",
-    );
+  if (isRestart(read, manifest)) await tell(rolling, read, "its pods are replaced one after another");
   const claim = claimOf(read, manifest);
   const last = claim === undefined ? read : await cluster.apply(locked(claim, read), signal);
   const made = await cluster.apply(locked(manifest, last), signal);
@@ -148,23 +143,22 @@ const step = async (rolling: Rolling, { manifest, read }: Place & { readonly rea
   if (read.metadata.generation !== made.metadata.generation) events.wrote?.(gateway, refOf(made), "changed");
 };
 
+/** With Recreate a changed template is an outage of seconds for all who use the pod: said before it happens. */
 const tell = async (
   { cluster, gateway, signal, events }: Rolling,
   read: KubeObject,
-  message: string,
+  consequence: string,
 ): Promise<void> => {
+  const message = `the gateway's config, images or scripts changed: ${consequence}`;
   events.restart?.(gateway, message);
   const text = { type: "Normal", reason: "GatewayRestart", message } as const;
   await bestEffort(signal, (soon) => cluster.create(eventAbout(read, text), soon));
 };
 
-/** With Recreate a changed template is an outage of seconds for all who use the gateway: said before it happens. */
-const RESTART = "the gateway's config, images or scripts changed: its pod is replaced";
-
 /** One Deployment is all: a due change is made now. */
 const serveOnly = async (rolling: Rolling, manifest: Manifest, read: KubeObject | undefined): Promise<void> => {
   const { cluster, signal, applier } = rolling;
-  if (read !== undefined && isRestart(read, manifest)) await tell(rolling, read, RESTART);
+  if (read !== undefined && isRestart(read, manifest)) await tell(rolling, read, "its pod is replaced");
   const claim = read && claimOf(read, manifest);
   if (read === undefined || claim === undefined) {
     await applier.keep(read, manifest, TEMPLATE_ANNOTATION);
