@@ -114,7 +114,9 @@ export const connectTo = ({ url, ca, kubeconfig }: ControlPlane, as: Identity = 
       const query = `watch=1${name === "" ? "" : `&fieldSelector=metadata.name=${name}`}`;
       const stream = sessionAt(CONNECTIONS).request({ ":path": `${folder}?${query}` });
       stream.on("error", () => undefined);
-      createInterface({ input: stream }).on("line", (line) => {
+      const lines = createInterface({ input: stream });
+      lines.on("error", () => undefined); // it repeats the stream's, when the API server is killed
+      lines.on("line", (line) => {
         const { type, object } = JSON.parse(line) as { type: string; object: ApiObject };
         onVersion(object, type);
       });

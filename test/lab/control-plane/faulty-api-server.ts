@@ -45,6 +45,7 @@ export const startFaultyApiServer = async ({ url, ca: upstreamCa }: ControlPlane
     const { host: _host, ...headers } = asked.headers;
     const upstream = request(new URL(asked.url ?? "", url), { method: asked.method, headers, agent });
     const answered = once(upstream, "response") as Promise<[IncomingMessage]>;
+    upstream.on("error", () => undefined); // it may come when the answer has begun; whoever reads that learns of it
     upstream.end(body);
     const [answer] = await answered;
     return { status: answer.statusCode ?? 0, headers: answer.headers, body: await buffer(answer) };
