@@ -26,12 +26,25 @@ const CLOSE_LIST = 93;
 const OPEN_MAP = 123;
 const CLOSE_MAP = 125;
 
+const [OTHER, STRING, OPEN, NEXT, CLOSE] = [0, 1, 2, 3, 4];
+/** What a byte means outside of a string. Most bytes mean nothing: one look is enough for them. */
+const SIGNS = new Uint8Array(256);
+SIGNS[QUOTE] = STRING;
+SIGNS[OPEN_LIST] = SIGNS[OPEN_MAP] = OPEN;
+SIGNS[COMMA] = NEXT;
+SIGNS[CLOSE_LIST] = SIGNS[CLOSE_MAP] = CLOSE;
+
 const isSpace = (byte: number | undefined): boolean => byte === 32 || byte === 10 || byte === 13 || byte === 9;
 
 /** Where the quote is that ends the string which begins at `from`; behind the text's end where none does. */
 const endOfString = (text: Buffer, from: number): number => {
+  const { length } = text;
   let at = from + 1;
-  while (at < text.length && text[at] !== QUOTE) at += text[at] === BACKSLASH ? 2 : 1;
+  for (; at < length; at += 1) {
+    const byte = text[at];
+    if (byte === QUOTE) break;
+    if (byte === BACKSLASH) at += 1;
+  }
   return at;
 };
 
@@ -98,16 +111,18 @@ const skipSpace = (cutting: Cutting): void => {
 /** Moves behind a value of any type. */
 const skipValue = (cutting: Cutting): void => {
   const { text, levels: outside } = cutting;
+  const { length } = text;
   let { at, levels, values } = cutting;
-  for (; at < text.length && levels <= MOST_LEVELS && values <= MOST_VALUES; at += 1) {
-    const byte = text[at];
-    if (byte === QUOTE) at = endOfString(text, at);
-    else if (byte === OPEN_LIST || byte === OPEN_MAP) {
+  for (; at < length && levels <= MOST_LEVELS && values <= MOST_VALUES; at += 1) {
+    const sign = SIGNS[text[at] as number];
+    if (sign === OTHER) continue;
+    if (sign === STRING) at = endOfString(text, at);
+    else if (sign === OPEN) {
       levels += 1;
       values += 1;
-    } else if (byte === COMMA || byte === CLOSE_LIST || byte === CLOSE_MAP) {
+    } else {
       if (levels === outside) break;
-      if (byte === COMMA) values += 1;
+      if (sign === NEXT) values += 1;
       else levels -= 1;
     }
   }

@@ -34,7 +34,12 @@ export const nodeOfKey = (
   fields: readonly ShapeField[],
 ): ShapeNode | undefined => {
   for (const { key, node } of fields) if (key.length === end - start && isKey(text, start, key)) return node;
-  return text.subarray(start, end).includes(BACKSLASH) ? WHOLE : undefined;
+  return isEscaped(text, start, end) ? WHOLE : undefined;
+};
+
+const isEscaped = (text: Buffer, start: number, end: number): boolean => {
+  for (let at = start; at < end; at += 1) if (text[at] === BACKSLASH) return true;
+  return false;
 };
 
 const isKey = (text: Buffer, from: number, key: Buffer): boolean => {
