@@ -29,6 +29,15 @@ const handlerSchema = z
   .nullish()
   .catch(undefined);
 
+type Handler = NonNullable<z.infer<typeof handlerSchema>>;
+/** The fields of a probe or a hook that are read. */
+const HANDLER_FIELDS = {
+  exec: { command: true },
+  httpGet: { host: true, path: true, httpHeaders: { value: true } },
+  tcpSocket: { host: true },
+  grpc: { service: true },
+} as const satisfies Record<keyof Handler, unknown>;
+
 const rawContainerSchema = z.object({
   name: z.string(),
   env: listOf(envVarSchema).nullish(),
@@ -80,11 +89,11 @@ const CONTAINER_FIELDS = {
   envFrom: true,
   command: true,
   args: true,
-  livenessProbe: true,
-  readinessProbe: true,
-  startupProbe: true,
+  livenessProbe: HANDLER_FIELDS,
+  readinessProbe: HANDLER_FIELDS,
+  startupProbe: HANDLER_FIELDS,
   volumeMounts: { mountPath: true },
-  lifecycle: true,
+  lifecycle: { postStart: HANDLER_FIELDS, preStop: HANDLER_FIELDS },
 } as const satisfies Record<keyof RawContainer, unknown>;
 
 const containerSchema = rawContainerSchema.transform((container) => {
