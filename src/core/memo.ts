@@ -2,6 +2,7 @@
  * Results of pure functions, kept. The pods of one workload say the same and want the same, so most admissions ask what
  * was asked before. A memo changes what an answer costs, never the answer.
  */
+import { fnv1a } from "./hash.ts";
 
 /** The same function, its result kept with the object that it was made from, as long as that object lives. */
 export const perObject = <Key extends object, Value>(make: (key: Key) => Value): ((key: Key) => Value) => {
@@ -55,26 +56,26 @@ export const perText = <Value>(mostBytes: number, sizeOf: (value: Value, text: s
   };
 };
 
+/** Pods of two workloads differ in the beginning of their text: in `metadata.generateName`, or in the name. */
+const BEGINNING = 256;
+
 /**
- * Makes the function that returns whether a text was asked for before, among the newest texts that fit into `mostBytes`.
- * A pod that comes once needs no memo, and keeping its results costs as much as making them.
+ * Makes the function that returns whether a text was asked for before, among `most` texts at most. A pod that comes once
+ * needs no memo, and keeping its results costs as much as making them. Of a text its length and a hash of its beginning
+ * are kept. The answer for another text of equal ones is wrong: that costs a result that is kept for nothing.
  */
-export const createSeen = (mostBytes: number): ((text: string) => boolean) => {
-  let newer = new Set<string>();
-  let older = new Set<string>();
-  let held = 0;
+export const createSeen = (most: number): ((text: string) => boolean) => {
+  let newer = new Set<number>();
+  let older = new Set<number>();
   return (text) => {
-    if (newer.has(text)) return true;
-    const isSeen = older.has(text);
-    const bytes = ENTRY_BYTES + 2 * text.length;
-    if (bytes > mostBytes * LARGEST_SHARE) return isSeen;
-    if (held + bytes > mostBytes / 2) {
+    const key = fnv1a(text, BEGINNING) ^ text.length;
+    if (newer.has(key)) return true;
+    const isSeen = older.has(key);
+    if (newer.size >= most / 2) {
       older = newer;
       newer = new Set();
-      held = 0;
     }
-    held += bytes;
-    newer.add(text);
+    newer.add(key);
     return isSeen;
   };
 };

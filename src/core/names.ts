@@ -1,3 +1,4 @@
+import { fnv1a } from "./hash.ts";
 import { perObject } from "./memo.ts";
 
 /** The names that users, admins and other tools see. See README.md for what each means. */
@@ -58,21 +59,12 @@ export const freeName = (wished: string, taken: { readonly has: (name: string) =
 };
 
 /**
- * FNV-1a (32 bits) as eight hexadecimal digits. It keeps names apart that are cut or spelled alike, and protects
- * nothing.
- */
-const fnv1a = (text: string): string => {
-  let hash = 0x811c9dc5;
-  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
-  return (hash >>> 0).toString(16).padStart(8, "0");
-};
-
-/**
  * The name of a host's own Service: `<gateway>-<host in letters, digits and ->-<hash of tunnel and host>`, a DNS-1035
  * label. The same address in two tunnels is two hosts.
  */
 export const hostServiceName = (gateway: string, tunnel: string, host: string): string => {
-  const hash = fnv1a(`${tunnel} ${host}`);
+  // It keeps names apart that are cut or spelled alike, and protects nothing.
+  const hash = fnv1a(`${tunnel} ${host}`).toString(16).padStart(8, "0");
   const room = LONGEST_LABEL - gateway.length - hash.length - 2;
   const slug = host
     .replace(/[^a-z0-9]+/g, "-")

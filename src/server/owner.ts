@@ -17,6 +17,15 @@ const ownerSchema = z.object({
   uid: z.string().max(LONGEST_UID),
   controller: z.literal(true),
 });
+/** The fields of an owner reference that are read. */
+export const OWNER_FIELDS = {
+  apiVersion: true,
+  kind: true,
+  name: true,
+  uid: true,
+  controller: true,
+} as const satisfies Record<keyof z.infer<typeof ownerSchema>, true>;
+
 /** Read to be named: what is not as it should be is left to the API server. */
 export const ownerOf = (references: unknown): Owner | undefined => {
   if (!Array.isArray(references)) return undefined;

@@ -6,7 +6,7 @@ import { createSeen, perObject, perText } from "../core/memo.ts";
 import { type Pod, POD_FIELDS, readPod } from "../core/pod.ts";
 import { plain } from "../core/message.ts";
 import { LONGEST_NAME, LONGEST_UID } from "./limits.ts";
-import { type Owner, ownerOf } from "./owner.ts";
+import { type Owner, OWNER_FIELDS, ownerOf } from "./owner.ts";
 import { issueTexts, parseJson, quote } from "../core/schema.ts";
 import { reasons } from "../core/reasons.ts";
 import type { Shape } from "./shape.ts";
@@ -53,7 +53,7 @@ export type ReviewHead = Pick<Review, "uid" | "namespace" | "dryRun"> & { readon
 
 const OBJECT = {
   ...POD_FIELDS,
-  metadata: { ...POD_FIELDS.metadata, name: true, generateName: true, ownerReferences: true },
+  metadata: { ...POD_FIELDS.metadata, name: true, generateName: true, ownerReferences: OWNER_FIELDS },
 } satisfies Shape;
 /** The fields of a review that are read: those of the schemas here, and those of a pod in the core. */
 const cutReview = cutterOf(
@@ -80,6 +80,8 @@ export const unread = (problem: string, status: Unread["status"] = 400): Unread 
 /** Room for some thousand different pods; one takes up to eight times its text (objects of small fields). */
 const PODS_BYTES = 16 * 1024 * 1024;
 const POD_FACTOR = 8;
+/** About as many as have that room: a pod that comes again after more of others is a new one. */
+const PODS_SEEN = 2048;
 
 /**
  * Makes the function that reads a request's body, and changes its bytes. The function returns the reason when the body
@@ -88,7 +90,7 @@ const POD_FACTOR = 8;
  */
 export const createReviewReader = (): ((body: Buffer) => ReviewHead | Unread) => {
   const podsByText = perText<ObjectReading>(PODS_BYTES, (_pod, text) => POD_FACTOR * text.length);
-  const isSeen = createSeen(PODS_BYTES / 2);
+  const isSeen = createSeen(PODS_SEEN);
   return (body) => {
     const cut = cutReview(body);
     if (typeof cut === "string") return unread(`the body holds ${cut}: that is no review of a pod`, 413);

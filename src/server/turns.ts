@@ -37,21 +37,23 @@ export const createTurns = (mostBytes: number, now: () => number = () => perform
   const queues = new Map<string, Waiting[]>();
   let [waiting, waitingBytes] = [0, 0];
 
-  const owed = (namespace: string): number => {
-    const { ms, at } = used.get(namespace) ?? { ms: 0, at: 0 };
-    return Math.max(0, ms - SHARE * (now() - at));
+  /** `at`: now, which costs as much to ask as the rest. */
+  const owed = (namespace: string, at: number): number => {
+    const before = used.get(namespace);
+    return before === undefined ? 0 : Math.max(0, before.ms - SHARE * (at - before.at));
   };
-  const dropPaid = (): void => {
-    for (const namespace of used.keys()) if (owed(namespace) === 0) used.delete(namespace);
+  const dropPaid = (at: number): void => {
+    for (const namespace of used.keys()) if (owed(namespace, at) === 0) used.delete(namespace);
   };
   const count = <T>(namespace: string, work: () => T): T => {
     const started = now();
     try {
       return work();
     } finally {
-      const ms = Math.min(MOST_MS, owed(namespace) + now() - started);
-      if (used.size >= MANY_NAMESPACES) dropPaid();
-      used.set(namespace, { ms, at: now() });
+      const at = now();
+      const ms = Math.min(MOST_MS, owed(namespace, at) + at - started);
+      if (used.size >= MANY_NAMESPACES) dropPaid(at);
+      used.set(namespace, { ms, at });
     }
   };
 
@@ -73,11 +75,14 @@ export const createTurns = (mostBytes: number, now: () => number = () => perform
     takeFrom(most, "pop")?.refuse(Object.assign(why, { statusCode: 503 }));
   };
   const serve = (): void => {
-    const end = now() + SLICE_MS;
+    let at = now();
+    const end = at + SLICE_MS;
     do {
-      const next = leastBy([...queues.keys()], owed);
+      const served = at;
+      const next = leastBy([...queues.keys()], (namespace) => owed(namespace, served));
       if (next !== undefined) takeFrom(next, "shift")?.run();
-    } while (queues.size > 0 && now() < end);
+      at = now();
+    } while (queues.size > 0 && at < end);
     if (queues.size > 0) setImmediate(serve);
   };
   const wait = <T>(namespace: string, bytes: number, stage: () => T): Promise<T> =>
@@ -96,7 +101,7 @@ export const createTurns = (mostBytes: number, now: () => number = () => perform
 
   return {
     of: (namespace, bytes) => ({
-      take: (stage) => (owed(namespace) < FREE_MS ? count(namespace, stage) : wait(namespace, bytes, stage)),
+      take: (stage) => (owed(namespace, now()) < FREE_MS ? count(namespace, stage) : wait(namespace, bytes, stage)),
       count: (work) => count(namespace, work),
     }),
   };
