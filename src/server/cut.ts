@@ -2,7 +2,22 @@
  * Cuts a JSON text down to the parts that are read, before a value is made of it. Half of a review of a pod is
  * `managedFields`, and most of the rest is not read either. Equal pods have equal cut texts.
  */
-import { BACKSLASH, nodeOf, nodeOfKey, type Shape, type ShapeField, type ShapeNode, type ByteSpan } from "./shape.ts";
+import {
+  CLOSE_LIST,
+  CLOSE_MAP,
+  COLON,
+  COMMA,
+  endOfString,
+  MOST_LEVELS,
+  MOST_VALUES,
+  OPEN_LIST,
+  OPEN_MAP,
+  QUOTE,
+  type Scan,
+  skipSpace,
+  skipValue,
+} from "./scan.ts";
+import { nodeOf, nodeOfKey, type Shape, type ShapeField, type ShapeNode, type ByteSpan } from "./shape.ts";
 
 export type Cut = {
   /** The text without what is not read; in the place of the part that was asked for stands `null`. */
@@ -11,42 +26,8 @@ export type Cut = {
   readonly part: string | undefined;
 };
 
-/** Deeper than any pod, and far from the depth at which JSON.stringify ends with a RangeError (about 4,000). */
-const MOST_LEVELS = 200;
-/** A pod of the 1.5 MiB that etcd takes has fewer. */
-const MOST_VALUES = 100_000;
 /** Of those that are read: a pod of 10,000 env has fewer. To make objects of the costliest takes 10 ms. */
 const MOST_READ = 32_768;
-
-const QUOTE = 34;
-const COMMA = 44;
-const COLON = 58;
-const OPEN_LIST = 91;
-const CLOSE_LIST = 93;
-const OPEN_MAP = 123;
-const CLOSE_MAP = 125;
-
-const [OTHER, STRING, OPEN, NEXT, CLOSE] = [0, 1, 2, 3, 4];
-/** What a byte means outside of a string. Most bytes mean nothing: one look is enough for them. */
-const SIGNS = new Uint8Array(256);
-SIGNS[QUOTE] = STRING;
-SIGNS[OPEN_LIST] = SIGNS[OPEN_MAP] = OPEN;
-SIGNS[COMMA] = NEXT;
-SIGNS[CLOSE_LIST] = SIGNS[CLOSE_MAP] = CLOSE;
-
-const isSpace = (byte: number | undefined): boolean => byte === 32 || byte === 10 || byte === 13 || byte === 9;
-
-/** Where the quote is that ends the string which begins at `from`; behind the text's end where none does. */
-const endOfString = (text: Buffer, from: number): number => {
-  const { length } = text;
-  let at = from + 1;
-  for (; at < length; at += 1) {
-    const byte = text[at];
-    if (byte === QUOTE) break;
-    if (byte === BACKSLASH) at += 1;
-  }
-  return at;
-};
 
 /**
  * Makes the function that cuts texts to a shape. `part`: the value of the shape that is returned apart.
@@ -70,12 +51,7 @@ export const cutterOf = (shape: Shape, part?: Shape): ((text: Buffer) => Cut | s
 };
 
 /** A text while it is cut. */
-type Cutting = {
-  readonly text: Buffer;
-  /** The byte that is looked at. */
-  at: number;
-  levels: number;
-  values: number;
+type Cutting = Scan & {
   /** Values among them that are cut out. */
   unread: number;
   /** Where the text goes on behind the last cut, and where that will stand. */
@@ -103,33 +79,6 @@ const cut = (cutting: Cutting, start: number, end: number): void => {
 
 /** Where the byte that is looked at will stand. */
 const placeOf = ({ at, from, to }: Cutting): number => to + at - from;
-
-const skipSpace = (cutting: Cutting): void => {
-  while (isSpace(cutting.text[cutting.at])) cutting.at += 1;
-};
-
-/** Moves behind a value of any type. */
-const skipValue = (cutting: Cutting): void => {
-  const { text, levels: outside } = cutting;
-  const { length } = text;
-  let { at, levels, values } = cutting;
-  for (; at < length && levels <= MOST_LEVELS && values <= MOST_VALUES; at += 1) {
-    const sign = SIGNS[text[at] as number];
-    if (sign === OTHER) continue;
-    if (sign === STRING) at = endOfString(text, at);
-    else if (sign === OPEN) {
-      levels += 1;
-      values += 1;
-    } else {
-      if (levels === outside) break;
-      if (sign === NEXT) values += 1;
-      else levels -= 1;
-    }
-  }
-  cutting.at = at;
-  cutting.levels = levels;
-  cutting.values = values;
-};
 
 const cutValue = (cutting: Cutting, node: ShapeNode): void => {
   const start = placeOf(cutting);
