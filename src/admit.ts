@@ -108,12 +108,15 @@ const planOf = (key: string | undefined, { pod, namespace }: PodCreation, contex
 };
 
 /** Redirects all env and names of the pod to the assignments, or returns the reason to refuse the pod. */
-const redirectPod = ({ pod, before }: Planned, assignments: readonly Assignment[]): PodRedirect | Rejection => {
+const redirectPod = (
+  { pod, before, readings }: Planned,
+  assignments: readonly Assignment[],
+): PodRedirect | Rejection => {
   const gone = goneAddress(pod, before, assignments);
   if (gone !== undefined) return gone;
   const aliases = aliasHosts(pod, assignments);
   if (aliases.kind === "reject") return aliases;
-  const env = redirectEnv(pod, assignments);
+  const env = redirectEnv(pod, assignments, readings);
   return env.kind === "reject" ? env : { kind: "redirected", aliases, env };
 };
 

@@ -2,9 +2,11 @@ import type { Config, Mode, PlacedGateway } from "./config/config.ts";
 import { flowgenSelectors, isFlowgenPod } from "./config/flowgen-pods.ts";
 import { LONGEST_ANNOTATION } from "./annotation.ts";
 import { readAliased } from "./env/aliased.ts";
+import type { Readings } from "./env/container.ts";
 import { readPodHosts } from "./env/reading.ts";
 import { grantOf } from "./grant.ts";
 import { listed } from "./message.ts";
+import { networkWarnings } from "./network-warnings.ts";
 import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { quote } from "./schema.ts";
@@ -28,6 +30,8 @@ export type Planned = {
   readonly mode: Config["mode"];
   readonly gateway: PlacedGateway;
   readonly wants: readonly Want[];
+  /** What was read of the pod's env. */
+  readonly readings: Readings;
   /** All that holds an address whose target is redirected by aliases only. */
   readonly unread: readonly string[];
   readonly warnings: readonly string[];
@@ -131,6 +135,7 @@ const planTargets = (
     mode,
     gateway,
     wants: led.wants,
+    readings: led.readings,
     unread: aliased.unread,
     warnings: [...networkWarnings(pod, wants, gateway), ...aliased.warnings],
   };
@@ -145,7 +150,7 @@ const withServices = (
   wants: readonly Want[],
   before: readonly StatusTarget[],
   gateway: PlacedGateway,
-): { readonly kind: "wants"; readonly wants: readonly Want[] } | Rejection => {
+): (Pick<Planned, "wants" | "readings"> & { readonly kind: "wants" }) | Rejection => {
   const hosts = readPodHosts(pod, envTargets(wants));
   if (hosts.kind === "reject") return hosts;
   const hadService = ({ target: { host, port }, tunnel }: Want): boolean => {
@@ -159,38 +164,7 @@ const withServices = (
   const isSame = !wants.some((want) => needs(want) && !want.needsService);
   return {
     kind: "wants",
+    readings: hosts.readings,
     wants: isSame ? wants : wants.map((want) => (needs(want) ? { ...want, needsService: true } : want)),
   };
 };
-
-/**
- * A pod on the node's network, or with another DNS policy, cannot resolve a Service; hostAliases need no DNS. A
- * NetworkPolicy selects pods by labels; the CNI decides about pods on the node's network.
- */
-const networkWarnings = (
-  { spec: { dnsPolicy: policy, hostNetwork, dnsConfig } }: Pod,
-  wants: readonly Want[],
-  { clusterDomain }: PlacedGateway,
-): readonly string[] => {
-  const isBlind =
-    policy === "Default" || policy === "None" || (hostNetwork === true && policy !== "ClusterFirstWithHostNet");
-  const ndots = Number(dnsConfig?.options?.find(({ name }) => name === "ndots")?.value ?? NDOTS);
-  const needsDns = wants.some(({ redirect }) => redirect === "env");
-  return [
-    ...(isBlind && needsDns
-      ? ["the pod does not use cluster DNS and cannot resolve the gateway: set dnsPolicy ClusterFirst[WithHostNet]"]
-      : []),
-    ...(ndots <= DOTS && clusterDomain === undefined && needsDns
-      ? [
-          `ndots is ${ndots}: images on musl (Alpine) do not find the gateway; set clusterDomain in the webhook's config`,
-        ]
-      : []),
-    ...(hostNetwork === true
-      ? ["hostNetwork: the gateway's NetworkPolicy knows pods by their labels and may refuse one on the node's network"]
-      : []),
-  ];
-};
-/** The kubelet's default for a pod's resolver. */
-const NDOTS = 5;
-/** musl does not search for a name with `ndots` dots or more (gateway.namespace.svc has two); glibc does. */
-const DOTS = 2;

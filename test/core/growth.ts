@@ -82,7 +82,7 @@ const admission = (text: string): Charged => {
   const assignments = granted.wants.map(({ target, names }, at) =>
     assignmentOf(target, { names, host: at % 2 === 0 ? "gw.ns.svc" : `s${at}.ns.svc`, clusterIPs: ["10.96.0.1"] }),
   );
-  const env = redirectEnv(pod, assignments, work[1]);
+  const env = redirectEnv(pod, assignments, undefined, work[1]);
   const aliases = aliasHosts(pod, assignments);
   if (env.kind === "redirect" && aliases.kind === "aliases") {
     const { gateway } = granted;

@@ -27,6 +27,9 @@ export type ContainerReading = {
   readonly portNames: ReadonlySet<string>;
 };
 
+/** Readings of containers, by their env as they stand in the pod. */
+export type Readings = ReadonlyMap<readonly EnvVar[], ContainerReading>;
+
 /** Remarks about a container's env, besides those about their text. */
 export type EnvRules = {
   /** Env that an annotation sets: the port that is meant beside one that is a host. */

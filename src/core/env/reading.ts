@@ -1,5 +1,5 @@
 import { annotation } from "../names.ts";
-import { readContainer, srvEnv } from "./container.ts";
+import { type ContainerReading, readContainer, type Readings, srvEnv } from "./container.ts";
 import { type ContainerDraft, containerDrafts, rulesOf, type Setup, settingsOf } from "./draft.ts";
 import { envFor } from "./fallback.ts";
 import { knownHosts } from "./known.ts";
@@ -21,6 +21,8 @@ export type PodHosts = {
    * named for several of their ports.
    */
   readonly needOwnService: ReadonlySet<string>;
+  /** Of the containers that were read as they stand, and that the redirect may read in the same way. */
+  readonly readings: Readings;
 };
 
 /** The env that the pod's annotation `keep-env` excludes from the redirect. */
@@ -69,9 +71,11 @@ export const readPodHosts = (pod: Pod, targets: readonly Target[], work = workOf
   const known = aliases.size === 0 ? bare : knownHosts(ports, aliases);
   const rules = rulesOf(setup);
   const needOwnService = new Set(shared);
+  const readings = new Map<readonly EnvVar[], ContainerReading>();
   for (const draft of drafts) {
     const env = withFallback(draft.env, setup);
     const reading = readContainer(env, known, rules, work);
+    if (env === draft.container.env && aliases.size === 0) readings.set(env, reading);
     const srv = srvEnv(reading, env);
     if (srv !== undefined) return srvRejection(draft, srv);
     for (const held of reading.held) {
@@ -79,5 +83,5 @@ export const readPodHosts = (pod: Pod, targets: readonly Target[], work = workOf
       if (verdict.kind === "replace" && verdict.needsOwnService) needOwnService.add(held.host);
     }
   }
-  return isSpent(work) ? tooMuch() : { kind: "hosts", needOwnService };
+  return isSpent(work) ? tooMuch() : { kind: "hosts", needOwnService, readings };
 };

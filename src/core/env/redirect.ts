@@ -1,5 +1,6 @@
 import type { EnvChange } from "../admission.ts";
 import { adviceOf, leadingIn, type RedirectedContainer, remarkTexts, replacedWarnings, unreadIn } from "./account.ts";
+import type { Readings } from "./container.ts";
 import { type ContainerDraft, containerDrafts, patchOf, rulesOf, type Setup, settingsOf } from "./draft.ts";
 import { heldElsewhere } from "./elsewhere.ts";
 import { additionOf, unseenWarning } from "./fallback.ts";
@@ -43,13 +44,13 @@ const meaningOf = perObject((all: readonly Assignment[]) => {
   };
 });
 
-type Job = { readonly setup: Setup; readonly routes: Routes; readonly work: Work };
+type Job = { readonly setup: Setup; readonly routes: Routes; readonly readings: Readings; readonly work: Work };
 
 const settledBy = (
-  { setup, routes, work }: Job,
+  { setup, routes, readings, work }: Job,
   draft: ContainerDraft,
 ): Pick<RedirectedContainer, "draft" | "settled"> => {
-  const settled = settle(draft.env, routes, rulesOf(setup), work);
+  const settled = settle(draft.env, routes, rulesOf(setup), readings, work);
   return { draft: { ...draft, env: settled.env }, settled };
 };
 
@@ -121,6 +122,8 @@ const isTooLarge = (containers: readonly RedirectedContainer[], names: readonly 
   return operations > MOST_OPERATIONS || text > MOST_PATCH_TEXT || names.join("").length > MOST_NAMES_TEXT;
 };
 
+const NO_READINGS: Readings = new Map();
+
 const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
 
 /**
@@ -128,12 +131,19 @@ const unique = (texts: readonly string[]): string[] => [...new Set(texts)];
  * those that the annotation names, and those that hold a target's host; else new ones are added. A host is replaced and
  * nothing else. The result depends on the values alone and is read again, so a second run changes nothing. Targets of
  * the redirect `hostAlias` change no env.
+ *
+ * @param readings - what was read of the pod for its targets already
  */
-export const redirectEnv = (pod: Pod, all: readonly Assignment[], work: Work = workOf()): Redirection | Rejection => {
+export const redirectEnv = (
+  pod: Pod,
+  all: readonly Assignment[],
+  readings: Readings = NO_READINGS,
+  work: Work = workOf(),
+): Redirection | Rejection => {
   const { assignments, settings, routes: meant, byValue } = meaningOf(all);
   const routes = withAliases(pod, meant);
   const setup = { reached: assignments, settings, keeps: keptEnv(pod) };
-  const job = { setup, routes, work };
+  const job = { setup, routes, readings: routes === meant ? readings : NO_READINGS, work };
   const drafts = assignments.length === 0 ? [] : containerDrafts(pod, setup, job.work);
   if (drafts === undefined) return tooMuch();
   const start = drafts.map((draft): RedirectedContainer => {

@@ -37,6 +37,7 @@ type RouteDraft = { readonly isAssigned: boolean; readonly to: Map<number, reado
  */
 export const routesOf = (assignments: readonly Assignment[], aliased: readonly Assignment[] = []): Routes => {
   const hosts = new Map<string, RouteDraft>();
+  const offered = new Map<string, ReadonlySet<number>>();
   const routeOf = (host: string, isAssigned: boolean): RouteDraft => {
     const route = hosts.get(host) ?? { isAssigned, to: new Map<number, readonly Assignment[]>() };
     hosts.set(host, route);
@@ -44,6 +45,7 @@ export const routesOf = (assignments: readonly Assignment[], aliased: readonly A
   };
   const offer = (host: string, port: number, each: Assignment): void => {
     const { to } = routeOf(host, true);
+    offered.set(host, NO_PORTS);
     if (!to.has(port)) to.set(port, [each]);
   };
   for (const each of assignments) {
@@ -64,8 +66,9 @@ export const routesOf = (assignments: readonly Assignment[], aliased: readonly A
     const ports = new Set([...route.to.keys(), ...aliasedPorts(aliased, host)]);
     return [host, { ...route, ports }];
   });
-  return { known: knownHosts(portsOf(hosts)), hosts: new Map(routes) };
+  return { known: knownHosts(portsOf(hosts)), hosts: new Map(routes), offered: knownHosts(offered) };
 };
+const NO_PORTS: ReadonlySet<number> = new Set();
 
 const portsOf = (hosts: ReadonlyMap<string, RouteDraft>): ReadonlyMap<string, ReadonlySet<number>> =>
   new Map([...hosts].map(([host, { to }]) => [host, new Set(to.keys())]));

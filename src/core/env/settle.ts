@@ -1,4 +1,4 @@
-import { type ContainerReading, type EnvRules, type Held, readContainer, srvEnv } from "./container.ts";
+import { type ContainerReading, type EnvRules, type Held, readContainer, type Readings, srvEnv } from "./container.ts";
 import type { KnownHosts } from "./known.ts";
 import { type Note, noteOf, isDialed, verdictOf } from "./verdict.ts";
 import { charge, isSpent, type Work } from "./work.ts";
@@ -14,7 +14,12 @@ export type Route = {
   /** Ports beside the host that are right: those of `to`, and those at which hostAliases serve it. */
   readonly ports: ReadonlySet<number>;
 };
-export type Routes = { readonly known: KnownHosts; readonly hosts: ReadonlyMap<string, Route> };
+export type Routes = {
+  readonly known: KnownHosts;
+  readonly hosts: ReadonlyMap<string, Route>;
+  /** Those of the known hosts at which the table offers the targets. */
+  readonly offered: KnownHosts;
+};
 
 /** A remark about an env and a host in it. */
 export type Remark = { readonly name: string; readonly host: string; readonly note: Note };
@@ -102,15 +107,37 @@ export type Settled = {
 };
 
 /**
+ * The reading that the plan made of these env. It holds for the redirect where they hold no host that is known since: a
+ * Service of the table. A pod is admitted once, so almost none does.
+ */
+const plannedReading = (
+  env: readonly EnvVar[],
+  { offered }: Routes,
+  readings: Readings,
+  work: Work,
+): ContainerReading | undefined => {
+  const reading = readings.get(env);
+  if (reading === undefined) return undefined;
+  return env.some(({ value }) => value !== undefined && offered.mayHold(value, work)) ? undefined : reading;
+};
+
+/**
  * Replaces hosts until none is left to be: the result is left alone by a second run. Each round replaces at least one,
  * and the work of all is charged.
  */
-export const settle = (env: readonly EnvVar[], routes: Routes, rules: EnvRules, work: Work): Settled => {
+export const settle = (
+  env: readonly EnvVar[],
+  routes: Routes,
+  rules: EnvRules,
+  readings: Readings,
+  work: Work,
+): Settled => {
   let current = env;
   let first: Look | undefined;
   const dialed = new Map<string, Dialed>();
   for (;;) {
-    const reading = readContainer(current, routes.known, rules, work);
+    const planned = plannedReading(current, routes, readings, work);
+    const reading = planned ?? readContainer(current, routes.known, rules, work);
     const look = lookAt(current, reading, routes, first === undefined ? dialed : undefined);
     const srv = srvEnv(reading, current);
     first ??= look;

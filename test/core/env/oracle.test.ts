@@ -46,7 +46,7 @@ const wrong = (uses: readonly Use[], targets: readonly Target[]): string | undef
   const hosts = readPodHosts(pod, targets);
   if (hosts.kind === "reject") return hosts.message;
   const assignments = assign(targets, hosts.needOwnService);
-  const result = redirectEnv(pod, assignments);
+  const result = redirectEnv(pod, assignments, hosts.readings);
   if (result.kind === "reject") return result.message;
   const after = expanded((patched(pod, result.operations).spec.containers[0]?.env ?? []) as readonly Literal[]);
   const services = servicesOf(assignments);

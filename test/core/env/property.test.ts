@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import t from "tap";
 import type { EnvVar, Pod } from "../../../src/core/pod.ts";
+import { readPodHosts } from "../../../src/core/env/reading.ts";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import type { Assignment } from "../../../src/core/target.ts";
 import { patched, targetOf } from "../../making.ts";
@@ -85,6 +86,20 @@ t.test("the patch gives a pod that a second run leaves alone", (t) => {
       const second = redirectEnv(after, assignments);
       if (second.kind === "reject") throw new Error(second.message);
       same([second.operations, second.changed, second.env, second.unread], [[], [], first.env, first.unread]);
+    }),
+    runs,
+  );
+  t.end();
+});
+t.test("a redirect by what the plan read is the same as one that reads the pod itself", (t) => {
+  fc.assert(
+    fc.property(pod, assignments, (pod, assignments) => {
+      const hosts = readPodHosts(
+        pod,
+        assignments.map(({ target }) => target),
+      );
+      if (hosts.kind === "reject") return;
+      same(redirectEnv(pod, assignments, hosts.readings), redirectEnv(pod, assignments));
     }),
     runs,
   );

@@ -71,7 +71,7 @@ for (const file of ["env-shapes.json", "env-shapes-more.json"]) {
         const hosts = readPodHosts(pod, targets);
         if (hosts.kind === "reject") throw new Error(hosts.message);
         const assignments = assign(targets, hosts.needOwnService);
-        const result = redirectEnv(pod, assignments);
+        const result = redirectEnv(pod, assignments, hosts.readings);
         if (result.kind === "reject") throw new Error(result.message);
         const after = patched(pod, result.operations);
         const isNamed = (name: string): boolean =>
