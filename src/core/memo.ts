@@ -56,6 +56,17 @@ export const perText = <Value>(mostBytes: number, sizeOf: (value: Value, text: s
   };
 };
 
+/** Room for the names of some thousand env. */
+const NAMES_BYTES = 1024 * 1024;
+/** Of a short text, a pattern's match or a list of two names. */
+const OF_NAME_BYTES = 400;
+
+/** A pure function of an env's name, its results kept: pods that have nothing else in common share the names of env. */
+export const perName = <Value>(make: (name: string) => Value): ((name: string) => Value) => {
+  const memo = perText<Value>(NAMES_BYTES, () => OF_NAME_BYTES);
+  return (name) => memo(name, make);
+};
+
 /** Pods of two workloads differ in the beginning of their text: in `metadata.generateName`, or in the name. */
 const BEGINNING = 256;
 

@@ -5,6 +5,7 @@
 
 import { MOST_NAMES } from "./note.ts";
 import { LONGEST_VALUE } from "./work.ts";
+import { perName } from "../memo.ts";
 import { listed } from "../message.ts";
 import type { EnvVar } from "../pod.ts";
 import type { Target } from "../target.ts";
@@ -42,6 +43,8 @@ const SETTING =
   /(?:ssl_?mode|ssl_?root_?cert|trust_?server_?certificate|encrypt|((?:ssl|tls)_?enabled|use_?(?:ssl|tls)|ssl|tls)|(scheme|protocol|proto)|require_?auth|gssencmode|krbsrvname|integrated_?security|trusted_?connection|auth_?mech(?:anism)?|replica_?set(?:_?name)?|application_?intent|multi_?subnet_?failover|sentinel)$/i;
 /** No setting's name or value is longer. */
 const LONGEST_SETTING = 40;
+/** The setting that an env's name ends with; `false`: none. */
+const settingIn = perName((name) => SETTING.exec(name.slice(-LONGEST_SETTING)) ?? false);
 
 /** A setting as it would stand in a URL: `PGSSLMODE: verify-full` is `?sslmode=verify-full`. */
 const settingText = ([key, flag, scheme]: RegExpExecArray, value: string): string => {
@@ -54,8 +57,8 @@ const settingText = ([key, flag, scheme]: RegExpExecArray, value: string): strin
 export const clientSettings = (env: readonly EnvVar[]): ClientSettings => {
   const settings = new Map<string, Map<string, string>>();
   for (const { name, value = "" } of env) {
-    const found = value === "" ? null : SETTING.exec(name.slice(-LONGEST_SETTING));
-    if (found === null) continue;
+    const found = value === "" ? false : settingIn(name);
+    if (found === false) continue;
     const prefix = name
       .slice(0, name.length - found[0].length)
       .replace(/_$/, "")

@@ -2,6 +2,7 @@ import type { EnvChange } from "../admission.ts";
 import type { EnvRules } from "./container.ts";
 import { coveredByNoProxy, isNoProxy } from "./no-proxy.ts";
 import { MOST_OPERATIONS, type Work } from "./work.ts";
+import { perName } from "../memo.ts";
 import { pointer, type PatchOperation } from "../patch.ts";
 import type { Container, EnvVar, Pod } from "../pod.ts";
 import type { Reached } from "../target.ts";
@@ -31,10 +32,12 @@ export type Setup = {
 /** Env that hold a password, or name whom to trust or to admit, or who issued a token: no program dials their value. */
 const UNDIALLED = /TRUSTED_?(PROX|HOST|IP)|(^|_)ALLOWED_|CORS|ISSUER|(^|_)(PASSWORD|PASSWD|PASSPHRASE|PWD)(_|$)/i;
 
+const isUndialled = perName((name) => UNDIALLED.test(name));
+
 /** Which env are never looked at, and which are set. */
 export const rulesOf = ({ settings, keeps }: Setup): EnvRules => ({
   portOf: (name) => settings.get(name)?.port,
-  isSkipped: (name) => !settings.has(name) && (keeps.has(name) || isNoProxy(name) || UNDIALLED.test(name)),
+  isSkipped: (name) => !settings.has(name) && (keeps.has(name) || isNoProxy(name) || isUndialled(name)),
 });
 
 /**

@@ -1,3 +1,5 @@
+import { perName } from "../memo.ts";
+
 const SUFFIXES = [
   "_host_name",
   "_server_name",
@@ -17,10 +19,10 @@ const suffixOf = (name: string): string | undefined => {
 };
 
 /** The beginning that a host env shares with its other settings: `PG` of `PGHOST`, `DB` of `DB_HOST`; empty: none. */
-export const settingsPrefix = (name: string): string => {
+export const settingsPrefix = perName((name): string => {
   const rest = name.slice(0, name.length - (suffixOf(name)?.length ?? 0));
   return (rest === name ? name.replace(/_?(urls?|uri|dsn|hosts|servers)$/i, "") : rest).replace(/_$/, "").toLowerCase();
-};
+});
 
 /** The case of a suffix, given to `port`. */
 const inCaseOf = (suffix: string): string => {
@@ -32,11 +34,11 @@ const inCaseOf = (suffix: string): string => {
  * Names of the env that may hold the port of a host env, likeliest first: `X_HOST` → `X_PORT`, `PGHOST` → `PGPORT`,
  * `DbHost` → `DbPort`.
  */
-export const portNames = (name: string): string[] => {
+export const portNames = perName((name): readonly string[] => {
   const suffix = suffixOf(name);
   if (suffix === undefined) return [`${name}_PORT`];
   const written = name.slice(-suffix.length);
   const bare = written.replace(/^_/, "");
   const stem = name.slice(0, -bare.length);
   return [`${stem}${inCaseOf(bare)}`, `${name}_PORT`];
-};
+});
