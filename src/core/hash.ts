@@ -1,4 +1,4 @@
-/** FNV-1a (32 bits) of a text's first `most` characters. It tells texts apart, and protects nothing. */
+/** FNV-1a (32 bits) of a text's first `most` characters. It keeps texts apart, and protects nothing. */
 export const fnv1a = (text: string, most = text.length): number => {
   const end = Math.min(most, text.length);
   let hash = 0x811c9dc5;

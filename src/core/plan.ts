@@ -30,7 +30,7 @@ export type Planned = {
   readonly mode: Config["mode"];
   readonly gateway: PlacedGateway;
   readonly wants: readonly Want[];
-  /** What was read of the pod's env. */
+  /** The readings of the pod's env, for the redirect. */
   readonly readings: Readings;
   /** All that holds an address whose target is redirected by aliases only. */
   readonly unread: readonly string[];

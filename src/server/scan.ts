@@ -10,7 +10,7 @@ export const OPEN_MAP = 123;
 export const CLOSE_MAP = 125;
 
 const [OTHER, STRING, OPEN, NEXT, CLOSE] = [0, 1, 2, 3, 4];
-/** What a byte means outside of a string. Most bytes mean nothing: one look is enough for them. */
+/** The meaning of a byte outside of a string. Most bytes mean nothing: one look is enough for them. */
 const SIGNS = new Uint8Array(256);
 SIGNS[QUOTE] = STRING;
 SIGNS[OPEN_LIST] = SIGNS[OPEN_MAP] = OPEN;
