@@ -1,5 +1,6 @@
 /** How sources become the files that ship: one place for the build and for what is measured against it (test/bench). */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { build as esbuild, type BuildOptions, type Metafile, type Plugin } from "esbuild";
 
 /** Bundled CommonJS asks for Node's own modules by `require`, which an ES module does not have. */
@@ -57,6 +58,39 @@ export const builtins: Plugin = {
   },
 };
 
+/** The entry points of servers, and the connection to the API server that they load. */
+const SERVERS = ["src/commands/serve/serve.ts", "src/function.ts", "src/cluster/kubernetes.ts"];
+/** It has a server of its own: what it shares with them is not what other commands need. */
+const DEMO = "src/commands/demo/demo.ts";
+
+/**
+ * Makes one chunk of all that servers share with other commands. esbuild makes a chunk for each set of entry points
+ * that share a module: three dozen on the way to the first answer, and to find and link them took a quarter of a start.
+ * So each entry point that is loaded on demand imports all of these modules.
+ */
+const together = (root: string, { inputs, outputs }: Metafile): Plugin => {
+  const reached = (from: readonly string[]): ReadonlySet<string> => {
+    const paths = new Set(from);
+    for (const path of paths)
+      for (const { path: next, kind } of inputs[path]?.imports ?? []) if (kind !== "dynamic-import") paths.add(next);
+    return paths;
+  };
+  const entries = Object.values(outputs).flatMap(({ entryPoint }) => entryPoint ?? []);
+  const loaded = entries.filter((path) => path !== "src/main.ts");
+  const others = reached(loaded.filter((path) => path !== DEMO && !SERVERS.includes(path)));
+  const shared = [...reached(SERVERS)].filter((path) => path.startsWith("src/") && others.has(path));
+  const importAll = shared.map((path) => `import ${JSON.stringify(join(root, path))};`).join("");
+  const isLoaded = new Set(loaded.map((path) => join(root, path)));
+  return {
+    name: "together",
+    setup: (build) => {
+      build.onLoad({ filter: /\.ts$/ }, ({ path }) =>
+        isLoaded.has(path) ? { contents: importAll + readFileSync(path, "utf8"), loader: "ts" } : undefined,
+      );
+    },
+  };
+};
+
 /** Ends the program with a sentence where Node is older than package.json says: what is missing there fails without a reason. */
 const oldNode = (): string => {
   const { engines } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8")) as {
@@ -98,5 +132,6 @@ export const bundle = async (
     metafile: true,
     logLevel: "warning",
   } satisfies BuildOptions;
-  return (await esbuild(options)).metafile;
+  const { metafile } = await esbuild({ ...options, write: false });
+  return (await esbuild({ ...options, plugins: [...plugins, together(root, metafile)] })).metafile;
 };

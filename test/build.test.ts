@@ -94,6 +94,21 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
     }
     t.strictSame([...new Set(seen)], ["none Bearer given", "certificate none", "none Bearer made"]);
   });
+  t.test("a server starts from few files, and no other command loads them", async (t) => {
+    const texts = contents(`${dist}/`);
+    const loadedBy = (name: RegExp): readonly string[] => {
+      const files = new Set(Object.keys(texts).filter((file) => name.test(file)));
+      for (const file of files)
+        for (const [, next = ""] of texts[file]?.matchAll(/(?:from|^import)"\.\/([^"]+)"/gm) ?? []) files.add(next);
+      return [...files];
+    };
+    const server = loadedBy(/^(main|serve-\w+|kubernetes-\w+)\.js$/);
+    t.ok(server.length <= 16, server.join(" "));
+    const holdsFastify = (file: string): boolean => texts[file]?.includes("node_modules/fastify/fastify.js") ?? false;
+    t.ok(server.some(holdsFastify));
+    for (const command of [/^main\.js$/, /^any-\w+\.js$/, /^inject-\w+\.js$/, /^check-\w+\.js$/])
+      t.notOk(loadedBy(command).some(holdsFastify), String(command));
+  });
   t.test("demo, version", async (t) => {
     t.match((await node(empty, main, "demo")).stdout, "All as it should be");
     t.equal((await node(empty, main, "--version")).stdout, `${version}\n`);
