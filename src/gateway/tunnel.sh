@@ -47,6 +47,8 @@ take_over() { # the Secret's present version
   # Not cp: it copies the mode too, and a root that lacks a capability for it does not write to a file of mode 0400.
   if { cat "$secret" >"$seen" && sh "$scripts/normalise.sh" <"$seen" >"$candidate"; } 2>"$errors"; then
     if is_another_identity; then leave_services; fi
+    peers "$candidate" >"$RUN_DIR/$tunnel.peers"
+    look_up # while the interface is made
   else
     rm -f "$candidate"
   fi
@@ -55,7 +57,6 @@ take_over() { # the Secret's present version
     mv "$candidate" "$in_force"
     while read -r text; do say "$text"; done <"$RUN_DIR/$tunnel.notes"
     refused='' since=$(date +%s) silent=' ' nameless=' ' unanswered=0
-    look_up
   elif refused=yes && [ -e "$in_force" ]; then
     log "new version refused, the old one stays: $(reason)"
     apply "$in_force" 2>/dev/null
@@ -164,7 +165,8 @@ worker() { # TUNNEL NUMBER
     [ ! -e "$in_force" ] || keep_up
     publish
     rounds=$((rounds + 1))
-    if [ "$rounds" -lt 10 ]; then nap 0.2; else nap "$POLL"; fi # soon after a change the other end should answer
+    # Soon after a change the other end should answer.
+    if [ "$rounds" -lt 5 ]; then nap 0.1; elif [ "$rounds" -lt 12 ]; then nap 0.2; else nap "$POLL"; fi
   done
 }
 
