@@ -56,6 +56,7 @@ const configWith = (mode: "audit" | "enforce") => ({
     {
       ...QUIET,
       userspace,
+      securityContext: { readOnlyRootFilesystem: true, capabilities: { add: ["NET_ADMIN"] }, runAsUser: 0 },
       tunnels: [{ name: "wg0", secretName: "wireguard-client-b", allowedTargets: ["10.0.1.0/24"] }],
     },
     {
@@ -142,11 +143,16 @@ t.test("the gateway's pod runs with what the manifests leave it", async (t) => {
   t.match(stdout, "10485761", "10 MB come through the tunnel's MTU");
 });
 
-t.test("another gateway, whose VPN server dies now: seen at the end", async (t) => {
+t.test("another gateway, with a read-only root; its VPN server dies now: seen at the end", async (t) => {
   await apply(tunnelSecret("wireguard-client-b", secretOf(quietVpn, { endpoint: quietVpn.endpoint })));
   await apply(clientDeployment({ ...quiet, target: "10.0.1.5", annotations: { "flowgen.io/gateway": QUIET.name } }));
   await firstRows(controlPlane, quiet, 0, 1);
   t.ok(await eventually("ready", 10_000, async () => isPodReady(await runningPod(controlPlane, QUIET)) || undefined));
+  for (const container of ["wireguard", "port-forward"]) {
+    const pod = await runningPod(controlPlane, QUIET);
+    const { stdout, stderr } = await execIn(controlPlane, pod, QUIET, container, "touch /x; echo $?");
+    t.match(`${stderr}${stdout}`, /Read-only file system\s+1$/m, container);
+  }
   await kubectl(["scale", "--namespace=team-a", "deployment/quiet", "--replicas=0"]);
   await quietVpn.stop();
   quietDiedAt = Date.now();
