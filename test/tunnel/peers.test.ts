@@ -101,7 +101,7 @@ void t.test("several peers", async (t) => {
   await t.resolves(untilHeard(network, 7002, "five of c"), "two Secrets with ListenPort 51820: both tunnels are up");
 });
 
-void t.test("a keepalive of 300 s is 120 s, and eth0 with jumbo frames leaves 1420", async (t) => {
+void t.test("a keepalive of 300 s is 120 s; the MTU follows that of eth0, up to 1420", async (t) => {
   const network = await startNetwork(t);
   const vpn = await startVpn(network, "vpn-a", "192.0.2.10", ["10.0.0.5"]);
   const gateway = startGateway(t, network, {
@@ -122,4 +122,9 @@ void t.test("a keepalive of 300 s is 120 s, and eth0 with jumbo frames leaves 14
   t.match(run(network.pod, "ip link show wg0"), "mtu 1420 ");
   t.match(run(network.pod, "ip link show wg1"), "mtu 1300 ", "the gateway's config comes before the Secret");
   t.match(await gateway.log(), "PersistentKeepalive of peer 1 is 300, longer than 120 s: 120 is taken");
+
+  run(network.pod, "ip link set eth0 mtu 1400");
+  gateway.setSecret("wg0", `${secret}\n# changed\n`);
+  const isSmaller = (): boolean => run(network.pod, "ip link show wg0").includes("mtu 1320 ");
+  await t.resolves(until("a smaller MTU", isSmaller), "a smaller eth0 leaves its own MTU less 80");
 });
