@@ -1,10 +1,11 @@
 /** Versions, nodes, and what the webhook's ServiceAccount may do. */
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { Right } from "../cluster/reader.ts";
-import { type Finding, findingsOf, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, type Place, type Seen } from "./finding.ts";
 import { statusIn } from "./objects.ts";
 
 const say = findingsOf("cluster");
+const sayOfRights = findingsOf("rights");
 
 const OLDEST_MINOR = 30;
 /** `version`: the API server's, such as `v1.34.1`. */
@@ -35,7 +36,7 @@ export const nodeFindings = (nodes: Seen<readonly KubeObject[]>): readonly Findi
     ...(old.length === 0 && known > 0 ? [say.ok("nodes", `${known} with a kernel that has WireGuard`)] : old),
     say.unseen(
       "/dev/net/tun of the nodes",
-      "devices are not in the API; the log of a gateway's pod says whether it has one",
+      "devices are not in the API; a gateway whose node lacks it has the finding device-missing",
     ),
   ];
 };
@@ -43,10 +44,22 @@ export const nodeFindings = (nodes: Seen<readonly KubeObject[]>): readonly Findi
 /** A right that is needed, and whether it is there. */
 export type AskedRight = { readonly right: Right; readonly isGranted: Seen<boolean> };
 
-const textOf = ({ verb, group, resource, namespace = "", name = "" }: Right): string => {
-  const what = group === "" ? resource : `${resource}.${group}`;
-  const where = namespace === "" ? "" : ` in ${namespace}`;
-  return `${verb} ${what}${name === "" ? "" : ` ${name}`}${where}`;
+/** Of more objects than these the names are not listed. */
+const MOST_NAMES = 3;
+/** Rights to the same resource in one text: `get, patch configmaps a, b in NS`. */
+const textsOf = (rights: readonly Right[]): readonly string[] => {
+  const objects = [...Map.groupBy(rights, ({ verb: _verb, ...object }) => JSON.stringify(object)).values()].map(
+    (same) => ({ ...same[0], verbs: same.map(({ verb }) => verb).join(", ") }),
+  );
+  const alike = Map.groupBy(objects, ({ verbs, group = "", resource = "", namespace = "" }) => {
+    const what = group === "" ? resource : `${resource}.${group}`;
+    return JSON.stringify([`${verbs} ${what}`, namespace === "" ? "" : ` in ${namespace}`]);
+  });
+  return [...alike].map(([key, same]) => {
+    const [what, where] = JSON.parse(key) as [string, string];
+    const names = same.flatMap(({ name = "" }) => (name === "" ? [] : [name]));
+    return `${what}${names.length > MOST_NAMES ? "" : names.map((name) => ` ${name}`).join(",")}${where}`;
+  });
 };
 
 /** One finding for all rights that lack. `who`: in messages. */
@@ -54,14 +67,17 @@ export const rightFindings = (
   who: string,
   asked: readonly AskedRight[],
   code: "right-of-webhook" | "right-to-install",
+  place: Place,
 ): readonly Finding[] => {
   const unseen = asked.flatMap(({ isGranted }) => (isGranted.kind === "unseen" ? [isGranted.why] : []));
   const missing = asked.flatMap(({ right, isGranted }) =>
-    isGranted.kind === "seen" && !isGranted.value ? [textOf(right)] : [],
+    isGranted.kind === "seen" && !isGranted.value ? [right] : [],
   );
   return [
-    ...(unseen[0] === undefined ? [] : [say.unseen(who, `its rights: ${unseen[0]}`)]),
-    ...(missing.length > 0 ? [say.fault(code, who, `it may not ${missing.join(", ")}`)] : []),
-    ...(unseen.length + missing.length === 0 && asked.length > 0 ? [say.ok(who, "has the rights that it needs")] : []),
+    ...(unseen[0] === undefined ? [] : [sayOfRights.unseen(who, `its rights: ${unseen[0]}`)]),
+    ...(missing.length > 0 ? [sayOfRights.fault(code, who, `it may not ${textsOf(missing).join("; ")}`, place)] : []),
+    ...(unseen.length + missing.length === 0 && asked.length > 0
+      ? [sayOfRights.ok(who, "has the rights that it needs")]
+      : []),
   ];
 };

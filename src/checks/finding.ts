@@ -1,6 +1,6 @@
 import { isReason, type ReasonCode, reasons } from "../core/reasons.ts";
 import { type CheckCode, checkCodes } from "./codes.ts";
-import type { Level } from "./codes/text.ts";
+import type { CheckText, Level } from "./codes/text.ts";
 
 /** The state of one object: in order, or one cause and one fix. */
 export type Finding = {
@@ -13,8 +13,13 @@ export type Finding = {
   /** How it is; of a fault the cause. */
   readonly cause: string;
   readonly fix?: string;
+  /** A command for a shell that mends it, or shows more. */
+  readonly run?: string;
   readonly docs?: string;
 };
+
+/** What a finding's command names: an object's namespace and name (or several names), and a key in it. */
+export type Place = { readonly namespace?: string | undefined; readonly name: string; readonly key?: string };
 
 /** The documentation of the code, for those who have only the cluster. */
 const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs";
@@ -24,16 +29,25 @@ export const docsOf = (code: string): string => {
   return isReason(code) ? `${DOCS}/reasons.md#${reasons[code].outcome}` : `${DOCS}/reasons.md`;
 };
 
+/** The command of a code, about one object. Names of Kubernetes hold nothing that a shell reads. */
+const commandFor = (run: string, { namespace = "", name, key = "" }: Place): string =>
+  run.replace(/\b(NAMESPACE|NAME|KEY)\b/g, (word) => (word === "NAME" ? name : word === "KEY" ? key : namespace));
+
+/** A command with the webhook's own Deployment in it. */
+export const inInstallation = (run: string, { name, namespace = "" }: Place): string =>
+  run.replace(/\bWEBHOOK\b/, `deployment/${name} --namespace ${namespace}`);
+
 /** Makes the findings of a section: `say.ok(object, "how it is")`. */
 export const findingsOf = (section: string) => ({
   ok: (object: string, cause: string): Finding => ({ section, level: "ok", object, cause }),
   /** Not looked at, and why. */
   unseen: (object: string, why: string): Finding => ({ section, level: "unseen", object, cause: why }),
-  /** A fault by its code; `detail` says how this object is. */
-  fault: (code: CheckCode, object: string, detail?: string): Finding => {
-    const { level, says, fix } = checkCodes[code];
+  /** A fault by its code; `detail` says how this object is. Without a `place` it has no command. */
+  fault: (code: CheckCode, object: string, detail?: string, place?: Place): Finding => {
+    const { level, says, fix, run }: CheckText = checkCodes[code];
     const cause = detail === undefined ? says : `${detail}: ${says}`;
-    return { section, level, code, object, cause, fix, docs: docsOf(code) };
+    const command = place !== undefined && run !== undefined ? { run: commandFor(run, place) } : {};
+    return { section, level, code, object, cause, fix, ...command, docs: docsOf(code) };
   },
   /** A pod is refused, or cannot be decided. The message of a refusal holds its fix. */
   refused: (code: ReasonCode, object: string, message: string): Finding => {

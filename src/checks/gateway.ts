@@ -5,23 +5,25 @@ import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { identityHolder, secretKeyOf } from "../core/config/identity.ts";
 import { gatewayPlaceOf } from "../core/config/siblings.ts";
 import { readTable } from "../core/forwards/format.ts";
-import { forwardsOf, type Table } from "../core/forwards/table.ts";
+import type { Table } from "../core/forwards/table.ts";
 import { tableName } from "../core/gateway/manifests.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../core/names.ts";
 import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
-import { dataOf, hasReady, isSliceOf, portsOf } from "./objects.ts";
-import { identitiesIn, type TunnelSecrets } from "./identities.ts";
+import { identitiesIn, privateKeyOf, type TunnelSecrets } from "./identities.ts";
+import { dataOf } from "./objects.ts";
 import { type GatewayQuestion, identityIn, type PodSight, podsFindings } from "./pods.ts";
+import { type ObjectSight, policyLossFindings, serviceFindings } from "./tables-objects.ts";
 
 const say = findingsOf("gateway");
+/** Of a command that names no object but the webhook. */
+const NO_PLACE = { name: "" };
 
 /** The objects of one gateway. */
 export type GatewaySight = TunnelSecrets &
-  PodSight & {
+  PodSight &
+  ObjectSight & {
     readonly namespace: Seen<KubeObject | undefined>;
     readonly table: Seen<KubeObject | undefined>;
-    readonly services: Seen<readonly KubeObject[]>;
-    readonly slices: Seen<readonly KubeObject[]>;
   };
 
 /**
@@ -32,7 +34,8 @@ export const gatewayFindings = (sight: GatewaySight, targets: readonly string[],
   const { gateway, namespace } = sight;
   const object = `gateway ${gateway.namespace}/${gateway.name}`;
   const about = `Namespace ${gateway.namespace}`;
-  if (namespace.kind === "seen" && namespace.value === undefined) return [say.fault("namespace-missing", about)];
+  if (namespace.kind === "seen" && namespace.value === undefined)
+    return [say.fault("namespace-missing", about, undefined, { namespace: gateway.namespace, name: "" })];
   const secrets = identitiesIn(gateway).map(({ tunnel, secretName }) => ({
     identity: identityIn(tunnel, secretName),
     findings: secretFindings(tunnel, secretName, sight),
@@ -51,13 +54,15 @@ const isFault = ({ level }: Finding): boolean => level === "error";
  * NET_ADMIN is beyond the level "baseline". A namespace without the label has the cluster's default, which is not in
  * the API.
  */
-const securityFindings = ({ namespace }: GatewaySight, about: string): readonly Finding[] => {
+const securityFindings = ({ namespace, gateway }: GatewaySight, about: string): readonly Finding[] => {
   if (namespace.kind === "unseen") return [say.unseen(about, namespace.why)];
   const level = namespace.value?.metadata.labels?.["pod-security.kubernetes.io/enforce"] ?? "privileged";
-  return level === "privileged" ? [] : [say.fault("pod-security", about, `it enforces the level ${level}`)];
+  return level === "privileged"
+    ? []
+    : [say.fault("pod-security", about, `it enforces the level ${level}`, { namespace: gateway.namespace, name: "" })];
 };
 
-/** Only that a key is there is looked at; its value is neither read nor shown. */
+/** Of the value only that it has a private key is looked at; it is not shown. */
 const secretFindings = (
   tunnel: PlacedGateway["tunnels"][number],
   secretName: string,
@@ -69,26 +74,29 @@ const secretFindings = (
   const object = `Secret ${gateway.namespace}/${secretName}`;
   const what = `tunnel ${name}`;
   if (secret === undefined || secret.kind === "unseen") return [say.unseen(object, secret?.why ?? "not read")];
-  if (secret.value === undefined) return [say.fault("secret-missing", object, what)];
+  const place = { namespace: gateway.namespace, name: secretName, key: secretKey };
+  if (secret.value === undefined) return [say.fault("secret-missing", object, what, place)];
   const keys = Object.keys(dataOf(secret.value));
-  if (keys.includes(secretKey)) return [say.ok(object, `holds ${secretKey} of ${what}`)];
-  return [
-    say.fault(
-      "secret-key-missing",
-      object,
-      `${what} reads ${secretKey}; the Secret has ${keys.join(", ") || "no key"}`,
-    ),
-  ];
+  if (!keys.includes(secretKey)) {
+    const has = `${what} reads ${secretKey}; the Secret has ${keys.join(", ") || "no key"}`;
+    return [say.fault("secret-key-missing", object, has, place)];
+  }
+  if (privateKeyOf(tunnel, secretName, secrets) === undefined)
+    return [say.fault("secret-unread", object, `${what} reads ${secretKey}`, place)];
+  return [say.ok(object, `holds ${secretKey} of ${what}`)];
 };
 
 const tableFindings = (sight: GatewaySight, object: string, asked: GatewayQuestion): readonly Finding[] => {
-  const { gateway, table } = sight;
+  const { gateway, table, deployment } = sight;
   const about = `ConfigMap ${gateway.namespace}/${tableName(gateway)}`;
   if (table.kind === "unseen") return [say.unseen(about, table.why)];
-  if (table.value === undefined) return [say.ok(object, "not made yet: the first pod that uses it makes it")];
+  if (table.value === undefined)
+    return isSeen(deployment) && deployment.value !== undefined
+      ? [say.fault("table-lost", about, `Deployment ${gatewayId(gateway)} is there`, NO_PLACE)]
+      : [say.ok(object, "not made yet: the first pod that uses it makes it")];
   if (table.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
     return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
-  const read = readTable(dataOf(table.value)["table.json"] ?? "", about);
+  const read = readTable(dataOf(table.value)["table.json"] ?? "", "table.json");
   if (read.kind !== "table") return [say.refused(read.reason, about, "message" in read ? read.message : read.detail)];
   return [...fillFindings(read.table, gateway, object), ...objectFindings(read.table, sight, object, asked)];
 };
@@ -110,29 +118,11 @@ const objectFindings = (
 ): readonly Finding[] => {
   const pods = podsFindings(sight, asked, object);
   const isDown = asked.faulty.size > 0 || pods.some(isFault);
-  return [...pods, ...serviceFindings(table, sight).filter(({ code }) => !isDown || code !== "service-without-pod")];
-};
-
-/** The ports that each Service must offer: the gateway's own, and one for each host that has one. */
-const serviceFindings = (table: Table, { gateway, services, slices }: GatewaySight): readonly Finding[] => {
-  if (services.kind === "unseen") return [say.unseen(`Services of ${gateway.namespace}`, services.why)];
-  const own = table.forwards.flatMap(({ servicePort }) => servicePort ?? []);
-  const wanted = [
-    { name: gateway.name, ports: own },
-    ...table.services.map((service) => ({
-      name: service.name,
-      ports: forwardsOf(table, service).map(({ targetPort }) => targetPort),
-    })),
+  return [
+    ...pods,
+    ...serviceFindings(table, sight).filter(({ code }) => !isDown || code !== "service-without-pod"),
+    ...policyLossFindings(sight),
   ];
-  return wanted.flatMap(({ name, ports }) => {
-    const about = `Service ${gateway.namespace}/${name}`;
-    const service = services.value.find(({ metadata }) => metadata.name === name);
-    if (service === undefined) return [say.fault("service-lost", about)];
-    const lost = ports.filter((port) => !portsOf(service).includes(port));
-    if (lost.length > 0) return [say.fault("service-port-lost", about, `port ${lost.join(", ")}`)];
-    const isLed = !isSeen(slices) || slices.value.some((slice) => isSliceOf(slice, name) && hasReady(slice));
-    return isLed || ports.length === 0 ? [] : [say.fault("service-without-pod", about)];
-  });
 };
 
 /**
@@ -150,6 +140,6 @@ export const orphanFindings = (
     const heir = placed.find((gateway) => identityHolder(gateway, [each]) !== undefined);
     const held =
       heir && `it mounts a Secret of the name that ${gatewayId(heir)} mounts: one pod only can hold an identity`;
-    return say.fault("gateway-orphan", `Deployment ${gatewayId(refOf(each))}`, held);
+    return say.fault("gateway-orphan", `Deployment ${gatewayId(refOf(each))}`, held, refOf(each));
   });
 };

@@ -10,8 +10,17 @@ export type RegisteredWebhook = {
   };
   readonly failurePolicy?: string;
   readonly reinvocationPolicy?: string;
-  readonly rules?: readonly { readonly resources: readonly string[] }[];
+  readonly rules?: readonly {
+    readonly resources: readonly string[];
+    readonly apiGroups?: readonly string[];
+    readonly operations?: readonly string[];
+  }[];
+  readonly objectSelector?: { readonly matchLabels?: Labels; readonly matchExpressions?: readonly LabelRule[] };
+  readonly namespaceSelector?: { readonly matchLabels?: Labels; readonly matchExpressions?: readonly LabelRule[] };
+  readonly matchConditions?: readonly { readonly name: string; readonly expression: string }[];
 };
+type Labels = Readonly<Record<string, string>>;
+export type LabelRule = { readonly key: string; readonly operator: string; readonly values?: readonly string[] };
 export const webhooksOf = (registration: KubeObject): readonly RegisteredWebhook[] =>
   (registration["webhooks"] as readonly RegisteredWebhook[] | undefined) ?? [];
 
@@ -48,7 +57,6 @@ export const hasReady = (slice: KubeObject): boolean =>
 export const isSliceOf = ({ metadata }: KubeObject, service: string): boolean =>
   metadata.labels?.["kubernetes.io/service-name"] === service;
 
-type Labels = Readonly<Record<string, string>>;
 type PolicySpec = {
   readonly ingress?: readonly {
     readonly from?: readonly { readonly podSelector?: { readonly matchLabels?: Labels } }[];

@@ -1,5 +1,5 @@
 /** The Deployments of a gateway, one for each identity, with their pods and what these say of their tunnels. */
-import type { KubeObject } from "../cluster/cluster.ts";
+import { type KubeObject, refOf } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { secretKeyOf } from "../core/config/identity.ts";
 import { asSibling, hasSiblings, siblingsOf } from "../core/gateway/siblings.ts";
@@ -53,13 +53,14 @@ export const podsFindings = (sight: PodSight, asked: GatewayQuestion, object: st
     return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
   const others = isSeen(siblings) ? siblings.value.filter(({ metadata }) => metadata.name !== gateway.name) : [];
   const all = [...(deployment.value ? [deployment.value] : []), ...others];
-  if (all.length === 0) return [say.fault("gateway-missing", about)];
+  if (all.length === 0) return [say.fault("gateway-missing", about, undefined, { name: "" })];
   const bound = siblingsOf(gateway, all);
   const ready = all.filter(isUp).length;
   const down = ready === 0 ? "gateway-down" : "sibling-down";
   const members = bound.flatMap((sibling): readonly Finding[] => {
     const own = all.find(({ metadata }) => metadata.name === sibling.name);
     const name = `Deployment ${gateway.namespace}/${sibling.name}`;
+    // A Deployment that is not there has no log.
     if (own === undefined) return [say.fault(down, name, "it does not exist")];
     const scope = { ...sight, gateway: hasSiblings(gateway) ? asSibling(gateway, sibling) : gateway };
     return memberFindings({ scope, own, name, object, down, isAlone: all.length === 1 }, asked);
@@ -82,9 +83,10 @@ type Member = {
 
 const memberFindings = (member: Member, asked: GatewayQuestion): readonly Finding[] => {
   const { scope, own, name, object, down, isAlone } = member;
+  const place = refOf(own);
   if (scope.pods.kind === "unseen") {
     const tunnels = say.unseen(object, `its tunnels' handshakes: ${scope.pods.why}`);
-    return isUp(own) ? [tunnels] : [say.fault(down, name), tunnels];
+    return isUp(own) ? [tunnels] : [say.fault(down, name, undefined, place), tunnels];
   }
   // A Deployment's pod has its name, and two hashes behind it.
   const isOwn = ({ pod }: GatewayPod): boolean =>
@@ -95,18 +97,18 @@ const memberFindings = (member: Member, asked: GatewayQuestion): readonly Findin
     return isUp(own) ? [] : [say.fault(down, name, failure ?? "it has no pod")];
   }
   const trouble = isUp(own) ? undefined : troubleOf(found.pod, found.events, down);
-  if (trouble) return [say.fault(trouble.code, name, trouble.detail)];
+  if (trouble) return [say.fault(trouble.code, name, trouble.detail, place)];
   const tunnels = tunnelsOf(member, found, asked);
   const isFaulty = scope.gateway.tunnels.some((tunnel) => asked.faulty.has(identityIn(tunnel)));
   const isExplained = isUp(own) || isFaulty || tunnels.some(({ level }) => level === "error");
-  return isExplained ? tunnels : [say.fault(down, name, "its containers run"), ...tunnels];
+  return isExplained ? tunnels : [say.fault(down, name, "its containers run", place), ...tunnels];
 };
 
 const tunnelsOf = ({ scope, own, object, isAlone }: Member, { metrics }: GatewayPod, asked: GatewayQuestion) => {
   const { gateway, publicKeys } = scope;
   const named = gateway.tunnels.map((tunnel) => [tunnel.name, identityIn(tunnel)] as const);
   return tunnelFindings({
-    ...{ gateway, metrics, targets: asked.targets, now: asked.now },
+    ...{ gateway, metrics, targets: asked.targets, now: asked.now, place: refOf(own) },
     object: isAlone ? object : `Deployment ${gateway.namespace}/${own.metadata.name ?? ""}`,
     faulty: new Set(named.flatMap(([name, identity]) => (asked.faulty.has(identity) ? [name] : []))),
     publicKeys: new Map(named.map(([name, identity]) => [name, publicKeys.get(identity)])),

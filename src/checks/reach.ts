@@ -4,8 +4,9 @@ import type { TriedPod } from "../cluster/reader.ts";
 import type { Config } from "../core/config/config.ts";
 import { annotation } from "../core/names.ts";
 import type { CheckCode } from "./codes.ts";
-import { type Finding, findingsOf, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, type Place, type Seen } from "./finding.ts";
 import { hasReady, isSliceOf, type RegisteredWebhook, webhooksOf } from "./objects.ts";
+import { unaskedBecause } from "./unasked.ts";
 
 /** The name of the webhook in the chart's registration. */
 export const WEBHOOK = "pods.flowgen.io";
@@ -43,35 +44,61 @@ const CAUSES: readonly (readonly [pattern: RegExp, code: CheckCode])[] = [
   [/certificate is valid for|cannot validate certificate for|not valid for any names/, "certificate-name"],
   [/certificate has expired or is not yet valid/, "certificate-expired"],
   [/this caller presents|client certificate/, "callers-refused"],
+  [/could not find the requested resource/, "path-unknown"],
+  [
+    /an error on the server|responded with the status code|unable to handle the request|HTTP response to HTTPS client|malformed HTTP|does not look like a TLS handshake|response\.(uid|kind)|webhook response/,
+    "answer-unusable",
+  ],
 ];
 
 /** Why the API server could not call the webhook, by the message that it gave to a controller. */
 export const uncalledFinding = (message: string, object: string): Finding | undefined =>
-  message.includes(`failed calling webhook "${WEBHOOK}"`) ? failedCall(message, object, false) : undefined;
+  message.includes(`failed calling webhook "${WEBHOOK}"`) ? failedCall(message, { object }) : undefined;
 
-/**
- * Why a call failed, as one finding. `isDeserted`: the Service has no ready pod. The answer then comes from something
- * else, and proves nothing about the webhook.
- */
-const failedCall = (message: string, object: string, isDeserted: boolean): Finding => {
-  const [, code] = CAUSES.find(([pattern]) => pattern.test(message)) ?? [undefined, "not-reached" as const];
-  const cause = isDeserted && code !== "service-not-found" ? "no-endpoints" : code;
-  return say.fault(cause, object, message.replace(/^.*failed to call webhook: /, ""));
+/** `object` names the registration. `place`: the webhook's, where its pods are in the cluster. */
+type Called = {
+  readonly object: string;
+  readonly place?: Place | undefined;
+  readonly webhook?: RegisteredWebhook;
+  /** The Service has no ready pod. */
+  readonly isDeserted?: boolean;
+  /** Where the trial pod would be. */
+  readonly trialNamespace?: string;
 };
 
-/** The finding of the trial pod's answer. `object` names the registration. */
-const trialFinding = ({ code, message, warnings }: TriedPod, object: string, isDeserted: boolean): Finding => {
-  if (message.includes(`failed calling webhook "${WEBHOOK}"`)) return failedCall(message, object, isDeserted);
+/**
+ * Why a call failed, as one finding. An answer at a Service without a ready pod comes from something else, and proves
+ * nothing about the webhook.
+ */
+const failedCall = (message: string, { object, place, webhook, isDeserted = false }: Called): Finding => {
+  const [, code] = CAUSES.find(([pattern]) => pattern.test(message)) ?? [undefined, "not-reached" as const];
+  const isBare = code === "certificate-untrusted" && webhook !== undefined && isWithoutCa(webhook);
+  const own = isBare ? "ca-bundle-missing" : code;
+  const cause = isDeserted && code !== "service-not-found" ? "no-endpoints" : own;
+  return say.fault(cause, object, message.replace(/^.*failed to call webhook: /, ""), place);
+};
+const isWithoutCa = ({ clientConfig: { caBundle = "" } }: RegisteredWebhook): boolean => caBundle === "";
+
+/** The finding of the trial pod's answer. */
+const trialFinding = ({ code, message, warnings }: TriedPod, called: Called): Finding => {
+  const { object, place, webhook, trialNamespace = "" } = called;
+  if (message.includes(`failed calling webhook "${WEBHOOK}"`)) return failedCall(message, called);
   const isAnswered = message.includes(`admission webhook "${WEBHOOK}"`) || warnings.some(isOurs);
   if (isAnswered) return say.ok(object, "the API server reaches the webhook, which answers");
-  if (code === 201) return say.fault("not-asked", object);
+  if (code === 201) {
+    const why = webhook === undefined ? [] : unaskedBecause(webhook, trialNamespace);
+    return say.fault("not-asked", object, why.length > 0 ? why.join(", ") : undefined, place);
+  }
   return say.unseen(object, `the trial pod was refused before the webhook could answer: ${message}`);
 };
 const isOurs = (warning: string): boolean => warning.includes(annotation.targets) || warning.startsWith("audit:");
 
 export type Reach = {
-  /** The MutatingWebhookConfiguration's name. */
+  /** The MutatingWebhookConfiguration's name, and the installation's namespace. */
   readonly name: string;
+  readonly namespace: string;
+  /** Where the trial pod would be. */
+  readonly trialNamespace: string;
   readonly registration: Seen<KubeObject | undefined>;
   /** All registrations that there are. */
   readonly others: Seen<readonly KubeObject[]>;
@@ -84,33 +111,50 @@ export type Reach = {
 
 /** The findings of the registration and of the way to the webhook. */
 export const reachFindings = (reach: Reach): readonly Finding[] => {
-  const { name, registration, trial, slices } = reach;
+  const { name, namespace, registration, trial, slices, trialNamespace } = reach;
   const object = `MutatingWebhookConfiguration ${name}`;
   if (registration.kind === "unseen")
-    return [say.unseen(object, registration.why), ...trialFindings(trial, object, false)];
-  const webhook = registration.value && webhooksOf(registration.value).find((each) => each.name === WEBHOOK);
-  if (webhook === undefined) return [say.fault("registration-missing", object)];
-  const { service, url, caBundle = "" } = webhook.clientConfig;
-  const isBare = service !== undefined && caBundle === "";
+    return [say.unseen(object, registration.why), ...trialFindings(trial, { object })];
+  const webhook = ownWebhook(registration.value);
+  if (webhook === undefined) return [say.fault("registration-missing", object, elsewhere(reach), { namespace, name })];
+  const { service, url } = webhook.clientConfig;
+  const place = service === undefined ? undefined : { namespace, name };
+  const isBare = service !== undefined && isWithoutCa(webhook);
   const where =
     service === undefined
       ? (url ?? "").replace(/\/mutate.*/, "/mutate")
       : `Service ${service.namespace}/${service.name}`;
   return [
-    ...(isBare ? [say.fault("ca-bundle-missing", object)] : [say.ok(object, `calls ${where}`)]),
-    ...(isBare ? [] : trialFindings(trial, object, service !== undefined && isDeserted(service.name, slices))),
+    ...(isBare ? [say.fault("ca-bundle-missing", object, undefined, place)] : [say.ok(object, `calls ${where}`)]),
+    ...(isBare
+      ? []
+      : trialFindings(trial, {
+          ...{ object, place, webhook, trialNamespace },
+          isDeserted: service !== undefined && isDeserted(service.name, slices),
+        })),
     ...orderFindings(webhook, reach, object),
     ...policyFindings(reach),
   ];
 };
 
+const ownWebhook = (registration: KubeObject | undefined): RegisteredWebhook | undefined =>
+  registration && webhooksOf(registration).find((each) => each.name === WEBHOOK);
+
+/** An installation of another name. */
+const elsewhere = ({ others }: Reach): string | undefined => {
+  const found = others.kind === "seen" ? others.value.find((other) => ownWebhook(other) !== undefined) : undefined;
+  const space = ownWebhook(found)?.clientConfig.service?.namespace;
+  const more = space === undefined ? "" : ` --install-namespace ${space}`;
+  return found && `there is one for --install-name ${found.metadata.name ?? ""}${more}`;
+};
+
 const isDeserted = (service: string, slices: Seen<readonly KubeObject[]>): boolean =>
   slices.kind === "seen" && !slices.value.some((slice) => isSliceOf(slice, service) && hasReady(slice));
 
-const trialFindings = (trial: Seen<TriedPod>, object: string, isDeserted: boolean): readonly Finding[] => [
+const trialFindings = (trial: Seen<TriedPod>, called: Called): readonly Finding[] => [
   trial.kind === "seen"
-    ? trialFinding(trial.value, object, isDeserted)
-    : say.unseen(object, `whether the API server reaches the webhook: ${trial.why}`),
+    ? trialFinding(trial.value, called)
+    : say.unseen(called.object, `whether the API server reaches the webhook: ${trial.why}`),
 ];
 
 /** The order of webhooks is that of the registrations' names (apiserver `mutating/dispatcher.go`). */
@@ -132,9 +176,11 @@ const isForPods = ({ rules = [] }: RegisteredWebhook): boolean =>
 
 /** The ends of the names of the chart's policies that keep pods and gateways safe. */
 const POLICIES = ["marks", "gateway-objects"] as const;
-const policyFindings = ({ bindings, name }: Reach): readonly Finding[] => {
+const policyFindings = ({ bindings, name, namespace }: Reach): readonly Finding[] => {
   if (bindings.kind === "unseen") return [say.unseen("ValidatingAdmissionPolicyBindings", bindings.why)];
   const names = bindings.value.map(({ metadata }) => metadata.name ?? "");
   const missing = POLICIES.filter((policy) => !names.some((each) => each.startsWith(name) && each.endsWith(policy)));
-  return missing.map((policy) => say.fault("policy-missing", `ValidatingAdmissionPolicyBinding ${name}-${policy}`));
+  return missing.map((policy) =>
+    say.fault("policy-missing", `ValidatingAdmissionPolicyBinding ${name}-${policy}`, undefined, { namespace, name }),
+  );
 };

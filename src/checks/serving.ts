@@ -27,7 +27,7 @@ export const imageFindings = (
     : "takes reviews from every caller of its port";
   return [
     ready === 0
-      ? say.fault(trouble?.code ?? "no-endpoints", object, trouble?.detail)
+      ? say.fault(trouble?.code ?? "no-endpoints", object, trouble?.detail, { namespace, name })
       : say.ok(object, `${ready} ready, ${callers}`),
     ...(tag !== undefined && tag !== version
       ? [say.fault("version-differs", object, `${tag}, this program is ${version}`)]
@@ -52,6 +52,8 @@ export const certificateFindings = (
   if (end <= now) return [say.fault("certificate-expired", object, `it ended on ${until}`)];
   const isLate = end - now < LATE * (end - certificate.validFromDate.getTime());
   return [
-    isLate ? say.fault("certificate-ends", object, `it ends on ${until}`) : say.ok(object, `valid until ${until}`),
+    isLate
+      ? say.fault("certificate-ends", object, `it ends on ${until}`, { name: "" })
+      : say.ok(object, `valid until ${until}`),
   ];
 };

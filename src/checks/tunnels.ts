@@ -4,7 +4,7 @@
  */
 import type { PlacedGateway } from "../core/config/config.ts";
 import type { CheckCode } from "./codes.ts";
-import { type Finding, findingsOf, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, type Place, type Seen } from "./finding.ts";
 
 const say = findingsOf("gateway");
 
@@ -30,6 +30,8 @@ export type TunnelSight = {
   readonly gateway: PlacedGateway;
   /** Whose tunnels they are, in findings. */
   readonly object: string;
+  /** The pod's Deployment, whose logs say more. */
+  readonly place: Place;
   /** The pod's metrics; `undefined`: it offers none. */
   readonly metrics: Seen<string | undefined>;
   /** Tunnels whose Secret is the fault already. */
@@ -54,7 +56,7 @@ export const tunnelFindings = (sight: TunnelSight): readonly Finding[] => {
   const down = new Set([...faulty, ...tunnels.filter(({ finding }) => finding.level !== "ok").map(({ name }) => name)]);
   return [
     ...tunnels.map(({ finding }) => finding),
-    ...refusals(samples, object, down),
+    ...refusals(samples, sight, down),
     ...connections(samples, down, sight),
   ];
 };
@@ -66,12 +68,12 @@ const tunnelFinding = (
   name: string,
   object: string,
   samples: readonly Sample[],
-  { publicKeys, now }: TunnelSight,
+  { publicKeys, now, place }: TunnelSight,
 ): Finding => {
   const about = `tunnel ${name} of ${object}`;
   const own = samples.filter(({ labels }) => labels["tunnel"] === name);
   const handshakes = named(own, "tunnel_latest_handshake_timestamp_seconds").map(({ value }) => value);
-  if (handshakes.length === 0) return say.fault("tunnel-unconfigured", about);
+  if (handshakes.length === 0) return say.fault("tunnel-unconfigured", about, undefined, place);
   const newest = Math.max(...handshakes);
   const last = `last handshake ${ago(now / 1000 - newest)} ago`;
   if (named(own, "tunnel_up").some(({ value }) => value === 1)) return say.ok(about, last);
@@ -93,11 +95,22 @@ const REFUSALS: Readonly<Record<string, CheckCode>> = {
   listener: "listener-down",
 };
 /** Forwards that take no connection; `down`: tunnels that have a finding, from which that follows. */
-const refusals = (samples: readonly Sample[], object: string, down: ReadonlySet<string>): readonly Finding[] =>
+const refusals = (
+  samples: readonly Sample[],
+  { object, place }: TunnelSight,
+  down: ReadonlySet<string>,
+): readonly Finding[] =>
   named(samples, "forward_refuses").flatMap(({ labels: { tunnel = "", target = "", reason = "" } }) =>
     down.has(tunnel)
       ? []
-      : [say.fault(REFUSALS[reason] ?? "forward-refuses", `forward to ${target} through ${tunnel} of ${object}`)],
+      : [
+          say.fault(
+            REFUSALS[reason] ?? "forward-refuses",
+            `forward to ${target} through ${tunnel} of ${object}`,
+            undefined,
+            place,
+          ),
+        ],
   );
 
 const FAILURES: Readonly<Record<string, CheckCode>> = {

@@ -21,6 +21,7 @@ const found = (metrics: string, more: Partial<TunnelSight> = {}) =>
     ...{
       gateway,
       object: "gateway vpn/gw",
+      place: { namespace: "vpn", name: "gw" },
       metrics: { kind: "seen", value: metrics },
       faulty: new Set<string>(),
       publicKeys: new Map(),

@@ -90,6 +90,11 @@ const slice = (namespace: string, service: string, isReady: boolean) =>
     { endpoints: [{ conditions: { ready: isReady } }] },
     { labels: { "kubernetes.io/service-name": service } },
   );
+const POD_LABELS = {
+  "app.kubernetes.io/name": "flowgen",
+  "app.kubernetes.io/instance": GATEWAY,
+  "app.kubernetes.io/component": "wireguard-gateway",
+};
 const WG = "[Interface]\nPrivateKey = c2VjcmV0\n";
 /** The same key, as flowgen's documentation writes it. */
 const DOCUMENTED = "[Interface]\nPrivateKey: c2VjcmV0\n";
@@ -230,6 +235,25 @@ const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: 
     "no-endpoints",
     ({ put }) => put({ ...webhookDeployment(`x/y:${version}`, 0), status: {} }),
   ],
+  "a wrong path": [
+    "path-unknown",
+    ({ setTrial }) => setTrial(failing("the server could not find the requested resource")),
+  ],
+  "an error of the webhook's": [
+    "answer-unusable",
+    ({ setTrial }) => setTrial(failing('an error on the server ("") has prevented the request from succeeding')),
+  ],
+  "another program": [
+    "answer-unusable",
+    ({ setTrial }) => setTrial(failing("http: server gave HTTP response to HTTPS client")),
+  ],
+  "a URL and no caBundle": [
+    "ca-bundle-missing",
+    async ({ setTrial, put }) => {
+      setTrial(failing("x509: certificate signed by unknown authority"));
+      await put(registration({}, { service: undefined, url: "https://a.example.com/mutate", caBundle: "" }));
+    },
+  ],
   "not asked": ["not-asked", ({ setTrial }) => setTrial({ code: 201 })],
   "a policy that is gone": [
     "policy-missing",
@@ -278,6 +302,16 @@ const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: 
   "no Secret": ["secret-missing", ({ memory }) => memory.remove({ kind: "Secret", namespace: SPACE, name: "wg" })],
   "another key": ["secret-key-missing", ({ put }) => put(secret("wg", { a: b64(WG) }))],
   "a Secret without a key": ["secret-key-missing", ({ put }) => put(object("Secret", SPACE, "wg"))],
+  "an empty Secret": ["secret-unread", ({ put }) => put(secret("wg", { "wg0.conf": "" }))],
+  "a Secret of another kind": ["secret-unread", ({ put }) => put(secret("wg", { "wg0.conf": b64("hello\n") }))],
+  "a table that is gone": [
+    "table-lost",
+    ({ memory }) => memory.remove({ kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` }),
+  ],
+  "a NetworkPolicy that is gone": [
+    "policy-lost",
+    ({ memory }) => memory.remove({ kind: "NetworkPolicy", namespace: SPACE, name: GATEWAY }),
+  ],
   "an expired Secret": [
     "certificate-expired",
     ({ put }) => put(secret(`${NAME}-tls`, { "tls.crt": b64(old.cert) }, NAME)),
@@ -350,6 +384,119 @@ for (const [title, [code, damage]] of Object.entries(BREAKS)) {
   });
 }
 
+t.test("what in the registration leaves the pod out", async (t) => {
+  const { put, setTrial } = await startCluster(t);
+  setTrial({ code: 201 });
+  const causeWith = async (more: object): Promise<string> => {
+    await put(registration(more));
+    return (await check()).findings.find((each) => each.code === "not-asked")?.cause ?? "";
+  };
+  const rules = [{ apiGroups: [""], operations: ["CREATE"], resources: ["pods"] }];
+  const name = "kubernetes.io/metadata.name";
+  t.match(await causeWith({ rules }), /^an annotated pod passed/, "nothing that can be seen");
+  t.match(await causeWith({ rules: [{ ...rules[0], operations: ["UPDATE"] }] }), /^its rules have no CREATE of pods:/);
+  t.match(
+    await causeWith({ rules: [{ ...rules[0], resources: ["configmaps"] }] }),
+    /^its rules have no CREATE of pods:/,
+  );
+  t.match(
+    await causeWith({ rules, objectSelector: { matchLabels: { a: "b" } } }),
+    /^its objectSelector asks for labels:/,
+  );
+  t.match(
+    await causeWith({
+      rules,
+      namespaceSelector: { matchExpressions: [{ key: name, operator: "NotIn", values: ["default"] }] },
+    }),
+    /^its namespaceSelector leaves out default:/,
+  );
+  t.match(
+    await causeWith({ rules, namespaceSelector: { matchExpressions: [{ key: name, operator: "In", values: ["a"] }] } }),
+    /^its namespaceSelector leaves out default:/,
+  );
+  t.match(
+    await causeWith({
+      rules,
+      namespaceSelector: { matchExpressions: [{ key: name, operator: "NotIn", values: ["a"] }] },
+    }),
+    /^an annotated pod passed/,
+  );
+  t.match(
+    await causeWith({ rules, namespaceSelector: { matchLabels: { a: "b" } } }),
+    /^its namespaceSelector asks for labels of the/,
+  );
+  t.match(
+    await causeWith({ rules, matchConditions: [{ name: "never", expression: "false" }] }),
+    /^its matchCondition never does not ask for flowgen\.io\/private-targets:/,
+  );
+  t.match(await causeWith({ rules, failurePolicy: "Ignore" }), /^its failurePolicy is Ignore:/);
+});
+
+t.test("a command to paste, with the names of what is broken", async (t) => {
+  const runOf = async (title: string): Promise<string> => {
+    const cluster = await startCluster(t);
+    const [code = "", damage] = BREAKS[title] ?? [];
+    await damage?.(cluster);
+    return (await check()).findings.find((each) => each.code === code)?.run ?? "";
+  };
+  const at = `--namespace ${NAME}`;
+  const inGateway = `--namespace ${SPACE}`;
+  const write = `kubectl create secret generic wg ${inGateway} --from-file=wg0.conf --dry-run=client -o yaml | kubectl apply -f -`;
+  const upgrade = `helm upgrade ${NAME} deploy/helm/${NAME} ${at} --reset-then-reuse-values`;
+  const wanted = {
+    "no Secret": write,
+    "another key": write,
+    "an empty Secret": write,
+    "Pod Security": `kubectl label namespace ${SPACE} pod-security.kubernetes.io/enforce=privileged --overwrite`,
+    "no registration": upgrade,
+    "a policy that is gone": upgrade,
+    "no rights": upgrade,
+    "another CA": `kubectl rollout restart deployment/${NAME} ${at}`,
+    "a Deployment that is not ready": `kubectl logs deployment/${NAME} ${at} --tail=50`,
+    "a Service that is gone": `kubectl logs deployment/${NAME} ${at} --tail=50`,
+    "a URL and no caBundle": "",
+  };
+  for (const [title, run] of Object.entries(wanted)) t.equal(await runOf(title), run, title);
+  const cluster = await startCluster(t);
+  cluster.setReady(0);
+  await cluster.put(object("Pod", SPACE, `${GATEWAY}-1-2`, { spec: {} }, { labels: POD_LABELS }));
+  t.match(await program("check"), {
+    out: new RegExp(`    run: kubectl logs deployment/${GATEWAY} ${inGateway} --all-containers --tail=50\n    see `),
+  });
+  t.match(await program("explain", "secret-missing"), { out: /\n {2}run: {3}kubectl create secret generic NAME/ });
+});
+
+t.test("a finding stands once: alone it is not repeated", async (t) => {
+  const cluster = await startCluster(t);
+  await cluster.put(secret("wg", {}));
+  t.notMatch((await program("check")).out, /mend this first/);
+  await cluster.memory.remove({ kind: "NetworkPolicy", namespace: SPACE, name: GATEWAY });
+  t.match((await program("check")).out, /mend this first:\n× secret-key-missing/);
+});
+
+t.test("an installation of another name is named", async (t) => {
+  await startCluster(t);
+  const { findings } = await check("--install-name", "other");
+  t.match(
+    findings.find(({ code }) => code === "registration-missing"),
+    { cause: new RegExp(`^there is one for --install-name ${NAME} --install-namespace ${NAME}: `) },
+  );
+});
+
+t.test("the webhook's own rights: its registration, its Secret, Events", async (t) => {
+  const { put, setRights } = await startCluster(t);
+  await put(webhookDeployment(`x/y:${version}`, 2, [`--tls-secret=${NAME}-tls`, "--workload-events"]));
+  setRights(false);
+  const cause = (await check()).findings.find(({ code }) => code === "right-of-webhook")?.cause ?? "";
+  for (const right of [
+    `get, patch mutatingwebhookconfigurations.admissionregistration.k8s.io ${NAME};`,
+    `get, create, patch secrets ${NAME}-tls in ${NAME};`,
+    "create events;",
+    `get, create, patch configmaps ${GATEWAY}-forwards, ${GATEWAY}-scripts in ${SPACE};`,
+  ])
+    t.ok(cause.includes(right), `${right} in ${cause}`);
+});
+
 t.test("of a gateway: as full as it is, and why its pod is not ready", async (t) => {
   const { put, setReady, memory } = await startCluster(t);
   const full = (max: number) =>
@@ -386,11 +533,7 @@ t.test("of a gateway: as full as it is, and why its pod is not ready", async (t)
     status: { conditions: [{ type: "ReplicaFailure", status: "True", message: "violates PodSecurity" }] },
   }));
   t.match(await causeOf("gateway-down"), /^violates PodSecurity/);
-  const labels = {
-    "app.kubernetes.io/name": "flowgen",
-    "app.kubernetes.io/instance": GATEWAY,
-    "app.kubernetes.io/component": "wireguard-gateway",
-  };
+  const labels = POD_LABELS;
   const waits = (state: object) =>
     object("Pod", SPACE, "gw-1", { spec: {}, status: { phase: "Pending", ...state } }, { labels });
   await put(waits({}));
@@ -413,11 +556,7 @@ t.test("of a gateway: as full as it is, and why its pod is not ready", async (t)
 
 t.test("the age of a handshake, and the last connect, by the gateway's own metrics", async (t) => {
   const { put, setMetrics } = await startCluster(t);
-  const labels = {
-    "app.kubernetes.io/name": "flowgen",
-    "app.kubernetes.io/instance": GATEWAY,
-    "app.kubernetes.io/component": "wireguard-gateway",
-  };
+  const labels = POD_LABELS;
   const ports = [{ name: "metrics", containerPort: 65_534 }];
   const state = { phase: "Running", conditions: [{ type: "Ready", status: "True" }] };
   await put(

@@ -1,27 +1,54 @@
 import type { CheckText } from "./text.ts";
 
-/** Findings about a gateway and about a workload that uses one. */
+/** What the webhook's repair puts right. */
+const AGAIN = "in mode enforce the webhook makes it again within a minute; where it does not, its log says why";
+const WEBHOOK_LOGS = "kubectl logs WEBHOOK --tail=50";
+const WRITE_SECRET =
+  "kubectl create secret generic NAME --namespace NAMESPACE --from-file=KEY --dry-run=client -o yaml | kubectl apply -f -";
+
+/** Findings about a gateway. */
 export const gatewayCodes = {
-  // a gateway
   "namespace-missing": {
     level: "error",
     says: "the gateway's namespace does not exist",
     fix: "create it with the label pod-security.kubernetes.io/enforce=privileged, or set gatewayNamespaces.create",
+    run: "kubectl create namespace NAMESPACE && kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged",
   },
   "pod-security": {
     level: "error",
     says: "Pod Security refuses the gateway's pod, which needs NET_ADMIN",
-    fix: "kubectl label namespace with pod-security.kubernetes.io/enforce=privileged, or use a namespace of its own",
+    fix: "let the namespace have the level privileged, or give the gateway a namespace of its own",
+    run: "kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged --overwrite",
   },
   "secret-missing": {
     level: "error",
     says: "the tunnel's Secret does not exist, so the tunnel is down",
-    fix: "create it in the gateway's namespace with the WireGuard config under the tunnel's key",
+    fix: "create it in the gateway's namespace, with the WireGuard config from a file of the key's name",
+    run: WRITE_SECRET,
   },
   "secret-key-missing": {
     level: "error",
     says: "the tunnel's Secret lacks the key under which the WireGuard config is read",
-    fix: "rename the Secret's key, or set the tunnel's secretKey",
+    fix: "put the WireGuard config under that key, from a file of its name, or set the tunnel's secretKey",
+    run: WRITE_SECRET,
+  },
+  "secret-unread": {
+    level: "error",
+    says: "the tunnel's Secret holds no PrivateKey under its key, so the tunnel is down",
+    fix: "put the WireGuard config there as the VPN server exports it, from a file of the key's name",
+    run: WRITE_SECRET,
+  },
+  "table-lost": {
+    level: "error",
+    says: "the gateway's forward table is gone, and pods rely on its ports",
+    fix: "in mode enforce the webhook makes it again of the Services within a minute; else restore it (docs/runbooks.md)",
+    run: WEBHOOK_LOGS,
+  },
+  "policy-lost": {
+    level: "error",
+    says: "the gateway's NetworkPolicy is gone: any pod of the cluster may connect through it",
+    fix: AGAIN,
+    run: WEBHOOK_LOGS,
   },
   "forwards-full": {
     level: "error",
@@ -36,12 +63,14 @@ export const gatewayCodes = {
   "gateway-missing": {
     level: "error",
     says: "the gateway's Deployment is gone, and its table has forwards",
-    fix: "make a pod that uses the gateway (kubectl rollout restart): the webhook makes the Deployment again",
+    fix: AGAIN,
+    run: WEBHOOK_LOGS,
   },
   "gateway-down": {
     level: "error",
     says: "the gateway's pod is not ready: nothing reaches the targets",
-    fix: "see `kubectl describe pod` and `kubectl logs --all-containers` of the gateway's pod",
+    fix: "see what its pod says, and `kubectl describe pod` of it",
+    run: "kubectl logs deployment/NAME --namespace NAMESPACE --all-containers --tail=50",
   },
   "pod-unscheduled": {
     level: "error",
@@ -66,22 +95,26 @@ export const gatewayCodes = {
   "sibling-down": {
     level: "warning",
     says: "a pod of the gateway is not ready, and another one serves: the gateway has no pod in reserve",
-    fix: "see `kubectl describe pod` and `kubectl logs` of that pod: its Secret, its VPN server, its node",
+    fix: "see what that pod says: its Secret, its VPN server, its node",
+    run: "kubectl logs deployment/NAME --namespace NAMESPACE --all-containers --tail=50",
   },
   "gateway-orphan": {
     level: "warning",
     says: "the config does not know this gateway: no new pod gets it, and nothing keeps it in order",
-    fix: "add it to the config, or remove it when no pod uses it",
+    fix: "add it to the config, or remove it when no pod uses it: a dry run says which do",
+    run: "flowgen-gateway remove NAMESPACE/NAME --config webhook-config.yaml --dry-run",
   },
   "service-lost": {
     level: "error",
     says: "a Service of the gateway's table does not exist: pods that use it cannot resolve it",
-    fix: "make a pod that uses it (kubectl rollout restart): the webhook makes the Service again with its address",
+    fix: AGAIN,
+    run: WEBHOOK_LOGS,
   },
   "service-port-lost": {
     level: "error",
     says: "the Service does not offer the port that the table gives to the target",
-    fix: "delete the Service as a user with the verb break-glass: the webhook makes it again with its address",
+    fix: AGAIN,
+    run: WEBHOOK_LOGS,
   },
   "service-without-pod": {
     level: "error",
@@ -91,12 +124,14 @@ export const gatewayCodes = {
   "network-policy": {
     level: "error",
     says: "the gateway's NetworkPolicy does not admit this pod to the target",
-    fix: "restart the pod, so that the webhook labels it; the namespace must be in the tunnel's namespaces",
+    fix: "delete the pod, so that the webhook labels the next one; the namespace must be in the tunnel's namespaces",
+    run: "kubectl delete pod NAME --namespace NAMESPACE",
   },
   "tunnel-unconfigured": {
     level: "error",
     says: "the tunnel has no interface: its Secret holds nothing that WireGuard takes, or the interface was refused",
     fix: "see the line `not up` in the log of the gateway's container wireguard: it names what it cannot read",
+    run: "kubectl logs deployment/NAME --namespace NAMESPACE --container wireguard --tail=50",
   },
   "endpoint-unresolved": {
     level: "error",
@@ -132,6 +167,7 @@ export const gatewayCodes = {
     level: "error",
     says: "the gateway takes no connection for the target: its listener cannot start",
     fix: "see socat's line in the log of the gateway's container port-forward",
+    run: "kubectl logs deployment/NAME --namespace NAMESPACE --container port-forward --tail=50",
   },
   "target-refuses": {
     level: "error",
@@ -147,47 +183,5 @@ export const gatewayCodes = {
     level: "error",
     says: "the tunnel is up, and the network behind it says that the target cannot be reached",
     fix: "correct the target's address in the annotation, or the VPN server's route to it",
-  },
-
-  // a workload
-  "workload-missing": {
-    level: "error",
-    says: "there is no such workload",
-    fix: "check the name and the namespace (-n)",
-  },
-  "workload-unannotated": {
-    level: "error",
-    says: "the pod asks for no private target",
-    fix: "put flowgen.io/private-targets on the pod template: spec.template.metadata.annotations",
-  },
-  "workload-without-pod": {
-    level: "error",
-    says: "the workload has no pod",
-    fix: "see `kubectl describe` of the workload and of its ReplicaSet: the reason is in their Events",
-  },
-  "audit-mode": {
-    level: "warning",
-    says: "mode is audit: pods are let through unchanged",
-    fix: "set mode: enforce in the config, or remove flowgen.io/mode from the pod template",
-  },
-  "pod-not-redirected": {
-    level: "error",
-    says: "the pod was made without the webhook, before it was installed or while no webhook answered",
-    fix: "kubectl rollout restart deployment/NAME (or delete the pod)",
-  },
-  "pod-outdated": {
-    level: "error",
-    says: "the pod holds an address that the gateway no longer gives to this target",
-    fix: "kubectl rollout restart deployment/NAME (or delete the pod)",
-  },
-  "pod-warning": {
-    level: "warning",
-    says: "the webhook warns of this at each pod",
-    fix: "see docs/warnings.md: it says of each warning what to do",
-  },
-  "near-miss": {
-    level: "warning",
-    says: "a key or a value looks like one that the webhook reads, and is not",
-    fix: "correct it as the finding says",
   },
 } as const satisfies Record<string, CheckText>;

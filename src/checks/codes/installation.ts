@@ -1,5 +1,8 @@
 import type { CheckText } from "./text.ts";
 
+/** Writes the chart's objects again, with the values of the release. */
+const UPGRADE = "helm upgrade NAME deploy/helm/flowgen-gateway-webhook --namespace NAMESPACE --reset-then-reuse-values";
+
 /** Findings about the config, the cluster, and the way from the API server to the webhook. */
 export const installationCodes = {
   // the config
@@ -56,26 +59,31 @@ export const installationCodes = {
     level: "error",
     says: "there is no MutatingWebhookConfiguration: annotated pods start unredirected",
     fix: "install the chart, or name the installation with --install-name",
+    run: UPGRADE,
   },
   "ca-bundle-missing": {
     level: "error",
     says: "caBundle is empty, so the API server trusts no certificate of the webhook",
-    fix: "see the log of the webhook's pods; it fills caBundle itself, or run `flowgen-gateway certs`",
+    fix: "the webhook fills it in at its start, and its log says why it could not; from elsewhere `flowgen-gateway certs` does",
+    run: "kubectl rollout restart WEBHOOK",
   },
   "service-not-found": {
     level: "error",
     says: "the Service that the registration names does not exist",
-    fix: "install the chart again (helm upgrade --install), or correct clientConfig.service",
+    fix: "let the chart make it again, or correct clientConfig.service",
+    run: UPGRADE,
   },
   "no-endpoints": {
     level: "error",
     says: "no pod of the webhook is ready",
-    fix: "see `kubectl describe pods` and the log of the webhook's pods",
+    fix: "see what its pods say, and `kubectl describe pods` of them",
+    run: "kubectl logs WEBHOOK --tail=50",
   },
   "certificate-untrusted": {
     level: "error",
     says: "the webhook's certificate was not signed by the CA in caBundle",
-    fix: "run `flowgen-gateway certs`, or restart the webhook's pods, which put their CA into caBundle",
+    fix: "restart the webhook's pods, which put their CA into caBundle; from elsewhere `flowgen-gateway certs` does",
+    run: "kubectl rollout restart WEBHOOK",
   },
   "certificate-name": {
     level: "error",
@@ -91,6 +99,7 @@ export const installationCodes = {
     level: "warning",
     says: "the webhook's certificate ends soon and was not renewed",
     fix: "see the webhook's log and metric flowgen_gateway_certificate_failures_total",
+    run: "kubectl logs WEBHOOK --tail=50",
   },
   "callers-refused": {
     level: "error",
@@ -102,15 +111,29 @@ export const installationCodes = {
     says: "the API server cannot reach the webhook",
     fix: "open the webhook's port from the control plane to the pods: firewall, NetworkPolicy, or hostNetwork (docs/operations.md)",
   },
+  "path-unknown": {
+    level: "error",
+    says: "the webhook was reached, and answers nothing at the path of the registration",
+    fix: "set clientConfig's path to /mutate (with a path token to /mutate/TOKEN), or let the chart write it again",
+    run: UPGRADE,
+  },
+  "answer-unusable": {
+    level: "error",
+    says: "something was reached at the webhook's address, and its answer cannot be used",
+    fix: "see the webhook's log; where it has nothing of it, another program answers: correct clientConfig",
+    run: "kubectl logs WEBHOOK --tail=50",
+  },
   "not-asked": {
     level: "error",
     says: "an annotated pod passed and the webhook was not asked, or its answer was not waited for",
-    fix: "compare the registration with the chart's: rules, namespaceSelector, matchConditions, failurePolicy",
+    fix: "let the chart write the registration again; the cause names what differs in it, where that can be seen",
+    run: UPGRADE,
   },
   "policy-missing": {
     level: "warning",
     says: "a ValidatingAdmissionPolicy of the chart is not in force",
-    fix: "set policies.*.enabled to true, or apply the chart again",
+    fix: "set policies.*.enabled to true where it is false, and apply the chart again",
+    run: UPGRADE,
   },
   "reinvocation-never": {
     level: "warning",
@@ -130,6 +153,7 @@ export const installationCodes = {
   "right-of-webhook": {
     level: "error",
     says: "the webhook's ServiceAccount may not do what a gateway needs",
-    fix: "set rbac.create to true, list the namespace in rbac.namespaces, or bind the Role yourself",
+    fix: "apply the chart again (rbac.create, rbac.namespaces), or bind its Roles yourself",
+    run: UPGRADE,
   },
 } as const satisfies Record<string, CheckText>;

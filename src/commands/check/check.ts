@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { ClusterError } from "../../cluster/cluster.ts";
 import type { Reader } from "../../cluster/reader.ts";
-import type { Finding } from "../../checks/finding.ts";
+import { type Finding, inInstallation } from "../../checks/finding.ts";
 import { soon } from "./read.ts";
 import { checkBefore, checkConfig, checkInstallation, type ConfigText, readConfigCheck } from "./installation.ts";
 import { checkWorkload, readWorkloadName } from "./workload.ts";
@@ -30,6 +30,7 @@ const findingShape = z.strictObject({
   object: z.string().describe("kind, namespace and name"),
   cause: z.string(),
   fix: z.string().optional(),
+  run: z.string().optional().describe("a command for a shell that mends it, or shows more"),
   docs: z.string().optional(),
 });
 /** The output of `check -o json`. The version grows when a field goes away or changes its meaning. */
@@ -48,7 +49,7 @@ export const checkReport = z.strictObject({
  * name, and where the cluster or a file cannot be read.
  */
 export const check = async (what: readonly string[], options: CheckOptions, output: Output): Promise<0 | 1> => {
-  const findings = await findingsFor(what, options);
+  const findings = (await findingsFor(what, options)).map((each) => withInstallation(each, options));
   await output.out(options.output === "json" ? jsonText(findings) : tableText(findings, options, output));
   const counts = countsOf(findings);
   return counts.error > 0 || (options.failOn === "warning" && counts.warning > 0) ? 1 : 0;
@@ -59,7 +60,11 @@ const findingsFor = async (
   options: CheckOptions,
 ): Promise<readonly Finding[]> => {
   if (rest.length > 0) throw new UsageError(`check: ${rest.join(" ")}: too many arguments`);
-  if (what === "config") return checkConfig(await readConfigText(file ?? options.config ?? "config.yaml")).findings;
+  if (what === "config") {
+    const path = file ?? options.config;
+    if (path === undefined) throw new UsageError("check config: name the file: check config FILE");
+    return checkConfig(await readConfigText(path)).findings;
+  }
   // As kubectl: `deploy NAME` is `deploy/NAME`.
   const workload = what === undefined ? undefined : readWorkloadName(file === undefined ? what : `${what}/${file}`);
   if (options.pre && what !== undefined) throw new UsageError(`check --pre ${what}: --pre looks at no workload`);
@@ -76,6 +81,12 @@ const findingsFor = async (
     ...(await checkWorkload(reader, read.config, { ...workload, namespace })),
   ];
 };
+
+/** The webhook's own Deployment in a command. */
+const withInstallation = (finding: Finding, { installName, installNamespace }: CheckOptions): Finding =>
+  finding.run === undefined
+    ? finding
+    : { ...finding, run: inInstallation(finding.run, { name: installName, namespace: installNamespace }) };
 
 /** Without an answer, or for a user whom the API server does not know, nothing can be looked at. */
 const requireAnswer = async (reader: Reader): Promise<void> => {
@@ -127,7 +138,9 @@ const tableText = (findings: readonly Finding[], { output: format }: CheckOption
     ...painted(finding),
   ]);
   const first = firstOf(findings);
-  const end = first === undefined ? [] : ["mend this first:", ...painted(first)];
+  // The only one needs no second look.
+  const isAlone = shown.filter(({ level: each }) => each === "error" || each === "warning").length === 1;
+  const end = first === undefined || isAlone ? [] : ["mend this first:", ...painted(first)];
   return [...lines, summaryOf(findings), ...end].map((line) => `${line}\n`).join("");
 };
 
@@ -137,8 +150,9 @@ const summaryOf = (findings: readonly Finding[]): string => {
 };
 const countText = (count: number, word: string): string => `${count} ${word}${count === 1 ? "" : "s"}`;
 
-const linesOf = ({ level, code, object, cause, fix, docs }: Finding): readonly string[] => [
+const linesOf = ({ level, code, object, cause, fix, run, docs }: Finding): readonly string[] => [
   `${MARK[level]} ${code === undefined ? "" : `${code}: `}${object}: ${cause}`,
   ...(fix === undefined ? [] : [`    fix: ${fix}`]),
+  ...(run === undefined ? [] : [`    run: ${run}`]),
   ...(docs === undefined ? [] : [`    see ${docs}`]),
 ];

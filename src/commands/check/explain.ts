@@ -1,17 +1,32 @@
 import { certificateFailures, certificateReasons } from "../../certificates/reasons.ts";
 import { checkCodes } from "../../checks/codes.ts";
-import { docsOf } from "../../checks/finding.ts";
+import type { CheckText } from "../../checks/codes/text.ts";
+import { docsOf, inInstallation } from "../../checks/finding.ts";
 import { reasons } from "../../core/reasons.ts";
 import { nearWord } from "../../core/schema.ts";
 import type { Output } from "../options/output.ts";
 import { aligned } from "../inject/report.ts";
 
-type Explanation = { readonly code: string; readonly from: string; readonly says: string; readonly fix?: string };
+type Explanation = {
+  readonly code: string;
+  readonly from: string;
+  readonly says: string;
+  readonly fix?: string;
+  readonly run?: string;
+};
+
+/** An installation of the documentation's name. */
+const INSTALLED = { name: "flowgen-gateway-webhook", namespace: "flowgen-gateway-webhook" };
+const MESSAGES = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs/messages.md";
 
 /** Every code that the program gives, from the tables that give it. A code may stand in two of them. */
 const explanations: readonly Explanation[] = [
   ...Object.entries(reasons).map(([code, text]) => ({ ...text, code, from: `an admission ends as ${text.outcome}` })),
-  ...Object.entries(checkCodes).map(([code, text]) => ({ ...text, code, from: `check: ${text.level}` })),
+  ...Object.entries(checkCodes).map(([code, text]: [string, CheckText]) => ({
+    ...text,
+    ...(text.run !== undefined && { run: inInstallation(text.run, INSTALLED) }),
+    ...{ code, from: `check: ${text.level}` },
+  })),
   ...Object.entries(certificateReasons).map(([code, says]) => ({ code, from: "a certificate is written again", says })),
   ...Object.entries(certificateFailures).map(([code, says]) => ({
     code,
@@ -37,18 +52,20 @@ export const explain = async (code: string | undefined, { out, err }: Output): P
       explanations.map((each) => each.code),
     );
     const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
-    await err(`flowgen-gateway: explain: no such code${hint}; \`explain\` lists all\n`);
+    const more = "`explain` lists all; what flowgen itself says is explained in";
+    await err(`flowgen-gateway: explain: no such code${hint}; ${more} ${MESSAGES}\n`);
     return 1;
   }
   await out(found.map(textOf).join("\n"));
   return 0;
 };
 
-const textOf = ({ code, from, says, fix }: Explanation): string =>
+const textOf = ({ code, from, says, fix, run }: Explanation): string =>
   [
     `${code} (${from})`,
     `  cause: ${says}`,
     ...(fix === undefined ? [] : [`  fix:   ${fix}`]),
+    ...(run === undefined ? [] : [`  run:   ${run}`]),
     `  see    ${docsOf(code)}`,
     "",
   ].join("\n");

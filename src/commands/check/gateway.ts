@@ -17,9 +17,10 @@ import { getSeen, listSeen, readEvents, seen, soon } from "./read.ts";
 export const readGatewaySight = async (reader: Reader, gateway: PlacedGateway): Promise<GatewaySight> => {
   const { namespace, name, tunnels } = gateway;
   const names = [...new Set(tunnels.flatMap(({ secretNames }) => secretNames))];
-  const [about, table, deployment, siblings, services, slices, pods, secrets] = await Promise.all([
+  const [about, table, policy, deployment, siblings, services, slices, pods, secrets] = await Promise.all([
     getSeen(reader, "Namespace", "", namespace),
     getSeen(reader, "ConfigMap", namespace, tableName(gateway)),
+    getSeen(reader, "NetworkPolicy", namespace, name),
     getSeen(reader, "Deployment", namespace, name),
     listSeen(reader, "Deployment", namespace, { [MANAGED_BY]: MANAGER, [GATEWAY_LABEL]: name }),
     listSeen(reader, "Service", namespace),
@@ -29,7 +30,7 @@ export const readGatewaySight = async (reader: Reader, gateway: PlacedGateway): 
   ]);
   const secretsByName = new Map(secrets);
   return {
-    ...{ gateway, namespace: about, table, deployment, siblings, services, slices, secrets: secretsByName },
+    ...{ gateway, namespace: about, table, policy, deployment, siblings, services, slices, secrets: secretsByName },
     pods: isSeen(pods) ? { kind: "seen", value: await readPods(reader, pods.value) } : pods,
     publicKeys: publicKeysOf(gateway, secretsByName),
   };

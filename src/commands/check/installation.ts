@@ -24,6 +24,7 @@ import {
   readReach,
   seen,
   seenGateways,
+  servingRights,
   soon,
 } from "./read.ts";
 
@@ -89,7 +90,7 @@ export const checkInstallation = async (
     readTrouble(reader, deployment),
     readReach(reader, installation, trialNamespace, config),
     Promise.all(placed.map((gateway) => readGatewaySight(reader, gateway))),
-    asked(reader, user, placed.flatMap(gatewayRights)),
+    asked(reader, user, [...servingRights(installation, deployment), ...placed.flatMap(gatewayRights)]),
   ]);
   const served = imageFindings(deployment, version, installation, trouble);
   const isDown = served.some(({ level }) => level === "error");
@@ -101,7 +102,7 @@ export const checkInstallation = async (
     // That the API server reaches no pod follows from a Deployment that has none.
     ...reachFindings(reach).filter(({ code }) => !isDown || code !== "no-endpoints"),
     ...certificateFindings(secret, `Secret ${namespace}/${name}-tls`, Date.now()),
-    ...rightFindings(`ServiceAccount ${namespace}/${account}`, rights, "right-of-webhook"),
+    ...rightFindings(`ServiceAccount ${namespace}/${account}`, rights, "right-of-webhook", installation),
     ...sights.flatMap((sight) => gatewayFindings(sight, [], Date.now())),
     ...sharedKeyFindings(sights),
     ...orphanFindings(gateways, config, placed),
@@ -147,7 +148,7 @@ export const checkBefore = async (
   return [
     ...versionFindings(versionSeen),
     ...nodeFindings(nodes),
-    ...rightFindings("you", rights, "right-to-install"),
+    ...rightFindings("you", rights, "right-to-install", installation),
     ...(registration.kind === "unseen" ? [say.unseen(object, registration.why)] : []),
     ...(isThere ? [say.fault("installed-already", object)] : []),
     ...findings,

@@ -86,7 +86,7 @@ export const readReach = async (
     listSeen(reader, "ValidatingAdmissionPolicyBinding"),
     listSeen(reader, "EndpointSlice", namespace),
   ]);
-  return { name, registration, others, trial: mayTry(trial), bindings, slices, config };
+  return { name, namespace, trialNamespace, registration, others, trial: mayTry(trial), bindings, slices, config };
 };
 
 /** Refused by RBAC: the pod did not get as far as admission. */
@@ -145,6 +145,27 @@ const siblingRights = ({ namespace, name: gateway }: PlacedGateway): readonly Ri
   return objects.flatMap(({ group, resource, names, verbs }) =>
     names.flatMap((name) => verbs.map((verb) => ({ verb, group, resource, namespace, name }))),
   );
+};
+
+/** The rights beyond those for gateways that the options of the webhook's Deployment need. */
+export const servingRights = (
+  { name, namespace }: Installation,
+  deployment: Seen<KubeObject | undefined>,
+): readonly Right[] => {
+  const { args = [] } =
+    isSeen(deployment) && deployment.value ? (podSpecOf(deployment.value).containers?.[0] ?? {}) : {};
+  const secret = /^--tls-secret=(.*)/.exec(args.find((arg) => arg.startsWith("--tls-secret=")) ?? "")?.[1];
+  const registration = { group: "admissionregistration.k8s.io", resource: "mutatingwebhookconfigurations", name };
+  const ofSecret = { group: "", resource: "secrets", namespace, name: secret ?? "" };
+  return [
+    ...(secret === undefined
+      ? []
+      : [
+          ...["get", "patch"].map((verb) => ({ verb, ...registration })),
+          ...["get", "create", "patch"].map((verb) => ({ verb, ...ofSecret })),
+        ]),
+    ...(args.includes("--workload-events") ? [{ verb: "create", group: "", resource: "events" }] : []),
+  ];
 };
 
 /** The rights that an installation needs. */

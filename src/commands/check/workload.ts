@@ -5,12 +5,15 @@ import { type Finding, findingsOf, isSeen, type Seen } from "../../checks/findin
 import { gatewayFindings } from "../../checks/gateway.ts";
 import { podSelectorOf, statusIn } from "../../checks/objects.ts";
 import { policyFindings, workloadFindings } from "../../checks/workload.ts";
-import { findGateway } from "../../core/config/choose.ts";
+import { findGateway, placedGateways } from "../../core/config/choose.ts";
 import type { Config, PlacedGateway } from "../../core/config/config.ts";
+import { hasLabels } from "../../core/config/flowgen-pods.ts";
+import { gatewayNameOf } from "../../core/config/siblings.ts";
 import type { Admission } from "../../core/admission.ts";
 import { nearWord } from "../../core/schema.ts";
+import { podLabels } from "../../core/gateway/manifests.ts";
 import { policyNames } from "../../core/gateway/policy.ts";
-import { annotation } from "../../core/names.ts";
+import { annotation, MANAGED_BY, MANAGER } from "../../core/names.ts";
 import { address } from "../../core/target.ts";
 import { nearMisses } from "../../core/near-misses.ts";
 import { getSeen, listSeen } from "./read.ts";
@@ -49,12 +52,14 @@ export const checkWorkload = async (
   if (object.kind === "unseen") return [say.unseen(about, object.why)];
   if (object.value === undefined)
     return [say.fault("workload-missing", about, await insteadOf(reader, kind, namespace, name))];
+  const own = config && gatewayIn(config, object.value);
+  if (own) return gatewayFindings(await readGatewaySight(reader, own), [], Date.now());
   const pod = podIn(object.value)?.pod;
   if (pod === undefined) return [say.unseen(about, "it has no pod template that can be read")];
   const annotations = pod.metadata.annotations ?? {};
   const pods = kind === "Pod" ? seenPods([object.value]) : await podsOf(reader, object.value);
   const sight = {
-    name: about,
+    ...{ name: about, namespace },
     isAnnotated: annotations[annotation.targets] !== undefined,
     nearMisses: nearMisses(pod, kind === "Pod" ? undefined : object.value.metadata),
     pods,
@@ -63,10 +68,24 @@ export const checkWorkload = async (
   if (config === undefined) return workloadFindings(sight);
   // The pod before its admission: an address that its env hold now is a Service's.
   const admission = await createAdmitter(config, reader, "audit").admit({ pod, namespace });
-  const own = workloadFindings({ ...sight, admission });
+  const decided = workloadFindings({ ...sight, admission });
   const found = findGateway(config, namespace, annotations[annotation.gateway]);
-  if (admission.assignments.length === 0 || found.kind === "reject") return own;
-  return [...own, ...(await gatewayOf(reader, found.gateway, admission.assignments, pods))];
+  if (admission.assignments.length === 0 || found.kind === "reject") return decided;
+  return [...decided, ...(await gatewayOf(reader, found.gateway, admission.assignments, pods))];
+};
+
+/** The gateway whose Deployment, or whose pod, the object is. */
+const gatewayIn = (config: Config, object: KubeObject): PlacedGateway | undefined => {
+  const { namespace, labels = {} } = object.metadata;
+  const isMade = object.kind === "Deployment" && labels[MANAGED_BY] === MANAGER;
+  const name = isMade ? gatewayNameOf(object) : labels["app.kubernetes.io/instance"];
+  const place = { namespace, name: name ?? "" };
+  return placedGateways(config, [place]).find(
+    (gateway) =>
+      gateway.namespace === namespace &&
+      gateway.name === name &&
+      (isMade || (object.kind === "Pod" && hasLabels(labels, podLabels(gateway)))),
+  );
 };
 
 /** The gateway on the way of a workload's pods to their targets. */
@@ -94,7 +113,7 @@ const insteadOf = async (reader: Reader, kind: Kind, namespace: string, name: st
   const beside = await listSeen(reader, kind, namespace);
   const names = isSeen(beside) ? beside.value.map(({ metadata }) => metadata.name ?? "") : [];
   const near = nearWord(name, names);
-  if (near !== undefined) return `${namespace} has ${near}`;
+  if (near !== undefined) return `did you mean ${near}?`;
   const all = await listSeen(reader, kind);
   const other = isSeen(all) ? all.value.find(({ metadata }) => metadata.name === name) : undefined;
   return other && `namespace ${other.metadata.namespace} has one of this name`;
