@@ -8,6 +8,8 @@ import { entries } from "../src/core/annotation.ts";
 import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
 import { checkCodes } from "../src/checks/codes.ts";
+import type { CheckText } from "../src/checks/codes/text.ts";
+import { inInstallation } from "../src/checks/finding.ts";
 import { checkReport } from "../src/commands/check/check.ts";
 import { report } from "../src/commands/inject/report.ts";
 import { CHART_SCHEMA, chartSchema } from "./chart-schema.ts";
@@ -155,18 +157,20 @@ const reasonTables = (): string => {
   return `${MADE}\n\n# Outcomes and reasons\n\n${intro}\n\n${sections.join("\n\n")}\n`;
 };
 
+const INSTALLED = { name: "flowgen-gateway-webhook", namespace: "flowgen-gateway-webhook" };
 /** A heading a code, so that a finding's address leads to its own. */
 const findingPage = (): string => {
-  const sections = Object.entries(checkCodes).map(
-    ([code, { level, says, fix }]) => `### ${code}\n\n_${level}_: ${says}.\n\n**Fix**: ${fix}.`,
-  );
+  const sections = Object.entries(checkCodes).map(([code, { level, says, fix, run }]: [string, CheckText]) => {
+    const command = run === undefined ? "" : `\n\n\`\`\`sh\n${inInstallation(run, INSTALLED)}\n\`\`\``;
+    return `### ${code}\n\n_${level}_: ${says}.\n\n**Fix**: ${fix}.${command}`;
+  });
   return `${MADE}
 
 # What \`check\` finds
 
 \`check\` reads a cluster and names one cause and one fix for each thing that is not in order. It writes nothing; to see
 whether the API server reaches the webhook it tries a pod in a dry run. What your rights do not show is \`unseen\`, with
-the reason, and no error.
+the reason, and no error. Where a command mends it or shows more, \`check\` prints it with the names of what is broken.
 
 | command                      | looks at                                                                        |
 | ---------------------------- | ------------------------------------------------------------------------------- |

@@ -18,7 +18,8 @@ export const pieces = (text: string): readonly string[] => {
   let rest = plain(text, LONGEST_READ);
   while (rest.length > LONGEST_WARNING) {
     const space = rest.lastIndexOf(" ", LONGEST_WARNING);
-    const end = space > LONGEST_WARNING / 2 ? space : LONGEST_WARNING;
+    // A name of a Service is cut only where it is longer than a line.
+    const end = space >= GOES_ON.length ? space : LONGEST_WARNING;
     found.push(rest.slice(0, end));
     rest = `${GOES_ON}${rest.slice(end).trimStart()}`;
   }

@@ -1,6 +1,8 @@
 // `check` on a real API server: a healthy installation, and installations that are broken here one way each. There is
 // no node: the gateway's pod, its readiness and its endpoints are written as a kubelet and the controllers would.
 import { writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
@@ -27,6 +29,7 @@ type Finding = {
   readonly object: string;
   readonly cause: string;
   readonly fix?: string;
+  readonly run?: string;
 };
 const configFile = join(controlPlane.folder, "check.yaml");
 await writeFile(configFile, ONE_TUNNEL);
@@ -76,6 +79,8 @@ type Break = {
   readonly code: string;
   readonly object: RegExp;
   readonly cause?: RegExp;
+  /** The command of the finding. */
+  readonly run?: string;
   readonly level?: "warning";
   readonly args?: readonly string[];
   readonly break: () => Promise<unknown>;
@@ -125,6 +130,9 @@ const serviceThere = await scene.get<{ readonly spec: object; readonly metadata:
   `service/${name}`,
   inGateway,
 );
+/** A server without TLS. */
+const plain = createServer((_request, response) => response.end("hello")).listen(0, "127.0.0.1");
+t.teardown(() => plain.close());
 const leave = async (): Promise<void> => undefined;
 
 /** Put back as the break-glass user, without what the API server added. */
@@ -217,9 +225,45 @@ const BREAKS: Readonly<Record<string, Break>> = {
     break: leadTo({ service: service(NAME) }),
     restore: restoreRegistration,
   },
+  "caBundle is empty, and the address a URL": {
+    code: "ca-bundle-missing",
+    object: /MutatingWebhookConfiguration/,
+    cause: /signed by unknown authority/,
+    break: leadTo({ url }),
+    restore: restoreRegistration,
+  },
+  "the path is not the webhook's": {
+    code: "path-unknown",
+    object: /MutatingWebhookConfiguration/,
+    break: leadTo({ url: url.replace("/mutate", "/mutat"), caBundle: bundle }),
+    restore: restoreRegistration,
+  },
+  "another program answers": {
+    code: "answer-unusable",
+    object: /MutatingWebhookConfiguration/,
+    break: async () => {
+      const { port } = plain.address() as AddressInfo;
+      await leadTo({ url: `https://127.0.0.1:${port}/mutate`, caBundle: bundle })();
+    },
+    restore: restoreRegistration,
+  },
+  "the registration leaves the namespace out": {
+    code: "not-asked",
+    object: /MutatingWebhookConfiguration/,
+    cause: /^its namespaceSelector leaves out default: /,
+    break: () =>
+      register((each) => ({
+        ...each,
+        namespaceSelector: {
+          matchExpressions: [{ key: "kubernetes.io/metadata.name", operator: "NotIn", values: ["default"] }],
+        },
+      })),
+    restore: restoreRegistration,
+  },
   "the registration asks about nothing": {
     code: "not-asked",
     object: /MutatingWebhookConfiguration/,
+    cause: /^its matchCondition never does not ask for flowgen\.io\/private-targets: /,
     break: () => register((each) => ({ ...each, matchConditions: [{ name: "never", expression: "false" }] })),
     restore: restoreRegistration,
   },
@@ -239,7 +283,9 @@ const BREAKS: Readonly<Record<string, Break>> = {
   "the webhook's rights are gone": {
     code: "right-of-webhook",
     object: /ServiceAccount flowgen-gateway-webhook\/flowgen-gateway-webhook/,
-    cause: /patch configmaps flowgen-wireguard-gateway-forwards in flowgen-gateway/,
+    cause:
+      /get, create, patch configmaps flowgen-wireguard-gateway-forwards, flowgen-wireguard-gateway-scripts in flowgen-gateway/,
+    run: `helm upgrade ${NAME} deploy/helm/${NAME} --namespace ${NAME} --reset-then-reuse-values`,
     break: () => kubectl(["delete", "rolebinding", NAME, inGateway]),
     restore: () =>
       kubectl(["create", "rolebinding", NAME, `--role=${NAME}`, `--serviceaccount=${NAME}:${NAME}`, inGateway]),
@@ -248,6 +294,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     code: "pod-security",
     object: /Namespace flowgen-gateway/,
     cause: /the level restricted/,
+    run: `kubectl label namespace ${namespace} pod-security.kubernetes.io/enforce=privileged --overwrite`,
     break: () =>
       kubectl(["label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted", "--overwrite"]),
     restore: () =>
@@ -257,6 +304,14 @@ const BREAKS: Readonly<Record<string, Break>> = {
     code: "secret-missing",
     object: /Secret flowgen-gateway\/wireguard-client-a/,
     break: () => kubectl(["delete", "secret", "wireguard-client-a", inGateway]),
+    restore: () => apply(secret(WG)),
+  },
+  "the Secret holds no WireGuard config": {
+    code: "secret-unread",
+    object: /Secret flowgen-gateway\/wireguard-client-a/,
+    cause: /^tunnel wg0 reads wg0\.conf: /,
+    run: `kubectl create secret generic wireguard-client-a --namespace ${namespace} --from-file=wg0.conf --dry-run=client -o yaml | kubectl apply -f -`,
+    break: () => apply(secret({ "wg0.conf": "hello" })),
     restore: () => apply(secret(WG)),
   },
   "the Secret has another key": {
@@ -301,7 +356,15 @@ const BREAKS: Readonly<Record<string, Break>> = {
   "the table cannot be read": {
     code: "table-invalid",
     object: /ConfigMap flowgen-gateway\/flowgen-wireguard-gateway-forwards/,
+    cause: /^table\.json: it is not JSON: /,
     break: () => glass("patch", `configmap/${name}-forwards`, "--type=merge", '--patch={"data":{"table.json":"{"}}'),
+    restore: () => putBack(table),
+  },
+  "the table was deleted": {
+    code: "table-lost",
+    object: /ConfigMap flowgen-gateway\/flowgen-wireguard-gateway-forwards/,
+    run: `kubectl logs deployment/${NAME} --namespace ${NAME} --tail=50`,
+    break: () => glass("delete", `configmap/${name}-forwards`),
     restore: () => putBack(table),
   },
   "a Service was deleted": {
@@ -414,6 +477,12 @@ const BREAKS: Readonly<Record<string, Break>> = {
     break: () => glass("patch", `networkpolicy/${name}`, "--type=merge", '--patch={"spec":{"ingress":[]}}'),
     restore: leave,
   },
+  "the gateway's NetworkPolicy was deleted": {
+    code: "policy-lost",
+    object: /NetworkPolicy flowgen-gateway\/flowgen-wireguard-gateway/,
+    break: () => glass("delete", `networkpolicy/${name}`),
+    restore: leave,
+  },
   "a target that is not allowed": {
     code: "target-not-allowed",
     object: /Deployment team-a\/wrong/,
@@ -451,6 +520,7 @@ for (const [title, broken] of Object.entries(BREAKS)) {
       t.match(found.finding.object, broken.object);
       if (broken.cause) t.match(found.finding.cause, broken.cause);
       t.ok(found.finding.fix, "with its fix");
+      if (broken.run) t.equal(found.finding.run, broken.run);
       t.equal(found.finding.level, broken.level ?? "error");
       t.equal(found.code, broken.level === "warning" ? 0 : 1);
     } finally {

@@ -41,6 +41,7 @@ const API: Readonly<Record<string, string>> = {
   EndpointSlice: "discovery.k8s.io/v1",
   ReplicaSet: "apps/v1",
   Job: "batch/v1",
+  NetworkPolicy: "networking.k8s.io/v1",
   CronJob: "batch/v1",
 };
 const object = (kind: Kind, namespace: string, name: string, rest: object = {}, more: object = {}): KubeObject => ({
@@ -470,7 +471,7 @@ t.test("a finding stands once: alone it is not repeated", async (t) => {
   const cluster = await startCluster(t);
   await cluster.put(secret("wg", {}));
   t.notMatch((await program("check")).out, /mend this first/);
-  await cluster.memory.remove({ kind: "NetworkPolicy", namespace: SPACE, name: GATEWAY });
+  cluster.memory.remove({ kind: "NetworkPolicy", namespace: SPACE, name: GATEWAY });
   t.match((await program("check")).out, /mend this first:\n× secret-key-missing/);
 });
 
@@ -603,12 +604,8 @@ t.test("a webhook whose image cannot be pulled, and a gateway whose pod runs and
     slice(NAME, NAME, false),
   );
   const { out } = await program("check");
-  t.match(
-    out,
-    /mend this first:\n× image-unpulled: Deployment [^ ]+: container webhook: ErrImagePull: x\/y: not found/,
-  );
+  t.match(out, /\n× image-unpulled: Deployment [^ ]+: container webhook: ErrImagePull: x\/y: not found/);
   t.notMatch(out, "no-endpoints", "that follows from it");
-  t.match(await program("check", "-o", "short"), { out: /\nmend this first:\n/ });
   memory.remove({ kind: "Pod", namespace: NAME, name: "webhook-1" });
   t.match((await check()).findings.find(({ code }) => code === "no-endpoints")?.object, "Deployment");
 
@@ -652,6 +649,7 @@ t.test("two tunnels with one key, and a gateway that is not made yet", async (t)
   );
   t.notMatch(JSON.stringify(findings), "c2VjcmV0", "no key is shown");
   memory.remove({ kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` });
+  memory.remove({ kind: "Deployment", namespace: SPACE, name: GATEWAY });
   t.ok((await check()).findings.some(({ cause }) => cause.startsWith("not made yet")));
 });
 
@@ -883,12 +881,15 @@ t.test("a workload", async (t) => {
   );
   t.strictSame(await found(), ["network-policy"]);
   memory.remove({ kind: "NetworkPolicy", namespace: SPACE, name: GATEWAY });
+  t.strictSame(await found(), ["policy-lost"]);
+  const managed = { labels: { "app.kubernetes.io/managed-by": NAME } };
+  await put(object("NetworkPolicy", SPACE, GATEWAY, { spec: { podSelector: {}, ingress: [{}] } }, managed));
   t.strictSame(await found(), []);
   await put(object("Pod", "team-a", "bare", { spec: template.spec }, { labels: { app: "x" } }));
   t.strictSame(await found("pod/bare"), ["workload-unannotated"]);
 
   await put(deployment({}, { labels: template.metadata.labels, annotations: { "flowgen.io/private-target": "x" } }));
-  t.strictSame(await found(), ["near-miss", "workload-unannotated"]);
+  t.strictSame(await found(), ["near-miss"], "and not also that nothing is asked for");
   await put(deployment({}, podOf("a=9.9.9.9:1").metadata));
   t.strictSame(await found(), ["target-not-allowed"]);
   await put(deployment({}, podOf("a=10.0.0.5:1", {}, { "flowgen.io/mode": "audit" }).metadata));
@@ -975,13 +976,62 @@ t.test("mistakes", async (t) => {
   t.match(await program("check", "config", "a", "b"), { code: 2, err: /too many arguments/ });
 });
 
+t.test("pods of which the same is said, and a pod that is not flowgen's", async (t) => {
+  const { put } = await startCluster(t);
+  const pod = (name: string) =>
+    object("Pod", "team-a", name, { spec: template.spec }, { labels: template.metadata.labels });
+  const found = async () => faults((await check("deploy/orders", "-n", "team-a")).findings);
+  await put(deployment(), pod("orders-1"), pod("orders-2"));
+  t.match(await found(), [
+    { object: "Pod team-a/orders-1 and orders-2", run: "kubectl delete pod orders-1 orders-2 --namespace team-a" },
+  ]);
+  await put(pod("orders-3"));
+  const all = await found();
+  t.match(all, [
+    {
+      object: "Pod team-a/orders-1 and 2 more",
+      run: "kubectl delete pod orders-1 orders-2 orders-3 --namespace team-a",
+    },
+  ]);
+  t.equal(all.length, 1);
+  await put(deployment({}, { ...template.metadata, labels: { app: "x" } }));
+  t.match(await found(), [{ code: "not-flowgen", cause: /the pod lacks app\.kubernetes\.io\/name=flowgen or app=/ }]);
+});
+
+t.test("a gateway's own Deployment, and its pod, are looked at as the gateway", async (t) => {
+  const { put, setReady } = await startCluster(t);
+  const found = async (name: string) => (await check(name, "-n", SPACE)).findings;
+  t.match(
+    (await found(`deploy/${GATEWAY}`)).find(({ object: of }) => of === `gateway ${SPACE}/${GATEWAY}`),
+    { level: "ok", cause: "1 of 10 forwards" },
+  );
+  setReady(0);
+  await put(object("Pod", SPACE, "gw-1", { spec: {}, status: { phase: "Pending" } }, { labels: POD_LABELS }));
+  t.match(faults(await found("pod/gw-1")), [{ code: "gateway-down", object: `Deployment ${SPACE}/${GATEWAY}` }]);
+  await put(
+    object("Pod", SPACE, "other", { spec: template.spec }, { labels: { "app.kubernetes.io/instance": GATEWAY } }),
+  );
+  t.match(faults(await found("pod/other")), [{ code: "workload-unannotated" }]);
+});
+
+t.test("a config that is not there", async (t) => {
+  const { config } = await startCluster(t);
+  t.match(await program("check", "config"), { code: 2, err: "check config: name the file: check config FILE" });
+  t.match(await program("check", "config", "--config", config), { code: 0 });
+  t.match(await program("check", "config", `${config}.x`), {
+    code: 2,
+    err: /config\.yaml\.x: there is no such file\n/,
+  });
+  t.match(await program("check", "config", dirname(config)), { code: 2, err: /: it is a folder\n/ });
+});
+
 t.test("a workload that is not there: where it is, or what is named almost so", async (t) => {
   const { put } = await startCluster(t);
   await put(deployment(), object("Namespace", "", "team-a"), object("Namespace", "", "team-b"));
   const cause = async (...args: readonly string[]) =>
     (await check(...args)).findings.find(({ code }) => code === "workload-missing")?.cause;
   t.match(await cause("deployment.apps/orders", "-n", "team-b"), /^namespace team-a has one of this name: /);
-  t.match(await cause("deploy", "order", "-n", "team-a"), /^team-a has orders: /);
+  t.match(await cause("deploy", "order", "-n", "team-a"), /^did you mean orders\?: /);
   t.match(await cause("deploy/orders", "-n", "nowhere"), /^there is no namespace nowhere: /);
   t.equal(await cause("deploy/xyz", "-n", "team-b"), "there is no such workload");
 });

@@ -17,6 +17,12 @@ t.test("a warning is plain, and a long one comes in several, none of which is cu
   );
 });
 
+t.test("the name of a Service is not cut where it fits in a line", async (t) => {
+  const at = "flowgen-wireguard-gateway-files-corp-example-com-5af770bb.flowgen-gateway.svc:2121";
+  const text = `audit: files.corp.example.com:2121 would be reached at ${at}`;
+  t.strictSame(fitted([text]), ["audit: files.corp.example.com:2121 would be reached at", `… ${at}`]);
+});
+
 t.test("all together keep to what an API server takes, and the last says how many more there are", async (t) => {
   const shown = fitted(Array.from({ length: 100 }, (_, at) => `${at}`.padEnd(100, "z")));
   t.ok(shown.join("").length <= 4096);

@@ -1,8 +1,9 @@
 // `check` on a real node: a healthy installation, then gateways and workloads that this test breaks one way each. What it
-// prints last must name the broken object, one cause, one fix and a page.
+// prints must name the broken object, one cause, one fix and a page.
 import { execFileSync } from "node:child_process";
 import t from "tap";
 import { checkCodes } from "../../src/checks/codes.ts";
+import type { CheckText } from "../../src/checks/codes/text.ts";
 import { runCommand } from "../lab/control-plane/command.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
 import { type Client, clientDeployment } from "../lab/node/clients.ts";
@@ -63,7 +64,7 @@ const check = async (...args: readonly string[]) => {
   return { code, out, errors: out.split("\n").filter((line) => line.startsWith("×")) };
 };
 
-/** What `check` of a deployment prints last, once it finds the code. */
+/** The first error that `check` of a deployment prints, once it finds the code. */
 const verdict = async (name: string, code: string) => {
   let last = "";
   const found = await eventually(
@@ -76,7 +77,12 @@ const verdict = async (name: string, code: string) => {
     },
     () => last,
   );
-  return { ...found, end: found.out.trimEnd().split("\n").slice(-3) };
+  const lines = found.out.split("\n");
+  const from = lines.findIndex((line) => line.startsWith("×"));
+  return {
+    ...found,
+    first: lines.slice(from, lines.findIndex((line, at) => at > from && line.startsWith("    see ")) + 1),
+  };
 };
 
 type Break = {
@@ -188,13 +194,20 @@ for (const [gateway, { name = gateway, code, says, ...broken }] of Object.entrie
   t.test(`${gateway}: ${code}`, async (t) => {
     await broken.break();
     try {
-      const { exit, out, errors, end } = await verdict(name, code);
+      const { exit, out, errors, first } = await verdict(name, code);
       t.comment(out);
       t.equal(exit, 1);
-      t.match(end[0], new RegExp(`^× ${code}: `));
-      t.match(end[0], says, "the object and the cause");
-      t.strictSame(end.slice(1), [`    fix: ${checkCodes[code].fix}`, `    see ${DOCS}#${code}`]);
-      t.strictSame(errors.slice(1), [errors[0]], "one cause: it is listed, and stands at the end");
+      t.match(first[0], new RegExp(`^× ${code}: `));
+      t.match(first[0], says, "the object and the cause");
+      const { fix, run }: CheckText = checkCodes[code];
+      const [command = ""] = first.filter((line) => line.startsWith("    run: "));
+      t.equal(command === "", run === undefined, `${command}: a command where the code has one`);
+      t.notMatch(command, /NAME|KEY|WEBHOOK/, "with all names in it");
+      t.strictSame(
+        first.slice(1).filter((line) => line !== command),
+        [`    fix: ${fix}`, `    see ${DOCS}#${code}`],
+      );
+      t.equal(new Set(errors).size, 1, "one cause");
     } finally {
       await broken.restore?.();
     }

@@ -68,7 +68,9 @@ export const readInstalledConfig = async (
     .filter(({ metadata }) => metadata.name === mounted || (metadata.name ?? "").startsWith(`${name}-config`))
     .toSorted((a, b) => (b.metadata.creationTimestamp ?? "").localeCompare(a.metadata.creationTimestamp ?? ""));
   const text = newest === undefined ? undefined : dataOf(newest)["config.yaml"];
-  const from = `ConfigMap ${namespace}/${newest?.metadata.name ?? ""}`;
+  // A webhook that runs elsewhere may read another.
+  const isLoose = mounted === undefined && isSeen(deployment) && deployment.value === undefined;
+  const from = `ConfigMap ${namespace}/${newest?.metadata.name ?? ""}${isLoose ? ", which no Deployment mounts (--config names another)" : ""}`;
   return { kind: "seen", value: text === undefined ? undefined : { text, from } };
 };
 

@@ -123,6 +123,7 @@ export const readTable = (
   const format = formatOf.safeParse(raw);
   if (format.success && format.data.version > TABLE_FORMAT)
     return fail("format-newer", `${where} has format ${format.data.version}, this version reads up to ${TABLE_FORMAT}`);
+  if (raw === undefined) return reject("table-invalid", `${where}: it is not JSON`);
   const parsed = tableSchema.safeParse(raw, SELDOM);
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
   const { version, forwards, services, retired, removals, ...other } = parsed.data;

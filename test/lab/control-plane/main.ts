@@ -19,7 +19,9 @@ async function serveWebhook(cluster: ControlPlane): Promise<FromSource> {
   const config = await readFile(join(root, "examples/webhook-config.yaml"), "utf8");
   const installed = await install(cluster, config, port);
   for (const namespace of ["team-a", "team-b"]) await kubectl(cluster, ["create", "namespace", namespace]);
-  return serveFromSource(() => installed.start({ onLine: say }), join(root, "src"), say);
+  // As an installation does: what is changed by hand is put right within a minute.
+  const options = ["--repair-seconds=30"];
+  return serveFromSource(() => installed.start({ onLine: say, options }), join(root, "src"), say);
 }
 
 async function explain({ url, folder, kubeconfig }: ControlPlane): Promise<void> {
@@ -32,6 +34,7 @@ edit it, and it is read again. It all runs until Ctrl-C. In another terminal:
   export KUBECONFIG=${kubeconfig} PATH=${programs}:$PATH
   kubectl apply -f examples/flowgen-deployments.yaml
   kubectl get pods,deployments,services,configmaps,networkpolicies -A
+  npm run -s flowgen-gateway -- check --config ${folder}/webhook.yaml
 `);
 }
 
