@@ -1,4 +1,4 @@
-/** What in a registration keeps the API server from asking about an annotated pod. */
+/** Fields of a registration that keep the API server from asking about an annotated pod. */
 import { annotation } from "../core/names.ts";
 import type { RegisteredWebhook } from "./objects.ts";
 

@@ -1,6 +1,6 @@
 import type { CheckText } from "./text.ts";
 
-/** What the webhook's repair puts right. */
+/** The webhook's repair mends it. */
 const AGAIN = "in mode enforce the webhook makes it again within a minute; where it does not, its log says why";
 const WEBHOOK_LOGS = "kubectl logs WEBHOOK --tail=50";
 const WRITE_SECRET =
