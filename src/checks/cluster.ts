@@ -1,7 +1,7 @@
 /** Versions, nodes, and what the webhook's ServiceAccount may do. */
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { Right } from "../cluster/reader.ts";
-import { type Finding, findingsOf, type Subject, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, type BrokenObject, type Seen } from "./finding.ts";
 import { statusIn } from "./objects.ts";
 
 const say = findingsOf("cluster");
@@ -67,7 +67,7 @@ export const rightFindings = (
   who: string,
   asked: readonly AskedRight[],
   code: "right-of-webhook" | "right-to-install",
-  place: Subject,
+  place: BrokenObject,
 ): readonly Finding[] => {
   const unseen = asked.flatMap(({ isGranted }) => (isGranted.kind === "unseen" ? [isGranted.why] : []));
   const missing = asked.flatMap(({ right, isGranted }) =>

@@ -19,7 +19,7 @@ export type Finding = {
 };
 
 /** The object of a finding's command: its namespace, its name (or several names), and a key in it. */
-export type Subject = { readonly namespace?: string | undefined; readonly name: string; readonly key?: string };
+export type BrokenObject = { readonly namespace?: string | undefined; readonly name: string; readonly key?: string };
 
 /** The documentation of the code, for those who have only the cluster. */
 const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs";
@@ -30,11 +30,11 @@ export const docsOf = (code: string): string => {
 };
 
 /** The command of a code, about one object. Names of Kubernetes hold nothing that a shell reads. */
-const commandFor = (run: string, { namespace = "", name, key = "" }: Subject): string =>
+const commandFor = (run: string, { namespace = "", name, key = "" }: BrokenObject): string =>
   run.replace(/\b(NAMESPACE|NAME|KEY)\b/g, (word) => (word === "NAME" ? name : word === "KEY" ? key : namespace));
 
 /** A command with the webhook's own Deployment in it. */
-export const inInstallation = (run: string, { name, namespace = "" }: Subject): string =>
+export const inInstallation = (run: string, { name, namespace = "" }: BrokenObject): string =>
   run.replace(/\bWEBHOOK\b/, `deployment/${name} --namespace ${namespace}`);
 
 /** Makes the findings of a section: `say.ok(object, "how it is")`. */
@@ -43,7 +43,7 @@ export const findingsOf = (section: string) => ({
   /** Not looked at, and why. */
   unseen: (object: string, why: string): Finding => ({ section, level: "unseen", object, cause: why }),
   /** A fault by its code; `detail` says how this object is. Without a `place` it has no command. */
-  fault: (code: CheckCode, object: string, detail?: string, place?: Subject): Finding => {
+  fault: (code: CheckCode, object: string, detail?: string, place?: BrokenObject): Finding => {
     const { level, says, fix, run }: CheckText = checkCodes[code];
     const cause = detail === undefined ? says : `${detail}: ${says}`;
     const command = place !== undefined && run !== undefined ? { run: commandFor(run, place) } : {};

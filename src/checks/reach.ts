@@ -4,7 +4,7 @@ import type { TriedPod } from "../cluster/reader.ts";
 import type { Config } from "../core/config/config.ts";
 import { annotation } from "../core/names.ts";
 import type { CheckCode } from "./codes.ts";
-import { type Finding, findingsOf, type Subject, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, type BrokenObject, type Seen } from "./finding.ts";
 import { hasReady, isSliceOf, type RegisteredWebhook, webhooksOf } from "./objects.ts";
 import { unaskedBecause } from "./unasked.ts";
 
@@ -58,7 +58,7 @@ export const uncalledFinding = (message: string, object: string): Finding | unde
 /** `object` names the registration. `place`: the webhook's, where its pods are in the cluster. */
 type Called = {
   readonly object: string;
-  readonly place?: Subject | undefined;
+  readonly place?: BrokenObject | undefined;
   readonly webhook?: RegisteredWebhook;
   /** The Service has no ready pod. */
   readonly isDeserted?: boolean;

@@ -4,7 +4,7 @@
  */
 import type { PlacedGateway } from "../core/config/config.ts";
 import type { CheckCode } from "./codes.ts";
-import { type Finding, findingsOf, type Subject, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, type BrokenObject, type Seen } from "./finding.ts";
 
 const say = findingsOf("gateway");
 
@@ -31,7 +31,7 @@ export type TunnelSight = {
   /** Whose tunnels they are, in findings. */
   readonly object: string;
   /** The pod's Deployment, whose logs say more. */
-  readonly place: Subject;
+  readonly place: BrokenObject;
   /** The pod's metrics; `undefined`: it offers none. */
   readonly metrics: Seen<string | undefined>;
   /** Tunnels whose Secret is the fault already. */

@@ -133,6 +133,7 @@ const serviceThere = await scene.get<{ readonly spec: object; readonly metadata:
 /** A server without TLS. */
 const plain = createServer((_request, response) => response.end("hello")).listen(0, "127.0.0.1");
 t.teardown(() => plain.close());
+const policy = await scene.get<object>(`networkpolicy/${name}`, inGateway);
 const leave = async (): Promise<void> => undefined;
 
 /** Put back as the break-glass user, without what the API server added. */
@@ -481,7 +482,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     code: "policy-lost",
     object: /NetworkPolicy flowgen-gateway\/flowgen-wireguard-gateway/,
     break: () => glass("delete", `networkpolicy/${name}`),
-    restore: leave,
+    restore: () => putBack(policy),
   },
   "a target that is not allowed": {
     code: "target-not-allowed",
