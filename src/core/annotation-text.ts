@@ -47,6 +47,10 @@ const readShortList = (text: string): RawReading => {
 const isListWithoutDashes = (text: string): boolean =>
   /(^|[\n,{])\s*(targetHost|targetPort|hostEnv|portEnv|aliases|redirect)\s*:/.test(text);
 
+/** A list of which an entry lost its dash, or its keys their indent: a key of the long form where a line begins. */
+const lacksSomeDashes = (text: string): boolean =>
+  /^-\s/m.test(text) && /^(name|tunnel|target\w+|\w+Env)\s*:/m.test(text);
+
 /** An entry of a list that is written in the short form: a text, or a map of one name to `host:port`. */
 const isShortInList = (entry: unknown): boolean =>
   typeof entry === "string" ||
@@ -58,6 +62,8 @@ const isShortInList = (entry: unknown): boolean =>
 /** A YAML or JSON list of maps; an entry in the short form is refused, with the form to write. */
 const readLongList = (text: string): RawReading => {
   const reading = readPlainYaml(text);
+  if (reading.kind === "unreadable" && lacksSomeDashes(text))
+    return { kind: "unreadable", why: ": begin each entry of a list with `- `, and indent its keys alike" };
   if (reading.kind === "unreadable" || !Array.isArray(reading.raw)) return reading;
   const short = reading.raw.findIndex(isShortInList);
   return short < 0

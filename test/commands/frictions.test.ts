@@ -140,6 +140,17 @@ t.test("what is wrong at one place is said before what is so of the pod", async 
   t.match(second, "no env was rewritten for it");
 });
 
+t.test("a list of which an entry lost its dash, or its keys their indent", async (t) => {
+  const lost = "- name: a\n  targetHost: 10.0.0.5\n  targetPort: 1\nname: b\ntargetHost: 10.0.0.6\n";
+  const shallow = "- name: a\ntargetHost: 10.0.0.5\ntargetPort: 1\n";
+  for (const text of [lost, shallow])
+    t.match(await said(t, asked(text)), {
+      code: 1,
+      text: /begin each entry of a list with `- `, and indent its keys alike/,
+    });
+  t.match(await said(t, asked("- name: [\n")), { code: 1, text: /not YAML or JSON/ });
+});
+
 t.test("a workload without a mistake is told none", async (t) => {
   const { code, text } = await said(t, asked(GOOD, [{ name: "MSSQL_HOST", value: "10.0.0.5" }]));
   t.equal(code, 0);

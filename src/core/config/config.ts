@@ -57,7 +57,8 @@ export const config = strict({
     context.addIssue({ code: "custom", path, message }),
   );
   const wanted = defaultOf(value.defaultGateway, names);
-  if (!names.includes(wanted)) {
+  // That there is no gateway is said already.
+  if (names.length > 0 && !names.includes(wanted)) {
     const message = `${quote(wanted)} is none of the gateways: ${names.join(", ")}`;
     context.addIssue({ code: "custom", path: ["defaultGateway"], message });
   }

@@ -116,7 +116,7 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
       /is not a label's key/,
     "gateway: []": /unknown key "gateway"; did you mean gateways\?/,
     "mode: audit": /^gateways: is missing/m,
-    "gateways: []": /^gateways: names no gateway$/m,
+    "gateways: []": /^gateways: names no gateway$(?!\n)/m,
     [`gateways: [{tunnel: [${tunnel}]}]`]: /^gateways\[0\]: unknown key "tunnel"; did you mean tunnels\?/m,
     "gateways: [{tunnels: []}]": /^gateways\[0\]\.tunnels: names no tunnel$/m,
     "gateways: [{tunnels: [{name: wireguard-tunnel-0, secretName: a}]}]": /is not a tunnel's name: at most 15/,
