@@ -8,7 +8,8 @@ import type { Pod } from "./core/pod.ts";
 import { redirectEnv, type Redirection } from "./core/env/redirect.ts";
 import { type Aliasing, aliasHosts } from "./core/host-aliases.ts";
 import type { Rejection } from "./core/reasons.ts";
-import { goneAddress, markPod, statusOf } from "./core/status.ts";
+import { markPod } from "./core/marks.ts";
+import { goneAddress, statusOf } from "./core/status.ts";
 import type { Assignment } from "./core/target.ts";
 import { gatewayId } from "./core/names.ts";
 

@@ -61,7 +61,7 @@ const NAMES_BYTES = 1024 * 1024;
 /** Of a short text, a pattern's match or a list of two names. */
 const OF_NAME_BYTES = 400;
 
-/** A pure function of an env's name, its results kept: pods that have nothing else in common share the names of env. */
+/** A pure function of the name of an env or a label, its results kept: pods share names that share nothing else. */
 export const perName = <Value>(make: (name: string) => Value): ((name: string) => Value) => {
   const memo = perText<Value>(NAMES_BYTES, () => OF_NAME_BYTES);
   return (name) => memo(name, make);

@@ -1,11 +1,10 @@
 import * as z from "zod";
 import { perObject } from "./memo.ts";
-import { pointer, type PatchOperation } from "./patch.ts";
 import type { Pod } from "./pod.ts";
 import { fail, type Failure, reject, type Rejection } from "./reasons.ts";
 import { parseJson, quote } from "./schema.ts";
 import { address, type Assignment, type Redirect } from "./target.ts";
-import { annotation, gatewayId, GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "./names.ts";
+import { annotation, gatewayId } from "./names.ts";
 
 /** The newest format of `flowgen.io/gateway-status` that this version reads. */
 const STATUS_FORMAT = 2;
@@ -84,11 +83,6 @@ export const readStatus = (pod: Pick<Pod, "metadata">): StatusReading => {
   return { kind: "status", targets: targets.map(([target, address]) => ({ target, address })) };
 };
 
-/** The labels of a pod that is admitted to these forwards. */
-const targetLabels = perObject((assignments: readonly Assignment[]): Readonly<Record<string, string>> =>
-  Object.fromEntries(assignments.map(({ forward }) => [`${TARGET_LABEL_PREFIX}${forward}`, "true"])),
-);
-
 const statusTargets = perObject((assignments: readonly Assignment[]): Status["targets"] =>
   Object.fromEntries(
     assignments.map((item) => {
@@ -142,46 +136,6 @@ const isInEnv = ({ spec }: Pod, host: string): boolean =>
   [...spec.containers, ...(spec.initContainers ?? [])].some(({ env }) =>
     env?.some(({ value }) => value?.includes(host) === true),
   );
-
-/** Sets `key` of a map below metadata, or removes it (`undefined`), where that changes something. */
-const setKey = (
-  pod: Pod,
-  map: "labels" | "annotations",
-  values: Readonly<Record<string, string | undefined>>,
-): readonly PatchOperation[] => {
-  const existing = pod.metadata[map] ?? undefined;
-  const operations: PatchOperation[] = [];
-  for (const [key, value] of Object.entries(values)) {
-    const current = existing?.[key];
-    if (current === value) continue;
-    if (existing === undefined && operations.length === 0)
-      operations.push({ op: "add", path: pointer("metadata", map), value: {} });
-    const path = pointer("metadata", map, key);
-    if (value === undefined) operations.push({ op: "remove", path });
-    else operations.push({ op: current === undefined ? "add" : "replace", path, value });
-  }
-  return operations;
-};
-
-/**
- * The operations that mark a pod as admitted: labels for the NetworkPolicy, the status; a label that was forged goes.
- */
-export const markPod = (
-  pod: Pod,
-  gateway: string,
-  assignments: readonly Assignment[],
-  status: Status,
-): readonly PatchOperation[] => {
-  const wanted = targetLabels(assignments);
-  const forged = Object.keys(pod.metadata.labels ?? {}).filter(
-    (key) => key.startsWith(TARGET_LABEL_PREFIX) && !Object.hasOwn(wanted, key),
-  );
-  const removed = Object.fromEntries(forged.map((key) => [key, undefined]));
-  return [
-    ...setKey(pod, "labels", { ...removed, ...wanted, [GATEWAY_LABEL]: gateway }),
-    ...setKey(pod, "annotations", { [annotation.status]: JSON.stringify(status) }),
-  ];
-};
 
 /** The status of a pod whose env (`container/NAME`) hold these assignments. */
 export const statusOf = (

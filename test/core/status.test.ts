@@ -1,6 +1,7 @@
 import t from "tap";
 import type { Pod } from "../../src/core/pod.ts";
-import { goneAddress, markPod, readStatus, statusOf } from "../../src/core/status.ts";
+import { markPod } from "../../src/core/marks.ts";
+import { goneAddress, readStatus, statusOf } from "../../src/core/status.ts";
 import type { Assignment } from "../../src/core/target.ts";
 import { assignmentOf, patched, podOf, targetOf } from "../making.ts";
 

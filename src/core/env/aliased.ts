@@ -7,6 +7,7 @@ import { MOST_NAMES, noteText } from "./note.ts";
 import { keptEnv, srvRejection, tooMuch } from "./reading.ts";
 import { noteOf } from "./verdict.ts";
 import { isSpent, MOST_NAMES_TEXT, workOf } from "./work.ts";
+import { perObject } from "../memo.ts";
 import { listed } from "../message.ts";
 import type { EnvVar, Pod } from "../pod.ts";
 import type { Rejection } from "../reasons.ts";
@@ -29,7 +30,8 @@ type Known = {
   readonly bare: ReadonlyMap<string, readonly string[]>;
 };
 
-const knownOf = (wants: readonly Want[]): Known => {
+/** One for all pods that share their wants. */
+const knownOf = perObject((wants: readonly Want[]): Known => {
   const ports = new Map<string, Set<number>>();
   const bare = new Map<string, readonly string[]>();
   for (const { target, names, redirect, tunnel } of wants) {
@@ -41,7 +43,7 @@ const knownOf = (wants: readonly Want[]): Known => {
       bare.set(target.host, names);
   }
   return { ports, bare };
-};
+});
 
 /** Env that an entry names, and that its redirect does not set. */
 const unsetEnv = ({ redirect, target: { name, hostEnv, portEnv } }: Want): readonly string[] => {
