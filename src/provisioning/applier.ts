@@ -1,14 +1,13 @@
 /** Server-side apply of a gateway's objects, no oftener than needed, and never an older table's content over a newer one's. */
 import { createHash } from "node:crypto";
-import { type Cluster, isConflict, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
+import { isConflict, type KubeObject, type Ref, refOf } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { isEqual } from "../core/equal.ts";
-import type { Forward, Table } from "../core/forwards/table.ts";
+import type { Table } from "../core/forwards/table.ts";
 import type { Manifest } from "../core/gateway/manifests.ts";
 import { ROLL_LABEL } from "../core/names.ts";
-import { type Intent, intentIn } from "./intent.ts";
-import { isGateways, kindAndName, locked, tableOf } from "./objects.ts";
-import { readTableObject } from "./reading.ts";
+import { isGateways, kindAndName, locked } from "./objects.ts";
+import { tableNow, type Written } from "./written.ts";
 
 /** On objects that are made from the table: a hash of their content. */
 const CONTENT_ANNOTATION = "flowgen.io/content";
@@ -62,34 +61,10 @@ export type ApplierEvents = {
   readonly wrote?: (gateway: PlacedGateway, object: Ref, how: "made" | "changed") => void;
 };
 
-export type Written = {
-  readonly cluster: Cluster;
-  readonly gateway: PlacedGateway;
-  /** As it was written or read. */
-  readonly table: Table;
-  /** The intent that is in force with it. */
-  readonly ours: Intent;
-  readonly signal: AbortSignal;
-};
-
 export type ApplierParts = Written & { readonly events: ApplierEvents; readonly applied: Applied };
 
-/** The table that the API server has, where that is this one with more in it, of the same config; else undefined. */
-export const tableNow = async ({
-  cluster,
-  gateway,
-  table,
-  ours,
-  signal,
-}: Written): Promise<{ readonly table: Table; readonly object: KubeObject | undefined } | undefined> => {
-  const object = await readTableObject(cluster, gateway, signal);
-  const read = object && tableOf(object);
-  const isSame = read?.kind === "table" && intentIn(object)?.hash === ours.hash && holdsForwards(read.table, table);
-  return isSame ? { table: read.table, object } : undefined;
-};
-
 export const applierOf = (parts: ApplierParts): Applier => {
-  const { cluster, gateway, table, applied, signal, events } = parts;
+  const { cluster, gateway, table, newer, applied, signal, events } = parts;
   const bring: Applier["bring"] = async (read, manifest, more = {}) => {
     const { atCreation } = more;
     const key = kindAndName(manifest);
@@ -111,7 +86,9 @@ export const applierOf = (parts: ApplierParts): Applier => {
    * removal serves too: the replica of the newer table makes it anew.
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
-    let [last, made]: [KubeObject | undefined, Table] = [read, table];
+    let [last, made]: [KubeObject | undefined, Table] = [read, newer ?? table];
+    const serves = (object: KubeObject): boolean => isSinceRemoval(object, made) && holdsSpec(object, render(table));
+    if (newer !== undefined && last !== undefined && serves(last)) return last;
     for (let tries = 1; ; tries += 1) {
       const manifest = withContentHash(render(made), made);
       if (last !== undefined && isAsWanted(last, manifest)) return last;
@@ -123,8 +100,8 @@ export const applierOf = (parts: ApplierParts): Applier => {
         const now = await tableNow(parts);
         if (now === undefined || last === undefined || !isGateways(last, gateway)) throw error;
         if (!hasFields(last["spec"], atCreation)) throw error;
-        if (isSinceRemoval(last, now.table) && holdsSpec(last, render(table))) return last;
         made = now.table;
+        if (serves(last)) return last;
       }
     }
   };
@@ -146,13 +123,6 @@ export const applierOf = (parts: ApplierParts): Applier => {
     }
   };
   return { bring, follow, keep };
-};
-
-const holdsForwards = (last: Table, { forwards }: Table): boolean => {
-  const key = ({ tunnel, targetHost, targetPort, listenPort, servicePort }: Forward): string =>
-    [tunnel, targetHost, targetPort, listenPort, servicePort].join(" ");
-  const held = new Set(last.forwards.map(key));
-  return forwards.every((forward) => held.has(key(forward)));
 };
 
 const hasFields = (spec: unknown, fields: object = {}): boolean =>

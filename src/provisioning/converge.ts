@@ -10,11 +10,12 @@ import {
 } from "../core/gateway/manifests.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout, type EventText } from "../cluster/event.ts";
-import { type Applied, type ApplierEvents, applierOf, type Written } from "./applier.ts";
+import { type Applied, type ApplierEvents, applierOf } from "./applier.ts";
 import { type Addresses, clusterIPsOf, type GatewayObjects } from "./objects.ts";
 import { serveCompany } from "./company.ts";
 import { type RollingEvents, serveDeployments } from "./rolling.ts";
 import { type RefusedPolicy, servePolicies } from "./policies.ts";
+import type { Written } from "./written.ts";
 import { listed } from "../core/message.ts";
 import { GATEWAY_LABEL, TARGET_LABEL_PREFIX } from "../core/names.ts";
 import { bestEffort } from "../cluster/waiting.ts";

@@ -3,6 +3,7 @@
  * The new forwards of all others are written in one write of the table. The derived objects follow the table before a
  * pod is answered.
  */
+import type { KubeObject } from "../cluster/cluster.ts";
 import { type GatewayRef, isPlaced, namespacesIn } from "../core/config/choose.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import type { Table } from "../core/forwards/table.ts";
@@ -14,7 +15,7 @@ import { type Intent, intentOf, type Stand } from "./intent.ts";
 import { familiesOf, type GatewayObjects, isTableLost } from "./objects.ts";
 import { perform, type Performed, type PerformEvents, type PerformParts } from "./perform.ts";
 import { shutBy, withoutPolicies } from "./policies.ts";
-import { readGateway, withTableNow } from "./reading.ts";
+import { readGateway, readTableObject } from "./reading.ts";
 import type { Recall } from "./recall.ts";
 import { endOf, type Job, partition, type Repair } from "./request.ts";
 
@@ -31,7 +32,13 @@ export type RoundParts = PerformParts & {
 };
 
 /** A gateway's objects, when the reading of the table began, and of all others. */
-export type Reading = { readonly objects: GatewayObjects; readonly readAt: number; readonly objectsAt: number };
+export type Reading = {
+  readonly objects: GatewayObjects;
+  readonly readAt: number;
+  readonly objectsAt: number;
+  /** The table alone was read again: another replica may have written the other objects since. */
+  readonly isStale: boolean;
+};
 
 /** The steps of a round, in their order. */
 export type Rounds = {
@@ -50,20 +57,25 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
   const { cluster, events, now } = parts;
   const applied: Applied = new Map();
 
+  /** The version of the table that this process wrote last: another one is of a replica that writes too. */
+  let written: string | undefined;
+
   const read: Rounds["read"] = async (jobs, lost) => {
     const [{ config, gateway }] = jobs as [Job];
     const [readAt, signal] = [now(), endOf(jobs)];
     const isRecent = lost !== undefined && readAt - lost.objectsAt <= RECENT_MS;
     if (isRecent && jobs.every(({ repair }) => repair === undefined)) {
-      const objects = await withTableNow(cluster, gateway, lost.objects, signal);
+      const table = await readTableObject(cluster, gateway, signal);
       // A lost table is made again of the lines that all Services carry now.
-      if (objects.table !== undefined) return { ...lost, objects, readAt };
+      if (table !== undefined) return { ...lost, objects: { ...lost.objects, table }, readAt, isStale: true };
     }
     const former = {
       namespaces: namespacesIn(config).filter((namespace) => namespace !== gateway.namespace),
       isGateway: (place: GatewayRef) => isPlaced(config, place),
     };
-    return { objects: await readGateway(cluster, gateway, signal, former), readAt, objectsAt: readAt };
+    const objects = await readGateway(cluster, gateway, signal, former);
+    const isStale = written !== undefined && versionOf(objects.table) !== written;
+    return { objects, readAt, objectsAt: readAt, isStale };
   };
 
   /** The intent of the jobs' config, and how it stands to the one that is in force. */
@@ -98,13 +110,22 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
   /** Writes what the attempt gave; nothing where every pod was refused, or another config is in force. */
   const write = async (
     jobs: readonly [Job, ...Job[]],
-    { objects }: Reading,
+    { objects, isStale }: Reading,
     attempted: Attempted,
     { ours }: Standing,
   ): Promise<Performed> => {
     const [{ config, gateway }] = jobs;
     if (!isAnyGiven(attempted) || attempted.isBehind) return { table: attempted.table, refused: [] };
-    return await perform(parts, applied, attempted, { config, gateway, objects, ours, signal: endOf(jobs) });
+    const done = await perform(parts, applied, attempted, {
+      config,
+      gateway,
+      objects,
+      isStale,
+      ours,
+      signal: endOf(jobs),
+    });
+    written = done.version;
+    return done;
   };
 
   /** Keeps what was written for the pods that come next, and answers those that wait. */
@@ -144,6 +165,8 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
 
   return { read, preview, serve };
 };
+
+const versionOf = (object: KubeObject | undefined): string | undefined => object?.metadata.resourceVersion;
 
 type Standing = { readonly ours: Intent; readonly stand: Stand };
 

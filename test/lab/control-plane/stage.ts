@@ -6,7 +6,7 @@ import { type Balancer, startBalancer } from "./balancer.ts";
 import { type GatewayRecord, recordGateway } from "./gateway-record.ts";
 import { freePorts } from "./ports.ts";
 import { startScene } from "./scene.ts";
-import type { Webhook } from "./webhook.ts";
+import type { StartOptions, Webhook } from "./webhook.ts";
 import { PODS_PATH, type Wish, wishedPod } from "./wishes.ts";
 
 export type Stage = {
@@ -22,8 +22,16 @@ export type Stage = {
   readonly start: (port: number) => Promise<Webhook>;
 };
 
-/** A control plane without controllers, and places for the webhook's replicas behind the address that is registered. */
-export const setStage = async (t: Test, config: string, replicas: number): Promise<Stage> => {
+/**
+ * A control plane without controllers, and places for the webhook's replicas behind the address that is registered.
+ * `more`: how they are started.
+ */
+export const setStage = async (
+  t: Test,
+  config: string,
+  replicas: number,
+  more: Partial<StartOptions> = {},
+): Promise<Stage> => {
   const scene = await startScene(t, { controllerManager: false, config });
   const { kubectl, installed, controlPlane } = scene;
   // As long as the API server ever waits: on a slow machine it is not a stopwatch that decides here.
@@ -35,7 +43,7 @@ export const setStage = async (t: Test, config: string, replicas: number): Promi
   const balancer = await startBalancer(Number(new URL(installed.url).port), ports);
   t.teardown(balancer.close);
   const start = async (port: number): Promise<Webhook> => {
-    const webhook = await installed.start({ port });
+    const webhook = await installed.start({ ...more, port });
     t.teardown(webhook.kill);
     return webhook;
   };
