@@ -136,13 +136,13 @@ const isAsWanted = ({ metadata, spec }: KubeObject, manifest: Manifest): boolean
   hasFields(metadata.labels ?? {}, manifest.metadata.labels) &&
   hasFields(spec, manifest["spec"] as object);
 
-const isSinceRemoval = ({ metadata }: KubeObject, now: Table): boolean =>
+export const isSinceRemoval = ({ metadata }: KubeObject, now: Table): boolean =>
   metadata.annotations?.[REMOVALS_ANNOTATION] === removalsText(now);
 
 /** The lists of a Service and of a NetworkPolicy that have an entry for each forward, in the table's order. */
 const LISTS = ["ports", "ingress"];
 /** Whether an object has all of the manifest's spec; its lists may have more entries. */
-const holdsSpec = (object: KubeObject, manifest: Manifest): boolean => {
+export const holdsSpec = (object: KubeObject, manifest: Manifest): boolean => {
   const spec = object["spec"] as Readonly<Record<string, unknown>>;
   return Object.entries(manifest["spec"] as object).every(([field, value]) =>
     LISTS.includes(field) && Array.isArray(spec[field])

@@ -20,7 +20,6 @@ export type LaneEvents = RoundEvents & {
 export type LaneParts = RoundParts & {
   readonly events: LaneEvents;
   readonly random: () => number;
-  readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
 };
 
 export type Lane = {

@@ -90,7 +90,7 @@ const readOthers = async (
  * The objects with the table as it is now: the others are older, as they have to be. Objects that the table names
  * besides are read, and after them the table once more.
  */
-const withTableNow = async (
+export const withTableNow = async (
   cluster: Cluster,
   gateway: PlacedGateway,
   objects: GatewayObjects,

@@ -3,9 +3,8 @@
  * The new forwards of all others are written in one write of the table. The derived objects follow the table before a
  * pod is answered.
  */
-import type { KubeObject } from "../cluster/cluster.ts";
 import { type GatewayRef, isPlaced, namespacesIn } from "../core/config/choose.ts";
-import type { PlacedGateway } from "../core/config/config.ts";
+import type { Config, PlacedGateway } from "../core/config/config.ts";
 import type { Table } from "../core/forwards/table.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/target.ts";
@@ -15,7 +14,7 @@ import { type Intent, intentOf, type Stand } from "./intent.ts";
 import { familiesOf, type GatewayObjects, isTableLost } from "./objects.ts";
 import { perform, type Performed, type PerformEvents, type PerformParts } from "./perform.ts";
 import { shutBy, withoutPolicies } from "./policies.ts";
-import { readGateway, readTableObject } from "./reading.ts";
+import { readGateway, withTableNow } from "./reading.ts";
 import type { Recall } from "./recall.ts";
 import { endOf, type Job, partition, type Repair } from "./request.ts";
 
@@ -36,8 +35,8 @@ export type Reading = {
   readonly objects: GatewayObjects;
   readonly readAt: number;
   readonly objectsAt: number;
-  /** The table alone was read again: another replica may have written the other objects since. */
-  readonly isStale: boolean;
+  /** Other replicas write too: they may have written the other objects since. */
+  readonly isBeside: boolean;
 };
 
 /** The steps of a round, in their order. */
@@ -52,30 +51,38 @@ export type Rounds = {
 
 /** How long the objects of a lost race are taken to be as they were read; a write to one that has changed is refused. */
 const RECENT_MS = 1000;
+/** After a lost race, for so long. */
+const BESIDE_MS = 5000;
 
 export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
   const { cluster, events, now } = parts;
   const applied: Applied = new Map();
 
-  /** The version of the table that this process wrote last: another one is of a replica that writes too. */
-  let written: string | undefined;
+  /** Until then other replicas are taken to write too: a race for the table was lost a moment ago. */
+  let besideUntil = -Infinity;
+  /** What the last round beside others read, under which config. */
+  let last: { readonly config: Config; readonly reading: Reading } | undefined;
 
   const read: Rounds["read"] = async (jobs, lost) => {
     const [{ config, gateway }] = jobs as [Job];
     const [readAt, signal] = [now(), endOf(jobs)];
-    const isRecent = lost !== undefined && readAt - lost.objectsAt <= RECENT_MS;
+    if (lost !== undefined) besideUntil = readAt + BESIDE_MS;
+    const isBeside = readAt <= besideUntil;
+    const known = lost ?? (isBeside && last?.config === config ? last.reading : undefined);
+    const isRecent = known !== undefined && readAt - known.objectsAt <= RECENT_MS;
     if (isRecent && jobs.every(({ repair }) => repair === undefined)) {
-      const table = await readTableObject(cluster, gateway, signal);
+      const objects = await withTableNow(cluster, gateway, known.objects, signal);
       // A lost table is made again of the lines that all Services carry now.
-      if (table !== undefined) return { ...lost, objects: { ...lost.objects, table }, readAt, isStale: true };
+      if (objects.table !== undefined) return { ...known, objects, readAt, isBeside };
     }
     const former = {
       namespaces: namespacesIn(config).filter((namespace) => namespace !== gateway.namespace),
       isGateway: (place: GatewayRef) => isPlaced(config, place),
     };
     const objects = await readGateway(cluster, gateway, signal, former);
-    const isStale = written !== undefined && versionOf(objects.table) !== written;
-    return { objects, readAt, objectsAt: readAt, isStale };
+    const reading = { objects, readAt, objectsAt: readAt, isBeside };
+    last = isBeside ? { config, reading } : undefined;
+    return reading;
   };
 
   /** The intent of the jobs' config, and how it stands to the one that is in force. */
@@ -110,22 +117,23 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
   /** Writes what the attempt gave; nothing where every pod was refused, or another config is in force. */
   const write = async (
     jobs: readonly [Job, ...Job[]],
-    { objects, isStale }: Reading,
+    { objects, isBeside }: Reading,
     attempted: Attempted,
     { ours }: Standing,
   ): Promise<Performed> => {
     const [{ config, gateway }] = jobs;
-    if (!isAnyGiven(attempted) || attempted.isBehind) return { table: attempted.table, refused: [] };
-    const done = await perform(parts, applied, attempted, {
+    if (!isAnyGiven(attempted) || attempted.isBehind)
+      return { table: attempted.table, recorded: attempted.table, refused: [] };
+    const led = jobs.flatMap(({ wants }) => wants.filter(isLed));
+    return await perform(parts, applied, attempted, {
       config,
       gateway,
       objects,
-      isStale,
+      isBeside,
       ours,
+      isHeld: ({ tunnel, host }) => led.some((want) => want.tunnel === tunnel && want.target.host === host),
       signal: endOf(jobs),
     });
-    written = done.version;
-    return done;
   };
 
   /** Keeps what was written for the pods that come next, and answers those that wait. */
@@ -133,7 +141,7 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
     jobs: readonly [Job, ...Job[]],
     { objects, readAt }: Reading,
     attempted: Attempted,
-    { table, refused: shutting }: Performed,
+    { table, recorded, refused: shutting }: Performed,
   ): void => {
     const [{ config, gateway }] = jobs;
     const { results, isBehind } = attempted;
@@ -144,7 +152,9 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
     const assigned = assignedIn(table);
     if (isAnyGiven(attempted)) {
       const open = withoutPolicies(table, shutting);
-      recall.keepTable({ config, readAt, assignedBy: open === table ? assigned : assignedIn(open) });
+      const byName = open === table ? assigned : assignedIn(open);
+      const byAddress = recorded === table ? byName : assignedIn(withoutPolicies(recorded, shutting));
+      recall.keepTable({ config, readAt, assignedBy: (wants) => (wants.some(isLed) ? byAddress : byName)(wants) });
       if (!isBehind) events.table?.(gateway, table);
     }
     jobs.forEach(({ wants, repair, settle, fail }, at) => {
@@ -166,11 +176,12 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
   return { read, preview, serve };
 };
 
-const versionOf = (object: KubeObject | undefined): string | undefined => object?.metadata.resourceVersion;
-
 type Standing = { readonly ours: Intent; readonly stand: Stand };
 
 const isFilled = (jobs: readonly Job[]): jobs is readonly [Job, ...Job[]] => jobs.length > 0;
+
+/** Whether the pod's hostAliases will hold the address of the host's Service. */
+const isLed = ({ names }: Want): boolean => names.length > 0;
 
 const isAnyGiven = ({ results }: Attempted): boolean => results.some(({ kind }) => kind === "given");
 

@@ -487,7 +487,8 @@ t.test("the scripts are those of src/gateway, with a hash over them", async (t) 
   t.match(loaded.hash, /^[0-9a-f]{16}$/);
 });
 
-const ownService = (name: string, host: string) => wantOf(name, host, 1433, { needsService: true });
+const ownService = (name: string, host: string) =>
+  wantOf(name, host, 1433, { needsService: true, names: ["sql.example.com"] });
 const placeOf = (webhook: ReturnType<typeof setup>): { name: string; clusterIPs: readonly string[] } => {
   const service = webhook.cluster
     .all()

@@ -18,7 +18,8 @@ const ref = (kind: Ref["kind"], of = name): Ref => ({ kind, namespace: "flowgen-
 
 /** A gateway with two targets, one of them at its host's own Service. */
 const withGateway = async (cluster: MemoryCluster, { provision }: Provisioning): Promise<void> => {
-  const wants = [wantOf("a", "10.0.0.5", 1433), wantOf("b", "10.0.0.6", 1433)];
+  const led = { names: ["b.example.com"], needsService: true };
+  const wants = [wantOf("a", "10.0.0.5", 1433), wantOf("b", "10.0.0.6", 1433, led)];
   await provision({ config, gateway: gatewayOf(config), wants, write: true, signal: () => signal });
   if (cluster.all().length !== 6) throw new Error("the gateway is not complete");
 };

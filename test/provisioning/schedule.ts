@@ -29,7 +29,7 @@ export const POOL = [
   wantOf("a", "10.0.0.1", 1433),
   wantOf("b", "10.0.0.2", 1433),
   wantOf("c", "10.0.0.3", 1434),
-  wantOf("d", "10.0.0.4", 1433, { needsService: true }),
+  wantOf("d", "10.0.0.4", 1433, { needsService: true, names: ["d.example.com"] }),
   wantOf("d2", "10.0.0.4", 5432),
   wantOf("e", "fd00::5", 80),
 ];
@@ -50,16 +50,16 @@ export const checkedTable = (cluster: MemoryCluster): Table | undefined => {
 };
 
 /**
- * The addresses that pods have: `Service port` → the target, and the cluster IPs of the Service where it is the host's
- * own.
+ * The addresses that pods have: `Service port` → the target, and the cluster IPs of the Service where the pod's
+ * hostAliases hold them.
  */
 export type Handed = Map<string, { readonly target: string; readonly ips: string }>;
 
 export const record = (handed: Handed, provisioned: Provisioned, mayGiveWay = false): void => {
   if (mayGiveWay && provisioned.kind === "fail" && provisioned.reason === "superseded") return;
   if (provisioned.kind !== "assigned") throw new Error(`not served: ${JSON.stringify(provisioned)}`);
-  for (const { target, host, port, clusterIPs } of provisioned.assignments) {
-    const given = { target: address(target.host, target.port), ips: clusterIPs.join() };
+  for (const { target, host, port, names, clusterIPs } of provisioned.assignments) {
+    const given = { target: address(target.host, target.port), ips: names.length > 0 ? clusterIPs.join() : "" };
     if (port !== target.port) throw new Error(`invariant 4: ${given.target} was given port ${port}`);
     const key = `${host.split(".")[0] ?? ""} ${port}`;
     const before = handed.get(key);

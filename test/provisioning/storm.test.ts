@@ -1,8 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import type { Cluster, KubeObject } from "../../src/cluster/cluster.ts";
+import type { Want } from "../../src/core/target.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createProvisioner, type Provisioner } from "../../src/provisioning/provisioner.ts";
-import { configOf, gatewayOf, scripts, wantOf } from "../making.ts";
+import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
 
 const config = configOf(`
 gateways:
@@ -11,61 +13,79 @@ gateways:
 `);
 const gateway = gatewayOf(config);
 const { signal } = new AbortController();
-/** A target of its own port, which the gateway's own Service has room for. */
-const ask = (provision: Provisioner, name: string, port: number) =>
-  provision({ config, gateway, wants: [wantOf(name, "10.0.0.1", port)], write: true, signal: () => signal });
+const ask = async (provision: Provisioner, ...wants: readonly Want[]): Promise<void> => {
+  const { kind } = await provision({ config, gateway, wants, write: true, signal: () => signal });
+  if (kind !== "assigned") throw new Error(kind);
+};
 
 const isTable = ({ metadata }: KubeObject): boolean => metadata.name === `${gateway.name}-forwards`;
-const isDerived = ({ kind }: KubeObject): boolean => kind === "Service" || kind === "NetworkPolicy";
+const isService = ({ kind, metadata }: KubeObject): boolean => kind === "Service" && metadata.name === gateway.name;
 
-t.test(
-  "beside another replica's writes what is made from the table is read after its write: no apply is refused",
-  async (t) => {
-    const memory = createMemoryCluster();
-    const refused: string[] = [];
-    /** A replica's way to the cluster; it waits for these before and after an apply. */
-    const through = (before: (object: KubeObject) => unknown, after: (object: KubeObject) => unknown): Cluster => ({
-      ...memory,
-      apply: async (object, signal) => {
-        await before(object);
-        const made = await memory.apply(object, signal).catch((error: unknown) => {
-          refused.push(`${object.kind} ${object.metadata.name ?? ""}: ${String(error)}`);
+t.test("replicas that write at the same time: the one with the newest table makes the Service for all", async (t) => {
+  const memory = createMemoryCluster();
+  const random = seeded(1);
+  const count = { tables: 0, services: 0, refused: 0 };
+  const slow = async <T>(ms: number, call: () => Promise<T>): Promise<T> => {
+    await sleep(ms * random());
+    return call();
+  };
+  const cluster: Cluster = {
+    ...memory,
+    get: (ref, signal) => slow(4, () => memory.get(ref, signal)),
+    list: (...question) => slow(4, () => memory.list(...question)),
+    apply: (object, signal) =>
+      slow(isService(object) ? 60 : 4, async () => {
+        try {
+          const made = await memory.apply(object, signal);
+          count.tables += Number(isTable(object));
+          count.services += Number(isService(object));
+          return made;
+        } catch (error) {
+          count.refused += Number(isService(object));
           throw error;
-        });
-        await after(object);
-        return made;
-      },
-    });
-    const nothing = (): void => undefined;
-    const [isWritten, isMade] = [Promise.withResolvers<undefined>(), Promise.withResolvers<undefined>()];
-    let isHeld = false;
-    const slow = createProvisioner(
-      through(
-        (object) => (isHeld && isDerived(object) ? isMade.promise : nothing()),
-        (object) => {
-          if (isHeld && isTable(object)) isWritten.resolve(undefined);
-        },
-      ),
-      { scripts },
-    );
-    const other = Promise.withResolvers<unknown>();
-    const quick = createProvisioner(
-      through(nothing, async (object) => {
-        if (!isHeld || !isTable(object)) return;
-        isMade.resolve(undefined);
-        await other.promise;
+        }
       }),
-      { scripts },
-    );
-    t.match(await ask(quick, "a", 1401), { kind: "assigned" });
-    isHeld = true;
-    // The slow replica writes the table. The quick one reads all and writes the table, and the slow one's objects follow.
-    other.resolve(ask(slow, "b", 1402));
-    await isWritten.promise;
-    t.match(await ask(quick, "c", 1403), { kind: "assigned" });
-    t.match(await other.promise, { kind: "assigned" });
-    t.strictSame(refused, []);
-    const service = memory.all().find(({ kind, metadata }) => kind === "Service" && metadata.name === gateway.name);
-    t.match(service, { spec: { ports: [{ port: 1401 }, { port: 1402 }, { port: 1403 }] } });
-  },
-);
+  };
+  const replicas = Array.from({ length: 3 }, () => createProvisioner(cluster, { scripts }));
+  await Promise.all(
+    replicas.map(async (replica, at) => {
+      for (let round = 0; round < 12; round += 1) {
+        const port = 2000 + 3 * round + at;
+        await ask(replica, wantOf(`p${port}`, "10.0.0.1", port));
+      }
+    }),
+  );
+  t.comment(JSON.stringify(count));
+  t.equal(count.tables, 36);
+  t.ok(count.services <= 27, "one apply often serves several writes of the table");
+  t.ok(count.refused <= 12, "few applies are refused");
+  const service = memory.all().find(isService) as unknown as { spec: { ports: object[] } };
+  t.equal(service.spec.ports.length, 36);
+});
+
+t.test("an address that no pod holds is recorded by the table's next write, not by one of its own", async (t) => {
+  const writes: string[] = [];
+  const memory = createMemoryCluster({
+    before: ({ verb, ref }) => {
+      if (verb === "apply" && ref.name.endsWith("-forwards")) writes.push(verb);
+    },
+  });
+  const addresses = (): readonly string[] => {
+    const { data } = memory.all().find(isTable) as unknown as { data: Readonly<Record<string, string>> };
+    const { services } = JSON.parse(data["table.json"] ?? "") as { services: { clusterIPs: string[] }[] };
+    return services.map(({ clusterIPs }) => clusterIPs.join());
+  };
+  const provision = createProvisioner(memory, { scripts });
+  const byName = wantOf("b", "10.0.0.2", 1433);
+  await ask(provision, wantOf("a", "10.0.0.1", 1433), byName);
+  t.strictSame([writes.length, addresses()], [1, [""]], "the pod holds the name of the host's Service");
+  await ask(provision, byName);
+  t.equal(writes.length, 1, "known");
+  await ask(provision, { ...byName, names: ["b.example.com"], needsService: true });
+  t.match([writes.length, addresses()], [2, [/^10\.96\./]], "hostAliases hold the address");
+  await ask(provision, { ...byName, names: ["b.example.com"], needsService: true });
+  t.equal(writes.length, 2, "known");
+  await ask(provision, wantOf("c", "10.0.0.3", 1433));
+  await ask(provision, wantOf("d", "10.0.0.4", 2000));
+  t.match([writes.length, addresses()], [4, [/^10\.96\./, /^10\.96\./]]);
+});

@@ -103,7 +103,8 @@ const changedForwards = ({ tables }: GatewayRecord): readonly string[] =>
       .map((forward) => `invariants 2 and 4: revision ${revision} changes the forward of ${targetOf(forward)}`);
   });
 
-type StatusTarget = { readonly target: string; readonly address: string };
+/** `ips`: of a target whose names the pod's hostAliases map. */
+type StatusTarget = { readonly target: string; readonly address: string; readonly ips?: readonly string[] };
 
 /** Invariant 3, and the better half of 5: table and Service had the pod's targets before the pod was stored. */
 const podProblems = ({ tables, services }: GatewayRecord, pod: ApiObject): readonly string[] => {
@@ -115,7 +116,7 @@ const podProblems = ({ tables, services }: GatewayRecord, pod: ApiObject): reado
   if (given.length === 0) return [`${name} was admitted without a status`];
   const before = revisionOf(pod);
   const table = lastBefore(tables, before)?.content ?? emptyTable;
-  return given.flatMap(({ target, address: at }) => {
+  return given.flatMap(({ target, address: at, ips }) => {
     const forward = byTarget(table).get(target);
     if (forward === undefined) return [`invariant 3: ${name} was stored before the forward of ${target}`];
     const [host = "", port = ""] = at.split(":");
@@ -129,7 +130,9 @@ const podProblems = ({ tables, services }: GatewayRecord, pod: ApiObject): reado
       ...(offered?.targetPort === forward.listenPort
         ? []
         : [`invariant 5: ${name} was given ${at}, which the Service lacked`]),
-      ...(recorded === undefined || recorded.join() === service?.clusterIPs.join()
+      ...(recorded === undefined ||
+      (recorded.length === 0 && ips === undefined) ||
+      recorded.join() === service?.clusterIPs.join()
         ? []
         : [`invariant 3: the table did not have the addresses of ${host}`]),
       ...(env.get(`${ENV}_HOST`) === host && env.get(`${ENV}_PORT`) === port ? [] : [`${name} is not led to ${at}`]),
