@@ -193,3 +193,35 @@ t.test("replicas that repair at the same moment converge", async (t) => {
   t.strictSame(ends, [[], [], [], []]);
   t.strictSame(contents(cluster), before);
 });
+
+t.test(
+  "a gateway in each namespace: what its tenant writes into the table is served only where the config grants it",
+  async (t) => {
+    const cluster = createMemoryCluster();
+    const { provision, repair } = createProvisioning(cluster, { scripts });
+    const perNamespace = configWith("name: gw");
+    const gateway = { ...gatewayOf(perNamespace), namespace: "team-a" };
+    const asking = { config: perNamespace, gateway, write: true, signal: () => signal };
+    await provision({ ...asking, wants: [wantOf("a", "10.0.0.5", 1433)] });
+    const table: Ref = { kind: "ConfigMap", namespace: "team-a", name: "gw-forwards" };
+    const data = async (): Promise<Readonly<Record<string, string>>> =>
+      (await cluster.get(table, signal))?.["data"] as Readonly<Record<string, string>>;
+    const { "table.json": text = "", forwards } = await data();
+    const theirs = text.replace(
+      '"forwards":[',
+      '"forwards":[{"name":"x","tunnel":"wg0","targetHost":"192.168.0.1","targetPort":22,"listenPort":2222,"servicePort":22},',
+    );
+    const line = "2222 192.168.0.1 22 wg0\n";
+    for (const written of [text, theirs]) {
+      cluster.edit("tenant", table, (object) => ({
+        ...object,
+        data: { "table.json": written, forwards: `${forwards}${line}` },
+      }));
+      t.strictSame(await repair(perNamespace, "drift", each), []);
+      t.equal((await data())["forwards"], forwards);
+    }
+    await provision({ ...asking, wants: [wantOf("b", "10.0.0.6", 5432)] });
+    t.notMatch((await data())["forwards"], line, "its place is kept, and it is never served");
+    t.match((await data())["table.json"], "192.168.0.1");
+  },
+);
