@@ -475,7 +475,8 @@ t.test("a Service in the table whose host has no forward any more keeps no pod f
   const bare = { name: "flowgen-wireguard-gateway-b-0", tunnel: "wg0", host: "10.0.0.6", clusterIPs: ["10.96.0.99"] };
   const own = { ...bare, name: "flowgen-wireguard-gateway-a-0", host: "10.0.0.5", clusterIPs: [] };
   await withTable(webhook, { version: 2, forwards: [forward], services: [own, bare] });
-  t.match(await webhook.admit(podOf("c=10.0.0.7:80")), { outcome: "inject" });
+  for (const target of ["c=10.0.0.7:80", "d=10.0.0.8:81"])
+    t.match(await webhook.admit(podOf(target)), { outcome: "inject" });
   const table = webhook.cluster.all().find(({ metadata }) => metadata.name === "flowgen-wireguard-gateway-forwards");
   const { services } = JSON.parse((table?.["data"] as Record<string, string>)["table.json"] ?? "") as {
     services: object[];

@@ -1,6 +1,7 @@
 /**
- * Replicas that write one gateway's table at the same time. Whose table is the newest makes the objects for all of them:
- * an apply of an object with many forwards costs the API server more than all else, and of two at once one is refused.
+ * Replicas that write one gateway's table at the same time. The one with the newest table makes the objects for all of
+ * them. An apply of an object with many forwards costs the API server more than all else, and of two at once one is
+ * refused.
  */
 import { ClusterError, type KubeObject, type Ref } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
@@ -14,9 +15,9 @@ import { tableNow, type Written } from "./written.ts";
 
 /** Between two looks at the gateway's Service. */
 const LOOK_MS = 50;
-/** As often a replica looks whether the one with a newer table has made the Service, before it does so itself: that one may have ended. */
+/** A replica whose table is not the newest waits so many looks. Then it makes the objects itself: the other may be gone. */
 const MOST_LOOKS = 8;
-/** As often the one with the newest table looks whether an apply of a former table is over, which would make its own be refused. */
+/** The one with the newest table waits so many looks for an apply of a former table, which would refuse its own. */
 const LOOKS_OF_THE_NEWEST = 3;
 
 type Wrote = {

@@ -60,7 +60,7 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
 
   /** Until then other replicas are taken to write too: a race for the table was lost a moment ago. */
   let besideUntil = -Infinity;
-  /** What the last round beside others read, under which config. */
+  /** The last reading beside others, and the config under which it was made. */
   let last: { readonly config: Config; readonly reading: Reading } | undefined;
 
   const read: Rounds["read"] = async (jobs, lost) => {
