@@ -1,7 +1,7 @@
 // What a release publishes is used as its users will: from a clean folder, without a registry.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import t from "tap";
@@ -74,6 +74,31 @@ t.test("installed: the command, the demo, and kubectl's plugin by its name", asy
   t.match((await run(join(bin, "flowgen-gateway"), ["demo"])).stdout, "All as it should be");
   const plugin = await run("kubectl", ["flowgen-gateway", "audit", "-f", "-", ...config], cronJob, `${bin}:${PATH}`);
   t.match(plugin, { code: 0, stdout: /flowgen-nightly/ });
+});
+
+t.test("helm's output in a pipe, and inject as helm's post-renderer: workloads alone", async (t) => {
+  const helm = await findHelm(home);
+  const inject = ["inject", "-f", "-", ...config, "-n", "team-a"];
+  const bin = join(clean, "node_modules/.bin/flowgen-gateway");
+  const chart = join(folder, "charts");
+  mkdirSync(join(chart, "templates"));
+  writeFileSync(join(chart, "Chart.yaml"), "apiVersion: v2\nname: flows\nversion: 0.1.0\n");
+  writeFileSync(join(chart, "templates/flow.yaml"), cronJob);
+  const plain = await helm(["template", "flows", chart, "-n", "team-a"]);
+  const piped = await run(bin, inject, plain.stdout);
+  t.match(piped, { code: 0, stdout: /flowgen\.io\/gateway-status/ });
+
+  const renderer = join(folder, "post-renderer");
+  writeFileSync(
+    renderer,
+    `#!/bin/sh\nexec "${process.execPath}" "${bin}" ${inject.map((each) => `'${each}'`).join(" ")}\n`,
+  );
+  chmodSync(renderer, 0o755);
+  const rendered = await helm(["template", "flows", chart, "-n", "team-a", "--post-renderer", renderer]);
+  t.equal(rendered.code, 0, rendered.stderr);
+  const kinds = (stream: string) => [...stream.matchAll(/^kind: (\w+)$/gm)].map(([, kind]) => kind);
+  t.strictSame(kinds(rendered.stdout), ["CronJob"], "none of the gateway's objects");
+  t.match(rendered.stdout, /WAREHOUSE_SERVER, value: flowgen-wireguard-gateway\.flowgen-gateway\.svc/);
 });
 
 t.test("the chart, packaged, makes the same objects as the folder", async (t) => {
