@@ -1,8 +1,16 @@
-// The Events about workloads whose pods are refused, on a real API server, with the rights that the chart gives.
+// The Events about workloads whose pods are refused, and about gateways that restart, on a real API server, with the
+// rights that the chart gives.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
-import { flowgenDeployment, flowgenTemplate, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
+import {
+  flowgenDeployment,
+  flowgenTemplate,
+  GATEWAY,
+  ONE_TUNNEL,
+  startScene,
+  targets,
+} from "../lab/control-plane/scene.ts";
 import { eventually } from "../wait.ts";
 
 const scene = await startScene(t, { config: ONE_TUNNEL });
@@ -111,6 +119,38 @@ const withOwner = ({ metadata, spec }: ReturnType<typeof flowgenTemplate>) => {
   const owner = { apiVersion: "apps/v1", kind: "ReplicaSet", name: "dry-1", uid, controller: true };
   return { metadata: { ...metadata, name: "dry", namespace: "team-a", ownerReferences: [owner] }, spec };
 };
+
+t.test("a gateway that restarts: one Event about its Deployment, and none for a new target", async (t) => {
+  const restarts = async (): Promise<readonly Event[]> =>
+    (await list<Event>("events", `--namespace=${GATEWAY.namespace}`)).filter(
+      ({ reason }) => reason === "GatewayRestart",
+    );
+  const served = async (name: string, target: string): Promise<void> => {
+    await apply(flowgenDeployment("team-a", name, 1, targets(target)));
+    await podsOf("team-a", name, 1);
+  };
+  const webhook = await start(t);
+  await served("first", "mssql=10.0.0.5:1433");
+  await served("second", "postgres=10.0.0.6:5432");
+  t.strictSame(await restarts(), []);
+  await webhook.stop();
+
+  const newer = join(controlPlane.folder, "newer.yaml");
+  await writeFile(newer, ONE_TUNNEL.replace("    tunnels:", "    image: { tag: newer }\n    tunnels:"));
+  await start(t, `--config=${newer}`);
+  await served("third", "mssql=10.0.0.5:1433");
+  await served("fourth", "mongo=10.0.0.7:27017");
+  t.match(await restarts(), [
+    {
+      message: "the gateway's config, images or scripts changed: its pod is replaced",
+      involvedObject: { kind: "Deployment", name: GATEWAY.name },
+    },
+  ]);
+  t.match(
+    await kubectl(["describe", "deployment", GATEWAY.name, `--namespace=${GATEWAY.namespace}`]),
+    /Normal +GatewayRestart/,
+  );
+});
 
 t.test(
   "without the right to read a scale: about the ReplicaSet; without any right: the pods are refused as ever",
