@@ -236,17 +236,19 @@ t.test("objects that were restored without managedFields are the webhook's again
       soon(),
     );
   }
-  const before = restored.all().map((object) => [refOf(object), object["spec"] ?? object["data"]]);
+  // An address that no forward needs yet is written with the next change of the table: here.
+  const contentsOf = (objects: readonly KubeObject[]) =>
+    objects.map((object) => [
+      refOf(object),
+      JSON.stringify(object["spec"] ?? object["data"]).replace(/(clusterIPs\\":)\[[^\]]*\]/g, "$1…"),
+    ]);
+  const before = contentsOf(restored.all());
   t.match(await ran(restored, { dryRun: true }, config), {
     out: /would take over Service team-a\/\S+, whose content others own\n/,
   });
   t.match(await ran(restored, {}, config), { code: 0 });
   for (const object of restored.all()) t.notOk(isHeldByOthers(object), object.kind);
-  t.strictSame(
-    restored.all().map((object) => [refOf(object), object["spec"] ?? object["data"]]),
-    before,
-    "and are as they were",
-  );
+  t.strictSame(contentsOf(restored.all()), before, "and are as they were");
 });
 
 t.test("the wait for the next pod ends; another config in force is said", async (t) => {

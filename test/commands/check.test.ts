@@ -1020,9 +1020,9 @@ t.test("a config that is not there", async (t) => {
   t.match(await program("check", "config", "--config", config), { code: 0 });
   t.match(await program("check", "config", `${config}.x`), {
     code: 2,
-    err: /config\.yaml\.x: there is no such file\n/,
+    err: /config\.yaml\.x: there is no such file; check the path\n/,
   });
-  t.match(await program("check", "config", dirname(config)), { code: 2, err: /: it is a folder\n/ });
+  t.match(await program("check", "config", dirname(config)), { code: 2, err: /: it is a folder; name a file in it\n/ });
 });
 
 t.test("a workload that is not there: where it is, or what is named almost so", async (t) => {

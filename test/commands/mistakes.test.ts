@@ -108,7 +108,7 @@ t.test("mistakes in files", async (t) => {
     [{ file: ["/nowhere.yaml"] }, /cannot read \/nowhere.yaml: ENOENT.*; check the path, or use -/],
     [
       { file: ["/nowhere"], config: "/nowhere.yaml" },
-      /cannot read \/nowhere.yaml: ENOENT.*; name the config with --config/,
+      /^cannot read the config \/nowhere.yaml: there is no such file; check the path$/,
     ],
   ];
   for (const [mistake, message] of mistakes) {

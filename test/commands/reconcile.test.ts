@@ -204,5 +204,8 @@ t.test("the command reads its config and its cluster", async (t) => {
   const output = { out: () => undefined, err: (part: string) => (err += part) };
   t.equal(await reconcile({ config: `${folder}/config.yaml`, cluster: "memory", dryRun: false }, output), 0);
   t.match(err, /^1 gateways, 0 forwards/);
-  await t.rejects(reconcile({ config: "/nowhere", cluster: "memory", dryRun: false }, output), /cannot read \/nowhere/);
+  await t.rejects(
+    reconcile({ config: "/nowhere", cluster: "memory", dryRun: false }, output),
+    /cannot read the config \/nowhere/,
+  );
 });
