@@ -6,6 +6,7 @@
  * of the kills. The replicas run the bundle, as in a cluster: the source takes ten times as long to start. Exit 1 where
  * a goal is missed.
  */
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import t, { type Test } from "tap";
 import { violations } from "../lab/control-plane/gateway-record.ts";
@@ -22,6 +23,7 @@ import {
 import { wishFor } from "../lab/control-plane/wishes.ts";
 import { seeded } from "../making.ts";
 import { root } from "../program.ts";
+import { cpuSince, cpuTimes } from "./children.ts";
 
 const PODS = Number(process.env["PODS"] ?? 1000);
 const TARGETS = Number(process.env["TARGETS"] ?? 480);
@@ -31,6 +33,16 @@ const REPLICAS = 3;
 const GOAL = { p99Ms: 1000, writes: 40 };
 const BUNDLE = { command: [process.execPath, join(root, "dist/main.js")] };
 const config = `${ONE_TUNNEL}    maxForwards: 500\n    maxForwardsPerNamespace: 500\n`;
+/** Creates the pods, and says who used how much of the machine meanwhile: with two cores that decides how long it takes. */
+const create = async (t: Test, { creators }: Stage, untilThere: boolean): Promise<Created> => {
+  const before = cpuTimes();
+  const begun = performance.now();
+  const created = await createPods(creators, wishes, { atATime: AT_ONCE, untilThere });
+  const seconds = (performance.now() - begun) / 1000;
+  t.comment(`${seconds.toFixed(1)} s on ${availableParallelism()} cores; CPU seconds: ${cpuSince(before)}`);
+  return created;
+};
+
 const wishes = wishFor(PODS, "storm", (index) => index % TARGETS);
 
 const judge = async (t: Test, { record }: Stage, { pods, refused, ms }: Created, kills: number): Promise<void> => {
@@ -55,7 +67,7 @@ t.test("quiet replicas", async (t) => {
   const stage = await setStage(t, config, REPLICAS, BUNDLE);
   await Promise.all(stage.ports.map(stage.start));
   await stage.balancer.settled(stage.ports);
-  await judge(t, stage, await createPods(stage.creators, wishes, { atATime: AT_ONCE, untilThere: false }), 0);
+  await judge(t, stage, await create(t, stage, false), 0);
 });
 
 t.test("replicas that are killed", async (t) => {
@@ -74,7 +86,7 @@ t.test("replicas that are killed", async (t) => {
       () => isOver,
     ),
   );
-  const created = await createPods(stage.creators, wishes, { atATime: AT_ONCE, untilThere: true });
+  const created = await create(t, stage, true);
   isOver = true;
   const kills = (await Promise.all(chaos)).reduce((sum, count) => sum + count, 0);
   await judge(t, stage, created, kills);
