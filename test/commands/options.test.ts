@@ -11,4 +11,5 @@ t.test("a config that is not UTF-8, or not there", async (t) => {
   const folder = t.testdir({ "config.yaml": Buffer.from([0x61, 0x3a, 0x20, 0xff]) });
   await t.rejects(readConfigFile(`${folder}/config.yaml`), { message: /it is not UTF-8; convert it/ });
   await t.rejects(readConfigFile(`${folder}/none.yaml`), { message: /there is no such file/ });
+  await t.rejects(readConfigFile(`${folder}/config.yaml/none`), { message: /ENOTDIR/ });
 });

@@ -31,19 +31,19 @@ export const readText = async (path: string): Promise<string> => {
     const bytes = path === "-" ? await buffer(process.stdin) : await readFile(path);
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    const why = error instanceof TypeError ? "it is not UTF-8; convert it" : (readFailure(error) ?? messageOf(error));
+    const why =
+      error instanceof TypeError
+        ? "it is not UTF-8; convert it"
+        : (READ_FAILURES[String((error as NodeJS.ErrnoException).code)] ?? messageOf(error));
     throw new UsageError(`cannot read the config ${inputName(path)}: ${why}`);
   }
 };
 
 /** The common failures in words, with their fix. */
-const readFailure = (error: unknown): string | undefined => {
-  const code = (error as { readonly code?: string } | undefined)?.code ?? "";
-  return {
-    ENOENT: "there is no such file; check the path",
-    EISDIR: "it is a folder; name a file in it",
-    EACCES: "you may not read it; change its mode or owner",
-  }[code];
+const READ_FAILURES: Readonly<Record<string, string | undefined>> = {
+  ENOENT: "there is no such file; check the path",
+  EISDIR: "it is a folder; name a file in it",
+  EACCES: "you may not read it; change its mode or owner",
 };
 
 /**
