@@ -30,6 +30,8 @@ export type PerformParts = {
   readonly intents: Intents;
   readonly events: PerformEvents;
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
 };
 
 type Performing = {
@@ -58,7 +60,7 @@ export type Performed = Omit<Converged, "addresses"> & {
 
 /** Writes the table and the objects that are made from it. */
 export const perform = async (
-  { cluster, scripts, events, intents, pause }: PerformParts,
+  { cluster, scripts, events, intents, pause, now }: PerformParts,
   applied: Applied,
   { table, isNew, omitted }: Attempted,
   { config, gateway, objects, isBeside, ours, isHeld, signal }: Performing,
@@ -73,7 +75,7 @@ export const perform = async (
   const linesOf = (table: KubeObject | undefined): string => linesText(table) + siblingsText(table);
   const object = isNew ? await write(table, objects.table) : objects.table;
   const written: Written = { cluster, gateway, table, ours, signal };
-  const last = isBeside ? await besideOthers(written, { objects, object, pause }) : { objects, newer: undefined };
+  const last = isBeside ? await besideOthers(written, { objects, object, pause, now }) : { objects, newer: undefined };
   const [{ addresses, ...converged }] = await Promise.all([
     converge(
       { ...written, newer: last.newer?.table },

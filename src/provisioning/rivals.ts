@@ -19,6 +19,8 @@ const LOOK_MS = 50;
 const MOST_LOOKS = 8;
 /** The one with the newest table waits so many looks for an apply of a former table, which would refuse its own. */
 const LOOKS_OF_THE_NEWEST = 3;
+/** No replica looks for longer: where the API server is slow a look takes long too, and a pod has 10 s. */
+const MOST_MS = 600;
 
 type Wrote = {
   /** As they were read before the table was written. */
@@ -26,6 +28,8 @@ type Wrote = {
   /** The table's, as it was written. */
   readonly object: KubeObject | undefined;
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
 };
 
 export type Beside = {
@@ -37,14 +41,15 @@ export type Beside = {
 /** The gateway's objects when it is this replica's turn to make them, or when another one has, and the table after them. */
 export const besideOthers = async (written: Written, wrote: Wrote): Promise<Beside> => {
   const { gateway, table, signal } = written;
-  const { objects, object, pause } = wrote;
+  const { objects, object, pause, now } = wrote;
+  const until = now() + MOST_MS;
   const before = objects.table && tableOf(objects.table);
-  for (let looks = 1; looks < MOST_LOOKS; looks += 1) {
+  for (let looks = 1; looks < MOST_LOOKS && now() < until; looks += 1) {
     const service = await getOf(written, "Service", gateway.name);
     if (service === undefined || offers(service, gateway, table, table)) break;
-    const now = await tableNow(written);
-    if (now === undefined) break;
-    const isNewest = now.object?.metadata.resourceVersion === object?.metadata.resourceVersion;
+    const last = await tableNow(written);
+    if (last === undefined) break;
+    const isNewest = last.object?.metadata.resourceVersion === object?.metadata.resourceVersion;
     const isApplied = before?.kind !== "table" || offers(service, gateway, before.table, table);
     if (isNewest && (isApplied || looks >= LOOKS_OF_THE_NEWEST)) break;
     await pause(LOOK_MS, signal);

@@ -26,8 +26,6 @@ export type RoundEvents = PerformEvents & {
 
 export type RoundParts = PerformParts & {
   readonly events: RoundEvents;
-  /** Milliseconds, monotonic. */
-  readonly now: () => number;
 };
 
 /** A gateway's objects, when the reading of the table began, and of all others. */
