@@ -206,7 +206,9 @@ t.test("a gateway whose kernel forwards", async (t) => {
   );
   const rows = await firstRows(controlPlane, fast, begun, 3);
   t.ok(table.kernel.isInTime("apply to first row", Math.min(...rows.map(({ at }) => at)) - begun));
-  await sleep(2_000); // a long session that was refused before the gateway was ready begins anew
+  // A long session that was refused before the gateway was ready begins anew. One whose SYN came while kube-proxy changed
+  // its rules hears after 3 s that there is no route.
+  await sleep(5_000);
   await t.test("a second target", async (t) =>
     secondTarget(t, fastScene, { namespace: "team-b", name: "fast-reports" }, "10.0.3.6"),
   );
