@@ -20,7 +20,7 @@ const MOST_LOOKS = 8;
 /** The one with the newest table waits so many looks for an apply of a former table, which would refuse its own. */
 const LOOKS_OF_THE_NEWEST = 3;
 /** No replica looks for longer: where the API server is slow a look takes long too, and a pod has 10 s. */
-const MOST_MS = 600;
+const MOST_MS = 2000;
 
 type Wrote = {
   /** As they were read before the table was written. */
