@@ -97,9 +97,10 @@ const memberFindings = (member: Member, asked: GatewayQuestion): readonly Findin
     return isUp(own) ? [] : [say.fault(down, name, failure ?? "it has no pod")];
   }
   const trouble = isUp(own) ? undefined : troubleOf(found.pod, found.events, down);
-  if (trouble) return [say.fault(trouble.code, name, trouble.detail, place)];
-  const tunnels = tunnelsOf(member, found, asked);
   const isFaulty = scope.gateway.tunnels.some((tunnel) => asked.faulty.has(identityIn(tunnel)));
+  // A pod that only waits is explained by its Secret.
+  if (trouble && !(isFaulty && trouble.code === down)) return [say.fault(trouble.code, name, trouble.detail, place)];
+  const tunnels = tunnelsOf(member, found, asked);
   const isExplained = isUp(own) || isFaulty || tunnels.some(({ level }) => level === "error");
   return isExplained ? tunnels : [say.fault(down, name, "its containers run", place), ...tunnels];
 };

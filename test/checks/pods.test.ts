@@ -74,6 +74,10 @@ t.test("one does not: it is named, with its own cause", async (t) => {
   const idle = pod("gw-b-5c8d7-y4y", metrics(NOW - 10, true));
   t.match(faults([A, down], [GOOD, idle]), [{ code: "sibling-down", cause: /^its containers run: / }]);
   t.strictSame(faults([A, down], [GOOD, silent], ["key-b/wg0.conf"]), [], "its Secret is the finding");
+  const starting = pod("gw-b-5c8d7-y4y", "", { waiting: { reason: "PodInitializing" } });
+  t.match(faults([A, down], [GOOD, starting]), [{ code: "sibling-down", cause: /PodInitializing/ }]);
+  t.strictSame(faults([A, down], [GOOD, starting], ["key-b/wg0.conf"]), [], "its Secret is the finding");
+  t.match(faults([A, down], [GOOD, unpulled], ["key-b/wg0.conf"]), [{ code: "image-unpulled" }]);
   t.match(faults([A, down], [GOOD, idle], ["key-a/wg0.conf"]), [{ code: "sibling-down" }], "the other's Secret is not");
 });
 
