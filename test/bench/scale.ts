@@ -13,6 +13,7 @@ import { loadScripts } from "../../src/provisioning/scripts.ts";
 import type { Want } from "../../src/core/target.ts";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { kubectl } from "../lab/control-plane/webhook.ts";
+import { type Clock, createClock } from "../clock.ts";
 import { configOf, gatewayOf, seeded, wantOf } from "../making.ts";
 
 const PODS = Number(process.env["PODS"] ?? 10_000);
@@ -60,38 +61,6 @@ const measured = async (): Promise<Samples> => {
     await controlPlane.stop();
   }
   return samples;
-};
-
-type Clock = {
-  readonly now: () => number;
-  readonly sleep: (ms: number) => Promise<void>;
-  readonly run: () => Promise<void>;
-};
-/** Time that passes when nothing is left to do: sleepers wake one by one, the earliest first. */
-const createClock = (): Clock => {
-  let time = 0;
-  const sleepers: { readonly at: number; readonly wake: () => void }[] = [];
-  return {
-    now: () => time,
-    sleep: (ms) =>
-      new Promise((wake) => {
-        const at = time + ms;
-        let [low, high] = [0, sleepers.length];
-        while (low < high) {
-          const middle = (low + high) >> 1;
-          if ((sleepers[middle]?.at ?? 0) > at) low = middle + 1;
-          else high = middle;
-        }
-        sleepers.splice(low, 0, { at, wake }); // the earliest is the last
-      }),
-    run: async () => {
-      for (let next = sleepers.pop(); next !== undefined; next = sleepers.pop()) {
-        time = next.at;
-        next.wake();
-        await new Promise((resolve) => setImmediate(resolve));
-      }
-    },
-  };
 };
 
 type Tally = { readonly ms: number[]; readonly others: string[]; calls: number; writes: number; conflicts: number };
