@@ -157,11 +157,10 @@ const reasonTables = (): string => {
   return `${MADE}\n\n# Outcomes and reasons\n\n${intro}\n\n${sections.join("\n\n")}\n`;
 };
 
-const INSTALLED = { name: "flowgen-gateway-webhook", namespace: "flowgen-gateway-webhook" };
 /** A heading a code, so that a finding's address leads to its own. */
 const findingPage = (): string => {
   const sections = Object.entries(checkCodes).map(([code, { level, says, fix, run }]: [string, CheckText]) => {
-    const command = run === undefined ? "" : `\n\n\`\`\`sh\n${inInstallation(run, INSTALLED)}\n\`\`\``;
+    const command = run === undefined ? "" : `\n\n\`\`\`sh\n${inInstallation(run)}\n\`\`\``;
     return `### ${code}\n\n_${level}_: ${says}.\n\n**Fix**: ${fix}.${command}`;
   });
   return `${MADE}

@@ -21,8 +21,11 @@ export type Finding = {
 /** The object of a finding's command: its namespace, its name (or several names), and a key in it. */
 export type BrokenObject = { readonly namespace?: string | undefined; readonly name: string; readonly key?: string };
 
+/** Of a command that names no object but the webhook. */
+export const NO_OBJECT: BrokenObject = { name: "" };
+
 /** The documentation of the code, for those who have only the cluster. */
-const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs";
+export const DOCS = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs";
 
 export const docsOf = (code: string): string => {
   if (code in checkCodes) return `${DOCS}/findings.md#${code}`;
@@ -33,8 +36,11 @@ export const docsOf = (code: string): string => {
 const commandFor = (run: string, { namespace = "", name, key = "" }: BrokenObject): string =>
   run.replace(/\b(NAMESPACE|NAME|KEY)\b/g, (word) => (word === "NAME" ? name : word === "KEY" ? key : namespace));
 
+/** An installation of the documentation's name. */
+const DOCUMENTED: BrokenObject = { name: "flowgen-gateway-webhook", namespace: "flowgen-gateway-webhook" };
+
 /** A command with the webhook's own Deployment in it. */
-export const inInstallation = (run: string, { name, namespace = "" }: BrokenObject): string =>
+export const inInstallation = (run: string, { name, namespace = "" }: BrokenObject = DOCUMENTED): string =>
   run.replace(/\bWEBHOOK\b/, `deployment/${name} --namespace ${namespace}`);
 
 /** Makes the findings of a section: `say.ok(object, "how it is")`. */

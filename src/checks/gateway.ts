@@ -8,15 +8,13 @@ import { readTable } from "../core/forwards/format.ts";
 import type { Table } from "../core/forwards/table.ts";
 import { tableName } from "../core/gateway/manifests.ts";
 import { gatewayId, MANAGED_BY, MANAGER } from "../core/names.ts";
-import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, isSeen, NO_OBJECT, type Seen } from "./finding.ts";
 import { identitiesIn, privateKeyOf, type TunnelSecrets } from "./identities.ts";
 import { dataOf } from "./objects.ts";
 import { type GatewayQuestion, identityIn, type PodSight, podsFindings } from "./pods.ts";
 import { type ObjectSight, policyLossFindings, serviceFindings } from "./tables-objects.ts";
 
 const say = findingsOf("gateway");
-/** Of a command that names no object but the webhook. */
-const NO_PLACE = { name: "" };
 
 /** The objects of one gateway. */
 export type GatewaySight = TunnelSecrets &
@@ -92,7 +90,7 @@ const tableFindings = (sight: GatewaySight, object: string, asked: GatewayQuesti
   if (table.kind === "unseen") return [say.unseen(about, table.why)];
   if (table.value === undefined)
     return isSeen(deployment) && deployment.value !== undefined
-      ? [say.fault("table-lost", about, `Deployment ${gatewayId(gateway)} is there`, NO_PLACE)]
+      ? [say.fault("table-lost", about, `Deployment ${gatewayId(gateway)} is there`, NO_OBJECT)]
       : [say.ok(object, "not made yet: the first pod that uses it makes it")];
   if (table.value.metadata.labels?.[MANAGED_BY] !== MANAGER)
     return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];

@@ -4,7 +4,7 @@ import type { PlacedGateway } from "../core/config/config.ts";
 import { secretKeyOf } from "../core/config/identity.ts";
 import { asSibling, hasSiblings, siblingsOf } from "../core/gateway/siblings.ts";
 import { MANAGED_BY, MANAGER } from "../core/names.ts";
-import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, isSeen, NO_OBJECT, type Seen } from "./finding.ts";
 import { statusIn } from "./objects.ts";
 import { troubleOf } from "./trouble.ts";
 import { tunnelFindings } from "./tunnels.ts";
@@ -53,7 +53,7 @@ export const podsFindings = (sight: PodSight, asked: GatewayQuestion, object: st
     return [say.refused("object-unmanaged", about, "it lacks the label of the webhook's objects")];
   const others = isSeen(siblings) ? siblings.value.filter(({ metadata }) => metadata.name !== gateway.name) : [];
   const all = [...(deployment.value ? [deployment.value] : []), ...others];
-  if (all.length === 0) return [say.fault("gateway-missing", about, undefined, { name: "" })];
+  if (all.length === 0) return [say.fault("gateway-missing", about, undefined, NO_OBJECT)];
   const bound = siblingsOf(gateway, all);
   const ready = all.filter(isUp).length;
   const down = ready === 0 ? "gateway-down" : "sibling-down";

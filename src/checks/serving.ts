@@ -1,7 +1,7 @@
 /** The webhook's Deployment and its certificate. */
 import { expiryOf, readCertificate } from "../certificates/x509.ts";
 import type { KubeObject } from "../cluster/cluster.ts";
-import { type Finding, findingsOf, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, NO_OBJECT, type Seen } from "./finding.ts";
 import { dataOf, podSpecOf, statusIn } from "./objects.ts";
 import type { Trouble } from "./trouble.ts";
 
@@ -53,7 +53,7 @@ export const certificateFindings = (
   const isLate = end - now < LATE * (end - certificate.validFromDate.getTime());
   return [
     isLate
-      ? say.fault("certificate-ends", object, `it ends on ${until}`, { name: "" })
+      ? say.fault("certificate-ends", object, `it ends on ${until}`, NO_OBJECT)
       : say.ok(object, `valid until ${until}`),
   ];
 };

@@ -2,12 +2,10 @@
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { forwardsOf, type Table } from "../core/forwards/table.ts";
-import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, isSeen, NO_OBJECT, type Seen } from "./finding.ts";
 import { hasReady, isSliceOf, portsOf } from "./objects.ts";
 
 const say = findingsOf("gateway");
-/** Of a command that names no object but the webhook. */
-const NO_PLACE = { name: "" };
 
 export type ObjectSight = {
   readonly gateway: PlacedGateway;
@@ -31,9 +29,9 @@ export const serviceFindings = (table: Table, { gateway, services, slices }: Obj
   return wanted.flatMap(({ name, ports }) => {
     const about = `Service ${gateway.namespace}/${name}`;
     const service = services.value.find(({ metadata }) => metadata.name === name);
-    if (service === undefined) return [say.fault("service-lost", about, undefined, NO_PLACE)];
+    if (service === undefined) return [say.fault("service-lost", about, undefined, NO_OBJECT)];
     const lost = ports.filter((port) => !portsOf(service).includes(port));
-    if (lost.length > 0) return [say.fault("service-port-lost", about, `port ${lost.join(", ")}`, NO_PLACE)];
+    if (lost.length > 0) return [say.fault("service-port-lost", about, `port ${lost.join(", ")}`, NO_OBJECT)];
     const isLed = !isSeen(slices) || slices.value.some((slice) => isSliceOf(slice, name) && hasReady(slice));
     return isLed || ports.length === 0 ? [] : [say.fault("service-without-pod", about)];
   });
@@ -43,5 +41,5 @@ export const serviceFindings = (table: Table, { gateway, services, slices }: Obj
 export const policyLossFindings = ({ gateway, policy }: ObjectSight): readonly Finding[] => {
   const about = `NetworkPolicy ${gateway.namespace}/${gateway.name}`;
   if (policy.kind === "unseen") return [say.unseen(about, policy.why)];
-  return policy.value === undefined ? [say.fault("policy-lost", about, undefined, NO_PLACE)] : [];
+  return policy.value === undefined ? [say.fault("policy-lost", about, undefined, NO_OBJECT)] : [];
 };

@@ -87,8 +87,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
     let [last, made]: [KubeObject | undefined, Table] = [read, newer ?? table];
-    const serves = (object: KubeObject): boolean => isSinceRemoval(object, made) && holdsSpec(object, render(table));
-    if (newer !== undefined && last !== undefined && serves(last)) return last;
+    if (newer !== undefined && last !== undefined && offers(last, render(table), made)) return last;
     for (let tries = 1; ; tries += 1) {
       const manifest = withContentHash(render(made), made);
       if (last !== undefined && isAsWanted(last, manifest)) return last;
@@ -101,7 +100,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
         if (now === undefined || last === undefined || !isGateways(last, gateway)) throw error;
         if (!hasFields(last["spec"], atCreation)) throw error;
         made = now.table;
-        if (serves(last)) return last;
+        if (offers(last, render(table), made)) return last;
       }
     }
   };
@@ -136,13 +135,13 @@ const isAsWanted = ({ metadata, spec }: KubeObject, manifest: Manifest): boolean
   hasFields(metadata.labels ?? {}, manifest.metadata.labels) &&
   hasFields(spec, manifest["spec"] as object);
 
-export const isSinceRemoval = ({ metadata }: KubeObject, now: Table): boolean =>
+const isSinceRemoval = ({ metadata }: KubeObject, now: Table): boolean =>
   metadata.annotations?.[REMOVALS_ANNOTATION] === removalsText(now);
 
 /** The lists of a Service and of a NetworkPolicy that have an entry for each forward, in the table's order. */
 const LISTS = ["ports", "ingress"];
 /** Whether an object has all of the manifest's spec; its lists may have more entries. */
-export const holdsSpec = (object: KubeObject, manifest: Manifest): boolean => {
+const holdsSpec = (object: KubeObject, manifest: Manifest): boolean => {
   const spec = object["spec"] as Readonly<Record<string, unknown>>;
   return Object.entries(manifest["spec"] as object).every(([field, value]) =>
     LISTS.includes(field) && Array.isArray(spec[field])
@@ -150,6 +149,13 @@ export const holdsSpec = (object: KubeObject, manifest: Manifest): boolean => {
       : isEqual(spec[field], value),
   );
 };
+
+/**
+ * Whether an object has all of the manifest's spec, and was made since the last removal. `last`: the table with the
+ * number of removals that counts.
+ */
+export const offers = (object: KubeObject, manifest: Manifest, last: Table): boolean =>
+  isSinceRemoval(object, last) && holdsSpec(object, manifest);
 
 const isSublist = (some: readonly unknown[], all: readonly unknown[]): boolean => {
   let found = 0;

@@ -9,7 +9,7 @@ import { FIRST_POLICY, policiesOf } from "../core/forwards/policies.ts";
 import type { Table } from "../core/forwards/table.ts";
 import { serviceManifest } from "../core/gateway/manifests.ts";
 import { policyName } from "../core/gateway/policy.ts";
-import { holdsSpec, isSinceRemoval } from "./applier.ts";
+import { offers } from "./applier.ts";
 import { type GatewayObjects, isGateways, tableOf } from "./objects.ts";
 import { tableNow, type Written } from "./written.ts";
 
@@ -46,11 +46,11 @@ export const besideOthers = async (written: Written, wrote: Wrote): Promise<Besi
   const before = objects.table && tableOf(objects.table);
   for (let looks = 1; looks < MOST_LOOKS && now() < until; looks += 1) {
     const service = await getOf(written, "Service", gateway.name);
-    if (service === undefined || offers(service, gateway, table, table)) break;
+    if (service === undefined || offers(service, serviceManifest(gateway, table), table)) break;
     const last = await tableNow(written);
     if (last === undefined) break;
     const isNewest = last.object?.metadata.resourceVersion === object?.metadata.resourceVersion;
-    const isApplied = before?.kind !== "table" || offers(service, gateway, before.table, table);
+    const isApplied = before?.kind !== "table" || offers(service, serviceManifest(gateway, before.table), table);
     if (isNewest && (isApplied || looks >= LOOKS_OF_THE_NEWEST)) break;
     await pause(LOOK_MS, signal);
   }
@@ -62,10 +62,6 @@ const getOf = (
   kind: Ref["kind"],
   name: string,
 ): Promise<KubeObject | undefined> => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
-
-/** Whether the gateway's Service has all forwards of a table. `last`: the one with the number of removals that count. */
-const offers = (service: KubeObject, gateway: PlacedGateway, table: Table, last: Table): boolean =>
-  isSinceRemoval(service, last) && holdsSpec(service, serviceManifest(gateway, table));
 
 /** The objects that every write of the table changes, as they are now, and the table after them. */
 const refreshed = async (

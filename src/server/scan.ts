@@ -1,6 +1,6 @@
 /** Moves over the bytes of a JSON text, and counts its values. */
-import { BACKSLASH } from "./shape.ts";
 
+export const BACKSLASH = 92;
 export const QUOTE = 34;
 export const COMMA = 44;
 export const COLON = 58;

@@ -1,3 +1,5 @@
+import { BACKSLASH } from "./scan.ts";
+
 /**
  * The parts of a JSON text that are read. A map names the keys that are read, each with the shape of its value. A list
  * has the shape of each of its items. `true`: the whole value is read.
@@ -14,8 +16,6 @@ const WHOLE: ShapeNode = { isPart: false };
 
 /** A stretch of a text, in bytes. */
 export type ByteSpan = { readonly start: number; readonly end: number };
-
-export const BACKSLASH = 92;
 
 /** The shape with its keys as bytes. `part`: the value of `shape` that is returned apart. */
 export const nodeOf = (shape: Shape, part: Shape | undefined): ShapeNode => {

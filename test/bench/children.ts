@@ -5,8 +5,13 @@ import { basename } from "node:path";
 /** Seconds by program; `self` is this process, `ended` its children that are gone. */
 export type CpuTimes = ReadonlyMap<string, number>;
 
-/** Hundredths of a second (USER_HZ) of /proc/PID/stat: its parent, its own time, and that of its children that are gone. */
-const statOf = (pid: string): { readonly parent: number; readonly own: number; readonly ended: number } => {
+/** Of the times in /proc, on all of Linux's architectures. */
+const USER_HZ = 100;
+
+/** By /proc/PID/stat: the parent, and the CPU seconds of the process and of its children that are gone. */
+export const statOf = (
+  pid: string | number,
+): { readonly parent: number; readonly own: number; readonly ended: number } => {
   const text = readFileSync(`/proc/${pid}/stat`, "utf8");
   const fields = text
     .slice(text.lastIndexOf(")") + 2)
@@ -15,7 +20,7 @@ const statOf = (pid: string): { readonly parent: number; readonly own: number; r
   const [parent = 0, user = 0, system = 0, endedUser = 0, endedSystem = 0] = [1, 11, 12, 13, 14].map(
     (at) => fields[at],
   );
-  return { parent, own: (user + system) / 100, ended: (endedUser + endedSystem) / 100 };
+  return { parent, own: (user + system) / USER_HZ, ended: (endedUser + endedSystem) / USER_HZ };
 };
 
 export const cpuTimes = (): CpuTimes => {

@@ -16,6 +16,7 @@ import { startLab } from "../lab/vpn/lab.ts";
 import { podAddress } from "../lab/vpn/network.ts";
 import { startFlood, talk, talkAll, untilHeard } from "../lab/vpn/traffic.ts";
 import { until } from "../wait.ts";
+import { statOf } from "./children.ts";
 
 const FORWARDS = Number(process.env["FORWARDS"] ?? 500);
 const REST_SECONDS = 30;
@@ -23,7 +24,6 @@ const SCRAPE_EVERY = 15;
 const AT_ONCE = 500;
 const FLOOD_SECONDS = Number(process.env["FLOOD_SECONDS"] ?? 24);
 const PER_SECOND = 500;
-const HZ = 100;
 
 const limit = defaultMemory(FORWARDS);
 const cgroup = `/sys/fs/cgroup/memory/flowgen-gateway-forwards-${process.pid}`;
@@ -36,10 +36,8 @@ const outOfMemory = (): number =>
 const cpuOf = (pids: readonly number[]): number =>
   pids.reduce((sum, pid) => {
     try {
-      const fields = readFileSync(`/proc/${pid}/stat`, "utf8")
-        .replace(/^.*\) /s, "")
-        .split(" ");
-      return sum + fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0) / HZ;
+      const { own, ended } = statOf(pid);
+      return sum + own + ended;
     } catch {
       return sum; // it ended meanwhile
     }

@@ -74,7 +74,7 @@ const verdict = async (name: string, code: string) => {
       const { code: exit, out, errors } = await check(`deploy/${name}`, "-n", "team-a");
       last = out;
       // Until the pods and the gateway's objects are made, their absence is an error too.
-      return out.includes(`${code}: `) && new Set(errors).size === 1 ? { exit, out } : undefined;
+      return out.includes(`${code}: `) && new Set(errors).size === 1 ? { exit, out, errors } : undefined;
     },
     () => last,
   );
@@ -195,7 +195,7 @@ for (const [gateway, { name = gateway, code, says, ...broken }] of Object.entrie
   t.test(`${gateway}: ${code}`, async (t) => {
     await broken.break();
     try {
-      const { exit, out, first } = await verdict(name, code);
+      const { exit, out, errors, first } = await verdict(name, code);
       t.comment(out);
       t.equal(exit, 1);
       t.match(first[0], new RegExp(`^× ${code}: `));
@@ -208,6 +208,7 @@ for (const [gateway, { name = gateway, code, says, ...broken }] of Object.entrie
         first.slice(1).filter((line) => line !== command),
         [`    fix: ${fix}`, `    see ${DOCS}#${code}`],
       );
+      t.equal(new Set(errors).size, 1, "one cause");
     } finally {
       await broken.restore?.();
     }

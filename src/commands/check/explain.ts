@@ -1,7 +1,7 @@
 import { certificateFailures, certificateReasons } from "../../certificates/reasons.ts";
 import { checkCodes } from "../../checks/codes.ts";
 import type { CheckText } from "../../checks/codes/text.ts";
-import { docsOf, inInstallation } from "../../checks/finding.ts";
+import { DOCS, docsOf, inInstallation } from "../../checks/finding.ts";
 import { reasons } from "../../core/reasons.ts";
 import { nearWord } from "../../core/schema.ts";
 import type { Output } from "../options/output.ts";
@@ -15,16 +15,14 @@ type Explanation = {
   readonly run?: string;
 };
 
-/** An installation of the documentation's name. */
-const INSTALLED = { name: "flowgen-gateway-webhook", namespace: "flowgen-gateway-webhook" };
-const MESSAGES = "https://github.com/connve/flowgen-gateway-webhook/blob/main/docs/messages.md";
+const MESSAGES = `${DOCS}/messages.md`;
 
 /** Every code that the program gives, from the tables that give it. A code may stand in two of them. */
 const explanations: readonly Explanation[] = [
   ...Object.entries(reasons).map(([code, text]) => ({ ...text, code, from: `an admission ends as ${text.outcome}` })),
   ...Object.entries(checkCodes).map(([code, text]: [string, CheckText]) => ({
     ...text,
-    ...(text.run !== undefined && { run: inInstallation(text.run, INSTALLED) }),
+    ...(text.run !== undefined && { run: inInstallation(text.run) }),
     ...{ code, from: `check: ${text.level}` },
   })),
   ...Object.entries(certificateReasons).map(([code, says]) => ({ code, from: "a certificate is written again", says })),
