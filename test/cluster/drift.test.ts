@@ -41,13 +41,14 @@ const versions = async (): Promise<readonly string[]> =>
 
 const looks = async (): Promise<number> =>
   Number(/flowgen_gateway_repairs_total\{result="kept"\} (\d+)/.exec(await first.metrics())?.[1] ?? 0);
+/** Two looks of a replica, between which nothing was written. */
 const atRest = async (): Promise<readonly string[]> => {
   let before = await versions();
+  let start = await looks();
   return eventually("the objects are at rest", 20_000, async () => {
     const now = await versions();
-    const isAtRest = now.join() === before.join();
-    before = now;
-    return isAtRest ? now : undefined;
+    if (now.join() !== before.join()) [before, start] = [now, await looks()];
+    return (await looks()) >= start + 2 ? now : undefined;
   });
 };
 
@@ -72,15 +73,26 @@ const DRIFT: Readonly<Record<string, object>> = {
   [`networkpolicy/${name}`]: { spec: { ingress: [{}] } },
 };
 
+/** Waits until all is as it was. Returns how many milliseconds that took. */
+const asBefore = async (what: string): Promise<number> => {
+  const start = performance.now();
+  const rest = async (): Promise<readonly string[]> => {
+    const now = await contents();
+    return [...before.filter((each) => !now.includes(each)), "now:", ...now.filter((each) => !before.includes(each))];
+  };
+  const isRight = async (): Promise<true | undefined> => (await contents()).join() === before.join() || undefined;
+  await eventually(what, 20_000, isRight, async () => (await rest()).join("\n"));
+  return Math.round(performance.now() - start);
+};
+
 for (const [object, change] of Object.entries(DRIFT)) {
-  const isRight = async (): Promise<boolean> => (await contents()).join() === before.join();
   t.test(`${object} is changed, and deleted`, async (t) => {
     await kubectl(["patch", object, named, as, "--type=merge", `--patch=${JSON.stringify(change)}`]);
-    t.comment(`changed, put right after ${await until(`${object} is put right`, isRight, 20_000)} ms`);
+    t.comment(`changed, put right after ${await asBefore(`${object} is put right`)} ms`);
     // Pods hold the addresses that the table gave: it is not made anew.
     if (object.endsWith("-forwards")) return;
     await kubectl(["delete", object, named, as]);
-    t.comment(`deleted, made again after ${await until(`${object} is made again`, isRight, 20_000)} ms`);
+    t.comment(`deleted, made again after ${await asBefore(`${object} is made again`)} ms`);
   });
 }
 
