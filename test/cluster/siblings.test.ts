@@ -287,7 +287,7 @@ t.test("one identity again, and two: the first pod is the same all the time", as
 t.test("audit, check and inject know it", async (t) => {
   const run = (...args: readonly string[]) => runCommand([...args, `--config=${configFile}`], controlPlane.kubeconfig);
   for (const secret of ["a", "b"])
-    await kubectl(["create", "secret", "generic", secret, named, "--from-literal=wg0.conf=x"]);
+    await kubectl(["create", "secret", "generic", secret, named, `--from-literal=wg0.conf=PrivateKey = ${secret}`]);
   const pod = JSON.stringify(flowgenPod("team-b", "later", targets("a=10.0.0.5:1433")));
   const file = join(controlPlane.folder, "later.json");
   await writeFile(file, pod);
