@@ -10,6 +10,7 @@ import { reasons } from "../src/core/reasons.ts";
 import { checkCodes } from "../src/checks/codes.ts";
 import type { CheckText } from "../src/checks/codes/text.ts";
 import { inInstallation } from "../src/checks/finding.ts";
+import { messages } from "../src/checks/messages.ts";
 import { checkReport } from "../src/commands/check/check.ts";
 import { report } from "../src/commands/inject/report.ts";
 import { CHART_SCHEMA, chartSchema } from "./chart-schema.ts";
@@ -50,6 +51,7 @@ export const generated = async (): Promise<Readonly<Record<string, string>>> => 
   "reference.md": await markdown(reference),
   "vpn-exports.md": await markdown(vpnExports()),
   "findings.md": await markdown(findingPage()),
+  "messages.md": await markdown(messagePage()),
   "metrics.md": await markdown(await metricsPage()),
   "warnings.md": await markdown(warningsPage()),
   "reasons.md": await markdown(reasonTables()),
@@ -183,5 +185,28 @@ where the cluster or a file cannot be read. \`-o short\` prints what is not in o
 ([schema](schema/check.json)). \`explain CODE\` prints one of these, or of the [reasons](reasons.md) of an admission.
 
 ${sections.join("\n\n")}
+`;
+};
+
+/** The table of `explain "MESSAGE"`. */
+const messagePage = (): string => {
+  const code = (text: string): string => `\`${text}\``;
+  const lines = messages.map(({ says, where, means, fix, run }) => [
+    says.map(code).join(", ") + (where === undefined ? "" : ` (${where})`),
+    means,
+    fix,
+    run === undefined ? "" : code(run),
+  ]);
+  return `${MADE}
+
+# What flowgen says, and what it means
+
+A flow that cannot connect says so in the words of its driver. \`explain "a piece of the message"\` prints the row of this
+table. The command \`check\` ends with one cause and one fix. \`NAME\` and \`NS\` are your Deployment's name and namespace.
+
+${table(["flowgen or its driver says", "what it means", "what to do", "command"], lines)}
+
+\`kubectl describe replicaset -n NS\` shows why a Deployment has no pods. All findings of \`check\` are listed in
+[findings](findings.md).
 `;
 };

@@ -11,6 +11,7 @@ import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import type { Kind, KubeObject } from "../../src/cluster/cluster.ts";
 import { checkCodes } from "../../src/checks/codes.ts";
 import type { Finding } from "../../src/checks/finding.ts";
+import { messages } from "../../src/checks/messages.ts";
 import { runProgram } from "../../src/commands/program/program.ts";
 import { reasons } from "../../src/core/reasons.ts";
 import { version } from "../../src/files.ts";
@@ -1088,8 +1089,30 @@ t.test("explain", async (t) => {
   t.match(await program("explain", "TARGET_not_allowed"), { code: 0, out: /^target-not-allowed / });
   t.match(
     await program("explain", "xyzzyqqq"),
-    { code: 1, err: /no such code; `explain` lists all/ },
+    { code: 1, err: /no such code or message; `explain` lists all/ },
     "nothing is near",
   );
   t.ok(new X509Certificate(certificate.cert));
+});
+
+t.test("explain prints the row of each message of docs/messages.md, by a piece of it in any case", async (t) => {
+  for (const { says, means, fix, run } of messages)
+    for (const words of says)
+      for (const piece of [words, words.toUpperCase(), words.slice(2), ` ${words.slice(0, -2).toLowerCase()} `]) {
+        const { code, out } = await program("explain", piece);
+        t.equal(code, 0, piece);
+        const lines = [`  cause: ${means}`, `  fix:   ${fix}`, ...(run === undefined ? [] : [`  run:   ${run}`])];
+        t.ok(out.includes(`${lines.join("\n")}\n  see    https://`), `${piece}: ${out}`);
+      }
+  const line = "ERROR task failed error=Timed  out in bb8 attempt=3";
+  t.match(await program("explain", line), { code: 0, out: /^"Timed out in bb8"\n {2}cause: the pool of mssql_query/ });
+  t.match(await program("explain", "os error 11"), {
+    code: 0,
+    out: /refused \(os error 111\)[^]*timed out \(os error 110\)/,
+  });
+  const refusal = 'admission webhook "pods.flowgen.io" denied the request: target-not-allowed: 10.0.0.5:1433 is not';
+  t.match(await program("explain", refusal), { code: 0, out: /^target-not-allowed \([^]*\n"admission webhook/ });
+  t.match(await program("explain"), { out: /^"Timed out in bb8" +flowgen's log +the pool of mssql_query/m });
+  t.match(await program("explain", "in"), { code: 1 });
+  t.match(await program("explain", "timed", "out", "IN", "bb8"), { code: 0 }, "without quotes");
 });

@@ -2,6 +2,7 @@ import { certificateFailures, certificateReasons } from "../../certificates/reas
 import { checkCodes } from "../../checks/codes.ts";
 import type { CheckText } from "../../checks/codes/text.ts";
 import { DOCS, docsOf, inInstallation } from "../../checks/finding.ts";
+import { type Message, messages, messagesWith } from "../../checks/messages.ts";
 import { reasons } from "../../core/reasons.ts";
 import { nearWord } from "../../core/schema.ts";
 import type { Output } from "../options/output.ts";
@@ -34,36 +35,52 @@ const explanations: readonly Explanation[] = [
 ];
 
 /**
- * `explain CODE`: where the code is given, its cause, its fix; without a code all of them. Returns the exit code: 1 for
- * an unknown code.
+ * `explain CODE`: where the code is given, its cause, its fix. `explain "MESSAGE"`: the same of each message with this
+ * piece. Without a text all codes and messages. Returns the exit code: 1 for a text that is neither.
  */
-export const explain = async (code: string | undefined, { out, err }: Output): Promise<0 | 1> => {
-  if (code === undefined) {
-    await out(`${aligned(explanations.map((each) => [each.code, each.from, each.says])).join("\n")}\n`);
+export const explain = async (text: string | undefined, { out, err }: Output): Promise<0 | 1> => {
+  if (text === undefined) {
+    await out(`${aligned(all()).join("\n")}\n`);
     return 0;
   }
-  const written = code.trim().toLowerCase().replaceAll(/[_ ]/g, "-");
-  const found = explanations.filter((each) => each.code === written);
-  if (found.length === 0) {
-    const nearest = nearWord(
-      written,
-      explanations.map((each) => each.code),
-    );
-    const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
-    const more = "`explain` lists all; what flowgen itself says is explained in";
-    await err(`flowgen-gateway: explain: no such code${hint}; ${more} ${MESSAGES}\n`);
-    return 1;
+  const found = [...explanationsOf(text).map(textOf), ...messagesWith(text).map(messageText)];
+  if (found.length > 0) {
+    await out(found.join("\n"));
+    return 0;
   }
-  await out(found.map(textOf).join("\n"));
-  return 0;
+  const nearest = nearWord(
+    codeIn(text),
+    explanations.map(({ code }) => code),
+  );
+  const hint = nearest === undefined ? "" : `; did you mean ${nearest}?`;
+  await err(`flowgen-gateway: explain: no such code or message${hint}; \`explain\` lists all, as does ${MESSAGES}\n`);
+  return 1;
 };
 
-const textOf = ({ code, from, says, fix, run }: Explanation): string =>
+const all = (): readonly (readonly string[])[] => [
+  ...explanations.map(({ code, from, says }) => [code, from, says]),
+  ...messages.map(({ says, where, means }) => [`"${says.join('", "')}"`, where ?? "flowgen's log", means]),
+];
+
+/** A refusal's message holds its code. */
+const REFUSAL = /denied the request: ([a-z-]+)/;
+const codeIn = (text: string): string => text.trim().toLowerCase().replaceAll(/[_ ]/g, "-");
+const explanationsOf = (text: string): readonly Explanation[] => {
+  const code = REFUSAL.exec(text)?.[1] ?? codeIn(text);
+  return explanations.filter((each) => each.code === code);
+};
+
+const linesOf = (head: string, { says, fix, run }: Omit<Explanation, "code" | "from">, page: string): string =>
   [
-    `${code} (${from})`,
+    head,
     `  cause: ${says}`,
     ...(fix === undefined ? [] : [`  fix:   ${fix}`]),
     ...(run === undefined ? [] : [`  run:   ${run}`]),
-    `  see    ${docsOf(code)}`,
+    `  see    ${page}`,
     "",
   ].join("\n");
+
+const textOf = ({ code, from, ...rest }: Explanation): string => linesOf(`${code} (${from})`, rest, docsOf(code));
+
+const messageText = ({ says, where, means, ...rest }: Message): string =>
+  linesOf(`"${says.join('", "')}"${where === undefined ? "" : ` (${where})`}`, { ...rest, says: means }, MESSAGES);

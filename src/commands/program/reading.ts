@@ -121,10 +121,14 @@ export const addCheck = (program: Command, output: Output, end: End): void => {
 export const addExplain = (program: Command, output: Output, end: End): void => {
   program
     .command("explain")
-    .description("a reason code or a finding: its cause and its fix")
-    .argument("[code]", "such as target-not-allowed; nothing: all codes")
-    .addHelpText("after", exampleCalls(["explain target-not-allowed", "explain"]) + exitCodes("there is no such code"))
-    .action(async (code: string | undefined) => {
-      end(await (await import("../check/explain.ts")).explain(code, output));
+    .description("a reason code, a finding or a message of flowgen: its cause and its fix")
+    .argument("[text...]", "a code, or a piece of a message; nothing: all of them")
+    .addHelpText(
+      "after",
+      exampleCalls(["explain target-not-allowed", 'explain "Timed out in bb8"', "explain"]) +
+        exitCodes("there is no such code or message"),
+    )
+    .action(async (text: readonly string[]) => {
+      end(await (await import("../check/explain.ts")).explain(text.length === 0 ? undefined : text.join(" "), output));
     });
 };
