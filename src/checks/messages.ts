@@ -5,7 +5,7 @@ export type Message = {
   /** Where it stands, if not in flowgen's log. */
   readonly where?: string;
   readonly means: string;
-  /** What to do. */
+  /** The remedy. */
   readonly fix: string;
   /** NAME and NS stand for the user's Deployment and its namespace. */
   readonly run?: string;
@@ -15,7 +15,7 @@ const CHECK = "flowgen-gateway check deploy/NAME -n NS";
 const EVENTS = "Events of a ReplicaSet";
 
 /**
- * What flowgen says where a target is not reached, and what it means. `explain` and docs/messages.md read this table.
+ * Messages of flows and pods that do not reach a target, with their meaning. `explain` and docs/messages.md read it.
  * The commands end with one cause and one fix.
  */
 export const messages: readonly Message[] = [
@@ -103,7 +103,7 @@ const bare = (text: string): string =>
 /** Shorter pieces stand in most messages. */
 const SHORTEST = 3;
 
-/** The messages that hold the text, or that the text holds: a piece of a message, or a line of a log with one in it. */
+/** The messages that a text means: a piece of one, or a line of a log that holds one. */
 export const messagesWith = (text: string): readonly Message[] => {
   const piece = bare(text);
   if (piece.length < SHORTEST) return [];
