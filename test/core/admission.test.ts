@@ -13,7 +13,7 @@ const account = {
   warnings: [],
 } as const;
 
-t.test("a redirected pod: patched, or in audit mode only told", (t) => {
+t.test("a redirected pod: patched, or in audit mode only described", (t) => {
   t.strictSame(redirected(account, "enforce"), { ...account, outcome: "inject", reason: "injected" });
   t.strictSame(redirected({ ...account, warnings: ["w"] }, "audit"), {
     ...account,
@@ -70,7 +70,7 @@ t.test("audit annotations name the gateway, the targets and the env; none for a 
   t.end();
 });
 
-t.test("what a pod is named by never steers a terminal, and is listed to an end", (t) => {
+t.test("a pod's names in a message never steer a terminal, and the list of them is bounded", (t) => {
   const env = Array.from({ length: 80 }, (_, index) => ({
     container: "a\u001b[2J",
     env: `E${index}`,

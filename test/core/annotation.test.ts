@@ -69,7 +69,7 @@ t.test("the long list, in YAML and in JSON", async (t) => {
   t.strictSame(targetsOf(`# what we need\n${yaml}`), expected);
 });
 
-t.test("names that are made from host and port differ, whatever they are made from", async (t) => {
+t.test("names that are derived from host and port differ for different hosts and ports", async (t) => {
   const names = targetsOf("a.b.corp:1, a-b.corp:1, target-a-b-corp-1-3=c.corp:1, a.b-corp:1").map(({ name }) => name);
   t.strictSame(names, ["target-a-b-corp-1", "target-a-b-corp-1-2", "target-a-b-corp-1-3", "target-a-b-corp-1-4"]);
 });
@@ -174,8 +174,8 @@ const cpuOf = (run: () => void): number => {
   return user + system;
 };
 
-/** The least of some tries: the first one compiles the reader, and collects what others left behind. */
-t.test("YAML is read in a time that its length bounds", async (t) => {
+/** The least of some tries: the first one compiles the reader, and its garbage collection is that of earlier tests. */
+t.test("the time to read YAML is bounded by its length", async (t) => {
   const fill = (piece: string): string => piece.repeat(16_000 / piece.length);
   const keys = Array.from({ length: 2400 }, (_, key) => `k${key}`).join(", ");
   const slow: [text: string, message: RegExp][] = [
@@ -202,7 +202,7 @@ t.test("YAML is read in a time that its length bounds", async (t) => {
   t.match(refusal("- {targetHost: 10.0.0.5, targetHost: 10.0.0.6, targetPort: 1}").message, /stands twice in one map/);
 });
 
-t.test("never a crash, never half", async () => {
+t.test("a random annotation never crashes the reader and is never read in part", async () => {
   const piece = fc.constantFrom(
     "a=",
     "10.0.0.5",

@@ -125,9 +125,9 @@ t.test("pods that run unredirected are those that a new admission would redirect
   for (const [what, each, count] of CASES) t.equal(censusOf(each, each).unredirected().length, count, what);
 });
 
-t.test("a status of a newer version is not read, and the pod is told", async (t) => {
+t.test("a status of a newer version is not read, and its pod is reported", async (t) => {
   const newer = pod(flowgen, { "flowgen.io/gateway-status": JSON.stringify({ format: 3 }) });
   t.match(censusOf(newer).unread(), [{ name: "p" }]);
-  t.strictSame(censusOf({ namespace: "team-a" }).unread(), [], "and one without a name, labels and annotations is");
+  t.strictSame(censusOf({ namespace: "team-a" }).unread(), [], "a pod without name, labels and annotations is read");
   t.strictSame(censusOf(newer).unredirected(), []);
 });

@@ -1,8 +1,8 @@
 /**
- * Searches for pods whose admission costs more than their size and the work that is charged for them: a loop that
- * nobody counts. What costs is counted as V8 counts code coverage, in runs of blocks, so that a machine's speed plays
- * no part. Code that V8 has optimized is not counted in full, and a busy machine optimizes later: so it may not
- * optimize here. A process of its own, because counting coverage in one that measures coverage would disturb that.
+ * Searches for pods whose admission costs more than their size and the work that is charged for them: a loop that the
+ * budget leaves out. The cost is counted in runs of blocks, as V8 counts code coverage, so a machine's speed plays no
+ * part. Code that V8 has optimized is not counted in full, and a busy machine optimizes later: so it may not optimize
+ * here. A process of its own, because counting coverage in one that measures coverage would disturb that.
  *
  * Prints the highest ratio, and what gave it. Exit 1 with the smallest pod that breaks the bound.
  */
@@ -26,8 +26,8 @@ import "../seed.ts";
 for (const flag of ["--no-opt", "--no-maglev"]) setFlagsFromString(flag);
 
 /**
- * Runs of blocks that a byte of a review, a byte of its targets (YAML), and a unit of work may cost: twice the highest
- * of some thousand pods.
+ * The bound of runs of blocks for a byte of a review, a byte of its targets (YAML), and a unit of work. Each is twice
+ * the highest of some thousand pods.
  */
 const BLOCKS_A_BYTE = 8;
 const BLOCKS_A_BYTE_OF_TARGETS = 64;
@@ -148,10 +148,7 @@ type Shape = typeof shape extends fc.Arbitrary<infer T> ? T : never;
 const numbered = (text: string, at: number): string =>
   text.replaceAll("#", String(at)).replaceAll("@", String((at % 250) + 1));
 const list = <Item>(length: number, make: (at: number) => Item): Item[] => Array.from({ length }, (_, at) => make(at));
-/**
- * Larger reviews are another's matter: nothing of their kind is left out by that, and a search tries more of small
- * ones.
- */
+/** Larger reviews are left to other tests. Each kind is still tried, and a search tries more of the small ones. */
 const LARGEST_POD = 400_000;
 
 const annotationOf = ({ text, times, hostEnv }: Shape["targets"]): string => {
@@ -211,7 +208,7 @@ const cheap = async (text: string, name: string): Promise<void> => {
     throw new Error(`${name}: ${text.length} bytes, ${charged.units} units of work, ${blocks} runs of blocks`);
 };
 
-/** What stopped the webhook once is tried each time, whatever the seed. */
+/** Pods that stopped the webhook once are tried with each seed. */
 for (const [name, make] of Object.entries(PODS))
   for (const times of [1, 2]) for (const text of make(times).slice(0, 1)) await cheap(text, `${name}, ${times} times`);
 

@@ -38,7 +38,7 @@ t.test("one entry for each address, dual stack too; entries of the pod's own sta
   ]);
 });
 
-t.test("two targets of one host are led once; targets by env are not led", async (t) => {
+t.test("two targets of one host have one entry; targets by env have none", async (t) => {
   const both = [led(), led({ target: targetOf("pg", NAME, 5432) })];
   t.strictSame(aliasesAfter(withSpec({}), ...both), [{ ip: "10.96.0.7", hostnames: [NAME] }]);
   t.strictSame(aliasHosts(withSpec({}), [assignmentOf(targetOf("a", "10.0.0.5", 1))]), {

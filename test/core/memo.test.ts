@@ -72,7 +72,7 @@ t.test("a result that does not hold any more is made again, and takes its room o
   t.equal(made.length, 101);
 });
 
-t.test("a text is seen from the second time on, as long as not too many others came between", async (t) => {
+t.test("a text is known from the second time on, while few others came between", async (t) => {
   const isSeen = createSeen(100);
   const texts = (from: number, count: number): readonly string[] =>
     Array.from({ length: count }, (_, index) => `text ${from + index}`.padEnd(1000, "."));

@@ -5,7 +5,7 @@ import { podOf } from "../making.ts";
 const TARGETS = "db=10.0.0.5:1433";
 const PUT = "put it on spec.template.metadata.annotations";
 
-t.test("keys that look like ours", async (t) => {
+t.test("keys that resemble the webhook's", async (t) => {
   const keys: Readonly<Record<string, string>> = {
     "flowgen.io/private-target": "flowgen.io/private-targets",
     "flowgen.io/private_targets": "flowgen.io/private-targets",
@@ -24,7 +24,7 @@ t.test("keys that look like ours", async (t) => {
   ]);
 });
 
-t.test("keys of others, and ours where they belong", async (t) => {
+t.test("other keys, and the webhook's keys at their right place", async (t) => {
   const others = { "prometheus.io/scrape": "true", "checksum/config": "1", "example.com/targets": "x" };
   t.strictSame(nearMisses(podOf(TARGETS, {}, { ...others, "flowgen.io/mode": "audit" })), []);
   t.strictSame(nearMisses(podOf(undefined), { labels: { app: "x" }, annotations: others }), []);
@@ -39,7 +39,7 @@ t.test("the right key in the wrong place", async (t) => {
   const labels = { ...metadata.labels, "flowgen.io/private-targets": "db" };
   t.strictSame(nearMisses({ metadata: { ...metadata, labels }, spec }), [label]);
   t.strictSame(nearMisses(podOf(undefined), { labels: { "flowgen.io/private-targets": "db" } }), [label]);
-  t.strictSame(nearMisses(podOf(TARGETS), { labels: { "flowgen.io/gateway": "gw" } }), [], "a label that is ours");
+  t.strictSame(nearMisses(podOf(TARGETS), { labels: { "flowgen.io/gateway": "gw" } }), [], "a label of the webhook");
 });
 
 t.test("a hostEnv that no container has", async (t) => {
@@ -62,7 +62,7 @@ t.test("a pod without labels, annotations and env, and env without a value", asy
   t.strictSame(nearMisses(podOf(undefined, {}, { "flowgen.io/scripts": "1" }), { labels: own }), [], "of a gateway");
 });
 
-t.test("what somebody multiplies costs no more than a pod may", async (t) => {
+t.test("multiplied keys, labels and env cost no more than the budget of a pod", async (t) => {
   const list = (length: number): number[] => Array.from({ length }, (_, at) => at);
   const cpuOf = (run: () => readonly string[]): { readonly ms: number; readonly said: readonly string[] } => {
     const start = process.cpuUsage();
@@ -84,7 +84,7 @@ t.test("what somebody multiplies costs no more than a pod may", async (t) => {
   };
   for (const [what, pod] of Object.entries(inputs)) {
     const { ms, said } = cpuOf(() => nearMisses(pod));
-    // Ten times what is aimed at: the machine may be busy.
+    // Ten times the goal, because the machine may be busy.
     t.ok(ms < 500, `${what}: ${Math.round(ms)} ms`);
     t.ok(said.join().length < 100_000, `${what}: ${said.join().length} characters`);
   }

@@ -84,7 +84,7 @@ t.test("a pod may be stricter than the config, never laxer", async (t) => {
   t.match(plan(podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "off" })), "team-a", "audit"), { mode: "audit" });
 });
 
-t.test("a refused target: what the namespace may have, and whom to ask", async (t) => {
+t.test("a refused target: what the namespace may use, and the contact to ask", async (t) => {
   const refusal = (allowed: string, namespace = "team-a") => {
     const config = configOf(
       `contact: "#vpn"\ngateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, namespaces: [team-a], allowedTargets: ${allowed}}]}]`,
@@ -123,16 +123,8 @@ t.test("reserved marks on a pod that is not redirected", async (t) => {
   t.match(plan(podWith({}, { ...forged, "app.kubernetes.io/component": "wireguard-gateway" })), { reason: "reserved" });
   t.match(plan(podWith(targets("a=10.0.0.5:1"), forged)), { kind: "plan" });
   const audited = podWith(targets("a=10.0.0.5:1", { "flowgen.io/mode": "audit" }), forged);
-  t.match(
-    plan(audited),
-    { reason: "reserved", mode: "enforce" },
-    "who asks to be let through unchanged may not bring marks",
-  );
-  t.match(
-    plan(audited, "team-a", "audit"),
-    { kind: "plan", mode: "audit" },
-    "where all are let through nothing is gained",
-  );
+  t.match(plan(audited), { reason: "reserved", mode: "enforce" }, "a pod with mode disabled may not bring marks");
+  t.match(plan(audited, "team-a", "audit"), { kind: "plan", mode: "audit" }, "in audit mode such a pod gains nothing");
   t.match(plan(podWith({ "kubernetes.io/config.mirror": "x" }, forged)), { reason: "reserved" });
   t.match(plan(podWith({}, forged), "team-a", "audit"), { reason: "reserved", mode: "audit" });
 });
@@ -194,7 +186,7 @@ t.test("the gateway of a pod", async (t) => {
   });
 });
 
-t.test("a namespace without a tunnel is refused before anybody reads its annotation", async (t) => {
+t.test("a namespace without a tunnel is refused before its annotation is read", async (t) => {
   const shared = {
     ...config,
     gateways: config.gateways.map((gateway) => ({ ...gateway, tunnels: gateway.tunnels.slice(0, 1) })),
@@ -228,7 +220,7 @@ t.test("keep-env has as many names as the targets' annotation has characters", a
   });
 });
 
-t.test("a pod that cannot resolve a Service is warned", async (t) => {
+t.test("a pod that cannot resolve a Service gets a warning", async (t) => {
   const warned: Record<string, unknown>[] = [
     { dnsPolicy: "Default" },
     { dnsPolicy: "None" },
@@ -259,33 +251,36 @@ t.test(
   },
 );
 
-t.test("redirect: the entry's, else the config's; auto leads names, and addresses that have aliases", async (t) => {
-  const text = `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "*.corp.example.com"], allowedAliases: [erp.corp.example.com]}]}]`;
-  const wantsIn = (targetsText: string, redirect = "auto") => {
-    const read = planPod(podWith(targets(targetsText)), "team-a", configOf(`redirect: ${redirect}\n${text}`));
-    if (read.kind !== "plan") throw new Error(JSON.stringify(read));
-    return read.wants.map((want) => [want.redirect, want.names.join(), want.needsService]);
-  };
-  const name = "- {targetHost: a.corp.example.com, targetPort: 1";
-  const address = "- {targetHost: 10.0.0.5, targetPort: 1";
-  const rows: [string, string, unknown[]][] = [
-    [`${name}}`, "auto", ["hostAlias", "a.corp.example.com", true]],
-    [`${name}}`, "env", ["env", "", false]],
-    [`${name}, redirect: hostAlias}`, "env", ["hostAlias", "a.corp.example.com", true]],
-    [`${name}, redirect: env}`, "auto", ["env", "", false]],
-    [`${name}, hostEnv: A}`, "auto", ["env", "", false]],
-    [`${address}}`, "auto", ["env", "", false]],
-    [`${address}, aliases: [erp.corp.example.com]}`, "auto", ["hostAlias", "erp.corp.example.com", true]],
-    [`${address}, aliases: [erp.corp.example.com]}`, "env", ["env", "erp.corp.example.com", true]],
-    [`${address}, aliases: [erp.corp.example.com], hostEnv: A}`, "auto", ["env", "erp.corp.example.com", true]],
-  ];
-  for (const [entry, redirect, wanted] of rows)
-    t.strictSame(wantsIn(entry, redirect), [wanted], `${entry} ${redirect}`);
-  const twice = `${name}, redirect: hostAlias}\n${name.replace("Port: 1", "Port: 2")}, redirect: hostAlias}`;
-  t.strictSame(new Set(wantsIn(twice).map(String)).size, 1, "one host, two ports");
-});
+t.test(
+  "redirect: the entry's, else the config's; auto is hostAlias for names and for addresses with aliases",
+  async (t) => {
+    const text = `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8, "*.corp.example.com"], allowedAliases: [erp.corp.example.com]}]}]`;
+    const wantsIn = (targetsText: string, redirect = "auto") => {
+      const read = planPod(podWith(targets(targetsText)), "team-a", configOf(`redirect: ${redirect}\n${text}`));
+      if (read.kind !== "plan") throw new Error(JSON.stringify(read));
+      return read.wants.map((want) => [want.redirect, want.names.join(), want.needsService]);
+    };
+    const name = "- {targetHost: a.corp.example.com, targetPort: 1";
+    const address = "- {targetHost: 10.0.0.5, targetPort: 1";
+    const rows: [string, string, unknown[]][] = [
+      [`${name}}`, "auto", ["hostAlias", "a.corp.example.com", true]],
+      [`${name}}`, "env", ["env", "", false]],
+      [`${name}, redirect: hostAlias}`, "env", ["hostAlias", "a.corp.example.com", true]],
+      [`${name}, redirect: env}`, "auto", ["env", "", false]],
+      [`${name}, hostEnv: A}`, "auto", ["env", "", false]],
+      [`${address}}`, "auto", ["env", "", false]],
+      [`${address}, aliases: [erp.corp.example.com]}`, "auto", ["hostAlias", "erp.corp.example.com", true]],
+      [`${address}, aliases: [erp.corp.example.com]}`, "env", ["env", "erp.corp.example.com", true]],
+      [`${address}, aliases: [erp.corp.example.com], hostEnv: A}`, "auto", ["env", "erp.corp.example.com", true]],
+    ];
+    for (const [entry, redirect, wanted] of rows)
+      t.strictSame(wantsIn(entry, redirect), [wanted], `${entry} ${redirect}`);
+    const twice = `${name}, redirect: hostAlias}\n${name.replace("Port: 1", "Port: 2")}, redirect: hostAlias}`;
+    t.strictSame(new Set(wantsIn(twice).map(String)).size, 1, "one host, two ports");
+  },
+);
 
-t.test("aliases must be granted, and one name leads to one host", async (t) => {
+t.test("aliases must be granted, and one name stands for one host", async (t) => {
   const config = configOf(
     `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8], allowedAliases: ["*.corp.example.com"]}, {name: wg1, secretName: b, allowedTargets: [10.0.0.0/8]}]}]`,
   );
@@ -333,7 +328,7 @@ t.test("an alias that is the host of another target, which env hold: refused", a
   t.match(through(", hostEnv: PARIS"), { kind: "plan" });
 });
 
-t.test("one address through two tunnels: refused, unless env or names tell which is meant", async (t) => {
+t.test("one address through two tunnels: refused, unless env or names say which is meant", async (t) => {
   const config = configOf(
     `gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8], allowedAliases: ["*.corp.example.com"]}, {name: wg1, secretName: b, allowedTargets: [10.0.0.0/8]}]}]`,
   );

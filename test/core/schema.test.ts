@@ -36,7 +36,7 @@ t.test("issues are named by their path, and not without end", async (t) => {
   ]);
 });
 
-t.test("what was thrown, in its own words", async (t) => {
+t.test("the message of a thrown value", async (t) => {
   t.equal(messageOf(new Error("no")), "no");
   t.equal(messageOf("no"), "no", "an Error or not");
 });
@@ -76,7 +76,7 @@ t.test("no hint where a value is hidden", async (t) => {
   t.notMatch(text, /of-mine|did you mean/i);
 });
 
-t.test("somebody's words in a message: on one line, short, and without what steers a terminal", async (t) => {
+t.test("a user's text in a message: on one line, short, and without characters that steer a terminal", async (t) => {
   t.equal(plain("a\u001b[2J\r\n\u202eb\u2028é…", 100), "a\\u001b[2J\\u000d\\u000a\\u202eb\\u2028é…");
   t.equal(plain("x".repeat(20), 10), `${"x".repeat(9)}…`);
   t.equal(listed(["a", "b\0"]), "a, b\\u0000");

@@ -31,7 +31,7 @@ t.test("a pod that comes back keeps its addresses while the table has them, else
   };
   t.equal(gone("gw.ns.svc:1433", { M_HOST: "gw.ns.svc" }), undefined, "the present address");
   const moved = { host: "gw-m-0.ns.svc", addresses: ["gw-m-0.ns.svc:1433", "gw.ns.svc:1434"] };
-  t.equal(gone("gw.ns.svc:1434", { M_URL: "mssql://gw.ns.svc:1434" }, moved), undefined, "an address of before");
+  t.equal(gone("gw.ns.svc:1434", { M_URL: "mssql://gw.ns.svc:1434" }, moved), undefined, "a former address");
   t.match(gone("gw.ns.svc:1500", { M_URL: "mssql://gw.ns.svc:1500" }, moved), {
     reason: "address-gone",
     message: /^m: "gw.ns.svc:1500": .*apply the original manifest/,

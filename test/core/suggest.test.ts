@@ -30,7 +30,7 @@ t.test("files", async (t) => {
   t.equal(suggested({}, ["host: 10.0.0.9\nport: 27017\n"]), "10.0.0.9:27017");
 });
 
-t.test("what is no setting, or no server", async (t) => {
+t.test("texts that are no setting, or no server", async (t) => {
   t.equal(suggested({ A: `10.0.0.5:1433${" ".repeat(70_000)}` }), undefined);
   t.equal(suggested({}, [`${" ".repeat(70_000)}10.0.0.5:1433`]), undefined);
   t.equal(suggested({}, ["10.0.0.5:99999"]), undefined);
@@ -50,7 +50,7 @@ t.test("what is no setting, or no server", async (t) => {
   t.equal(suggested({}, [many])?.split(", ").length, 20);
 });
 
-t.test("nothing for pods of others, of another namespace, and those that ask already", async (t) => {
+t.test("nothing for pods of others, of another namespace, and those that are annotated", async (t) => {
   const env = { A: "10.0.0.5:1433" };
   t.equal(suggested(env, [], "team-b"), undefined);
   t.equal(suggestTargets(podOf("a=10.0.0.5:1433", env), "team-a", config), undefined);

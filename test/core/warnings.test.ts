@@ -23,7 +23,7 @@ t.test("the name of a Service is not cut where it fits in a line", async (t) => 
   t.strictSame(fitted([text]), ["audit: files.corp.example.com:2121 would be reached at", `… ${at}`]);
 });
 
-t.test("all together keep to what an API server takes, and the last says how many more there are", async (t) => {
+t.test("all warnings together keep to the API server's limit, and the last one counts the rest", async (t) => {
   const shown = fitted(Array.from({ length: 100 }, (_, at) => `${at}`.padEnd(100, "z")));
   t.ok(shown.join("").length <= 4096);
   t.equal(shown.length, 40);

@@ -64,7 +64,7 @@ export const fateOf = (random: () => number, faults: number): Fate => {
   return draw < faults * 0.1 ? "crash" : draw < faults * 0.55 ? "refuse" : "lose";
 };
 
-/** What to do with the chosen step: a call that is refused never happened, an answer that is lost did. */
+/** The fate of the chosen step: a refused call changed nothing, a lost answer belongs to a call that took effect. */
 export const play = (gate: Gate, step: Step, fate: Fate, alive: number): void => {
   if (fate === "crash" && alive > 1) gate.crash(step.replica);
   else if (fate === "refuse" && !step.isAnswer) step.fail(fault(500));

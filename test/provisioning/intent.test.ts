@@ -44,7 +44,7 @@ const setup = () => {
   };
 };
 
-t.test("at equal revisions each process puts its config in force once, and then gives way", async (t) => {
+t.test("at equal revisions each process puts its config in force once, then accepts another one", async (t) => {
   const stage = setup();
   const [old, next] = [stage.start(), stage.start()];
   await old.ask(first, MSSQL);
@@ -61,20 +61,24 @@ t.test("at equal revisions each process puts its config in force once, and then 
     t.match(await old.ask(first, MSSQL), { kind: "assigned" }, "known, and served");
     t.match(await old.ask(first, POSTGRES, false), { reason: "superseded" }, "a dry run");
   }
-  t.equal(JSON.stringify(stage.cluster.all()), after, "who is behind writes nothing");
-  t.match(await stage.start().ask(first, POSTGRES), { kind: "assigned" }, "a process that starts may, once");
+  t.equal(JSON.stringify(stage.cluster.all()), after, "a process with an older config writes nothing");
+  t.match(
+    await stage.start().ask(first, POSTGRES),
+    { kind: "assigned" },
+    "a new process puts its config in force once",
+  );
   t.match(await next.ask(second, "10.0.0.7"), { reason: "superseded" });
   t.match(await next.ask(made(MSSQL), "10.0.0.7"), { kind: "assigned" }, "a config that was read again is another one");
 });
 
-t.test("a higher revision wins, whenever it comes; a lower one never writes", async (t) => {
+t.test("a higher revision wins at any time; a lower one never writes", async (t) => {
   const stage = setup();
   const [low, high] = [stage.start(), stage.start()];
   const [three, four] = [configOf(config(3, [MSSQL, POSTGRES])), configOf(config(4, [MSSQL]))];
   await low.ask(three, POSTGRES);
   await high.ask(four, MSSQL);
   t.match(intentIn(stage.table()), { revision: 4, hash: intentOf(four, gatewayOf(four), scripts).hash });
-  t.match(await stage.start().ask(three, POSTGRES), { reason: "superseded" }, "in a new life too");
+  t.match(await stage.start().ask(three, POSTGRES), { reason: "superseded" }, "in a new process too");
   t.match(await low.ask(configOf(config(5, [MSSQL, POSTGRES])), POSTGRES), { kind: "assigned" }, "after a reload");
   t.match(await high.ask(four, "10.0.0.7"), { reason: "superseded" });
   const same = configOf(config(2, [MSSQL, POSTGRES]));
@@ -83,10 +87,10 @@ t.test("a higher revision wins, whenever it comes; a lower one never writes", as
     { kind: "assigned" },
     "the same config under another revision is in force",
   );
-  t.match(intentIn(stage.table()), { revision: 5 }, "and takes nothing back");
+  t.match(intentIn(stage.table()), { revision: 5 }, "and the forward stays");
 });
 
-t.test("a Service that is gone is not handed out by who may not make it again", async (t) => {
+t.test("a deleted Service is not given to a pod by a process that may not make it again", async (t) => {
   const stage = setup();
   const [old, next] = [stage.start(), stage.start()];
   await old.ask(first, MSSQL);
@@ -144,21 +148,24 @@ t.test("a write without an answer counts, unless the object shows that it did no
   t.equal(intents.standOf({ config: first, gateway }, ours, read(theirs, "3")), "behind");
 });
 
-t.test("who is behind neither repairs nor changes the table, and says so where a change was asked for", async (t) => {
-  const stage = setup();
-  await stage.start().ask(second, MSSQL);
-  const provision = createProvisioner(stage.cluster, { scripts });
-  const common = { config: first, gateway: gatewayOf(first), wants: [], write: true, signal: () => signal } as const;
-  stage.cluster.remove({ kind: "NetworkPolicy", namespace: "g", name: "flowgen-wireguard-gateway" });
-  const before = JSON.stringify(stage.cluster.all());
-  t.match(await provision({ ...common, repair: "drift" }), { kind: "assigned" });
-  t.match(await provision({ ...common, repair: "drift", change: (table) => ({ ...table, forwards: [] }) }), {
-    reason: "superseded",
-  });
-  t.equal(JSON.stringify(stage.cluster.all()), before, "drift is for the config that is in force");
-  t.match(await provision({ ...common, repair: "config" }), { kind: "assigned" });
-  t.not(JSON.stringify(stage.cluster.all()), before, "a config that came to this process takes its place, once");
-  await stage.start().ask(made(MSSQL), MSSQL);
-  t.match(await provision({ ...common, repair: "config" }), { kind: "assigned" });
-  t.match(intentIn(stage.table()), { hash: intentOf(second, gatewayOf(second), scripts).hash });
-});
+t.test(
+  "a process with an older config neither repairs nor changes the table, and reports that for an admission",
+  async (t) => {
+    const stage = setup();
+    await stage.start().ask(second, MSSQL);
+    const provision = createProvisioner(stage.cluster, { scripts });
+    const common = { config: first, gateway: gatewayOf(first), wants: [], write: true, signal: () => signal } as const;
+    stage.cluster.remove({ kind: "NetworkPolicy", namespace: "g", name: "flowgen-wireguard-gateway" });
+    const before = JSON.stringify(stage.cluster.all());
+    t.match(await provision({ ...common, repair: "drift" }), { kind: "assigned" });
+    t.match(await provision({ ...common, repair: "drift", change: (table) => ({ ...table, forwards: [] }) }), {
+      reason: "superseded",
+    });
+    t.equal(JSON.stringify(stage.cluster.all()), before, "drift is repaired by the config that is in force");
+    t.match(await provision({ ...common, repair: "config" }), { kind: "assigned" });
+    t.not(JSON.stringify(stage.cluster.all()), before, "a config that came to this process takes its place, once");
+    await stage.start().ask(made(MSSQL), MSSQL);
+    t.match(await provision({ ...common, repair: "config" }), { kind: "assigned" });
+    t.match(intentIn(stage.table()), { hash: intentOf(second, gatewayOf(second), scripts).hash });
+  },
+);

@@ -1,6 +1,6 @@
 /**
- * The Deployments' controllers and the kubelets of a cluster in memory. Each does one step when it is told to, so a schedule gives them a pace of
- * their own: a template is seen late, a pod starts late, and each pod has the forward table of some time ago.
+ * The Deployments' controllers and the kubelets of a cluster in memory. Each does one step at a call, so a schedule
+ * sets their pace. A template is seen late, a pod starts late, and each pod has an older forward table.
  */
 import { type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { TABLE_ANNOTATION } from "../../src/provisioning/converge.ts";
@@ -23,12 +23,12 @@ export const tableContent = (cluster: MemoryCluster): Readonly<Record<string, st
   return { ...(table?.["data"] as Readonly<Record<string, string>> | undefined) };
 };
 
-/** How seldom a kubelet reads a ConfigMap that no annotation tells of: once in so many of its steps. */
+/** A kubelet reads a ConfigMap without a changed annotation once in this many steps. */
 const UNTOLD = 10;
 
 export class Kubelets {
   readonly pods = new Map<string, Pod[]>();
-  /** Deployments that somebody edited after the last note on them. */
+  /** Deployments that a user edited after the last note on them. */
   readonly edited = new Set<string>();
   private readonly cluster: MemoryCluster;
   private readonly random: () => number;
@@ -71,7 +71,7 @@ export class Kubelets {
       }
   }
 
-  /** Pods that serve, do not listen on this line of the table, and were not told to look. */
+  /** Pods that serve, do not listen on this line of the table, and whose annotation did not change. */
   withoutLine(line: string): readonly string[] {
     return deploymentsIn(this.cluster)
       .flatMap((deployment) => this.serving(deployment))
@@ -84,7 +84,7 @@ export class Kubelets {
     const pods = this.of(deployment);
     const wanted = templateOf(deployment);
     for (const pod of pods) if (pod.template !== wanted) pod.isEnding = true;
-    // What ends is counted for a moment more, as the old ReplicaSet's status has it.
+    // A pod that ends is counted for a moment more, as in the old ReplicaSet's status.
     const updatedReplicas = pods.filter(({ template }) => template === wanted).length;
     const availableReplicas = pods.filter(({ isReady }) => isReady).length;
     const { generation } = deployment.metadata;

@@ -39,7 +39,7 @@ const setup = (options: Partial<ProvisionOptions> = {}, memory: MemoryOptions = 
   };
 };
 
-t.test("static forwards come first; one that cannot be had is told, once there is something to write", async (t) => {
+t.test("static forwards come first; one that has no free port is reported with the next write", async (t) => {
   const omitted: string[][] = [];
   const events: LaneEvents = { omitted: (_gateway, forwards) => omitted.push([...forwards]) };
   const webhook = setup({ events });
@@ -57,7 +57,7 @@ t.test("static forwards come first; one that cannot be had is told, once there i
   t.strictSame(omitted, [["wg0/late: service port 1433 is taken"]]);
 });
 
-t.test("conflicts, table sizes and restarts are told", async (t) => {
+t.test("conflicts, table sizes and restarts are reported", async (t) => {
   const told: string[] = [];
   let conflicts = 2;
   const webhook = setup(
@@ -86,7 +86,7 @@ t.test("conflicts, table sizes and restarts are told", async (t) => {
   t.match(told.slice(3), [/its pod is replaced/, "table 2"]);
 });
 
-t.test("retries are bounded, and what cannot be mended by one is not retried", async (t) => {
+t.test("retries are bounded, and an error that a retry cannot mend is not retried", async (t) => {
   const failing = (code: number) => {
     let calls = 0;
     const webhook = setup(
@@ -108,7 +108,7 @@ t.test("retries are bounded, and what cannot be mended by one is not retried", a
   t.equal(denied.calls(), 5);
 });
 
-t.test("who comes while the gateway is read is served by the same write", async (t) => {
+t.test("an admission that arrives while the gateway is read shares the write", async (t) => {
   const writes: string[] = [];
   let late: Promise<unknown> | undefined;
   const webhook = setup(
@@ -126,7 +126,7 @@ t.test("who comes while the gateway is read is served by the same write", async 
   t.equal(writes.length, 1, "one write for both");
 });
 
-t.test("who comes while a write is made again is served by it, and has all the attempts of its own", async (t) => {
+t.test("an admission that arrives during a repeated write shares it, and has all of its own attempts", async (t) => {
   const tableWrites: number[] = [];
   let late: Promise<unknown> | undefined;
   const webhook = setup(
@@ -166,7 +166,7 @@ t.test("who comes while a write is made again is served by it, and has all the a
   t.equal(await late, 16, "eleven pauses between twelve attempts, from the sixth attempt on");
 });
 
-t.test("a deadline that comes while something is tried again says what went wrong", async (t) => {
+t.test("a deadline during a retry names the error that was retried", async (t) => {
   const webhook = setup(
     {},
     {
@@ -189,7 +189,7 @@ t.test("a deadline that comes while something is tried again says what went wron
   });
 });
 
-t.test("a preview is refused as the real thing would be", async (t) => {
+t.test("a dry run is refused as the real admission is", async (t) => {
   const webhook = setup();
   await webhook.cluster.create(
     {
@@ -256,7 +256,7 @@ t.test("a table that was deleted is made again of what the Services carry, or th
   });
 });
 
-t.test("what somebody changed in the gateway's objects is repaired when they are read again", async (t) => {
+t.test("a user's changes of the gateway's objects are repaired at the next read", async (t) => {
   const place = { namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" };
   const webhook = setup();
   await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
@@ -281,28 +281,31 @@ t.test("what somebody changed in the gateway's objects is repaired when they are
   t.strictSame((await webhook.cluster.get(ref, signal))?.["spec"], spec, "the strategy as well");
 });
 
-t.test("a Deployment that was handed over with a selector of its own is refused, since that is for ever", async (t) => {
-  const { cluster, ask } = setup();
-  await cluster.create(
-    {
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: {
-        name: "flowgen-wireguard-gateway",
-        namespace: "flowgen-gateway",
-        labels: { "app.kubernetes.io/managed-by": "flowgen-gateway-webhook" },
+t.test(
+  "a Deployment that was handed over with a selector of its own is refused, because a selector cannot be changed",
+  async (t) => {
+    const { cluster, ask } = setup();
+    await cluster.create(
+      {
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        metadata: {
+          name: "flowgen-wireguard-gateway",
+          namespace: "flowgen-gateway",
+          labels: { "app.kubernetes.io/managed-by": "flowgen-gateway-webhook" },
+        },
+        spec: { selector: { matchLabels: { app: "theirs" } }, template: {} },
       },
-      spec: { selector: { matchLabels: { app: "theirs" } }, template: {} },
-    },
-    signal,
-  );
-  t.match(await ask([wantOf("a", "10.0.0.5", 1)]), {
-    reason: "selector-other",
-    message: /^Deployment flowgen-gateway\/flowgen-wireguard-gateway: .*; take it over with `flowgen-gateway adopt`/,
-  });
-});
+      signal,
+    );
+    t.match(await ask([wantOf("a", "10.0.0.5", 1)]), {
+      reason: "selector-other",
+      message: /^Deployment flowgen-gateway\/flowgen-wireguard-gateway: .*; take it over with `flowgen-gateway adopt`/,
+    });
+  },
+);
 
-t.test("a gateway's pod that ends before it is touched is not made anew", async (t) => {
+t.test("a gateway's pod that ends before its annotation is written is not created again", async (t) => {
   const pod = { kind: "Pod", namespace: "flowgen-gateway", name: "p" } as const;
   const labels = podLabels(gatewayOf(config));
   const endsWhenTouched = ({ verb, ref }: MemoryCall): undefined => {
@@ -336,7 +339,7 @@ t.test("a derived object that is deleted between read and write is made from a n
   t.strictSame((service?.["spec"] as { ports: { port: number }[] }).ports.map(({ port }) => port).sort(), [1, 1433, 2]);
 });
 
-t.test("what another replica made from the same table meanwhile is not made again", async (t) => {
+t.test("objects that another replica made from the same table are not applied again", async (t) => {
   let isArmed = false;
   let conflicts = 0;
   const webhook = setup(
@@ -406,7 +409,7 @@ t.test(
   },
 );
 
-t.test("what is not owed does not fail an admission: a pod list that hangs", async (t) => {
+t.test("a pod list that hangs does not fail an admission", async (t) => {
   const webhook = setup(
     {},
     { before: ({ verb, ref }) => (verb === "list" && ref.kind === "Pod" ? new Promise(() => undefined) : undefined) },
@@ -429,7 +432,7 @@ t.test("gateways of two namespaces share neither table nor cache", async (t) => 
   t.equal(cluster.all().filter(({ kind }) => kind === "Service").length, 2);
 });
 
-t.test("an emptied table of ours is refused, not started anew", async (t) => {
+t.test("a gateway's emptied table is refused, and no new one is begun", async (t) => {
   const webhook = setup();
   await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
   webhook.cluster.edit(
@@ -519,93 +522,87 @@ t.test(
   },
 );
 
-t.test(
-  "an address that another Service took meanwhile is given up, said, and the new one is in the table",
-  async (t) => {
-    let clock = 0;
-    const lost: unknown[] = [];
-    const addressLost: NonNullable<LaneEvents["addressLost"]> = (_gateway, { host }, holders) =>
-      lost.push([host, ...holders]);
-    const webhook = setup({ now: () => clock, events: { addressLost } });
-    await webhook.ask([ownService("a", "10.0.0.5")]);
-    const { name, clusterIPs } = placeOf(webhook);
-    webhook.cluster.remove({ kind: "Service", namespace: "flowgen-gateway", name });
-    const spec = { clusterIP: clusterIPs[0], ports: [{ port: 80 }] };
-    const thief = {
-      apiVersion: "v1",
-      kind: "Service",
-      metadata: { name: "thief", namespace: "team-a" },
-      spec,
-    } as const;
-    await webhook.cluster.create(thief, signal);
-    clock += 31_000;
-    const again = await webhook.ask([ownService("a", "10.0.0.5")]);
-    const holders = "flowgen.io/gateway=flowgen-wireguard-gateway,target.flowgen.io/a=true";
-    t.strictSame(lost, [["10.0.0.5", holders]]);
-    t.match(
-      webhook.cluster.all().find(({ kind }) => kind === "Event"),
-      {
-        type: "Warning",
-        reason: "AddressLost",
-        message: `another Service has ${clusterIPs[0] ?? ""}: pods whose hostAliases map 10.0.0.5 there must be restarted: kubectl get pods -A -l ${holders}`,
-        involvedObject: { kind: "Service", name },
-      },
-    );
-    const now = placeOf(webhook).clusterIPs;
-    t.not(now[0], clusterIPs[0]);
-    t.match(again, { assignments: [{ clusterIPs: now }] });
-  },
-);
+t.test("an address that another Service took is given up with a message, and the table has the new one", async (t) => {
+  let clock = 0;
+  const lost: unknown[] = [];
+  const addressLost: NonNullable<LaneEvents["addressLost"]> = (_gateway, { host }, holders) =>
+    lost.push([host, ...holders]);
+  const webhook = setup({ now: () => clock, events: { addressLost } });
+  await webhook.ask([ownService("a", "10.0.0.5")]);
+  const { name, clusterIPs } = placeOf(webhook);
+  webhook.cluster.remove({ kind: "Service", namespace: "flowgen-gateway", name });
+  const spec = { clusterIP: clusterIPs[0], ports: [{ port: 80 }] };
+  const thief = {
+    apiVersion: "v1",
+    kind: "Service",
+    metadata: { name: "thief", namespace: "team-a" },
+    spec,
+  } as const;
+  await webhook.cluster.create(thief, signal);
+  clock += 31_000;
+  const again = await webhook.ask([ownService("a", "10.0.0.5")]);
+  const holders = "flowgen.io/gateway=flowgen-wireguard-gateway,target.flowgen.io/a=true";
+  t.strictSame(lost, [["10.0.0.5", holders]]);
+  t.match(
+    webhook.cluster.all().find(({ kind }) => kind === "Event"),
+    {
+      type: "Warning",
+      reason: "AddressLost",
+      message: `another Service has ${clusterIPs[0] ?? ""}: pods whose hostAliases map 10.0.0.5 there must be restarted: kubectl get pods -A -l ${holders}`,
+      involvedObject: { kind: "Service", name },
+    },
+  );
+  const now = placeOf(webhook).clusterIPs;
+  t.not(now[0], clusterIPs[0]);
+  t.match(again, { assignments: [{ clusterIPs: now }] });
+});
 
-t.test(
-  "who loses a race for the table reads that alone again, as often as it takes, and waits no longer each time",
-  async (t) => {
-    const calls: string[] = [];
-    const pauses: number[] = [];
-    let races = 0;
-    const webhook = setup(
-      {
-        now: () => 0,
-        random: () => 1,
-        pause: async (ms) => {
-          pauses.push(ms);
-        },
+t.test("after a lost race for the table a replica reads the table alone, without pauses that grow", async (t) => {
+  const calls: string[] = [];
+  const pauses: number[] = [];
+  let races = 0;
+  const webhook = setup(
+    {
+      now: () => 0,
+      random: () => 1,
+      pause: async (ms) => {
+        pauses.push(ms);
       },
-      {
-        before: async ({ verb, ref }) => {
-          calls.push(`${verb} ${ref.kind} ${ref.name.replace("flowgen-wireguard-gateway", "")}`);
-          if (verb !== "apply" || !ref.name.endsWith("-forwards") || races === 0) return;
-          races -= 1;
-          await other([wantOf(`other-${races}`, `10.0.1.${races}`, 3000 + races)]);
-        },
+    },
+    {
+      before: async ({ verb, ref }) => {
+        calls.push(`${verb} ${ref.kind} ${ref.name.replace("flowgen-wireguard-gateway", "")}`);
+        if (verb !== "apply" || !ref.name.endsWith("-forwards") || races === 0) return;
+        races -= 1;
+        await other([wantOf(`other-${races}`, `10.0.1.${races}`, 3000 + races)]);
       },
-    );
-    const provision = createProvisioner(webhook.cluster, { scripts });
-    const other = async (wants: readonly Want[]): Promise<void> => {
-      const [kept, left] = [calls.length, races];
-      races = 0;
-      await provision({ config, gateway: gatewayOf(config), wants, write: true, signal: () => signal });
-      calls.length = kept;
-      races = left;
-    };
-    await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
-    calls.length = 0;
-    races = 20;
-    t.match(await webhook.ask([wantOf("b", "10.0.0.6", 2)]), { assignments: [{ port: 2 }] });
-    t.equal(races, 0);
-    const tries = calls.filter((call) => call === "apply ConfigMap -forwards");
-    t.equal(tries.length, 21);
-    const first = calls.indexOf("apply ConfigMap -forwards");
-    const last = calls.lastIndexOf("apply ConfigMap -forwards");
-    t.strictSame(
-      [...new Set(calls.slice(first, last + 1))],
-      ["apply ConfigMap -forwards", "get ConfigMap -forwards"],
-      "nothing else is read between two tries",
-    );
-    t.strictSame(pauses.slice(0, 14), [20, ...pauses.slice(1, 14).fill(40)], "while a race is likely");
-    t.strictSame(pauses.slice(-3), [640, 1000, 1000], "then as after any other failure");
-  },
-);
+    },
+  );
+  const provision = createProvisioner(webhook.cluster, { scripts });
+  const other = async (wants: readonly Want[]): Promise<void> => {
+    const [kept, left] = [calls.length, races];
+    races = 0;
+    await provision({ config, gateway: gatewayOf(config), wants, write: true, signal: () => signal });
+    calls.length = kept;
+    races = left;
+  };
+  await webhook.ask([wantOf("a", "10.0.0.5", 1)]);
+  calls.length = 0;
+  races = 20;
+  t.match(await webhook.ask([wantOf("b", "10.0.0.6", 2)]), { assignments: [{ port: 2 }] });
+  t.equal(races, 0);
+  const tries = calls.filter((call) => call === "apply ConfigMap -forwards");
+  t.equal(tries.length, 21);
+  const first = calls.indexOf("apply ConfigMap -forwards");
+  const last = calls.lastIndexOf("apply ConfigMap -forwards");
+  t.strictSame(
+    [...new Set(calls.slice(first, last + 1))],
+    ["apply ConfigMap -forwards", "get ConfigMap -forwards"],
+    "nothing else is read between two tries",
+  );
+  t.strictSame(pauses.slice(0, 14), [20, ...pauses.slice(1, 14).fill(40)], "while a race is likely");
+  t.strictSame(pauses.slice(-3), [640, 1000, 1000], "then as after any other failure");
+});
 
 t.test("an object that others change all the time is written again, and nothing else is", async (t) => {
   let changes = 0;
@@ -672,7 +669,7 @@ t.test("a pod that is refused after its forwards are known leaves none behind", 
   t.strictSame(webhook.cluster.all(), []);
 });
 
-t.test("lanes of gateways that no pod asks for any more are dropped, and made again", async (t) => {
+t.test("lanes of unused gateways are dropped, and made again on demand", async (t) => {
   let clock = 0;
   const webhook = setup({ now: () => clock });
   const ask = (namespace: string) => {
@@ -715,7 +712,7 @@ t.test("a gateway of another name does not start while the former one holds its 
 });
 
 t.test(
-  "a gateway that was moved does not start while the former one holds its identity, as far as the webhook may see",
+  "a gateway that was moved does not start while the former one holds its identity, as far as the webhook's rights go",
   async (t) => {
     const tunnels = (secret: string) => `tunnels: [{name: wg0, secretName: ${secret}}]`;
     const moved = (from: string) =>
@@ -783,7 +780,7 @@ t.test("a gateway of the config's in another namespace holds a Secret of its own
   t.match(result, { kind: "assigned" });
 });
 
-/** A clock, and the calls that the cluster was asked. */
+/** A clock, and the calls that the cluster received. */
 const countingWebhook = () => {
   const calls: MemoryCall[] = [];
   let clock = 0;
@@ -791,7 +788,7 @@ const countingWebhook = () => {
   return {
     ...webhook,
     pass: (ms: number) => (clock += ms),
-    /** How many calls were made since it was asked the last time. */
+    /** The number of calls since the last question. */
     made: () => calls.splice(0).length,
   };
 };
@@ -820,7 +817,7 @@ t.test("pods for which nothing is written share one reading, and what was read s
   t.match(after, { assignments: [{ isAssumed: true }] }, "port 9 is the other's now");
 });
 
-t.test("a preview that fails is tried again, and tells why", async (t) => {
+t.test("a dry run that fails is tried again, and names the cause", async (t) => {
   let fails = 1;
   const webhook = setup(
     { pause: async () => undefined },
@@ -833,7 +830,7 @@ t.test("a preview that fails is tried again, and tells why", async (t) => {
   t.match(await webhook.ask([wantOf("a", "10.0.0.5", 1)], { write: false }), { kind: "assigned" });
 });
 
-t.test("lanes are bounded, whatever they have cached: names of namespaces cost nothing", async (t) => {
+t.test("lanes are bounded, and names of namespaces take no memory", async (t) => {
   const webhook = countingWebhook();
   const ask = (namespace: string) =>
     webhook.provision({

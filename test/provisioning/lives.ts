@@ -1,7 +1,8 @@
 /**
- * A schedule (gate.ts) of the lives of pods: an admission answers, the pod is born later or never, and dies; the clock
- * goes on; two processes reconcile all the time, which mark, remove and delete what no pod uses. No pod that lives or
- * is about to be born ever has an address that the table does not lead to its target.
+ * A schedule (gate.ts) of the lives of pods. An admission answers, and the pod is stored later or never, and is
+ * deleted. The clock goes on. Two processes reconcile all the time: they mark, remove and delete forwards and Services
+ * that no pod uses. Each address of a stored pod, and of one that is about to be stored, reaches its target by the
+ * table.
  */
 import { type Cluster, ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
@@ -26,7 +27,7 @@ import {
   checkedTable,
 } from "./schedule.ts";
 
-/** Nothing is kept longer than it must be. */
+/** Forwards are retained for no time. */
 const gateway = { ...placed, retain: 1 };
 /** How long the API server waits for an answer and then stores the pod, and how long a pass may take for a gateway. */
 const LONGEST_MS = 30_000;
@@ -45,7 +46,7 @@ export const playLives = async (seed: number): Promise<Played & { readonly remov
   const disturbed = new Set<string>();
   const lives = new Set<Life>();
   const errors: Error[] = [];
-  /** What ends when its time has come: an admission, a pass, the birth of a pod. */
+  /** Works with an end in time: an admission, a pass, the birth of a pod. */
   const limits = new Set<{ readonly at: number; readonly end: () => void }>();
   let removed = 0;
   let count = 0;
@@ -183,7 +184,7 @@ export const playLives = async (seed: number): Promise<Played & { readonly remov
     checkInvariants(cluster, held(), disturbed);
   }
   const during = removed;
-  // With nobody left, nothing is kept but what the config names.
+  // Without pods only the forwards of the config stay.
   for (const life of lives) cluster.remove({ kind: "Pod", namespace: "team-a", name: life.name });
   const provision = provisionOf(cluster, () => Promise.resolve());
   for (let passes = 0; passes < 3; passes += 1) {
@@ -198,6 +199,6 @@ export const playLives = async (seed: number): Promise<Played & { readonly remov
       .filter(({ metadata }) => metadata.name !== gateway.name)
       .map(({ metadata }) => `the Service ${metadata.name}`),
   ];
-  if (left.length > 0) throw new Error(`nobody uses ${left.join()}`);
+  if (left.length > 0) throw new Error(`no pod uses ${left.join()}`);
   return { steps, crashes: gate.dead.size, removed: during };
 };

@@ -41,34 +41,37 @@ const contents = (cluster: MemoryCluster): readonly object[] =>
     };
   });
 
-t.test("every object that was changed or deleted is made again, with no pod and by another replica", async (t) => {
-  const cluster = createMemoryCluster();
-  const mine = createProvisioning(cluster, { scripts });
-  const other = createProvisioning(cluster, { scripts });
-  await withGateway(cluster, mine);
-  const before = contents(cluster);
-  const own = cluster.all().find(({ metadata }) => metadata.name?.startsWith(`${name}-10-`))?.metadata.name ?? "";
-  const OBJECTS: readonly [Ref, (object: KubeObject) => object][] = [
-    [ref("ConfigMap", `${name}-scripts`), () => ({ data: { "forward.sh": "exit 1" } })],
-    [ref("ConfigMap", `${name}-forwards`), ({ data }) => ({ data: { ...(data as object), forwards: "" } })],
-    [ref("Deployment"), ({ spec }) => ({ spec: { ...(spec as object), replicas: 0 } })],
-    [ref("Service"), ({ spec }) => ({ spec: { ...(spec as object), type: "NodePort" } })],
-    [ref("Service", own), ({ spec }) => ({ spec: { ...(spec as object), type: "NodePort" } })],
-    [ref("NetworkPolicy"), ({ spec }) => ({ spec: { ...(spec as object), ingress: [{}] } })],
-  ];
-  for (const [of, change] of OBJECTS)
-    for (const replica of [mine, other]) {
-      cluster.edit("somebody", of, (object) => ({ ...object, ...change(object) }));
-      t.not(JSON.stringify(contents(cluster)), JSON.stringify(before));
-      t.strictSame(await replica.repair(config, "drift", each), []);
-      t.strictSame(contents(cluster), before, `${of.kind} ${of.name} was changed`);
-      cluster.remove(of);
-      t.strictSame(await replica.repair(config, "drift", each), []);
-      t.strictSame(contents(cluster), before, `${of.kind} ${of.name} was deleted`);
-    }
-});
+t.test(
+  "every object that was changed or deleted is made again, by another replica and without an admission",
+  async (t) => {
+    const cluster = createMemoryCluster();
+    const mine = createProvisioning(cluster, { scripts });
+    const other = createProvisioning(cluster, { scripts });
+    await withGateway(cluster, mine);
+    const before = contents(cluster);
+    const own = cluster.all().find(({ metadata }) => metadata.name?.startsWith(`${name}-10-`))?.metadata.name ?? "";
+    const OBJECTS: readonly [Ref, (object: KubeObject) => object][] = [
+      [ref("ConfigMap", `${name}-scripts`), () => ({ data: { "forward.sh": "exit 1" } })],
+      [ref("ConfigMap", `${name}-forwards`), ({ data }) => ({ data: { ...(data as object), forwards: "" } })],
+      [ref("Deployment"), ({ spec }) => ({ spec: { ...(spec as object), replicas: 0 } })],
+      [ref("Service"), ({ spec }) => ({ spec: { ...(spec as object), type: "NodePort" } })],
+      [ref("Service", own), ({ spec }) => ({ spec: { ...(spec as object), type: "NodePort" } })],
+      [ref("NetworkPolicy"), ({ spec }) => ({ spec: { ...(spec as object), ingress: [{}] } })],
+    ];
+    for (const [of, change] of OBJECTS)
+      for (const replica of [mine, other]) {
+        cluster.edit("somebody", of, (object) => ({ ...object, ...change(object) }));
+        t.not(JSON.stringify(contents(cluster)), JSON.stringify(before));
+        t.strictSame(await replica.repair(config, "drift", each), []);
+        t.strictSame(contents(cluster), before, `${of.kind} ${of.name} was changed`);
+        cluster.remove(of);
+        t.strictSame(await replica.repair(config, "drift", each), []);
+        t.strictSame(contents(cluster), before, `${of.kind} ${of.name} was deleted`);
+      }
+  },
+);
 
-t.test("where nothing differs nothing is written, and a second look is six reads", async (t) => {
+t.test("without a difference nothing is written, and a second look makes six reads", async (t) => {
   const calls: string[] = [];
   const cluster = createMemoryCluster({ before: ({ verb, ref: { kind } }) => void calls.push(`${verb} ${kind}`) });
   await withGateway(cluster, createProvisioning(cluster, { scripts }));
@@ -137,11 +140,15 @@ t.test(
     t.match(wants(), { nodeSelector: { disk: "ssd" } }, "a replica that is behind does not take it back");
     const less = configOf("gateways: [{namespace: flowgen-gateway, tunnels: [{name: wg0, secretName: a}]}]");
     await replica.repair(less, "config", each);
-    t.match(policy(), { ingress: { length: 1, 0: { ports: [{ port: 65534 }] } } }, "what is revoked is closed at once");
+    t.match(
+      policy(),
+      { ingress: { length: 1, 0: { ports: [{ port: 65534 }] } } },
+      "a revoked target is closed at once",
+    );
   },
 );
 
-t.test("what cannot be kept is returned, and the other gateways are kept", async (t) => {
+t.test("a gateway that cannot be repaired is returned, and the others are repaired", async (t) => {
   let isDown = false;
   const cluster = createMemoryCluster({
     before: (call) => {
@@ -221,7 +228,7 @@ t.test(
       t.equal((await data())["forwards"], forwards);
     }
     await provision({ ...asking, wants: [wantOf("b", "10.0.0.6", 5432)] });
-    t.notMatch((await data())["forwards"], line, "its place is kept, and it is never served");
+    t.notMatch((await data())["forwards"], line, "its forward stays in the table, and is never served");
     t.match((await data())["table.json"], "192.168.0.1");
   },
 );

@@ -2,9 +2,10 @@
  * A schedule (gate.ts) of gateways with several identities. Processes of one config or of two change their Deployments and admit pods, while
  * controllers and kubelets go on at their own pace (kubelets.ts).
  *
- * After every step: no Deployment was changed or removed while it served and no other pod served. The Services have each forward that a client was
- * told. Where no call failed, each pod that serves listens on it, or was told to look, once the calls that were under way then have ended: the
- * kubelet reads the table within a second then. After the end: the gateway is as the config has it, and each pod listens on what the Services offer.
+ * After every step: no Deployment was changed or removed while it served and no other pod served. The Services have
+ * each forward that an answer named. Where no call failed, each pod that serves listens on it, or its annotation has
+ * changed, once the calls of that time have ended. After such a change the kubelet reads the table within a second.
+ * After the end: the gateway is as the config has it, and each pod listens on what the Services offer.
  */
 import { type Cluster, ClusterError, type KubeObject, refOf } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
@@ -29,7 +30,7 @@ gateways:
     podAnnotations: {note: "${more}"}
     tunnels: [{name: wg0, secretNames: [${secrets}], allowedTargets: [10.0.0.0/8]}]
 `);
-/** From the first to the second, while both are at work. */
+/** A change from the first config to the second, while both are in use. */
 const CHANGES = [
   [configWith("a, b"), configWith("a, b", "revision: 2")],
   [configWith("a, b"), configWith("b, a", "revision: 2")],
@@ -40,7 +41,7 @@ const CHANGES = [
   [configWith("a, b"), configWith("c, d", "revision: 2")],
 ] as const;
 
-/** Tells `wrong` of a change of a Deployment that served, by which nobody serves. */
+/** Calls `wrong` for a change of a Deployment that served while no other one serves. */
 const watchRolls = (cluster: MemoryCluster, pods: Kubelets, wrong: (error: Error) => void): Cluster => {
   const changing = async <T>(object: KubeObject, call: () => Promise<T>): Promise<T> => {
     const before = deploymentsIn(cluster).find(({ metadata }) => metadata.name === object.metadata.name);
@@ -54,9 +55,9 @@ const watchRolls = (cluster: MemoryCluster, pods: Kubelets, wrong: (error: Error
     // One whose template is another by now is about to end.
     const serves = (each: KubeObject): boolean =>
       pods.serving(each).some(({ template }) => template === templateOf(each));
-    // Alone, a gateway is changed as ever.
+    // A gateway with one identity is changed at once.
     const isAlone = after !== undefined && siblings.length === 0;
-    // Nothing keeps somebody from an edit between the note and the change.
+    // A user may edit a Deployment between the note and the change.
     const isSurprised = siblings.some(
       ({ metadata: { uid = "", labels } }) => pods.edited.has(uid) && labels?.[ROLL_LABEL] === rollNoteOf(before),
     );
@@ -68,7 +69,7 @@ const watchRolls = (cluster: MemoryCluster, pods: Kubelets, wrong: (error: Error
     ...cluster,
     apply: async (object, signal, manager) => {
       const applied = await changing(object, () => cluster.apply(object, signal, manager));
-      // A note is refused on what was edited since it was read.
+      // A note on an object that was edited after the read is refused.
       if (manager !== undefined) pods.edited.delete(applied.metadata.uid ?? "");
       return applied;
     },
@@ -179,7 +180,7 @@ export const playRolls = async (seed: number): Promise<Played> => {
     const line = lineTo(cluster, target.host, target.port);
     void underWay.ended().then(() => {
       const [deaf] = pods.withoutLine(line);
-      if (deaf !== undefined) errors.push(new Error(`${deaf} neither listens on ${line} nor was told to look`));
+      if (deaf !== undefined) errors.push(new Error(`${deaf} neither listens on ${line} nor has a changed annotation`));
     });
   };
   const replicas = 2 + Math.floor(random() * 2);
@@ -223,7 +224,7 @@ export const playRolls = async (seed: number): Promise<Played> => {
       await pods.advance(deployment);
       pods.collect();
     }
-    // Somebody edits a Deployment, which costs it its pod, or a note on it, which costs nothing.
+    // A user edits a Deployment, which ends its pod, or a note on it, which ends none.
     const edited = random() < 0.02 ? pick(deploymentsIn(cluster)) : undefined;
     const isTemplate = random() < 0.5;
     if (edited !== undefined) edit(cluster, edited, isTemplate);

@@ -1,8 +1,8 @@
 /**
- * Any number of replicas may admit at the same moment, and any call of theirs may conflict, fail, take effect without
- * an answer, or be the last before a crash. A schedule is one such course of events, chosen by a seed: the steps of
- * several replicas on one cluster in memory are held back and let go one at a time. What must hold is checked after
- * every step.
+ * Any number of replicas may admit at the same moment. Any call may conflict, fail, take effect without an answer, or
+ * be the last before a crash. A schedule is one such course of events, chosen by a seed. The calls of several replicas
+ * to one cluster in memory wait, and the schedule lets them go one at a time. The invariants are checked after every
+ * step.
  */
 import { type Cluster, ClusterError, type KubeObject } from "../../src/cluster/cluster.ts";
 import { createMemoryCluster, type MemoryCluster } from "../../src/emulator/memory.ts";
@@ -80,9 +80,9 @@ export const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
   cluster.all().filter(({ kind }) => kind === "Service") as unknown as readonly ServiceObject[];
 
 /**
- * Invariants 1 (readTable), 2, 3 and 5: the table has each address that a pod has, and the Service leads from there to
- * the target's forward. A Service that was deleted by hand is not there, or is what a replica with an older table made
- * of it, until the next write gives it its ports and addresses again.
+ * Invariants 1 (readTable), 2, 3 and 5: the table has each address that a pod has, and the Service's port there is that
+ * of the target's forward. A Service that was deleted by hand is absent, or was made by a replica with an older table.
+ * The next write gives it its ports and addresses again.
  */
 export const checkInvariants = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
   if (handed.size === 0) return;
@@ -151,7 +151,7 @@ export const playSchedule = async (seed: number): Promise<Played> => {
   const replicas = 2 + Math.floor(random() * 2);
   const { signal } = new AbortController();
   const errors: Error[] = [];
-  /** The pods that hold a lost address are reported: they are not led there any more. */
+  /** The pods that hold a lost address are reported, and their address is no longer checked. */
   const addressLost = (_gateway: unknown, { name, clusterIPs }: HostService): void => {
     if (!servicesIn(cluster).some(({ spec }) => spec.clusterIPs.some((ip) => clusterIPs.includes(ip))))
       errors.push(new Error(`${name} was said to have lost ${clusterIPs.join()}, which is free`));

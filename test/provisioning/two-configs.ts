@@ -17,7 +17,7 @@ const objectIn = (cluster: MemoryCluster, kind: string, name: string): KubeObjec
 const inForce = (cluster: MemoryCluster): string | undefined =>
   intentIn(objectIn(cluster, "ConfigMap", "flowgen-wireguard-gateway-forwards"))?.hash;
 
-/** Tells `wrong` of a process that puts one intent in force for a second time. */
+/** Calls `wrong` for a process that puts one intent in force for a second time. */
 export const watchIntents = (cluster: MemoryCluster, wrong: (error: Error) => void) => {
   const changes = new Map<string, number>();
   return (process: number): Cluster => ({

@@ -10,7 +10,7 @@ const gateway = gatewayOf(
   configOf("gateways: [{name: gw, namespace: ns, tunnels: [{name: wg0, secretNames: [a, b]}]}]"),
 );
 
-t.test("every pod of the gateway is told of a new table, also where one of them is gone by now", async (t) => {
+t.test("every pod of the gateway gets the annotation of a new table, also where one of them is gone", async (t) => {
   const cluster = createMemoryCluster();
   const { signal } = new AbortController();
   for (const name of ["gw-1", "gw-2"])

@@ -27,7 +27,7 @@ t.test("what a pattern grants", async (t) => {
     t.ok(isGranted(pattern, host, port), `${pattern} grants ${host}:${port}`);
 });
 
-t.test("what it does not", async (t) => {
+t.test("what a pattern does not grant", async (t) => {
   const refused: [pattern: string, host: string, port: number][] = [
     ["10.0.0.0/8", "11.0.0.1", 1],
     ["10.0.0.0/8", "fd00::5", 1],
@@ -44,7 +44,7 @@ t.test("what it does not", async (t) => {
     t.notOk(isGranted(pattern, host, port), `${pattern} does not grant ${host}:${port}`);
 });
 
-t.test("patterns that are none", async (t) => {
+t.test("texts that are no pattern", async (t) => {
   const invalid: Record<string, RegExp> = {
     "10.0.0.5/8": /the network's address is 10\.0\.0\.0\/8/,
     "fd00::5/8": /fd00::\/8/,

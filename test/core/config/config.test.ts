@@ -163,7 +163,7 @@ t.test("a problem names its path, the reason and the nearest valid form", async 
   for (const [yaml, problem] of Object.entries(problems)) t.match(problemsOf(yaml), problem, yaml);
 });
 
-t.test("static forwards that cannot all be had", async (t) => {
+t.test("static forwards that exclude each other", async (t) => {
   const withForwards = (...forwards: string[]) =>
     `gateways: [{tunnels: [{name: wg0, secretName: a, portForwards: [${forwards.join(", ")}]}]}]`;
   const first = "{name: a, port: 1433, targetHost: 10.0.0.5, targetPort: 1433}";

@@ -33,7 +33,7 @@ t.test("a rule grants its targets to its namespaces alone, beside what the tunne
     ["plan", "tunnel-namespace", "plan"],
     ["plan", "tunnel-namespace", "tunnel-namespace"],
   ]);
-  t.equal(outcome("10.0.0.9:1433", "team-a"), "target-not-allowed", "no rule of anybody's");
+  t.equal(outcome("10.0.0.9:1433", "team-a"), "target-not-allowed", "no rule grants it");
 });
 
 t.test("the tunnel's own namespaces bound its rules", async (t) => {

@@ -67,7 +67,7 @@ t.test("a gateway of another's sibling's name is refused, where the two can meet
   );
 });
 
-t.test("a Deployment tells by its selector whose it is, whatever its labels say", async (t) => {
+t.test("the selector of a Deployment says whose it is, and its labels do not", async (t) => {
   const selecting = (matchLabels: object): object => ({ selector: { matchLabels } });
   const metadata = { name: "gw-b", namespace: "n", labels: { "flowgen.io/gateway": "other" } };
   const sibling = { metadata, spec: selecting({ [SIBLING_LABEL]: "gw-b", [INSTANCE]: "gw" }) };

@@ -16,7 +16,7 @@ const read = (
   return readAliased({ ...pod, spec: { ...pod.spec, ...more } }, wants);
 };
 
-t.test("what holds an address that only aliases lead to is named, each place of it", async (t) => {
+t.test("each place that holds an address which only aliases serve is named", async (t) => {
   const text = { at: "args[1]", text: "--url=https://10.0.0.5:8443" };
   const args = {
     initContainers: [{ name: "init", texts: [text] }],
@@ -48,7 +48,7 @@ t.test("an address whose env another target has rewritten is left to that redire
   t.match(read({ URL: "10.0.0.5:443" }, twice), { unread: ["flowgen/URL"] });
 });
 
-t.test("a led name with a port that no target of its host has is named", async (t) => {
+t.test("a name in hostAliases with a port that no target of its host has is reported", async (t) => {
   t.match(read({ DB_HOST: "sql.corp.example.com", DB_PORT: "1433", URL: `https://${NAME}:8443` }, [byAlias, byName]), {
     unread: { length: 0 },
     warnings: { length: 0 },
@@ -71,7 +71,7 @@ t.test("a URL that asks for SRV records is refused, by the env redirect's reason
   t.match(read({ URL: url.replace("+srv", "") }, [byName]), { kind: "aliased" });
 });
 
-t.test("a URL that asks for SRV records inside another text is named: it leads nowhere", async (t) => {
+t.test("a URL that asks for SRV records inside another text is named: no Service answers it", async (t) => {
   const url = "mongodb+srv://u:p@sql.corp.example.com/db";
   const args = { containers: [{ name: "c", texts: [{ at: "args[0]", text: `--uri=${url}` }] }] };
   const says = "holds sql.corp.example.com in a URL that asks for SRV records: write its servers";

@@ -1,4 +1,4 @@
-/** What a pod holds besides its env, and what is said of it. */
+/** A target's host in arguments, commands, probes, hooks and hostAliases, and the warnings about it. */
 import t from "tap";
 import { redirectEnv } from "../../../src/core/env/redirect.ts";
 import { type Pod, readPod } from "../../../src/core/pod.ts";

@@ -1,7 +1,7 @@
 /**
- * The oracle: pods whose env are made from templates, expanded as Kubernetes does, and read back by the template. Where
- * each endpoint leads is looked up in the Services of the table: a target's to itself; another's nowhere else than it
- * did, or, by name, to the Service of the host's own, which refuses its port. `VALUES` sets how many (CI: 100,000),
+ * The oracle: pods whose env are made from templates, expanded as Kubernetes does, and read back by the template. Each
+ * endpoint is looked up in the Services of the table. That of a target reaches this target. Another one is unchanged,
+ * or names the Service of the host's own, which refuses its port. `VALUES` sets how many (CI: 100,000),
  * `FC_SEED=random` which.
  */
 import "../../seed.ts";
@@ -39,7 +39,7 @@ const endpoints = fc.uniqueArray(endpoint, {
 });
 const uses = fc.array(useOf(HOSTS), { minLength: 1, maxLength: 4 });
 
-/** What is wrong with a pod's redirect; undefined: nothing. */
+/** The fault of a pod's redirect; undefined: none. */
 const wrong = (uses: readonly Use[], targets: readonly Target[]): string | undefined => {
   const env = uses.flatMap(envOf);
   const pod: Pod = { metadata: {}, spec: { containers: [{ name: "c", env: [...env] }] } };

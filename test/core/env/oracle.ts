@@ -1,7 +1,6 @@
 /**
- * Values made from templates: texts with holes for hosts and ports. What a template made can be read back by the
- * template, and nothing of the code under test: its hosts and ports are where the holes are, and all else must be as it
- * was.
+ * Values made from templates: texts with holes for hosts and ports. The template alone reads such a text back, without
+ * the code under test. Its hosts and ports stand in the holes, and all other text must be unchanged.
  */
 import fc from "fast-check";
 

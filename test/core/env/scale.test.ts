@@ -20,7 +20,7 @@ const MIB = 1_048_576;
 const fill = (piece: string, size: number): string => piece.repeat(Math.ceil(size / piece.length)).slice(0, size);
 const list = <Item>(length: number, make: (at: number) => Item): Item[] => Array.from({ length }, (_, at) => make(at));
 
-/** Ten times what is aimed at: the machine may be busy. */
+/** Ten times the goal, because the machine may be busy. */
 const MOST_MS = 1500;
 
 /** Reads and redirects within the time; true: it was done, false: refused because it is too much. */

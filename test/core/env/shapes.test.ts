@@ -1,8 +1,8 @@
 /**
  * Shapes that real pods have: fixtures/env-shapes.json and env-shapes-more.json, each with where it was seen (`shape`).
- * `want` is the right text of an env: `{H}` the address of a target, `{P}` its port, which may be absent where none was
- * written; an env without a `want` holds its target in a form that is named. Where the table is asked for a Service of
- * the host's own, it has one.
+ * `want` is the right text of an env. `{H}` stands for the address of a target and `{P}` for its port, which may be
+ * absent where none was written. An env without a `want` holds its target in a form that is named. Where the table is
+ * asked for a Service of the host's own, it has one.
  */
 import { readFileSync } from "node:fs";
 import t from "tap";
@@ -25,11 +25,11 @@ type Shape = {
 };
 
 /**
- * Each names an instance without a port, which is asked for over UDP: the text stays as it is but for its host, and is
- * named.
+ * Each names an instance without a port, which the client asks for over UDP. Of the text the host alone changes, and
+ * the env is named.
  */
 const INSTANCES = new Set(["SQLAlchemy mssql+pyodbc with instance", "prisma#15011 HOST\\inst"]);
-/** Nobody dials what these hold. */
+/** No client dials the hosts in these env. */
 const SILENT = new Set(["TRUSTED_PROXIES", "CORS_ORIGINS"]);
 
 const targetsOf = ({ targets }: Shape): readonly Target[] => {

@@ -2,7 +2,9 @@
 import type { Assignment, Target } from "../../../src/core/target.ts";
 import { assignmentOf } from "../../making.ts";
 
-/** One Service for all, and one of a host's own where it is asked for, or where the port is another host's already. */
+/**
+ * One Service for all hosts. A host has a Service of its own where it needs one, or where another host has the port.
+ */
 export const assign = (targets: readonly Target[], ownService: ReadonlySet<string>): readonly Assignment[] => {
   const owners = new Map<number, string>();
   return targets.map((target) => {

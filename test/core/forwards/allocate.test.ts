@@ -55,7 +55,7 @@ t.test(
     t.match(
       more.given,
       [{ service: { host: "10.0.0.6" }, forward: { servicePort: 5432 } }],
-      "led to the host's Service, too",
+      "this target is at the host's Service, too",
     );
     t.equal(more.table.services.length, 1);
   },
@@ -70,7 +70,7 @@ t.test("a host gets its Service for all of its targets in a pod as soon as one n
   t.equal(new Set(both.table.services.map(({ name }) => name)).size, 2, "one address in two tunnels is two hosts");
 });
 
-t.test("who came first decides nothing: the pods of any order are all served on their own ports", async (t) => {
+t.test("pods are served on their targets' own ports in any order of admission", async (t) => {
   const pods = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433), want("c", "10.0.0.7", 1433, needs)];
   for (const order of [
     [0, 1, 2],
@@ -83,7 +83,7 @@ t.test("who came first decides nothing: the pods of any order are all served on 
 });
 
 t.test(
-  "a forward of before, at another port of the gateway's Service, keeps it; new pods get the target's own port",
+  "a forward of an earlier version keeps its port of the gateway's Service; new pods get the target's own port",
   async (t) => {
     const before: Table = {
       ...emptyTable,
@@ -97,7 +97,7 @@ t.test(
   },
 );
 
-t.test("Services are bounded, and one that cannot be had refuses the pod with the way out", async (t) => {
+t.test("the number of Services is bounded; a pod that needs one more is refused with the fix", async (t) => {
   const small = gatewayOf("{tunnels: [{name: wg0, secretName: a}], maxServices: 1}");
   const { table } = given(emptyTable, [want("a", "10.0.0.5", 1433, needs)], small);
   t.match(refusal(table, [want("b", "10.0.0.6", 1433)], small), {
@@ -120,7 +120,7 @@ t.test("names of hosts' Services are labels of at most 63 characters that begin 
   }
 });
 
-t.test("the same target has the same forward, whatever it is called", async (t) => {
+t.test("the same target has the same forward under any name", async (t) => {
   const { table } = given(emptyTable, [want("mssql", "10.0.0.5", 1433)]);
   const again = given(table, [want("erp", "10.0.0.5", 1433)]);
   t.equal(again.table, table, "nothing changed");
@@ -155,7 +155,7 @@ t.test("low ports listen above 1024; the ends of the range wrap", async (t) => {
   t.match(wide.table.services, [{ host: "10.0.0.5" }]);
 });
 
-t.test("pods one after another: one that is refused, or objected to, changes nothing for the others", async (t) => {
+t.test("pods one after another: one that is refused changes nothing for the others", async (t) => {
   const [first] = given(emptyTable, [want("a", "10.0.0.5", 1433)]).forwards;
   if (first === undefined) throw new Error("no forward");
   const marked = { ...emptyTable, forwards: [{ ...first, unusedSince: "2026-01-01T00:00:00Z" }] };
@@ -225,7 +225,7 @@ t.test("an admission removes the mark of an unused forward", async (t) => {
   t.strictSame(again.table, table);
 });
 
-t.test("what the table holds already is found without a change, once a host's Service has its addresses", async (t) => {
+t.test("forwards in the table are found without a change, once a host's Service has its addresses", async (t) => {
   const wants = [want("a", "10.0.0.5", 1433), want("b", "10.0.0.6", 1433)];
   const { table } = given(emptyTable, wants);
   t.equal(givenAlready(table, gateway, wants), undefined, "no address yet");
@@ -252,7 +252,7 @@ t.test("static forwards: the documented Service, listening ports and names", asy
     { name: "mssql-b", listenPort: 1434, servicePort: 1434, targetHost: "10.0.0.6" },
   ]);
   t.strictSame(omitted, []);
-  t.equal(withStaticForwards(table, chart).table, table, "once there, nothing changes");
+  t.equal(withStaticForwards(table, chart).table, table, "a second time nothing changes");
   t.match(given(table, [want("x", "10.0.0.6", 1433)]).given, [
     { forward: { name: "mssql-b", servicePort: 1434 }, service: { host: "10.0.0.6" } },
   ]);
@@ -271,7 +271,7 @@ t.test("static forwards: the documented Service, listening ports and names", asy
   ]);
 });
 
-t.test("a static forward whose port alone changes stays, and that is said", async (t) => {
+t.test("a static forward whose port alone changes stays, and a message says so", async (t) => {
   const at = (port: number, other = "") =>
     gatewayOf(`{tunnels: [{name: wg0, secretName: a, portForwards: [
     {name: sql, port: ${port}, targetHost: 10.0.0.5, targetPort: 1433, servicePort: 1433}${other}]}]}`);

@@ -12,7 +12,7 @@ const forward = z.strictObject({
 });
 const table = z.strictObject({ version: z.literal(1), forwards: z.array(forward) });
 
-/** Whether the former version reads it; it refuses every pod of the gateway otherwise (`table-invalid`). */
+/** Whether the former version reads it; if not, that version refuses every pod of the gateway (`table-invalid`). */
 export const formerReads = (json: string): boolean => {
   const { data } = table.safeParse(JSON.parse(json));
   if (data === undefined) return false;

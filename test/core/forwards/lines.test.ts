@@ -26,7 +26,7 @@ const again = (table: Table) => {
   const { own, hosts } = servicesOf(table);
   return tableFromLines(own, hosts, "the table");
 };
-/** As Services tell it: in their order, with their addresses, and without marks. */
+/** The table as Services carry it: in their order, with their addresses, and without marks. */
 const sorted = ({ forwards, services }: Table): unknown => ({
   forwards: forwards
     .map(({ unusedSince: _, ...forward }) => JSON.stringify(Object.entries(forward).toSorted()))
@@ -88,7 +88,7 @@ t.test("names of namespaces are left out where they would take more than annotat
     ),
     services: [],
   };
-  t.ok((servicesOf(longest).own.lines ?? "").length < 262_144, "as long as names ever are");
+  t.ok((servicesOf(longest).own.lines ?? "").length < 262_144, "with the longest names");
 });
 
 t.test("a table that is not whole is refused", async (t) => {

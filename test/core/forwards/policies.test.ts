@@ -29,12 +29,12 @@ t.test("no more than 200 forwards in a policy, in the order in which they came",
     const table = spread({ ...emptyTable, forwards: forwards(count) });
     t.strictSame(countsOf(table.forwards), wanted);
     t.strictSame(policiesOf(table), wanted.map((_, at) => at + 1)); // prettier-ignore
-    t.equal(spread(table), table, "once and for all");
+    t.equal(spread(table), table, "a second time nothing changes");
   }
   t.strictSame(policiesOf(emptyTable), [1], "the first one always");
 });
 
-t.test("a forward stays where it is, whatever is removed; who comes next takes the room", async (t) => {
+t.test("a forward stays in its policy after removals; the next new forward takes the free room", async (t) => {
   const before = spread({ ...emptyTable, forwards: forwards(450) });
   const left = { ...before, forwards: before.forwards.filter((_, at) => at % 3 !== 0) };
   t.equal(spread(left), left);

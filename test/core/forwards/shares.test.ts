@@ -31,7 +31,7 @@ t.test("a gateway in each namespace has the pods of its own alone, and names non
   t.ok(givenAlready(table, own, from("flowgen-gateway", 1)));
 });
 
-t.test("one namespace has half of the forwards at most, and what the gateway has already besides", async (t) => {
+t.test("one namespace has half of the forwards at most, and may use the forwards that the gateway has", async (t) => {
   t.equal(gateway.maxForwardsPerNamespace, 2);
   t.equal(made("maxForwards: 3").maxForwardsPerNamespace, 2);
   const half = after(emptyTable, from("team-a", 1, 2));
@@ -56,7 +56,7 @@ t.test("one namespace has half of the forwards at most, and what the gateway has
   });
 });
 
-t.test("a static forward is an admin's, and of nobody's share", async (t) => {
+t.test("a static forward is the admin's, and counts to no namespace's share", async (t) => {
   const chart = made(
     "maxForwardsPerNamespace: 1",
     "allowedTargets: [10.0.0.0/8], portForwards: [{name: s1, port: 2001, targetHost: 10.0.0.1, targetPort: 1001}]",

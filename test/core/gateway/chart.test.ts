@@ -49,7 +49,7 @@ t.test("another Deployment is not read", async (t) => {
   t.equal(readChartGateway(renamed(1), service), undefined);
 });
 
-t.test("lines: comments, options, IPv6 and names; what is not read is told", async (t) => {
+t.test("lines: comments, options, IPv6 and names; lines that are not read are named", async (t) => {
   const lines = [
     "# by hand",
     "  socat TCP4-LISTEN:1433,fork TCP4:10.0.0.5:1433,connect-timeout=5 &",
@@ -74,7 +74,7 @@ t.test("lines: comments, options, IPv6 and names; what is not read is told", asy
   ]);
 });
 
-t.test("ports of the Service: by name, and what leads nowhere", async (t) => {
+t.test("ports of the Service: by name, and those without a listener", async (t) => {
   const ports = [
     { name: "a", port: 1, targetPort: "mssql" },
     { name: "b", port: 2, targetPort: 1433 },
@@ -108,17 +108,20 @@ t.test("tunnels: a mount without a Secret is none; the key is that of the mount"
   });
 });
 
-t.test("what a config lacks of it; its own entry lacks nothing, below 1024 either", async (t) => {
-  const low = { name: "https", port: 443, targetHost: "10.0.0.7", targetPort: 443 };
-  const chart = readChartGateway(...chartGateway({ ...wish, forwards: [...forwards, low] }));
-  if (chart === undefined) throw new Error("not read");
-  const own = gatewayOf(configOf(JSON.stringify({ gateways: [configOfChart(place, chart)] })));
-  t.strictSame([missingForwards(chart, own), missingTunnels(chart, own)], [[], []]);
-  const other = gatewayOf(
-    configOf(
-      "gateways: [{name: g, tunnels: [{name: wg0, secretName: other, portForwards: [{name: a, port: 1433, targetHost: 10.0.0.5, targetPort: 1433}, {name: b, port: 5432, targetHost: 10.0.0.6, targetPort: 5432}]}]}]",
-    ),
-  );
-  t.match(missingForwards(chart, other), [{ name: "postgres", servicePort: 15432 }, { name: "https" }]);
-  t.match(missingTunnels(chart, other), [{ name: "wg0", secretName: "key" }]);
-});
+t.test(
+  "what a config lacks of the chart's gateway; the printed entry lacks nothing, also below port 1024",
+  async (t) => {
+    const low = { name: "https", port: 443, targetHost: "10.0.0.7", targetPort: 443 };
+    const chart = readChartGateway(...chartGateway({ ...wish, forwards: [...forwards, low] }));
+    if (chart === undefined) throw new Error("not read");
+    const own = gatewayOf(configOf(JSON.stringify({ gateways: [configOfChart(place, chart)] })));
+    t.strictSame([missingForwards(chart, own), missingTunnels(chart, own)], [[], []]);
+    const other = gatewayOf(
+      configOf(
+        "gateways: [{name: g, tunnels: [{name: wg0, secretName: other, portForwards: [{name: a, port: 1433, targetHost: 10.0.0.5, targetPort: 1433}, {name: b, port: 5432, targetHost: 10.0.0.6, targetPort: 5432}]}]}]",
+      ),
+    );
+    t.match(missingForwards(chart, other), [{ name: "postgres", servicePort: 15432 }, { name: "https" }]);
+    t.match(missingTunnels(chart, other), [{ name: "wg0", secretName: "key" }]);
+  },
+);

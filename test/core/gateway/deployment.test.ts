@@ -109,7 +109,7 @@ t.test("what admins set on pods", async (t) => {
     topologySpreadConstraints: [{ maxSkew: 1 }],
     nodeSelector: { "kubernetes.io/os": "linux", pool: "vpn" },
   });
-  t.notOk("priorityClassName" in template(gateway).spec, "what is not said is not there");
+  t.notOk("priorityClassName" in template(gateway).spec, "a field that the config lacks is absent");
 });
 
 t.test("the socat container's memory and each port's sessions follow maxForwards", async (t) => {

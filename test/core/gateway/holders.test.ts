@@ -28,14 +28,18 @@ t.test("the config's gateways are as they should be", async (t) => {
 t.test("a gateway of the webhook's that the config does not know", async (t) => {
   t.strictSame(found(deployment("old", "other")), ["orphan vpn/old"]);
   t.strictSame(found(deployment("gw", "key", { namespace: "elsewhere" })), ["orphan elsewhere/gw"]);
-  t.strictSame(found(deployment("chart", "other", { manager: "Helm" })), [], "somebody else's is no orphan");
+  t.strictSame(
+    found(deployment("chart", "other", { manager: "Helm" })),
+    [],
+    "another manager's Deployment is no orphan",
+  );
   const says = (secret: string): string | undefined =>
     holderFindings([deployment("gw", secret, { namespace: "elsewhere" })], [gateway])[0]?.says;
   t.match(says("key"), /its pod holds a Secret of the name that vpn\/gw mounts;/);
   t.match(says("other"), /its pod holds its WireGuard identity;/);
 });
 
-t.test("two gateways that mount one Secret, whoever made them", async (t) => {
+t.test("two gateways that mount one Secret, made by the webhook or not", async (t) => {
   const chart = deployment("chart", "key", { manager: "Helm" });
   t.strictSame(found(deploymentManifest(gateway, scripts), chart), [
     "identity-twice vpn/gw",

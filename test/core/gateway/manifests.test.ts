@@ -70,7 +70,7 @@ t.test("each Service of a gateway, its hosts' too, tells meshes that its ports c
 });
 type Spec = { readonly ports: readonly { readonly port: number; readonly appProtocol: string }[] };
 
-t.test("a tunnel without namespaces is every namespace's", async (t) => {
+t.test("a tunnel without namespaces serves every namespace", async (t) => {
   const open = { ...gateway, tunnels: gateway.tunnels.map(({ namespaces: _, ...tunnel }) => tunnel) };
   const { spec } = networkPolicyManifest(open, table(), config.podSelector) as unknown as {
     spec: { ingress: { from: { namespaceSelector: object }[] }[] };
@@ -117,12 +117,12 @@ t.test(
   },
 );
 
-t.test("a forward whose tunnel is no longer configured admits nobody", async (t) => {
+t.test("a forward whose tunnel is no longer configured admits no pod", async (t) => {
   const gone = { ...gateway, metricsFrom: [], tunnels: gateway.tunnels.map((tunnel) => ({ ...tunnel, name: "wg9" })) };
   t.match(networkPolicyManifest(gone, table(), config.podSelector), { spec: { ingress: { length: 0 } } });
 });
 
-t.test("who may read the metrics: Prometheus by its usual label, whom the config names, or nobody", async (t) => {
+t.test("readers of the metrics: Prometheus by its usual label, the peers of the config, or none", async (t) => {
   const rules = (from: PlacedGateway) =>
     (
       networkPolicyManifest(from, emptyTable, config.podSelector) as unknown as {

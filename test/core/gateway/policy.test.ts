@@ -29,7 +29,7 @@ const config = granted("");
 const gateway = gatewayOf(config);
 const rule = { ports: [{ protocol: "TCP", port: 1433 }] };
 
-t.test("a policy that is missing, or says nothing of the forward, admits nobody", async (t) => {
+t.test("a policy that is missing, or lacks the forward, admits no pod", async (t) => {
   for (const policy of [undefined, {}, { spec: {} }, { spec: { ingress: [{}, { from: [] }] } }]) {
     t.notOk(hasRule(policy, sql));
     t.notOk(admitsTo(policy, gateway, sql, config.podSelector, "team-a"));

@@ -45,12 +45,12 @@ t.test("the next change", async (t) => {
     "",
     "one that is down and as it should be keeps the others",
   );
-  t.equal(next(["a", "serves", "remove"], ["b", "serves", "change"]), "b", "what goes is of use until then");
+  t.equal(next(["a", "serves", "remove"], ["b", "serves", "change"]), "b", "one that goes serves until then");
   t.equal(next(["a", "serves", "remove"], ["b", "serves", "keep"]), "a");
   t.equal(next(["a", "serves", "keep"]), "");
 });
 
-t.test("whatever the Deployments are, one that serves is changed only while all others serve", () => {
+t.test("a Deployment that serves is changed only while all others serve", () => {
   const member = fc.record({
     health: fc.constantFrom<Member["health"]>("serves", "down", "moving", "missing"),
     wish: fc.constantFrom<Member["wish"]>("keep", "change", "remove"),

@@ -102,9 +102,9 @@ t.test("what several identities have beside a Deployment each", async (t) => {
     const { spec } = serviceManifest(gateway, { ...emptyTable, forwards: [{ ...forward, servicePort }] });
     return (spec as { ports: readonly { port: number }[] }).ports.map(({ port }) => port);
   };
-  t.strictSame(ports(two, 1), [1, 65535], "its pods ask the Service who serves");
+  t.strictSame(ports(two, 1), [1, 65535], "its pods ask the Service which of them serve");
   t.strictSame(ports(one, 1), [1]);
-  t.strictSame(ports(two, 65535), [65535], "a forward of before at that port stays");
+  t.strictSame(ports(two, 65535), [65535], "a forward that had the port before keeps it");
   const policyOf = (gateway: PlacedGateway): string =>
     JSON.stringify(
       networkPolicyManifest(
