@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 # docker build -t ghcr.io/connve/flowgen-gateway-webhook:0.1.0 .
-# For both architectures: docker buildx build --platform linux/amd64,linux/arm64 … (the compile cache is made on each).
+# For both architectures: docker buildx build --platform linux/amd64,linux/arm64 … (the compile cache is made for each).
 # As a command: docker run --rm -i IMAGE audit -f - --config /app/examples/webhook-config.yaml <manifests.yaml
 #
 # Two bases, both Debian 12, both to be pinned by digest in a release: look them up with
@@ -10,25 +10,31 @@
 ARG NODE_IMAGE=node:24.21.0-bookworm-slim
 ARG BASE_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 
-FROM ${NODE_IMAGE} AS build
+# The bundle is the same for each architecture, so it is made without emulation.
+FROM --platform=$BUILDPLATFORM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
 COPY build.ts bundle.ts ./
 COPY src src
 COPY examples examples
-COPY deploy/image deploy/image
-RUN node build.ts
+RUN node build.ts && mkdir compile-cache && chown 65532 compile-cache
+
 # Node keeps a compile cache by its own version, the files' paths and the user: so by the Node, the folder and the user that will run.
-RUN mkdir /app/compile-cache && chown 65532 /app/compile-cache
+FROM ${NODE_IMAGE} AS cache
+WORKDIR /app
+COPY --from=build /app/dist dist
+COPY --from=build /app/compile-cache compile-cache
+COPY examples examples
+COPY deploy/image deploy/image
 USER 65532
 RUN NODE_COMPILE_CACHE=/app/compile-cache node --min-semi-space-size=16 deploy/image/fill-compile-cache.ts
 
 # No shell and no package manager: Node, the bundle, and the C libraries that Node asks for.
 FROM ${BASE_IMAGE}
-COPY --from=build /usr/local/bin/node /usr/local/bin/node
+COPY --from=cache /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /app/dist /app/dist
-COPY --from=build /app/compile-cache /app/compile-cache
+COPY --from=cache /app/compile-cache /app/compile-cache
 COPY examples /app/examples
 COPY LICENSE /app/
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/compile-cache

@@ -1,38 +1,15 @@
-/**
- * The image that the Dockerfile makes, run as a cluster would: its own user, a read-only root, nothing of this machine.
- */
-import { execFileSync } from "node:child_process";
+/** The image that the Dockerfile makes. */
 import { createHash } from "node:crypto";
 import { lstatSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { readDockerfile } from "../lab/image/dockerfile.ts";
+import { imageAt } from "../lab/image/run.ts";
 
 const repo = new URL("../../", import.meta.url).pathname;
 /** Made by `npm run test:image` before. */
 const rootfs = join(repo, ".cache/image");
 
-const steps = readDockerfile(readFileSync(join(repo, "Dockerfile"), "utf8")).at(-1)?.steps ?? [];
-const entrypoint = steps.flatMap((step) => (step.kind === "ENTRYPOINT" ? step.args : []));
-const env = Object.assign({}, ...steps.flatMap((step) => (step.kind === "ENV" ? [step.values] : []))) as Record<
-  string,
-  string
->;
-
-/**
- * Runs the entry point on a root file system that nobody can write to, without the hook that tap puts into
- * NODE_OPTIONS. Returns stdout and stderr.
- */
-const run = (args: readonly string[], more: Readonly<Record<string, string>> = {}, input = ""): string => {
-  const script =
-    'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec env -u NODE_OPTIONS chroot --userspec=65532:65532 --groups= "$0" "$@" 2>&1';
-  const apart = ["--mount", "--propagation", "private", "sh", "-eu", "-c", script, rootfs];
-  return execFileSync("unshare", [...apart, ...entrypoint, ...args], {
-    env: { PATH: process.env["PATH"] ?? "", ...env, ...more },
-    encoding: "utf8",
-    input,
-  });
-};
+const run = imageAt(rootfs);
 
 t.test("the whole story, from the image", async (t) => {
   t.match(run(["demo"]), "All as it should be");

@@ -20,7 +20,7 @@ export const writeArchive = (image: Image, name: string, out: string): void => {
   try {
     tar(join(work, "layer.tar"), image.root);
     const config = JSON.stringify({
-      architecture: process.arch === "x64" ? "amd64" : process.arch,
+      architecture: image.architecture,
       os: "linux",
       created: "1970-01-01T00:00:00Z",
       config: {

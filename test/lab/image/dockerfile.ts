@@ -10,12 +10,18 @@ export type Step =
   | { readonly kind: "EXPOSE"; readonly ports: readonly string[] }
   | { readonly kind: "ENTRYPOINT" | "CMD"; readonly args: readonly string[] };
 
-export type BuildStage = { readonly base: string; readonly name: string | undefined; readonly steps: readonly Step[] };
+export type BuildStage = {
+  readonly base: string;
+  readonly name: string | undefined;
+  /** `--platform=$BUILDPLATFORM`: of the machine that builds, whatever the image is for. */
+  readonly isOfBuilder: boolean;
+  readonly steps: readonly Step[];
+};
 
 /** The stages in their order, build arguments replaced by their defaults. */
 export const readDockerfile = (text: string): readonly BuildStage[] => {
   const args = new Map<string, string>();
-  const stages: { base: string; name: string | undefined; steps: Step[] }[] = [];
+  const stages: (BuildStage & { readonly steps: Step[] })[] = [];
   for (const line of linesOf(text)) {
     const [, word = "", rest = ""] = /^(\S+)\s+(.*)$/.exec(line) ?? [];
     const stage = stages.at(-1);
@@ -23,10 +29,12 @@ export const readDockerfile = (text: string): readonly BuildStage[] => {
       const [, name = "", value = ""] = /^(\w+)=(\S+)$/.exec(rest) ?? unknown(line);
       args.set(name, value);
     } else if (word === "FROM") {
-      const [, base = "", name] = /^(\S+)(?: AS (\S+))?$/.exec(rest) ?? unknown(line);
+      const [, platform, base = "", name] =
+        /^(--platform=\$BUILDPLATFORM )?([^-]\S+)(?: AS (\S+))?$/.exec(rest) ?? unknown(line);
       stages.push({
         base: base.replace(/\$\{(\w+)\}/g, (_, name: string) => args.get(name) ?? unknown(line)),
         name,
+        isOfBuilder: platform !== undefined,
         steps: [],
       });
     } else if (stage === undefined || rest.includes("$")) unknown(line);

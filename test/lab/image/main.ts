@@ -1,12 +1,14 @@
 /**
- * `npm run image -- OUT`: the image of the Dockerfile without a container engine. OUT.tar: an archive for `ctr images
- * import` or `docker load`; any other OUT: the root file system as a folder. As root, on Debian 12.
+ * `npm run image -- OUT [amd64|arm64]`: the image of the Dockerfile without a container engine, of this machine's
+ * architecture or the named one. OUT.tar: an archive for `ctr images import` or `docker load`; any other OUT: the root
+ * file system as a folder. As root, on Debian 12.
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { version } from "../../../src/files.ts";
+import { type Architecture, ARCHITECTURES, OWN } from "./architecture.ts";
 import { writeArchive } from "./archive.ts";
 import { readDockerfile } from "./dockerfile.ts";
 import { buildImage } from "./rootfs.ts";
@@ -15,8 +17,9 @@ import { root } from "../../program.ts";
 /** As the chart's values have it. */
 const NAME = `ghcr.io/connve/flowgen-gateway-webhook:${version}`;
 
-const build = (out: string, work: string): void => {
-  const image = buildImage(readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8")), root, work);
+const build = (out: string, architecture: Architecture, work: string): void => {
+  const stages = readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8"));
+  const image = buildImage(stages, { context: root, work, architecture });
   if (out.endsWith(".tar")) writeArchive(image, NAME, out);
   else {
     mkdirSync(out, { recursive: true });
@@ -26,9 +29,9 @@ const build = (out: string, work: string): void => {
 };
 
 /** In a mount namespace of its own: when it is over nothing is mounted on `work`, which is empty again. */
-const buildApart = (out: string): number => {
+const buildApart = (out: string, architecture: Architecture): number => {
   const work = mkdtempSync(join(tmpdir(), "flowgen-gateway-image-"));
-  const self = [process.execPath, import.meta.filename, resolve(out), work];
+  const self = [process.execPath, import.meta.filename, resolve(out), architecture, work];
   const { status, error } = spawnSync("unshare", ["--mount", "--propagation", "private", ...self], {
     stdio: "inherit",
   });
@@ -37,7 +40,10 @@ const buildApart = (out: string): number => {
   return status ?? 1;
 };
 
-const [out, work] = process.argv.slice(2);
-if (out === undefined) console.error("usage: npm run image -- OUT.tar | FOLDER");
-if (out !== undefined && work !== undefined) build(out, work);
-else process.exitCode = out === undefined ? 2 : buildApart(out);
+const [out, named = OWN, work] = process.argv.slice(2);
+const architecture = ARCHITECTURES.find((each) => each === named);
+if (out === undefined || architecture === undefined) {
+  console.error("usage: npm run image -- OUT.tar|FOLDER [amd64|arm64]");
+  process.exitCode = 2;
+} else if (work === undefined) process.exitCode = buildApart(out, architecture);
+else build(out, architecture, work);

@@ -9,10 +9,12 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { type Architecture, OWN, unpackDebian, unpackNode } from "./architecture.ts";
 import type { BuildStage, Step } from "./dockerfile.ts";
 
 /** What a container engine keeps of an image: its files, and how they are run. */
 export type Image = {
+  readonly architecture: Architecture;
   readonly root: string;
   readonly env: Readonly<Record<string, string>>;
   readonly cwd: string;
@@ -26,13 +28,21 @@ const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const sh = (command: string, ...args: readonly string[]): string =>
   execFileSync("sh", ["-eu", "-c", command, "sh", ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
 
-/** Builds the last stage. `context`: where COPY takes files from. `work`: an empty folder. */
-export const buildImage = (stages: readonly BuildStage[], context: string, work: string): Image => {
+type Build = {
+  /** Where COPY takes files from. */
+  readonly context: string;
+  /** An empty folder. */
+  readonly work: string;
+  readonly architecture: Architecture;
+};
+
+/** Builds the last stage. */
+export const buildImage = (stages: readonly BuildStage[], { context, work, architecture }: Build): Image => {
   sh('mount -t tmpfs tmpfs "$1"', work);
   const built = new Map<string, Image>();
   let image: Image | undefined;
-  for (const [index, { base, name, steps }] of stages.entries()) {
-    image = baseOf(base, join(work, String(index)));
+  for (const [index, { base, name, isOfBuilder, steps }] of stages.entries()) {
+    image = baseOf(base, join(work, String(index)), isOfBuilder ? OWN : architecture);
     for (const step of steps) image = run(step, image, context, built);
     built.set(name ?? String(index), image);
   }
@@ -40,12 +50,22 @@ export const buildImage = (stages: readonly BuildStage[], context: string, work:
   return image;
 };
 
-const baseOf = (base: string, folder: string): Image => {
+const baseOf = (base: string, folder: string, architecture: Architecture): Image => {
   const isNode = /^node:24\.[\w.]+-bookworm-slim$/.test(base);
   if (!isNode && !/^gcr\.io\/distroless\/cc-debian12:nonroot$/.test(base))
     throw new Error(`Dockerfile: there is no stand-in for the base ${base}`);
-  const root = isNode ? hostWithNode(folder) : distroless(folder);
-  return { root, env: { PATH }, cwd: "/", user: isNode ? "0" : "65532", ports: [], entrypoint: [], cmd: [] };
+  const makeRoot = isNode ? (architecture === OWN ? hostWithNode : unpackNode) : distroless;
+  const root = makeRoot(folder, architecture);
+  return {
+    architecture,
+    root,
+    env: { PATH },
+    cwd: "/",
+    user: isNode ? "0" : "65532",
+    ports: [],
+    entrypoint: [],
+    cmd: [],
+  };
 };
 
 const hostWithNode = (folder: string): string => {
@@ -68,16 +88,18 @@ const hostWithNode = (folder: string): string => {
 };
 
 const PACKAGES = ["base-files", "netbase", "tzdata", "libc6", "libgcc-s1", "libstdc++6"];
-const distroless = (root: string): string => {
+const distroless = (root: string, architecture: Architecture): string => {
   for (const folder of ["bin", "sbin", "lib", "lib64"]) {
     mkdirSync(join(root, "usr", folder), { recursive: true });
     symlinkSync(`usr/${folder}`, join(root, folder));
   }
-  sh(
-    'root=$1; shift; dpkg -L "$@" | tar -C / --no-recursion --exclude="/usr/share/doc/*" -cf - -T - 2>/dev/null | tar -C "$root" --keep-directory-symlink -xf -',
-    root,
-    ...PACKAGES,
-  );
+  if (architecture !== OWN) unpackDebian(PACKAGES, root, architecture);
+  else
+    sh(
+      'root=$1; shift; dpkg -L "$@" | tar -C / --no-recursion --exclude="/usr/share/doc/*" -cf - -T - 2>/dev/null | tar -C "$root" --keep-directory-symlink -xf -',
+      root,
+      ...PACKAGES,
+    );
   const users = ["root:x:0:0:root:/root:/sbin/nologin", "nonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin"];
   writeFileSync(join(root, "etc/passwd"), `${users.join("\n")}\n`);
   writeFileSync(join(root, "etc/group"), "root:x:0:\nnonroot:x:65532:\n");
@@ -87,7 +109,7 @@ const distroless = (root: string): string => {
 const run = (step: Step, image: Image, context: string, built: ReadonlyMap<string, Image>): Image => {
   switch (step.kind) {
     case "RUN":
-      runIn(image, step.command);
+      if (image.architecture === OWN) runIn(image, step.command);
       return image;
     case "COPY":
       copy(step.sources, sourceRoot(step.from, context, built), step.to, image);
