@@ -185,7 +185,7 @@ t.test("reject: the reasons that need the cluster", async (t) => {
     ),
   );
   t.match(await full.admit(podOf("a=10.0.0.5:1, b=10.0.0.6:1")), { outcome: "reject", reason: "gateway-full" });
-  t.strictSame(full.cluster.all(), [], "a gateway that nobody got is not made");
+  t.strictSame(full.cluster.all(), [], "a gateway whose pod was refused is not made");
 
   const taken = setup();
   await taken.cluster.create(
@@ -259,7 +259,7 @@ t.test("fail: no answer in time, or an API server that refuses", async (t) => {
   await t.rejects(broken.admit(mssql), TypeError, "a bug is not an outcome");
 });
 
-t.test("a shared write goes on while anybody waits for it", async (t) => {
+t.test("a shared write goes on while an admission waits for it", async (t) => {
   let release: () => void = () => undefined;
   const held = new Promise<void>((resolve) => {
     release = resolve;
@@ -274,7 +274,7 @@ t.test("a shared write goes on while anybody waits for it", async (t) => {
   t.match(await patient, { outcome: "inject" });
 });
 
-t.test("transient faults are survived: a lost answer, a 500, a 409", async (t) => {
+t.test("an admission succeeds after transient faults: a lost answer, a 500, a 409", async (t) => {
   let faults = 6;
   const codes = [0, 500, 409];
   const webhook = setup({
@@ -288,7 +288,7 @@ t.test("transient faults are survived: a lost answer, a 500, a 409", async (t) =
   t.ok(faults <= 0);
 });
 
-t.test("drift in our own fields is repaired, what others added stays", async (t) => {
+t.test("drift in the webhook's fields is repaired, and fields that others added stay", async (t) => {
   const webhook = setup();
   await webhook.admit(mssql);
   const ref = { kind: "Service", namespace: "flowgen-gateway", name: "flowgen-wireguard-gateway" } as const;
@@ -307,7 +307,7 @@ t.test("drift in our own fields is repaired, what others added stays", async (t)
 });
 
 t.test(
-  "a changed template is announced by an Event before the pod is replaced; the gateway's pods are woken for a new table",
+  "a changed template is announced by an Event before the pod is replaced; the gateway's pods get an annotation for a new table",
   async (t) => {
     const webhook = setup();
     const selector = {
@@ -379,7 +379,7 @@ t.test(
 );
 
 t.test(
-  "hostAlias: names lead to the host's own Service, on the target's own port; a second admission changes nothing",
+  "hostAlias: names resolve to the host's own Service, on the target's own port; a second admission changes nothing",
   async (t) => {
     const webhook = setup();
     const asked = podOf("- {name: sql, targetHost: db.corp.example.com, targetPort: 1433, redirect: hostAlias}", {
@@ -413,7 +413,7 @@ t.test("audit mode and dry runs cost no call while what was read is fresh, whate
     t.strictSame(webhook.calls, []);
     webhook.tick(31_000);
     await Promise.all([1, 2, 3].map((at) => webhook.admit(podOf(`x=10.0.0.${at}:1433`, {}, annotations), more)));
-    t.equal(webhook.calls.length, calls.length, "those that come together share one reading");
+    t.equal(webhook.calls.length, calls.length, "admissions of one moment share one reading");
   }
 });
 

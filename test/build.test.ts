@@ -1,4 +1,4 @@
-/** What ships is what was tested: the bundle, with nothing beside it but what a build puts there. */
+/** The shipped bundle is the tested one: it runs in a folder with the files of a build alone. */
 import { execFile } from "node:child_process";
 import { cpSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { promisify } from "node:util";
@@ -34,7 +34,7 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
   await node(root, join(root, "build.ts"), dist);
   cpSync(join(root, "examples"), join(folder, "examples"), { recursive: true });
 
-  t.test("two builds are the same bytes, wherever they are made", async (t) => {
+  t.test("two builds in different folders are the same bytes", async (t) => {
     await node(empty, join(root, "build.ts"), join(folder, "again"));
     t.strictSame(contents(join(folder, "again")), contents(dist));
   });
@@ -167,7 +167,7 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
   });
 });
 
-t.test("the Dockerfile copies what is there and what .dockerignore lets through", async (t) => {
+t.test("the Dockerfile copies files that exist and that .dockerignore lets through", async (t) => {
   const stages = readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8"));
   const allowed = readFileSync(join(root, ".dockerignore"), "utf8")
     .split("\n")
@@ -200,7 +200,7 @@ t.test("the image: no root, no shell, the version of Node that the project is te
   t.match(text, `node:${devDependencies.node}-bookworm-slim`);
 });
 
-t.test("the interpreter refuses what it does not know", async (t) => {
+t.test("the interpreter of Dockerfiles refuses instructions that it does not know", async (t) => {
   const refused = [
     "RUN echo $HOME",
     "ADD a b",
@@ -215,6 +215,6 @@ t.test("the interpreter refuses what it does not know", async (t) => {
     t.throws(() => readDockerfile(`FROM x\n${line}\n`), { message: new RegExp("not understood here") }, line);
   t.throws(() => readDockerfile("FROM ${NONE}\n"), /not understood/);
   t.strictSame(readDockerfile("# c\nARG A=b\nFROM ${A} AS x\nRUN a \\\n  && b\n"), [
-    { base: "b", name: "x", steps: [{ kind: "RUN", command: "a  && b" }] },
+    { base: "b", name: "x", isOfBuilder: false, steps: [{ kind: "RUN", command: "a  && b" }] },
   ]);
 });

@@ -4,7 +4,7 @@ export type Clock = {
   /** Milliseconds. */
   readonly now: () => number;
   readonly sleep: (ms: number) => Promise<void>;
-  /** Ends when nobody sleeps. */
+  /** Ends when no sleeper is left. */
   readonly run: () => Promise<void>;
 };
 /** Time that passes when nothing is left to do: sleepers wake one by one, the earliest first. */

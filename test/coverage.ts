@@ -15,7 +15,7 @@ const sources = readdirSync(`${root}/src`, { recursive: true, encoding: "utf8" }
   .filter((path) => path.endsWith(".ts"))
   .map((path) => `src/${path}`);
 
-/** What decides without I/O: the core, and the certificates' part of it. */
+/** The parts that decide without I/O: the core, and the step of the certificates. */
 const DECIDES = /^src\/(core\/|certificates\/(step|judgement|reasons|secret|x509)\.ts$)/;
 
 const short = sources.flatMap((path) => {

@@ -1,5 +1,4 @@
-// What needs no Helm: nothing in deploy/kustomize is older than the chart that it is made from. test/deploy has the
-// rest.
+// The tests without Helm: deploy/kustomize is rendered from the present chart. test/deploy has the others.
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { parse } from "yaml";

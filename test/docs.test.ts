@@ -11,12 +11,12 @@ const pages = readdirSync(join(root, "docs"))
   .filter((name) => name.endsWith(".md"))
   .map((name) => `docs/${name}`);
 
-t.test("what is made from the code is current: npm run docs", async (t) => {
+t.test("pages that are made from the code are current: npm run docs", async (t) => {
   for (const [name, text] of Object.entries(await generated())) t.equal(read(`docs/${name}`), text, name);
   for (const code of Object.keys(reasons)) t.match(read("docs/reasons.md"), `\`${code}\``);
 });
 
-t.test("the reference says of every key what it is for", async (t) => {
+t.test("the reference describes every key", async (t) => {
   const keys = read("docs/reference.md")
     .split("\n")
     .filter((line) => line.startsWith("| `"))
@@ -34,7 +34,7 @@ const anchors = (page: string): readonly string[] =>
       .replaceAll(" ", "-"),
   );
 
-t.test("every link leads somewhere", async (t) => {
+t.test("every link has its page and heading", async (t) => {
   for (const page of [
     "README.md",
     "SECURITY.md",

@@ -21,10 +21,10 @@ gateways:
 `;
 const NAMESPACES = ["team-a", "team-b", "team-c"];
 
-/** Where the gateway is. */
+/** The gateway's place. */
 type Home = { readonly cluster: Cluster; readonly namespace: string };
 
-/** A process of the webhook, of whichever version. */
+/** A process of the webhook, of either version. */
 type Replica = (pod: Pod, namespace: string) => Promise<Admission>;
 type Version = {
   readonly admit: typeof admit;
@@ -80,7 +80,7 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 type Port = { readonly port: number; readonly targetPort: number };
 type Rule = { readonly ports?: readonly { readonly port: number }[] };
 
-/** What the gateway's objects say of each target: the ports of its forward, and whether Service and policies have them. */
+/** For each target the ports of its forward, and whether the gateway's Service and policies have them. */
 const servedIn = async ({ cluster, namespace }: Home): Promise<ReadonlyMap<string, string>> => {
   const soon = AbortSignal.timeout(20_000);
   const get = (kind: "ConfigMap" | "Service" | "NetworkPolicy", name: string): Promise<KubeObject | undefined> =>
@@ -120,7 +120,7 @@ export const tellStory = async (t: Test, place: Home, name: (typeof FORMER)[numb
   const addresses = new Map<number, string>();
   let served: ReadonlyMap<string, string> = new Map();
   let left = 0;
-  /** As a ReplicaSet does: an answer that is none is asked for again, of the next replica. */
+  /** As a ReplicaSet does: a request without an answer is repeated, at the next replica. */
   const ask = async (replicas: readonly Replica[], target: number, at: number): Promise<void> => {
     for (let tries = 0; ; tries += 1) {
       const replica = replicas[(at + tries) % replicas.length] as Replica;

@@ -1,6 +1,6 @@
 /**
- * Cases to read as documentation: fixtures/admissions/*.yaml hold what a pod looks like and, below `---`, what the
- * webhook answers. A run with GOLDEN=write writes the answers anew; read the difference before you commit it.
+ * Cases to read as documentation: fixtures/admissions/*.yaml hold a pod and, below `---`, the webhook's answer. A run
+ * with GOLDEN=write writes the answers anew; read the difference before you commit it.
  */
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";

@@ -41,9 +41,7 @@ const named = (expr: string): { metrics: string[]; labels: string[] } | undefine
   return errors.length === 0 ? found : undefined;
 };
 
-/**
- * What is not the webhook's to say: https://github.com/kubernetes/kube-state-metrics/tree/main/docs/metrics/workload
- */
+/** Metrics of other exporters: https://github.com/kubernetes/kube-state-metrics/tree/main/docs/metrics/workload */
 const OTHERS = [
   "kube_deployment_status_replicas_available",
   "kube_deployment_created",

@@ -1,8 +1,8 @@
 /**
  * The oracle over both redirects, on the whole admission. A pod's env are made from templates and read back by them.
- * Each endpoint in them is dialed as a program would do it: the pod's hostAliases, else the DNS name of a Service; then
- * the Service's port, and the line of the forward table that listens behind it. A target's endpoint reaches the target;
- * any other one is where it was, or refused.
+ * Each endpoint in them is dialed as a program would do it. Its host is found in the pod's hostAliases, else as the DNS
+ * name of a Service. Then come the Service's port, and the line of the forward table that listens behind it. A target's
+ * endpoint reaches the target; any other one is where it was, or refused.
  */
 import "./seed.ts";
 import fc from "fast-check";
@@ -60,8 +60,7 @@ const askedFor = (all: readonly Wish[]): readonly Asked[] =>
 type ServiceSpec = { readonly clusterIP: string; readonly ports: readonly { port: number; targetPort: number }[] };
 
 /**
- * What answers at a host and port in the pod: `host:port` of a private server, "refused", or undefined: not the
- * gateway.
+ * The server at a host and port in the pod: `host:port` of a private server, "refused", or undefined: not the gateway.
  */
 const dialer = ({ spec }: Pod, cluster: MemoryCluster) => {
   const all = cluster.all();
@@ -80,7 +79,7 @@ const dialer = ({ spec }: Pod, cluster: MemoryCluster) => {
   };
 };
 
-/** What has changed beside the marks, the env that are named and the entries for the names. */
+/** The changes beside the marks, the env that are named and the entries for the names. */
 const others = (pod: Pod, changed: ReadonlySet<string>): string =>
   JSON.stringify({
     ...pod,
@@ -168,7 +167,7 @@ const wrong = async (
 
 const runs = { numRuns: Math.ceil(Number(process.env["VALUES"] ?? 20_000) / 50) };
 
-t.test("every endpoint reaches its target by one redirect or the other, and nothing else is touched", async (t) => {
+t.test("every endpoint reaches its target by one redirect or the other, and no other endpoint changes", async (t) => {
   const uses = fc.array(useOf([...HOSTS, ...ALIASES]), { minLength: 1, maxLength: 4 });
   const property = fc.asyncProperty(uses, wishes, fc.nat(1), fc.nat(2), async (uses, wishes, config, entries) => {
     const problem = await wrong(uses, askedFor(wishes), config, entries);

@@ -8,7 +8,7 @@ export const MAIN = join(root, "src/main.ts");
 
 /** A line of the log. */
 export type Line = Readonly<Record<string, unknown>>;
-/** What the line "serving" says. */
+/** The fields of the line "serving". */
 export type Serving = { readonly url: string; readonly metrics: string };
 
 export type Program = {
@@ -28,13 +28,13 @@ export type Program = {
 export const isCoverageMeasured = process.env["_TAPJS_PROCESSINFO_COVERAGE_"] === "1";
 
 /**
- * A command and its arguments, for `spawn`. The test runner puts hooks into every child, for coverage, which cost as
- * much as the start of the program: they are left out where coverage is not measured.
+ * A command and its arguments, for `spawn`. The test runner puts hooks into every child, for coverage. They cost as
+ * much as the start of the program, so they are left out where coverage is not measured.
  */
 export const unhooked = (command: string, ...args: readonly string[]): [command: string, args: readonly string[]] =>
   isCoverageMeasured ? [command, args] : ["env", ["-u", "NODE_OPTIONS", command, ...args]];
 
-/** What a child needs of this process's environment: no setting of the program's own. */
+/** The part of this process's environment that a child needs: no setting of the program's own. */
 export const plainEnv = (): NodeJS.ProcessEnv => {
   const { PATH, HOME, NODE_COMPILE_CACHE } = process.env;
   return { PATH, HOME, ...(NODE_COMPILE_CACHE && { NODE_COMPILE_CACHE }) };
@@ -45,7 +45,7 @@ export type Start = {
   readonly cwd?: string;
   /** All of its environment. */
   readonly env?: NodeJS.ProcessEnv;
-  /** Told every line of the log. */
+  /** Called with every line of the log. */
   readonly onLine?: ((line: string) => void) | undefined;
 };
 

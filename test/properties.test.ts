@@ -1,4 +1,4 @@
-/** What holds for every pod, whatever its env look like: checked on the whole admission. */
+/** Properties of every pod, with any env: checked on the whole admission. */
 import "./seed.ts";
 import fc from "fast-check";
 import t from "tap";
@@ -125,7 +125,7 @@ t.test("the patch applied gives a pod that a second admission leaves alone", asy
   );
 });
 
-t.test("nothing changes but our marks and the env that are named", async () => {
+t.test("only the webhook's marks and the named env change", async () => {
   await fc.assert(
     fc.asyncProperty(pod, async (before) => {
       const admission = await webhook()(before);
@@ -172,7 +172,7 @@ t.test("no password leaves the patch", async () => {
   );
 });
 
-t.test("what is kept of former admissions changes no answer", async () => {
+t.test("the memos of former admissions change no answer", async () => {
   const changed = (pod: Pod, what: number): Pod => {
     const { metadata, spec } = pod;
     const [first = { name: "flowgen" }, ...others] = spec.containers;

@@ -16,10 +16,7 @@ export const blocks = (page: string): readonly Block[] =>
     line: page.slice(0, index).split("\n").length + 1,
   }));
 
-/**
- * One command: what the shell is given, and the exit code that the comment beside it announces (0 where it says
- * nothing).
- */
+/** One command for the shell, and the exit code in the comment beside it (0 without one). */
 export type BlockCommand = { readonly text: string; readonly code: number; readonly runBy: Runner };
 /** `gate`: a line of .ci/run; `node`: test/readme.test.ts; `cluster`: test/deploy/readme.test.ts. */
 export type Runner = "gate" | "node" | "cluster";

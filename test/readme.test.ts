@@ -1,6 +1,6 @@
 /**
- * The README's commands do what it says of them, as they are written; test/deploy/readme.test.ts has those that need a
- * cluster.
+ * The README's commands run as they are written, with the described result. test/deploy/readme.test.ts has those that
+ * need a cluster.
  */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ const env = plainEnv();
 
 t.jobs = 3;
 
-/** What a command that is run here prints. */
+/** The output of each command that is run here. */
 const PRINTS: Readonly<Record<string, RegExp>> = {
   "npm run demo": /All as it should be/,
   "npm run -s flowgen-gateway -- audit": /inject {3}injected[^]*reject {3}target-forbidden/,
@@ -31,7 +31,7 @@ t.test("every block is run or read: shell or YAML, nothing else", async (t) => {
   t.strictSame([...runners].sort(), ["cluster", "gate", "node"]);
 });
 
-t.test("the gate runs what would run this test again", async (t) => {
+t.test("the gate runs the commands that would run this test again", async (t) => {
   const lines = readFileSync(join(root, ".ci/run"), "utf8")
     .split("\n")
     .map((line) => line.trim());
@@ -48,7 +48,7 @@ for (const command of commands.filter(({ runBy }) => runBy === "node")) {
   });
 }
 
-t.test("what is shown as YAML is valid", async (t) => {
+t.test("blocks of YAML are valid", async (t) => {
   const shown = readme
     .filter(({ language }) => language === "yaml")
     .map(({ text }) => parse(text) as Readonly<Record<string, unknown>>);

@@ -1,4 +1,4 @@
-/** Served by a URL that anybody can reach: a secret path, and all settings from the environment. */
+/** Served by a public URL: a secret path, and all settings from the environment. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";

@@ -54,7 +54,7 @@ t.test("where the annotation names env for both, an env that holds the address i
   t.match(again, { outcome: "skip", reason: "unchanged" }, "a second admission");
 });
 
-t.test("a port that one of the two has shows which is meant", async (t) => {
+t.test("a port that one of the two has says which is meant", async (t) => {
   const targets = entry("london", ", hostEnv: LONDON") + entry("paris", ", hostEnv: PARIS", 5432);
   const { value, london, paris } = await admitted(targets, { A: "10.0.0.5:1433", B: "10.0.0.5:5432" });
   t.equal(value("A"), `${london}:1433`);

@@ -1,4 +1,4 @@
-/** Waiting for something that no event announces: it is asked for again and again. */
+/** Waiting for a state that no event announces, by repeated calls. */
 import { setTimeout as sleep } from "node:timers/promises";
 
 /**
@@ -34,7 +34,7 @@ const poll = async <T>({ what, limit, pause }: Patience, ask: () => T | Promise<
   for (;;) {
     const answer = await ask();
     if (answer !== undefined && answer !== null) return answer;
-    if (performance.now() > end) throw new Error(`waited ${limit} ms in vain: ${await what()}`);
+    if (performance.now() > end) throw new Error(`waited ${limit} ms: ${await what()}`);
     await sleep(pause);
   }
 };

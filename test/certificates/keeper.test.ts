@@ -21,7 +21,7 @@ const secretRef: Ref = { kind: "Secret", namespace: "n", name: "tls" };
 const hooksRef: Ref = { kind: "MutatingWebhookConfiguration", namespace: "", name: "w" };
 const { signal } = new AbortController();
 
-/** A cluster, a clock, and replicas that tell what they did. */
+/** A cluster, a clock, and replicas that record their steps. */
 const stage = async (more: Partial<CertificatePolicy> = {}) => {
   const cluster = createMemoryCluster();
   await cluster.create(contractWebhooks("w", [{ name: "a.b.c" }, { name: "d.b.c" }]), signal);
@@ -36,7 +36,7 @@ const stage = async (more: Partial<CertificatePolicy> = {}) => {
       pause: () => Promise.resolve(),
       onStep: ({ kind, reason }) => scene.steps.push(`${kind} ${reason}`),
     });
-  /** The steps since it was last asked. */
+  /** The steps since the last call. */
   const steps = (): readonly string[] => scene.steps.splice(0);
   return { cluster, scene, replica, steps };
 };
@@ -176,7 +176,7 @@ t.test(
     const path = webhookPath(first.certificates.ca);
     t.strictSame(paths(), [`none ${path}`, `none ${path}`]);
     t.match(first, { isPathKnown: false, tokens: [path.slice("/mutate/".length)] });
-    t.match(await replica().look(signal), { isPathKnown: true }, "who comes later finds it there");
+    t.match(await replica().look(signal), { isPathKnown: true }, "a later replica finds it there");
     scene.now += SETTLE;
     t.match(await keeper.look(signal), { isPathKnown: true });
     t.match(await keeper.look(signal, { isAsked: true }), { isPathKnown: true, tokens: { length: 2 } });
@@ -209,7 +209,7 @@ t.test(
   },
 );
 
-t.test("the Secret deleted: what is served stays trusted, and another CA takes over", async (t) => {
+t.test("the Secret deleted: the served certificate stays trusted, and another CA takes over", async (t) => {
   const { cluster, scene, replica, steps } = await stage();
   const [a, b] = [replica(), replica()];
   await a.look(signal);
@@ -230,7 +230,7 @@ t.test("the Secret deleted: what is served stays trusted, and another CA takes o
   t.not(stored(cluster).ca.cert, before.ca.cert);
 });
 
-t.test("the Secret deleted while no replica runs: what others serve stays trusted for a day", async (t) => {
+t.test("the Secret deleted while no replica runs: certificates of other replicas stay trusted for a day", async (t) => {
   const { cluster, replica, scene, steps } = await stage();
   await replica().look(signal);
   const before = stored(cluster);
@@ -271,7 +271,7 @@ t.test("the Secret spoilt by hand", async (t) => {
   t.strictSame([certificates.leaf, isTrusted], [good.leaf, true]);
 });
 
-t.test("a Secret that is somebody else's is left alone; an empty one is taken", async (t) => {
+t.test("another owner's Secret stays unchanged; an empty one is used", async (t) => {
   const { cluster, replica } = await stage();
   const foreign = { apiVersion: "v1", kind: "Secret", metadata: { namespace: "n", name: "tls" } } as const;
   await cluster.create({ ...foreign, data: { "tls.key": "eA==" } }, signal);
@@ -284,7 +284,7 @@ t.test("a Secret that is somebody else's is left alone; an empty one is taken", 
   t.match(object(cluster, secretRef), { type: "Opaque" });
 });
 
-t.test("no webhook configuration: there is a certificate, and it is said", async (t) => {
+t.test("no webhook configuration: a certificate is made, and the log names the fault", async (t) => {
   const { cluster, scene, replica, steps } = await stage();
   cluster.remove(hooksRef);
   const keeper = replica();
@@ -296,7 +296,7 @@ t.test("no webhook configuration: there is a certificate, and it is said", async
   t.strictSame(steps(), ["make missing", "introduce asked"], "no CA signs before it can be trusted");
 });
 
-t.test("helm and kubectl leave caBundle alone, and what they change stays", async (t) => {
+t.test("helm and kubectl keep caBundle, and their changes stay", async (t) => {
   const { cluster, replica, steps } = await stage();
   await replica().look(signal);
   steps();
@@ -342,7 +342,7 @@ t.test("the API server does not answer, refuses, or loses an answer", async (t) 
   t.match(await replica(failing(0, 2)).look(signal), { kind: "kept", isTrusted: true });
   t.match(await replica(failing(500, 3)).look(signal), { kind: "kept" });
   cluster.remove(secretRef);
-  await t.rejects(replica(failing(500, 1000)).look(signal), { code: 500 }, "not for ever");
+  await t.rejects(replica(failing(500, 1000)).look(signal), { code: 500 }, "the retries are bounded");
   steps();
 });
 

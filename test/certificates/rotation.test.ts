@@ -17,7 +17,7 @@ import { until } from "../wait.ts";
 import { admitAt, review, send, traffic } from "../server/client.ts";
 
 const MINUTE = 60_000;
-/** So short that every certificate of a test is valid at the real time too, which is what clients go by. */
+/** So short that every certificate of a test is valid at the real time too: clients use that time. */
 const policy: CertificatePolicy = {
   names: ["127.0.0.1"],
   leafMs: 10 * MINUTE,
@@ -40,10 +40,7 @@ type Replica = RunningServer & {
   readonly tick: (ms: number) => void;
 };
 
-/**
- * A running webhook that keeps its certificate in this cluster. It looks when it is told to, and its clock is set by
- * hand.
- */
+/** A running webhook that keeps its certificate in this cluster. A call makes it look, and its clock is set by hand. */
 const start = async (
   t: Test,
   cluster: Cluster,
@@ -107,11 +104,7 @@ t.test("from nothing: no handshake, then a certificate that caBundle trusts, and
   t.match(replica.rotation.waitsFor(), /its certificate in Secret n\/tls/);
   await t.rejects(send(`${replica.url}/readyz`, { ca: "" }), "no certificate to shake hands with");
   const alive = replica.metricsUrl.replace("/metrics", "/healthz");
-  t.match(
-    await send(alive),
-    { status: 200, body: "ok\n" },
-    "and alive: nobody restarts it because an API server is slow",
-  );
+  t.match(await send(alive), { status: 200, body: "ok\n" }, "and alive: a slow API server restarts no pod");
   await replica.rotation.check();
   t.match(await send(`${replica.url}/readyz`, { ca: bundle(cluster) }), { status: 200, body: "ok\n" });
   t.match(await admitAt(replica.url, { ca: bundle(cluster) }), { status: 200, body: /"patch"/ });
@@ -182,31 +175,34 @@ t.test("no webhook configuration: not ready, and why; then ready by itself", asy
   t.equal(replica.rotation.waitsFor(), undefined, "once ready, it stays: the certificate is served");
 });
 
-t.test("the API server away or refusing: said once, counted each time, what is served stays", async (t) => {
-  const cluster = await withHooks();
-  let code = 200;
-  const failing: Cluster = {
-    ...cluster,
-    get: async (ref, signal): Promise<KubeObject | undefined> => {
-      if (code === 200 || ref.name !== "tls") return await cluster.get(ref, signal);
-      throw new ClusterError({ verb: "get", ref, code, reason: "Forbidden", says: "no" });
-    },
-  };
-  const replica = await start(t, failing);
-  await replica.rotation.check();
-  code = 403;
-  await replica.rotation.check();
-  await replica.rotation.check();
-  t.strictSame(messages(replica).slice(3), ["certificates not in order"]);
-  t.match(replica.lines[3], { reason: "api-error", detail: /cannot get secrets n\/tls: no \(403 Forbidden\)/ });
-  t.match(await metricsOf(replica), 'flowgen_gateway_certificate_failures_total{reason="api-error"} 2\n');
-  t.match(await admitAt(replica.url, { ca: bundle(cluster) }), { status: 200 });
-  code = 200;
-  await replica.rotation.check();
-  t.strictSame(messages(replica).slice(4), ["certificates in order again"]);
-});
+t.test(
+  "the API server away or refusing: logged once, counted each time, and the served certificate stays",
+  async (t) => {
+    const cluster = await withHooks();
+    let code = 200;
+    const failing: Cluster = {
+      ...cluster,
+      get: async (ref, signal): Promise<KubeObject | undefined> => {
+        if (code === 200 || ref.name !== "tls") return await cluster.get(ref, signal);
+        throw new ClusterError({ verb: "get", ref, code, reason: "Forbidden", says: "no" });
+      },
+    };
+    const replica = await start(t, failing);
+    await replica.rotation.check();
+    code = 403;
+    await replica.rotation.check();
+    await replica.rotation.check();
+    t.strictSame(messages(replica).slice(3), ["certificates not in order"]);
+    t.match(replica.lines[3], { reason: "api-error", detail: /cannot get secrets n\/tls: no \(403 Forbidden\)/ });
+    t.match(await metricsOf(replica), 'flowgen_gateway_certificate_failures_total{reason="api-error"} 2\n');
+    t.match(await admitAt(replica.url, { ca: bundle(cluster) }), { status: 200 });
+    code = 200;
+    await replica.rotation.check();
+    t.strictSame(messages(replica).slice(4), ["certificates in order again"]);
+  },
+);
 
-t.test("a Secret of somebody else's: not ready, and what to do", async (t) => {
+t.test("another owner's Secret: not ready, and the fix is logged", async (t) => {
   const cluster = await withHooks();
   const metadata = { namespace: "n", name: "tls" };
   await cluster.create({ apiVersion: "v1", kind: "Secret", metadata, data: { "tls.crt": "eA==" } }, signal);

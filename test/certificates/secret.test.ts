@@ -9,7 +9,7 @@ const whole: Certificates = {
   isRevoking: true,
 };
 
-t.test("what is written is read", async (t) => {
+t.test("a written Secret is read back", async (t) => {
   t.strictSame(fromFiles(toFiles(whole)), whole);
   const { next: _next, ...plain } = { ...whole, former: [], isRevoking: false };
   t.strictSame(fromFiles(toFiles(plain)), plain);
@@ -18,7 +18,7 @@ t.test("what is written is read", async (t) => {
   t.strictSame(encodeData({ a: "b" }), { a: "Yg==" });
 });
 
-t.test("what is damaged is read as far as it goes", async (t) => {
+t.test("the intact parts of a damaged Secret are read", async (t) => {
   t.equal(fromFiles({}), undefined);
   t.equal(fromFiles({ "other.txt": "x", "tls.crt": "" }), undefined);
   const empty = { cert: "", key: "" };

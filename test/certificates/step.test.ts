@@ -193,7 +193,7 @@ const table: readonly Case[] = [
   ],
 ];
 
-t.test("what is done next, and why", async (t) => {
+t.test("the next step, and its reason", async (t) => {
   for (const [what, situation, onDay, kind, reason] of table) {
     const step = nextStep(situation, policy, day(onDay));
     t.match(step, { kind, ...(reason !== undefined && { reason }) }, `${what}: ${kind} ${reason ?? ""}`);
@@ -206,10 +206,10 @@ const write = (step: CertificateStep | Rest) => {
 };
 const untils = (former: readonly FormerCa[]): readonly string[] => former.map(({ until }) => until);
 
-t.test("what is kept, and what is made", async (t) => {
+t.test("kept parts and new parts", async (t) => {
   const begun = write(nextStep(at(undefined, { bundles: [other.cert, other.cert + short.cert] }), policy, day(100)));
   t.match(begun, { makes: ["ca", "leaf"], from: { former: [{ cert: other.cert }], isRevoking: false } });
-  t.strictSame(untils(begun.from.former), ["2030-04-12T00:00:00.000Z"], "what others put there stays for a day");
+  t.strictSame(untils(begun.from.former), ["2030-04-12T00:00:00.000Z"], "another CA in caBundle stays for a day");
 
   const restored = write(nextStep(at(undefined, { held: good }), policy, day(1)));
   t.strictSame(restored, { kind: "restore", reason: "missing", from: { ...good, isRevoking: true }, makes: ["next"] });
@@ -253,7 +253,7 @@ t.test("the bundle: the present CA first, no former one that is over, nothing un
   t.match(step, { kind: "trust", bundle: ca.cert + other.cert + short.cert });
 });
 
-t.test("how long there is to wait", async (t) => {
+t.test("the time until the next step", async (t) => {
   const waiting = (more: Partial<Certificates>, trustedForMs?: number, now = day(1)) => {
     const stored = { ...good, ...more };
     const bundles = [
@@ -284,7 +284,7 @@ t.test("a bundle trusts a CA", async (t) => {
 
 t.test("a certificate that would outlive its CA", async (t) => {
   const overlong = await makeLeaf({ cert: long.cert, key: long.key }, policy.names, 90 * DAY, START);
-  // Signed by one key, under a shorter certificate of the same CA: as when somebody replaced it by hand.
+  // Signed by one key, under a shorter certificate of the same CA: as when a user replaced it by hand.
   const shorter = { ...good, ca: await reissued(long), leaf: overlong };
   t.match(nextStep(at(shorter), policy, day(1)), { kind: "issue", reason: "outlives-ca" });
 });
@@ -309,7 +309,7 @@ async function reissued(pair: KeyPair): Promise<KeyPair> {
   return { cert: `${certificate.toString("pem")}\n`, key: pair.key };
 }
 
-t.test("every step has its sentence; what time alone brings about is no repair", async (t) => {
+t.test("every step has its sentence; a step that is due by time is no repair", async (t) => {
   for (const reason of Object.keys(certificateReasons) as (keyof typeof certificateReasons)[]) {
     t.match(stepText({ kind: "issue", reason }), /^a certificate is made: \w/);
   }

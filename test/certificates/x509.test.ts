@@ -15,7 +15,7 @@ t.test("names and addresses: all of them and no other, in any order", async (t) 
   t.strictSame(["10.0.0.1", "::1", "a.svc", "1a.svc"].map(isAddress), [true, true, false, false]);
 });
 
-t.test("what belongs together", async (t) => {
+t.test("certificates and keys that belong together", async (t) => {
   t.ok(isIssuedBy(own, issuer));
   t.notOk(isIssuedBy(issuer, own));
   t.ok(fits(own, leaf.key));

@@ -55,7 +55,7 @@ t.test("both serve", async (t) => {
   ]);
 });
 
-t.test("one does not: it is named, with its own cause", async (t) => {
+t.test("one does not serve: it is named, with its own cause", async (t) => {
   const down = deployment("gw-b", "key-b", 0);
   const faults = (...args: Parameters<typeof found>) => found(...args).filter(({ level }) => level !== "ok");
   const silent = pod("gw-b-5c8d7-y4y", metrics(0, false));
@@ -81,7 +81,7 @@ t.test("one does not: it is named, with its own cause", async (t) => {
   t.match(faults([A, down], [GOOD, idle], ["key-a/wg0.conf"]), [{ code: "sibling-down" }], "the other's Secret is not");
 });
 
-t.test("none does", async (t) => {
+t.test("none serves", async (t) => {
   const findings = found([deployment("gw", "key-a", 0), deployment("gw-b", "key-b", 0)], []);
   t.match(findings, [
     { code: "gateway-down", object: "Deployment vpn/gw" },

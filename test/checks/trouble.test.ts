@@ -43,7 +43,7 @@ t.test("no WireGuard", async (t) => {
   });
 });
 
-t.test("what the kubelet's Events say of a pod that waits", async (t) => {
+t.test("the kubelet's Events about a pod that waits", async (t) => {
   const created = waiting("ContainerCreating");
   const device = "/dev/net/tun is not a character device";
   t.match(why(created, event("FailedMount", device)), { code: "device-missing", detail: `FailedMount: ${device}` });

@@ -1,4 +1,4 @@
-// What `check` says of a gateway's tunnels and forwards, by the metrics of its pod (src/gateway/metrics.sh).
+// The findings of `check` about a gateway's tunnels and forwards, from the metrics of its pod (src/gateway/metrics.sh).
 import t from "tap";
 import { tunnelFindings, type TunnelSight } from "../../src/checks/tunnels.ts";
 import { configOf, gatewayOf } from "../making.ts";
@@ -37,7 +37,7 @@ t.test("a tunnel that is up", async (t) => {
   ]);
 });
 
-t.test("one that is not: silent, never answered, no address, no interface", async (t) => {
+t.test("a tunnel that is down: silent, never answered, no address, no interface", async (t) => {
   t.match(faultsOf(peer("wg0", NOW - 610, false) + GOOD), [
     { code: "tunnel-silent", object: /^tunnel wg0/, cause: /^192\.0\.2\.1:51820, last handshake 10 min ago: / },
   ]);
@@ -58,7 +58,7 @@ t.test("one that is not: silent, never answered, no address, no interface", asyn
 const forward = (name: string, more: string, value: number): string =>
   sample(name, `tunnel="wg0",target="10.0.0.5:1433",port="1433"${more}`, value);
 
-t.test("a forward that refuses, where its tunnel is no reason", async (t) => {
+t.test("a forward that refuses, through a tunnel that is up", async (t) => {
   const up = peer("wg0", NOW - 10, true) + GOOD;
   const down = peer("wg0", 0, false) + GOOD;
   const refuses = (reason: string): string => forward("forward_refuses", `,reason="${reason}"`, 1);
@@ -72,7 +72,7 @@ t.test("a forward that refuses, where its tunnel is no reason", async (t) => {
   }
 });
 
-t.test("a target whose connections fail, for those who ask about it", async (t) => {
+t.test("a target whose connections fail, where the check is about it", async (t) => {
   const up = peer("wg0", NOW - 10, true) + GOOD;
   const used = forward("forward_last_use_timestamp_seconds", "", NOW - 7300);
   const failing = (cause: string, count: number): string => forward("forward_failing", `,cause="${cause}"`, count);

@@ -1,14 +1,14 @@
 /**
- * What every Cluster does, whatever is behind it. Runs on memory in the default tests, and on a real API server in the
- * cluster tests: whatever is shown on memory is then true of the real thing. So the objects are valid ones, and nothing
- * is assumed about versions, times and addresses.
+ * The rules of every Cluster. They run on memory in the default tests, and on a real API server in the cluster tests.
+ * So a test on memory holds for a real API server too. The objects are valid ones, and no rule assumes versions, times
+ * or addresses.
  */
 import type { Test } from "tap";
 import { type Cluster, ClusterError, type KubeObject, NEVER, type Ref, refOf } from "../../src/cluster/cluster.ts";
 import { isHeldByOthers } from "../../src/cluster/managed-fields.ts";
 import { MANAGER } from "../../src/core/names.ts";
 
-/** A cluster to be tested and a namespace in it that is empty and nobody else's. */
+/** A cluster to be tested and an empty namespace in it for this test alone. */
 export type Subject = {
   readonly cluster: Cluster;
   readonly namespace: string;
@@ -72,7 +72,7 @@ export const secret = (namespace: string, name: string, data: Readonly<Record<st
 });
 
 export type HookFields = { readonly name: string; readonly [field: string]: unknown };
-/** A webhook configuration that no request of anybody's matches. */
+/** A webhook configuration that no request matches. */
 export const contractWebhooks = (name: string, webhooks: readonly HookFields[]): KubeObject => ({
   apiVersion: "admissionregistration.k8s.io/v1",
   kind: "MutatingWebhookConfiguration",
@@ -423,7 +423,7 @@ const owning: Readonly<Record<string, Rule>> = {
     const next = await cluster.apply(object, lateSignal());
     t.strictSame(dataOf(next), { k: "ours" });
     t.strictSame(next.metadata.labels, { k: "ours" });
-    t.equal(next.metadata.managedFields?.length, 1, "somebody owns nothing any more");
+    t.equal(next.metadata.managedFields?.length, 1, "the former manager owns no field any more");
     await editAs("somebody", refOf(object), (read) => ({ ...read, data: {} }));
     t.strictSame(dataOf(await cluster.apply(object, lateSignal())), { k: "ours" });
   },
@@ -654,7 +654,7 @@ const lists: Readonly<Record<string, Rule>> = {
 const hooksOf = (object: KubeObject): readonly Readonly<Record<string, unknown>>[] =>
   object["webhooks"] as readonly Readonly<Record<string, unknown>>[];
 
-/** What an apply of nothing but `caBundle` looks like. */
+/** An apply of `caBundle` alone. */
 const bundled = (name: string, hooks: Readonly<Record<string, string>>): KubeObject => ({
   apiVersion: "admissionregistration.k8s.io/v1",
   kind: "MutatingWebhookConfiguration",
@@ -719,7 +719,7 @@ const certificates: Readonly<Record<string, Rule>> = {
       ...read,
       webhooks: hooksOf(read).map((hook) => ({ ...hook, timeoutSeconds: 5 })),
     }));
-    t.strictSame(await cluster.apply(bundled(name, ours), lateSignal()), edited, "what others changed stays");
+    t.strictSame(await cluster.apply(bundled(name, ours), lateSignal()), edited, "changes of other managers stay");
     const wiped = await editAs("helm", refOf(made), (read) => ({
       ...read,
       webhooks: hooksOf(contractWebhooks(name, hooks)),

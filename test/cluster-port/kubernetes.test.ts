@@ -42,42 +42,45 @@ contract(t, "memory behind HTTP", async () => {
   };
 });
 
-void t.test("live pods: metadata alone, page after page; a listing that is too old to go on begins anew", async (t) => {
-  const asked: string[] = [];
-  let isExpired = true;
-  const pods = (...names: readonly string[]) => names.map((name) => ({ metadata: { name, namespace: "team-a" } }));
-  const { cluster } = await start(t, ({ url = "", headers }, response) => {
-    const { pathname, searchParams } = new URL(url, "http://loopback");
-    t.equal(headers.accept, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
-    t.equal(pathname, "/api/v1/pods");
-    t.equal(searchParams.get("labelSelector"), "a=b,flowgen.io/gateway");
-    t.equal(searchParams.get("fieldSelector"), "status.phase!=Succeeded,status.phase!=Failed");
-    const token = searchParams.get("continue") ?? "";
-    asked.push(token);
-    if (token === "") reply(response, 200, { metadata: { continue: "two" }, items: pods("a", "b") });
-    else if (token === "two") reply(response, 200, { metadata: { continue: "three" }, items: pods("c") });
-    else if (isExpired) {
-      isExpired = false;
-      reply(response, 410, status(410, "Expired", "The provided continue parameter is too old"));
-    } else reply(response, 200, { metadata: {}, items: pods("d") });
-  });
-  const names = async (): Promise<readonly (string | undefined)[]> =>
-    (await collected(cluster.livePods("a=b,flowgen.io/gateway", lateSignal()))).map(({ name }) => name);
-  t.strictSame(await names(), ["a", "b", "c", "a", "b", "c", "d"]);
-  t.strictSame(asked, ["", "two", "three", "", "two", "three"]);
-  const { cluster: empty } = await start(t, (_, response) =>
-    reply(response, 200, { kind: "PartialObjectMetadataList", metadata: {}, items: null }),
-  );
-  t.strictSame(
-    await collected(empty.livePods("a", lateSignal())),
-    [],
-    "as the API server writes an empty list of metadata",
-  );
-  const { cluster: gone } = await start(t, (_, response) => reply(response, 410, status(410, "Expired", "too old")));
-  await fails(t, collected(gone.livePods("a", lateSignal())), 410, "Expired");
-});
+void t.test(
+  "live pods: metadata alone, page after page; a listing whose continue token is too old begins anew",
+  async (t) => {
+    const asked: string[] = [];
+    let isExpired = true;
+    const pods = (...names: readonly string[]) => names.map((name) => ({ metadata: { name, namespace: "team-a" } }));
+    const { cluster } = await start(t, ({ url = "", headers }, response) => {
+      const { pathname, searchParams } = new URL(url, "http://loopback");
+      t.equal(headers.accept, "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1");
+      t.equal(pathname, "/api/v1/pods");
+      t.equal(searchParams.get("labelSelector"), "a=b,flowgen.io/gateway");
+      t.equal(searchParams.get("fieldSelector"), "status.phase!=Succeeded,status.phase!=Failed");
+      const token = searchParams.get("continue") ?? "";
+      asked.push(token);
+      if (token === "") reply(response, 200, { metadata: { continue: "two" }, items: pods("a", "b") });
+      else if (token === "two") reply(response, 200, { metadata: { continue: "three" }, items: pods("c") });
+      else if (isExpired) {
+        isExpired = false;
+        reply(response, 410, status(410, "Expired", "The provided continue parameter is too old"));
+      } else reply(response, 200, { metadata: {}, items: pods("d") });
+    });
+    const names = async (): Promise<readonly (string | undefined)[]> =>
+      (await collected(cluster.livePods("a=b,flowgen.io/gateway", lateSignal()))).map(({ name }) => name);
+    t.strictSame(await names(), ["a", "b", "c", "a", "b", "c", "d"]);
+    t.strictSame(asked, ["", "two", "three", "", "two", "three"]);
+    const { cluster: empty } = await start(t, (_, response) =>
+      reply(response, 200, { kind: "PartialObjectMetadataList", metadata: {}, items: null }),
+    );
+    t.strictSame(
+      await collected(empty.livePods("a", lateSignal())),
+      [],
+      "as the API server writes an empty list of metadata",
+    );
+    const { cluster: gone } = await start(t, (_, response) => reply(response, 410, status(410, "Expired", "too old")));
+    await fails(t, collected(gone.livePods("a", lateSignal())), 410, "Expired");
+  },
+);
 
-void t.test("one socket for all calls, and every call is told", async (t) => {
+void t.test("one socket for all calls, and every call is reported", async (t) => {
   const { cluster, server, calls } = await start(t, ok);
   for (let count = 0; count < 20; count++) await cluster.get(ref, lateSignal());
   await cluster.apply(object, lateSignal());
@@ -165,7 +168,7 @@ void t.test("no answer is code 0 Unreachable", async (t) => {
 });
 
 void t.test(
-  "a kept connection that is forgotten without a word costs one short try, however many are kept",
+  "a kept connection that the server dropped silently costs one short try, with any number of them",
   async (t) => {
     const silent = new Set<unknown>();
     const seen = new Set<unknown>();
@@ -244,7 +247,7 @@ void t.test("TLS: CA, client certificate and a path before the API; another CA i
   t.match(error.message, /certificate/);
 });
 
-/** A pod's files, and the variables that lead to a server. */
+/** A pod's files, and the variables with the server's address. */
 const inPod = (
   t: Test,
   { url }: Pick<Loopback, "url">,
@@ -303,7 +306,7 @@ void t.test("in a pod: each request has the token of that moment", async (t) => 
   t.equal(server.sockets(), 1);
 });
 
-void t.test("in a pod: a server of another CA is not spoken to, and is once the CA has changed", async (t) => {
+void t.test("in a pod: a server of another CA gets no request, and gets them after the CA has changed", async (t) => {
   const [{ issue, ca }, other] = [await authority(), await authority("other")];
   const server = await listen(ok, await issue("127.0.0.1"));
   t.teardown(server.close);

@@ -11,7 +11,7 @@ import { MANAGER } from "../../src/core/names.ts";
 
 export type Loopback = {
   readonly url: string;
-  /** How many connections were opened so far. */
+  /** The number of connections that were opened. */
   readonly sockets: () => number;
   readonly close: () => Promise<void>;
 };

@@ -18,7 +18,7 @@ t.test("content is spec and data, without the fields that others set in them", a
   t.strictSame(["f:metadata/f:labels", "f:specification"].map(isContent), [false, false]);
 });
 
-t.test("an object without managedFields, or whose entries hold no field, is nobody's", async (t) => {
+t.test("an object without managedFields, or whose entries hold no field, has no owner", async (t) => {
   for (const object of [objectWith(), objectWith([]), objectWith([helm])]) {
     t.notOk(isHeldByOthers(object));
     t.strictSame(takenOver(object), []);

@@ -158,7 +158,7 @@ t.test("the other outcomes", async (t) => {
   }
 });
 
-t.test("what is not the creation of a pod is skipped without a look", async (t) => {
+t.test("reviews other than the creation of a pod are skipped unread", async (t) => {
   const { post, seen } = setup(inject);
   const others = [
     fixture("review-deployment-create.json"),
@@ -224,7 +224,7 @@ t.test("healthy while it runs, ready until it drains", async (t) => {
   t.equal((await app.inject("/healthz")).statusCode, 200);
 });
 
-t.test("a bug answers 500 and says nothing of the inside", async (t) => {
+t.test("a bug answers 500, without its message", async (t) => {
   const { post, lines } = setup(() => Promise.reject(new Error("boom s3cret")));
   const response = await post(review);
   t.equal(response.statusCode, 500);
@@ -295,7 +295,7 @@ t.test("lists in lists that no part of the program may follow", async (t) => {
   t.strictSame(lines, []);
 });
 
-t.test("a pod with thousands of faults: the first are named, and the rest is not looked at", async (t) => {
+t.test("a pod with thousands of faults: the first are named, and the others are not read", async (t) => {
   const { post } = setup(inject);
   const faulty: [object: object, message: RegExp][] = [
     [
@@ -318,7 +318,7 @@ t.test("a pod with thousands of faults: the first are named, and the rest is not
   }
 });
 
-t.test("what is logged of a review is short, and steers no terminal", async (t) => {
+t.test("a review's text in the log is short, and steers no terminal", async (t) => {
   const { post, lines } = setup(refused(reject("annotation-invalid", "x\u001b[2J".repeat(10_000)), "enforce", "g/gw"));
   const body = edited((copy) => {
     (copy.request["object"] as { metadata: object }).metadata = { name: `a\u001b[31m${"n".repeat(1_000_000)}` };
@@ -331,7 +331,7 @@ t.test("what is logged of a review is short, and steers no terminal", async (t) 
   t.match(line.pod, /^a\\u001b\[31mnnn/);
 });
 
-t.test("a path token of any length that is one; no path is ever repeated", async (t) => {
+t.test("a path token of any permitted length; no answer repeats a path", async (t) => {
   for (const length of [32, 100, 101, 256]) {
     const token = "t".repeat(length);
     const { post, lines } = setup(inject, { pathToken: token });

@@ -1,6 +1,4 @@
-/**
- * What the tests of the running server share: a client, as kube-apiserver is one, and the files of a mounted volume.
- */
+/** Shared by the tests of the running server: a client like kube-apiserver's, and the files of a mounted volume. */
 import { once } from "node:events";
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { Agent as HttpAgent, type IncomingHttpHeaders, request as httpRequest } from "node:http";
@@ -67,7 +65,7 @@ export const send = (url: string, { ca, agent, body }: Call = {}): Promise<Clien
 export const admitAt = (url: string, call: Omit<Call, "body"> = {}): Promise<ClientAnswer> =>
   send(`${url}/mutate?timeout=10s`, { ...call, body: review });
 
-/** Connects and says nothing. */
+/** Connects and sends nothing. */
 export const silent = async (url: string): Promise<Socket> => {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port) });
@@ -78,11 +76,11 @@ export const silent = async (url: string): Promise<Socket> => {
 
 export type Traffic = {
   readonly answers: readonly ClientAnswer[];
-  /** What became of requests that got no answer, but for those whose connection was never made. */
+  /** The errors of requests without an answer, except those whose connection was never made. */
   readonly failures: readonly unknown[];
-  /** When the next `count` requests are answered. */
+  /** Resolves when the next `count` requests are answered. */
   readonly answered: (count: number) => Promise<void>;
-  /** When every client has stopped, because it was told to or because nobody listens any more. */
+  /** Resolves when every client has stopped, after a call or because the server listens no more. */
   readonly end: () => Promise<void>;
   readonly ended: Promise<void>;
 };
@@ -90,7 +88,7 @@ export type Traffic = {
 /** Enough that the server, and not its clients, has the machine. */
 const PAUSE_MS = 20;
 
-/** Sends one review after another, on a kept connection and on new ones, until nobody listens. */
+/** Sends one review after another, on a kept connection and on new ones, until the server listens no more. */
 export const traffic = (url: string, ca: string): Traffic => {
   const answers: ClientAnswer[] = [];
   const failures: unknown[] = [];

@@ -10,7 +10,7 @@ const PART = { c: true, d: { e: true } } satisfies Shape;
 const SHAPE = { a: true, b: { c: true, part: PART }, part: PART } satisfies Shape;
 const cutText = cutterOf(SHAPE, PART);
 
-/** What a cut text says: the rest, with the part in its place. */
+/** The value of a cut text: the rest, with the part in its place. */
 const cutValue = (text: string): unknown => {
   const cut = cutText(Buffer.from(text));
   if (typeof cut === "string") throw new Error(cut);
@@ -39,7 +39,7 @@ const { tree } = fc.letrec((tie) => ({
   ),
 }));
 
-t.test("a cut text holds what is read of the whole, and nothing else", async (t) => {
+t.test("a cut text holds the fields that are read, and no others", async (t) => {
   fc.assert(
     fc.property(tree, tree, fc.constantFrom(undefined, 1, "\t"), (outside, part, indent) => {
       const whole = { other: outside, a: outside, b: outside, part, last: [outside] };
@@ -52,7 +52,7 @@ t.test("a cut text holds what is read of the whole, and nothing else", async (t)
   );
 });
 
-t.test("what a text says twice, with escapes or not at all", async (t) => {
+t.test("keys that a text has twice, with escapes or not at all", async (t) => {
   const cases: [text: string, rest: unknown, part?: unknown][] = [
     ['{"a":1,"a":2}', { a: 2 }],
     ['{"part":{"c":1},"part":{"c":2,"x":3}}', { part: null }, { c: 2 }],
@@ -78,7 +78,7 @@ t.test("a text that is not JSON is none after the cut", async (t) => {
     t.throws(() => cutValue(whole.slice(0, end)), { name: "SyntaxError" });
 });
 
-t.test("all that is read of a pod is left of it", async (t) => {
+t.test("all fields of a pod that are read stay", async (t) => {
   const handler = { exec: { command: ["x", "10.0.0.5:1"] } };
   const container = {
     name: "c", image: "x", env: [{ name: "A", value: "1" }, { name: "B", valueFrom: { fieldRef: {} } }], envFrom: [{}],
@@ -100,7 +100,7 @@ t.test("all that is read of a pod is left of it", async (t) => {
   t.notMatch(part, /managedFields|volumes|image|"name":"[xv]"|status/);
 });
 
-t.test("pods that say the same are one object from the second on; others are others", async (t) => {
+t.test("pods of equal text are one object from the second on", async (t) => {
   const readHead = createReviewReader();
   const read = (body: Buffer): Review | Unread => {
     const head = readHead(body);

@@ -5,7 +5,7 @@ import t from "tap";
 import { perTurn } from "../../src/server/log.ts";
 import { unhooked } from "../program.ts";
 
-t.test("lines of one turn are one write, in their order; a fatal one waits for nothing", async (t) => {
+t.test("lines of one turn are one write, in their order; a fatal line is written at once", async (t) => {
   const writes: string[] = [];
   const log = pino({ base: null, timestamp: false }, perTurn({ write: (text) => void writes.push(text) }));
   log.info("one");
@@ -20,7 +20,7 @@ t.test("lines of one turn are one write, in their order; a fatal one waits for n
   t.equal(writes.length, 2, "nothing is written twice");
 });
 
-t.test("whoever exits in the middle of a turn loses no line, and a broken pipe ends nothing", async (t) => {
+t.test("a process that exits in the middle of a turn loses no line, and goes on after a broken pipe", async (t) => {
   const script = 'import { createLog } from "./src/server/log.ts"; createLog("info").info("last words");';
   const node = (more: string) => spawnSync(...unhooked(process.execPath, "--input-type=module", "-e", script + more));
   const exit = node("process.exit(3)");

@@ -43,7 +43,7 @@ t.test("a cold start: until the process served, and how long its first admission
   ]);
 });
 
-t.test("the config's mode and since when it is in force", async (t) => {
+t.test("the config's mode, and the time since which it is in force", async (t) => {
   const metrics = createMetrics("1");
   metrics.config("audit", 1_700_000_000_000);
   metrics.config("enforce", 1_700_000_005_000);

@@ -19,7 +19,7 @@ t.test("a refusal that comes again has no line of its own, and is counted", asyn
   t.equal(seen(owner("a"), "target-not-allowed"), undefined);
 });
 
-t.test("a pod of nobody's always has its line, and what is remembered is bounded", async (t) => {
+t.test("a pod without an owner always has its line, and the memory of owners is bounded", async (t) => {
   const { seen } = createRefusals();
   for (let count = 0; count < 3; count += 1) t.equal(seen({ namespace: "a", owner: undefined }, "reserved"), 0);
   for (let count = 0; count < 1001; count += 1) seen(owner(String(count)), "reserved");

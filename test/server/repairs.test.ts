@@ -75,7 +75,7 @@ t.test("nothing is looked at in mode audit, until the mode changes", async (t) =
   await until("a look", () => webhook.looks.length > 0);
 });
 
-t.test("a gateway that is not kept is told once for each reason, and counted each time", async (t) => {
+t.test("a gateway that cannot be repaired is logged once for each reason, and counted each time", async (t) => {
   const gateway = gatewayOf(configIn("enforce"));
   let why = reject("object-unmanaged", "Service ns/gw");
   const { looks, lines, results } = started(10, () => [{ gateway, why }]);
@@ -89,7 +89,7 @@ t.test("a gateway that is not kept is told once for each reason, and counted eac
   t.strictSame([...new Set(results)], ["object-unmanaged", "table-invalid"]);
 });
 
-t.test("what the API server refuses, and a newer format, have their own reasons", async (t) => {
+t.test("a refusal of the API server and a newer format have reasons of their own", async (t) => {
   const gateway = gatewayOf(configIn("enforce"));
   const ref = { kind: "Service", namespace: "ns", name: "gw" } as const;
   const refused = new ClusterError({ verb: "apply", ref, code: 403, reason: "Forbidden", says: "no" });

@@ -245,10 +245,10 @@ t.test("stopping waits for an admission that is under way, and answers it", asyn
   await stopped;
 });
 
-// Without an end of their own they would be held for the 120 s that a connection may be silent: the limit tells the two
-// apart.
+// Without a limit of their own they would stay for the 120 s that a connection may be silent. The test's time shows
+// which limit applied.
 const soon = { timeout: 30_000 };
-t.test("nobody holds up the end: silent connections, half a handshake, an idle keep-alive one", soon, async (t) => {
+t.test("no connection delays the end: silent ones, half a handshake, an idle keep-alive one", soon, async (t) => {
   const { url, metricsUrl, stop } = await start(t, { tls });
   const plain = await start(t);
   const agent = new HttpAgent({ keepAlive: true });
@@ -266,7 +266,7 @@ t.test("nobody holds up the end: silent connections, half a handshake, an idle k
   agent.destroy();
 });
 
-t.test("what a client does never ends the process", async (t) => {
+t.test("no input of a client ends the process", async (t) => {
   const { before, open, entered } = gate();
   const { url } = await start(t, {}, { before });
   const head = `POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${review.length}\r\n\r\n`;

@@ -1,4 +1,4 @@
-// Two processes with two configs on one cluster: the one that is behind leaves pods to the other.
+// Two processes with two configs on one cluster: the one with the older config leaves pods to the other.
 import t from "tap";
 import { pino } from "pino";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
@@ -24,7 +24,7 @@ const ask = (url: string, targets: string): Promise<ClientAnswer> =>
 const allowed = (answer: ClientAnswer): boolean => (JSON.parse(answer.body) as Review).response.allowed;
 type Review = { readonly response: { readonly allowed: boolean } };
 
-t.test("who is behind serves what is known, and leaves what it would write or refuse to others", async (t) => {
+t.test("a process with an older config serves known targets, and leaves writes and refusals to others", async (t) => {
   const [old, next] = [await start(configWith(1, "10.0.0.5")), await start(configWith(2, "10.0.0.5, 10.0.0.6"))];
   t.ok(allowed(await ask(old.url, "a=10.0.0.5:80")));
   t.notOk(allowed(await ask(old.url, "b=10.0.0.6:80")), "a refusal of its own");

@@ -1,5 +1,5 @@
 /**
- * What those may hold who reach the port and are nobody: each input stopped the webhook for all others before it was
+ * The limits of clients that are no API server. Each of these inputs stopped the webhook for all others before it was
  * bounded.
  */
 import { once } from "node:events";
@@ -53,7 +53,7 @@ const start = async (t: Test, limits: Partial<Limits>, more: Partial<ServerOptio
 
 const head = (length: number): string =>
   `POST /mutate HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: ${length}\r\n\r\n`;
-/** What a server says on a connection until it closes it. */
+/** The bytes that a server sends on a connection until its end. */
 const lastWords = async (socket: Socket): Promise<string> => {
   let said = "";
   socket.setEncoding("utf8").on("data", (text: string) => (said += text));
@@ -71,7 +71,7 @@ const tlsAgentFor = (url: string): Agent | HttpAgent =>
     ? new Agent({ ca: certificate.ca, keepAlive: true, maxSockets: 1 })
     : new HttpAgent({ keepAlive: true, maxSockets: 1 });
 
-/** A connection that is made, with TLS where the server speaks it, and says nothing. */
+/** An open connection, with TLS where the server speaks it, that sends nothing. */
 const quiet = async (url: string): Promise<Socket> => {
   if (!url.startsWith("https:")) return (await silent(url)).resume();
   const socket = tlsConnect({ port: Number(new URL(url).port), host: "127.0.0.1", ca: certificate.ca });
@@ -80,7 +80,7 @@ const quiet = async (url: string): Promise<Socket> => {
   return socket;
 };
 
-// Side by side, because they wait for times to pass.
+// In parallel, because they wait for times to pass.
 t.test("a stranger on the port", { jobs: 4 }, (t) => {
   t.test(
     "half-sent bodies: the largest goes when there is no room for all, and small ones are read",

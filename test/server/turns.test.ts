@@ -1,7 +1,7 @@
 import t from "tap";
 import { createTurns } from "../../src/server/turns.ts";
 
-/** Turns by a clock that stands still while nobody works; work takes the time that it is given. */
+/** Turns by a clock that moves only while work runs; work takes the time that it is given. */
 const setup = (mostBytes = Infinity) => {
   let now = 0;
   const turns = createTurns(mostBytes, () => now);
@@ -20,7 +20,7 @@ const setup = (mostBytes = Infinity) => {
   return { turns, review, served, pass };
 };
 
-t.test("who used little is served at once, in the same round of the event loop", (t) => {
+t.test("a namespace that used little is served at once, in the same round of the event loop", (t) => {
   const { turns } = setup();
   const turn = turns.of("team-a", 1);
   t.equal(
@@ -35,7 +35,7 @@ t.test("who used little is served at once, in the same round of the event loop",
   t.end();
 });
 
-t.test("who used much waits, and others go first, whoever came first", async (t) => {
+t.test("a namespace that used much waits, and the others go first in any order of arrival", async (t) => {
   const { review, served } = setup();
   await review("hostile", 100);
   const costly = Array.from({ length: 3 }, () => review("hostile", 100));
@@ -48,7 +48,7 @@ t.test("who used much waits, and others go first, whoever came first", async (t)
   t.strictSame(between, ["hostile", "honest", "hostile", "honest"], "before the next costly one");
 });
 
-t.test("of those who wait the one that used less goes first; equals take turns", async (t) => {
+t.test("of the waiting namespaces the one that used less goes first; equal ones take turns", async (t) => {
   const { review, served } = setup();
   await Promise.all([review("a", 240), review("b", 200), review("c", 30)]);
   const all = ["a", "b", "c"].flatMap((namespace) => [review(namespace, 1), review(namespace, 1)]);
@@ -56,7 +56,7 @@ t.test("of those who wait the one that used less goes first; equals take turns",
   t.strictSame(served.slice(3), ["c", "c", "a", "b", "a", "b"]);
 });
 
-t.test("what a namespace used is forgiven with time; its short stages run together", async (t) => {
+t.test("the time that a namespace used expires; its short stages run together", async (t) => {
   const { review, served, pass } = setup();
   await review("c", 60_000);
   pass(5000);

@@ -38,7 +38,7 @@ t.teardown(() => app.close());
 
 type Answer = { response: { uid: string; allowed: boolean; patch?: string; warnings?: readonly string[] } };
 const FLOWGEN = { "app.kubernetes.io/name": "flowgen" };
-/** What is said of a Deployment with such a template. */
+/** The warnings about a Deployment with such a template. */
 const warned = async (template: Partial<Marks>, own: Marks = {}, spec: object = { containers: [{ name: "app" }] }) => {
   const review = structuredClone(fixture);
   review.request.object.metadata = own;
@@ -84,10 +84,10 @@ t.test("near misses", async (t) => {
   t.strictSame(await warned({}), []);
 });
 
-t.test("what is no workload", async (t) => {
+t.test("reviews without a workload", async (t) => {
   const headers = { "content-type": "application/json" };
   t.equal((await app.inject({ method: "POST", url: "/warn", payload: "{}", headers })).statusCode, 400);
-  // A parser would make objects of 100 MiB of each before anybody could look at them.
+  // A parser would make objects of 100 MiB of each before they could be read.
   for (const body of ["[".repeat(2_000_000), `[${"{},".repeat(1_500_000)}{}]`])
     t.match(await app.inject({ method: "POST", url: "/warn", payload: body, headers }), {
       statusCode: 413,

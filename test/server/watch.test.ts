@@ -4,7 +4,7 @@ import t, { type Test } from "tap";
 import { type Contents, readFiles, type Watch, watchFiles } from "../../src/server/watch.ts";
 import { mount } from "./client.ts";
 
-/** A watch that looks when it is told to. */
+/** A watch that looks at a call. */
 const setup = async (t: Test, take: (contents: Contents) => void = () => undefined) => {
   const folder = t.testdir();
   mount(folder, { a: "a1", b: "b1" });
@@ -30,7 +30,7 @@ t.test("a swap of the kubelet's link is one change, seen once", async (t) => {
   t.strictSame([taken, errors], [[["a2", "b2"]], []]);
 });
 
-t.test("a refused version is told once, and the next one is taken", async (t) => {
+t.test("a refused version is logged once, and the next one is used", async (t) => {
   const { folder, taken, errors, watch } = await setup(t, ([a]) => {
     if (a === "bad") throw new Error("refused");
   });
@@ -46,7 +46,7 @@ t.test("a refused version is told once, and the next one is taken", async (t) =>
   t.strictSame([taken.at(-1), errors.length], [["good", "b4"], 2]);
 });
 
-t.test("files that cannot be read: told once; the same content is no change when they are back", async (t) => {
+t.test("files that cannot be read: logged once; the same content is no change when they are back", async (t) => {
   const { folder, paths, taken, errors, watch } = await setup(t);
   rmSync(join(folder, "..data"));
   await watch.check();

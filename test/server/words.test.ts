@@ -1,6 +1,6 @@
 /**
- * What a person, a log or an audit log is shown of a hostile pod: no piece of an env's value, no character that steers
- * a terminal, no text without end.
+ * Texts about a hostile pod in answers, logs and audit logs: no piece of an env's value, no character that steers a
+ * terminal, no text without end.
  */
 import "../seed.ts";
 import assert from "node:assert/strict";
@@ -68,7 +68,7 @@ const container = fc.record({
   envFrom: fc.constantFrom([], [{}]),
 });
 const good = fc.constantFrom("sql=10.0.0.5:1433", "sql.corp.example.com:1433, x=10.0.0.5:5432");
-/** Somebody pasted what belongs into an env, or worse. */
+/** A user pasted an env's value into the annotation, or worse. */
 const bad = fc.oneof(
   fc.constantFrom(
     `db=postgres://app:${SECRET}@10.0.0.6:5432/prod`,

@@ -80,7 +80,7 @@ t.test(
   },
 );
 
-t.test("no more than 60 a minute; who had none gets one later", async (t) => {
+t.test("no more than 60 a minute; an owner without one gets it later", async (t) => {
   const { tell, events, wait } = setup();
   for (let count = 0; count < 100; count += 1) tell(owned(`a${count}`), refusal);
   t.equal((await events()).length, 60);
@@ -89,7 +89,7 @@ t.test("no more than 60 a minute; who had none gets one later", async (t) => {
   t.equal((await events()).length, 61);
 });
 
-t.test("a long message is cut, and a failed call ends in nothing", async (t) => {
+t.test("a long message is cut, and a failed call has no effect", async (t) => {
   const { tell, events } = setup();
   tell(owned("a"), refused(reject("target-not-allowed", "x".repeat(5000)), "enforce"));
   t.equal(String((await events())[0]?.["message"]).length, 1024);
