@@ -217,4 +217,6 @@ t.test("the interpreter of Dockerfiles refuses instructions that it does not kno
   t.strictSame(readDockerfile("# c\nARG A=b\nFROM ${A} AS x\nRUN a \\\n  && b\n"), [
     { base: "b", name: "x", isOfBuilder: false, steps: [{ kind: "RUN", command: "a  && b" }] },
   ]);
+  t.match(readDockerfile("FROM --platform=$BUILDPLATFORM a AS x\n"), [{ base: "a", name: "x", isOfBuilder: true }]);
+  t.throws(() => readDockerfile("FROM --platform=linux/arm64 a\n"), /not understood/);
 });
