@@ -30,7 +30,7 @@ export const readDockerfile = (text: string): readonly BuildStage[] => {
       args.set(name, value);
     } else if (word === "FROM") {
       const [, platform, base = "", name] =
-        /^(--platform=\$BUILDPLATFORM )?([^-]\S+)(?: AS (\S+))?$/.exec(rest) ?? unknown(line);
+        /^(--platform=\$BUILDPLATFORM )?([^-]\S*)(?: AS (\S+))?$/.exec(rest) ?? unknown(line);
       stages.push({
         base: base.replace(/\$\{(\w+)\}/g, (_, name: string) => args.get(name) ?? unknown(line)),
         name,
