@@ -9,7 +9,7 @@ import { config } from "../src/core/config/config.ts";
 import { reasons } from "../src/core/reasons.ts";
 import { checkCodes } from "../src/checks/codes.ts";
 import type { CheckText } from "../src/checks/codes/text.ts";
-import { inInstallation } from "../src/checks/finding.ts";
+import { documentedCommands } from "../src/checks/commands.ts";
 import { messages } from "../src/checks/messages.ts";
 import { checkReport } from "../src/commands/check/check.ts";
 import { report } from "../src/commands/inject/report.ts";
@@ -162,7 +162,7 @@ const reasonTables = (): string => {
 /** A heading a code, so that a finding's address leads to its own. */
 const findingPage = (): string => {
   const sections = Object.entries(checkCodes).map(([code, { level, says, fix, run }]: [string, CheckText]) => {
-    const command = run === undefined ? "" : `\n\n\`\`\`sh\n${inInstallation(run)}\n\`\`\``;
+    const command = run === undefined ? "" : `\n\n\`\`\`sh\n${documentedCommands(run).join("\n")}\n\`\`\``;
     return `### ${code}\n\n_${level}_: ${says}.\n\n**Fix**: ${fix}.${command}`;
   });
   return `${MADE}
@@ -172,6 +172,9 @@ const findingPage = (): string => {
 \`check\` reads a cluster and names one cause and one fix for each thing that is not in order. It writes nothing; to see
 whether the API server reaches the webhook it tries a pod in a dry run. What your rights do not show is \`unseen\`, with
 the reason, and no error. Where a command mends it or shows more, \`check\` prints it with the names of what is broken.
+It takes the form of the installation: \`helm\` for a release of Helm, else \`kubectl\`, and for a config that is a file
+the file. \`YOUR-OVERLAY\` is the folder that you applied. Write a change of a ConfigMap into its \`config.yaml\` too: the
+next \`kubectl apply -k\` undoes it else.
 
 | command                      | looks at                                                                        |
 | ---------------------------- | ------------------------------------------------------------------------------- |

@@ -1,7 +1,7 @@
 /** Versions, nodes, and what the webhook's ServiceAccount may do. */
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { Right } from "../cluster/reader.ts";
-import { type Finding, findingsOf, type BrokenObject, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, type BrokenObject, NO_OBJECT, type Seen } from "./finding.ts";
 import { statusIn } from "./objects.ts";
 
 const say = findingsOf("cluster");
@@ -29,7 +29,9 @@ export const nodeFindings = (nodes: Seen<readonly KubeObject[]>): readonly Findi
     (node) => [node.metadata.name ?? "", statusIn(node).nodeInfo?.kernelVersion] as const,
   );
   const old = kernels.flatMap(([name, kernel]) =>
-    kernel !== undefined && isOld(kernel) ? [say.fault("kernel-old", `Node ${name}`, `Linux ${kernel}`)] : [],
+    kernel !== undefined && isOld(kernel)
+      ? [say.fault("kernel-old", `Node ${name}`, `Linux ${kernel}`, NO_OBJECT)]
+      : [],
   );
   const known = kernels.filter(([, kernel]) => kernel !== undefined).length;
   return [

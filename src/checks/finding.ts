@@ -1,6 +1,6 @@
 import { isReason, type ReasonCode, reasons } from "../core/reasons.ts";
 import { type CheckCode, checkCodes } from "./codes.ts";
-import type { CheckText, Level } from "./codes/text.ts";
+import type { CheckText, Command, Level } from "./codes/text.ts";
 
 /** The state of one object: in order, or one cause and one fix. */
 export type Finding = {
@@ -21,7 +21,7 @@ export type Finding = {
 /** The object of a finding's command: its namespace, its name (or several names), and a key in it. */
 export type BrokenObject = { readonly namespace?: string | undefined; readonly name: string; readonly key?: string };
 
-/** Of a command that names no object but the webhook. */
+/** Of a command that names no object but the installation. */
 export const NO_OBJECT: BrokenObject = { name: "" };
 
 /** The documentation of the code, for those who have only the cluster. */
@@ -36,12 +36,11 @@ export const docsOf = (code: string): string => {
 const commandFor = (run: string, { namespace = "", name, key = "" }: BrokenObject): string =>
   run.replace(/\b(NAMESPACE|NAME|KEY)\b/g, (word) => (word === "NAME" ? name : word === "KEY" ? key : namespace));
 
-/** An installation of the documentation's name. */
-const DOCUMENTED: BrokenObject = { name: "flowgen-gateway-webhook", namespace: "flowgen-gateway-webhook" };
-
-/** A command with the webhook's own Deployment in it. */
-export const inInstallation = (run: string, { name, namespace = "" }: BrokenObject = DOCUMENTED): string =>
-  run.replace(/\bWEBHOOK\b/, `deployment/${name} --namespace ${namespace}`);
+/** Refusals whose fix is a change of the config. */
+const CONFIG_REASONS: ReadonlySet<ReasonCode> = new Set([
+  ...(["gateway-unknown", "tunnel-unknown", "tunnel-namespace", "target-not-allowed", "alias-not-allowed"] as const),
+  ...(["no-service-left", "gateway-full", "namespace-full"] as const),
+]);
 
 /** Makes the findings of a section: `say.ok(object, "how it is")`. */
 export const findingsOf = (section: string) => ({
@@ -61,7 +60,8 @@ export const findingsOf = (section: string) => ({
     const fix = "fix" in text ? text.fix : "remove what the cause names, where it is not meant";
     const end = `; ${fix}`;
     const cause = message.endsWith(end) ? message.slice(0, -end.length) : message;
-    return { section, level: "error", code, object, cause, fix, docs: docsOf(code) };
+    const command = CONFIG_REASONS.has(code) ? { run: "EDIT_CONFIG" satisfies Command } : {};
+    return { section, level: "error", code, object, cause, fix, ...command, docs: docsOf(code) };
   },
 });
 

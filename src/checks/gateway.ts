@@ -101,9 +101,11 @@ const tableFindings = (sight: GatewaySight, object: string, asked: GatewayQuesti
 
 const fillFindings = ({ forwards }: Table, { maxForwards }: PlacedGateway, object: string): readonly Finding[] => {
   const used = `${forwards.length} of ${maxForwards} forwards`;
-  if (forwards.length >= maxForwards) return [say.fault("forwards-full", object, used)];
+  if (forwards.length >= maxForwards) return [say.fault("forwards-full", object, used, NO_OBJECT)];
   return [
-    forwards.length >= 0.8 * maxForwards ? say.fault("forwards-nearly-full", object, used) : say.ok(object, used),
+    forwards.length >= 0.8 * maxForwards
+      ? say.fault("forwards-nearly-full", object, used, NO_OBJECT)
+      : say.ok(object, used),
   ];
 };
 

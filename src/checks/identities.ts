@@ -2,7 +2,7 @@
 import type { KubeObject } from "../cluster/cluster.ts";
 import type { PlacedGateway } from "../core/config/config.ts";
 import { secretKeyOf } from "../core/config/identity.ts";
-import { type Finding, findingsOf, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, NO_OBJECT, type Seen } from "./finding.ts";
 import { dataOf } from "./objects.ts";
 
 const say = findingsOf("gateway");
@@ -38,7 +38,7 @@ export const sharedKeyFindings = (sights: readonly TunnelSecrets[]): readonly Fi
       const own = `Secret ${gateway.namespace}/${secretName}, key ${secretKeyOf(tunnel)}`;
       const other = holders.get(key) ?? own;
       holders.set(key, other);
-      return other === own ? [] : [say.fault("identity-twice", own, `its private key is that of ${other}`)];
+      return other === own ? [] : [say.fault("identity-twice", own, `its private key is that of ${other}`, NO_OBJECT)];
     }),
   );
 };

@@ -4,7 +4,7 @@ import type { TriedPod } from "../cluster/reader.ts";
 import type { Config } from "../core/config/config.ts";
 import { annotation } from "../core/names.ts";
 import type { CheckCode } from "./codes.ts";
-import { type Finding, findingsOf, type BrokenObject, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, NO_OBJECT, type Seen } from "./finding.ts";
 import { hasReady, isSliceOf, type RegisteredWebhook, webhooksOf } from "./objects.ts";
 import { unaskedBecause } from "./unasked.ts";
 
@@ -55,10 +55,9 @@ const CAUSES: readonly (readonly [pattern: RegExp, code: CheckCode])[] = [
 export const uncalledFinding = (message: string, object: string): Finding | undefined =>
   message.includes(`failed calling webhook "${WEBHOOK}"`) ? failedCall(message, { object }) : undefined;
 
-/** `object` names the registration. `place`: the webhook's, where its pods are in the cluster. */
+/** `object` names the registration. */
 type Called = {
   readonly object: string;
-  readonly place?: BrokenObject | undefined;
   readonly webhook?: RegisteredWebhook;
   /** The Service has no ready pod. */
   readonly isDeserted?: boolean;
@@ -70,24 +69,24 @@ type Called = {
  * Why a call failed, as one finding. An answer at a Service without a ready pod comes from something else, and proves
  * nothing about the webhook.
  */
-const failedCall = (message: string, { object, place, webhook, isDeserted = false }: Called): Finding => {
+const failedCall = (message: string, { object, webhook, isDeserted = false }: Called): Finding => {
   const [, code] = CAUSES.find(([pattern]) => pattern.test(message)) ?? [undefined, "not-reached" as const];
   const isBare = code === "certificate-untrusted" && webhook !== undefined && isWithoutCa(webhook);
   const own = isBare ? "ca-bundle-missing" : code;
   const cause = isDeserted && code !== "service-not-found" ? "no-endpoints" : own;
-  return say.fault(cause, object, message.replace(/^.*failed to call webhook: /, ""), place);
+  return say.fault(cause, object, message.replace(/^.*failed to call webhook: /, ""), NO_OBJECT);
 };
 const isWithoutCa = ({ clientConfig: { caBundle = "" } }: RegisteredWebhook): boolean => caBundle === "";
 
 /** The finding of the trial pod's answer. */
 const trialFinding = ({ code, message, warnings }: TriedPod, called: Called): Finding => {
-  const { object, place, webhook, trialNamespace = "" } = called;
+  const { object, webhook, trialNamespace = "" } = called;
   if (message.includes(`failed calling webhook "${WEBHOOK}"`)) return failedCall(message, called);
   const isAnswered = message.includes(`admission webhook "${WEBHOOK}"`) || warnings.some(isOurs);
   if (isAnswered) return say.ok(object, "the API server reaches the webhook, which answers");
   if (code === 201) {
     const why = webhook === undefined ? [] : unaskedBecause(webhook, trialNamespace);
-    return say.fault("not-asked", object, why.length > 0 ? why.join(", ") : undefined, place);
+    return say.fault("not-asked", object, why.length > 0 ? why.join(", ") : undefined, NO_OBJECT);
   }
   return say.unseen(object, `the trial pod was refused before the webhook could answer: ${message}`);
 };
@@ -111,25 +110,24 @@ export type Reach = {
 
 /** The findings of the registration and of the way to the webhook. */
 export const reachFindings = (reach: Reach): readonly Finding[] => {
-  const { name, namespace, registration, trial, slices, trialNamespace } = reach;
+  const { name, registration, trial, slices, trialNamespace } = reach;
   const object = `MutatingWebhookConfiguration ${name}`;
   if (registration.kind === "unseen")
     return [say.unseen(object, registration.why), ...trialFindings(trial, { object })];
   const webhook = ownWebhook(registration.value);
-  if (webhook === undefined) return [say.fault("registration-missing", object, elsewhere(reach), { namespace, name })];
+  if (webhook === undefined) return [say.fault("registration-missing", object, elsewhere(reach), NO_OBJECT)];
   const { service, url } = webhook.clientConfig;
-  const place = service === undefined ? undefined : { namespace, name };
   const isBare = service !== undefined && isWithoutCa(webhook);
   const where =
     service === undefined
       ? (url ?? "").replace(/\/mutate.*/, "/mutate")
       : `Service ${service.namespace}/${service.name}`;
   return [
-    ...(isBare ? [say.fault("ca-bundle-missing", object, undefined, place)] : [say.ok(object, `calls ${where}`)]),
+    ...(isBare ? [say.fault("ca-bundle-missing", object, undefined, NO_OBJECT)] : [say.ok(object, `calls ${where}`)]),
     ...(isBare
       ? []
       : trialFindings(trial, {
-          ...{ object, place, webhook, trialNamespace },
+          ...{ object, webhook, trialNamespace },
           isDeserted: service !== undefined && isDeserted(service.name, slices),
         })),
     ...orderFindings(webhook, reach, object),
@@ -164,11 +162,14 @@ const orderFindings = (
   object: string,
 ): readonly Finding[] => {
   const found: Finding[] = [];
-  if (webhook.failurePolicy === "Ignore" && config?.mode === "enforce") found.push(say.fault("fails-open", object));
+  if (webhook.failurePolicy === "Ignore" && config?.mode === "enforce")
+    found.push(say.fault("fails-open", object, undefined, NO_OBJECT));
   if (others.kind === "unseen") return [...found, say.unseen("other webhooks", others.why)];
   const later = others.value.filter((other) => (other.metadata.name ?? "") > name && webhooksOf(other).some(isForPods));
   if (webhook.reinvocationPolicy !== "IfNeeded" && later.length > 0)
-    found.push(say.fault("reinvocation-never", object, later.map(({ metadata }) => metadata.name).join(", ")));
+    found.push(
+      say.fault("reinvocation-never", object, later.map(({ metadata }) => metadata.name).join(", "), NO_OBJECT),
+    );
   return found;
 };
 const isForPods = ({ rules = [] }: RegisteredWebhook): boolean =>
@@ -176,11 +177,11 @@ const isForPods = ({ rules = [] }: RegisteredWebhook): boolean =>
 
 /** The ends of the names of the chart's policies that keep pods and gateways safe. */
 const POLICIES = ["marks", "gateway-objects"] as const;
-const policyFindings = ({ bindings, name, namespace }: Reach): readonly Finding[] => {
+const policyFindings = ({ bindings, name }: Reach): readonly Finding[] => {
   if (bindings.kind === "unseen") return [say.unseen("ValidatingAdmissionPolicyBindings", bindings.why)];
   const names = bindings.value.map(({ metadata }) => metadata.name ?? "");
   const missing = POLICIES.filter((policy) => !names.some((each) => each.startsWith(name) && each.endsWith(policy)));
   return missing.map((policy) =>
-    say.fault("policy-missing", `ValidatingAdmissionPolicyBinding ${name}-${policy}`, undefined, { namespace, name }),
+    say.fault("policy-missing", `ValidatingAdmissionPolicyBinding ${name}-${policy}`, undefined, NO_OBJECT),
   );
 };

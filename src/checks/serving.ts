@@ -26,14 +26,18 @@ export const imageFindings = (
     ? "takes reviews from client certificates of its CA only"
     : "takes reviews from every caller of its port";
   return [
-    ready === 0
-      ? say.fault(trouble?.code ?? "no-endpoints", object, trouble?.detail, { namespace, name })
-      : say.ok(object, `${ready} ready, ${callers}`),
+    ready === 0 ? troubled(object, trouble) : say.ok(object, `${ready} ready, ${callers}`),
     ...(tag !== undefined && tag !== version
       ? [say.fault("version-differs", object, `${tag}, this program is ${version}`)]
       : []),
   ];
 };
+
+/** Only the log is a command of the webhook's own pod; those of other codes change a gateway's config. */
+const troubled = (object: string, { code, detail }: Partial<Trouble> = {}): Finding =>
+  code === undefined || code === "no-endpoints"
+    ? say.fault("no-endpoints", object, detail, NO_OBJECT)
+    : say.fault(code, object, detail);
 
 /** A third of the lifetime before its end a certificate is renewed; half of that third is time enough to notice. */
 const LATE = 1 / 6;

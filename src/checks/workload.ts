@@ -9,7 +9,7 @@ import { readPod } from "../core/pod.ts";
 import { isReason, reasons } from "../core/reasons.ts";
 import { readStatus } from "../core/status.ts";
 import { address, type Assignment } from "../core/target.ts";
-import { type Finding, findingsOf, isSeen, type Seen } from "./finding.ts";
+import { type Finding, findingsOf, isSeen, NO_OBJECT, type Seen } from "./finding.ts";
 import { admittedTo, dataOf, statusIn } from "./objects.ts";
 import { uncalledFinding } from "./reach.ts";
 import { troubleOf } from "./trouble.ts";
@@ -23,6 +23,8 @@ export type WorkloadSight = {
   /** The answer that a pod of the workload would get now; absent without the config. */
   readonly admission?: Admission;
   readonly isAnnotated: boolean;
+  /** The value of flowgen.io/mode. */
+  readonly mode?: string | undefined;
   /** Keys and values that resemble those that the webhook reads. */
   readonly nearMisses: readonly string[];
   /** The pods that there are. */
@@ -44,7 +46,7 @@ export const workloadFindings = (sight: WorkloadSight): readonly Finding[] => {
     const failed = failureFinding(name, failure);
     return [...near, ...(failed ? [failed] : podFindings(sight))];
   }
-  const decided = decisionFindings(name, admission);
+  const decided = decisionFindings(name, admission, sight.mode);
   return [...near, ...decided, ...(decided[0]?.level === "ok" ? podFindings(sight) : [])];
 };
 
@@ -58,6 +60,7 @@ const failureFinding = (name: string, failure = ""): Finding | undefined => {
 const decisionFindings = (
   name: string,
   { outcome, reason, message = "", assignments, warnings }: Admission,
+  mode: string | undefined,
 ): readonly Finding[] => {
   if (reason === "api-error" || reason === "deadline") return [say.unseen(name, `what a pod of it gets: ${message}`)];
   if (outcome === "reject" || outcome === "fail") return [say.refused(reason, name, message)];
@@ -67,7 +70,7 @@ const decisionFindings = (
   // A refusal of enforce mode is named beside the mode, as a warning: it refuses nothing now.
   if (outcome === "audit")
     return [
-      say.fault("audit-mode", name),
+      say.fault("audit-mode", name, undefined, mode === undefined ? NO_OBJECT : undefined),
       ...(message === "" ? [] : [{ ...say.refused(reason, name, message), level: "warning" } as const]),
     ];
   const list = assignments.map(

@@ -444,7 +444,7 @@ t.test("a command to paste, with the names of what is broken", async (t) => {
   const at = `--namespace ${NAME}`;
   const inGateway = `--namespace ${SPACE}`;
   const write = `kubectl create secret generic wg ${inGateway} --from-file=wg0.conf --dry-run=client -o yaml | kubectl apply -f -`;
-  const upgrade = `helm upgrade ${NAME} deploy/helm/${NAME} ${at} --reset-then-reuse-values`;
+  const upgrade = "kubectl apply -k YOUR-OVERLAY";
   const wanted = {
     "no Secret": write,
     "another key": write,
@@ -456,7 +456,7 @@ t.test("a command to paste, with the names of what is broken", async (t) => {
     "another CA": `kubectl rollout restart deployment/${NAME} ${at}`,
     "a Deployment that is not ready": `kubectl logs deployment/${NAME} ${at} --tail=50`,
     "a Service that is gone": `kubectl logs deployment/${NAME} ${at} --tail=50`,
-    "a URL and no caBundle": "",
+    "a URL and no caBundle": `kubectl rollout restart deployment/${NAME} ${at}`,
   };
   for (const [title, run] of Object.entries(wanted)) t.equal(await runOf(title), run, title);
   const cluster = await startCluster(t);
@@ -822,7 +822,7 @@ t.test("a config", async (t) => {
   t.match(await program("check", "config", "/nowhere"), { code: 2 });
   t.match(await program("check", "config", "--config", join(folder, "open.yaml")), {
     code: 0,
-    out: /^‼ tunnel-allows-all: [^]*\n {4}fix: .+\n {4}see https:.+\n[^]*0 errors, 1 warning,/m,
+    out: /^‼ tunnel-allows-all: [^]*\n {4}fix: .+\n {4}run: .+open\.yaml\n {4}see https:.+\n[^]*0 errors, 1 warning,/m,
   });
 });
 
@@ -1115,4 +1115,93 @@ t.test("explain prints the row of each message of docs/messages.md, by a piece o
   t.match(await program("explain"), { out: /^"Timed out in bb8" +flowgen's log +the pool of mssql_query/m });
   t.match(await program("explain", "in"), { code: 1 });
   t.match(await program("explain", "timed", "out", "IN", "bb8"), { code: 0 }, "without quotes");
+});
+
+/** Marks of objects that Helm made, and of those from `helm template`. */
+const TEMPLATED = { labels: { "app.kubernetes.io/managed-by": "Helm" } };
+const RELEASED = {
+  ...TEMPLATED,
+  annotations: { "meta.helm.sh/release-name": "fgw", "meta.helm.sh/release-namespace": "ops" },
+};
+const marked = (deployment: KubeObject, marks: object): KubeObject => ({
+  ...deployment,
+  metadata: { ...deployment.metadata, ...marks },
+});
+
+t.test(
+  "a command has the form of the installation: a release of Helm, a template, kubectl, or elsewhere",
+  async (t) => {
+    const at = `--namespace ${NAME}`;
+    const chart = `deploy/helm/${NAME}`;
+    const upgrade = `helm upgrade fgw ${chart} --namespace ops`;
+    const values = `helm get values fgw --namespace ops --output yaml > values.yaml && "\${EDITOR:-vi}" values.yaml && ${upgrade} --values values.yaml`;
+    const edit = `kubectl edit configmap ${NAME}-config ${at}`;
+    const patch = '[{"op":"replace","path":"/webhooks/0/failurePolicy","value":"Fail"}]';
+    const certs = `flowgen-gateway certs --tls-secret ${NAME}-tls ${at} --webhook-configuration ${NAME}`;
+    const restart = `kubectl rollout restart deployment/${NAME} ${at}`;
+    const wanted: Readonly<
+      Record<string, readonly [helm: string, template: string, kubectl: string, elsewhere?: string]>
+    > = {
+      "a policy that is gone": [
+        `${upgrade} --reset-then-reuse-values`,
+        `helm template ${NAME} ${chart} ${at} --values values.yaml | kubectl apply -f -`,
+        ...(["kubectl apply -k YOUR-OVERLAY", "kubectl apply -k YOUR-OVERLAY"] as const),
+      ],
+      "an open door": [
+        `${upgrade} --reset-then-reuse-values --set webhook.failurePolicy=Fail`,
+        ...([1, 2, 3].map(() => `kubectl patch mutatingwebhookconfiguration ${NAME} --type=json --patch='${patch}'`) as [string, string, string]), // prettier-ignore
+      ],
+      "an old node": [values, edit, edit, undefined as never],
+      "a config that is not valid": [values, edit, edit],
+      "another CA": [restart, restart, restart, `${certs} --dry-run`],
+      "a URL and no caBundle": [restart, restart, restart, `${certs} --tls-names a.example.com --dry-run`],
+    };
+    for (const [title, runs] of Object.entries(wanted))
+      for (const [index, run] of runs.entries()) {
+        const cluster = await startCluster(t);
+        const deployment = webhookDeployment(`x/y:${version}`, 2);
+        if (index === 3) cluster.memory.remove({ kind: "Deployment", namespace: NAME, name: NAME });
+        else await cluster.put(marked(deployment, [RELEASED, TEMPLATED, {}][index] ?? {}));
+        const [code = "", damage] = BREAKS[title] ?? [];
+        await damage?.(cluster);
+        const found = (await check()).findings.find((each) => each.code === code);
+        t.equal(found?.run, run, `${title}, ${["helm", "template", "kubectl", "elsewhere"][index] ?? ""}`);
+      }
+  },
+);
+
+t.test("a fix that changes the config has a command: its ConfigMap, its values, or its file", async (t) => {
+  const cluster = await startCluster(t);
+  const broad = CONFIG.replace("[10.0.0.0/8]", '["0.0.0.0/0"]').replace("maxForwards: 10", "maxForwards: 1");
+  await cluster.put(
+    object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": broad } }),
+    object("Secret", SPACE, "wg", { data: { "wg0.conf": b64(WG) } }),
+  );
+  const edit = `kubectl edit configmap ${NAME}-config --namespace ${NAME}`;
+  const runs = async (...args: readonly string[]) =>
+    Object.fromEntries(faults((await check(...args)).findings).map(({ code = "", run }) => [code, run]));
+  t.strictSame(await runs(), { "tunnel-allows-all": edit, "forwards-full": edit });
+  writeFileSync(cluster.config, broad);
+  const { findings } = await check("config", cluster.config);
+  t.match(faults(findings), [
+    { code: "tunnel-allows-all", cause: /^gateways\[0\]\.tunnels\[0\]: /, run: `"\${EDITOR:-vi}" ${cluster.config}` },
+  ]);
+  t.strictSame((await runs("--config", cluster.config))["forwards-full"], `"\${EDITOR:-vi}" ${cluster.config}`);
+
+  const audit = `mode: audit\n${CONFIG}`;
+  await cluster.put(
+    object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": audit } }),
+    deployment({}),
+    marked(webhookDeployment(`x/y:${version}`, 2), RELEASED),
+  );
+  const enforce = `helm upgrade fgw deploy/helm/${NAME} --namespace ops --reset-then-reuse-values --set config.mode=enforce`;
+  t.equal((await runs("deploy/orders", "-n", "team-a"))["audit-mode"], enforce);
+  const own = podOf("mssql=10.0.0.5:1433", { DB: "10.0.0.5:1433" }, { "flowgen.io/mode": "audit" });
+  await cluster.put(
+    object("ConfigMap", NAME, `${NAME}-config`, { data: { "config.yaml": CONFIG } }),
+    deployment({}, own.metadata),
+  );
+  t.strictSame((await runs("deploy/orders", "-n", "team-a"))["audit-mode"], undefined, "the pod's own mode");
+  await cluster.put(deployment({}, podOf("mssql=192.168.0.5:1433").metadata));
+  t.match((await runs("deploy/orders", "-n", "team-a"))["target-not-allowed"], /^helm get values fgw/);
 });

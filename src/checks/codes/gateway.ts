@@ -2,7 +2,6 @@ import type { CheckText } from "./text.ts";
 
 /** The webhook's repair mends it. */
 const AGAIN = "in mode enforce the webhook makes it again within a minute; where it does not, its log says why";
-const WEBHOOK_LOGS = "kubectl logs WEBHOOK --tail=50";
 const WRITE_SECRET =
   "kubectl create secret generic NAME --namespace NAMESPACE --from-file=KEY --dry-run=client -o yaml | kubectl apply -f -";
 
@@ -42,29 +41,31 @@ export const gatewayCodes = {
     level: "error",
     says: "the gateway's forward table is gone, and pods rely on its ports",
     fix: "in mode enforce the webhook makes it again of the Services within a minute; else restore it (docs/runbooks.md)",
-    run: WEBHOOK_LOGS,
+    run: "WEBHOOK_LOGS",
   },
   "policy-lost": {
     level: "error",
     says: "the gateway's NetworkPolicy is gone: any pod of the cluster may connect through it",
     fix: AGAIN,
-    run: WEBHOOK_LOGS,
+    run: "WEBHOOK_LOGS",
   },
   "forwards-full": {
     level: "error",
     says: "the gateway's forward table is full: the next new target is refused",
     fix: "raise maxForwards, or use another gateway",
+    run: "EDIT_CONFIG",
   },
   "forwards-nearly-full": {
     level: "warning",
     says: "the gateway's forward table is at 80 % or more of maxForwards",
     fix: "raise maxForwards, or use another gateway",
+    run: "EDIT_CONFIG",
   },
   "gateway-missing": {
     level: "error",
     says: "the gateway's Deployment is gone, and its table has forwards",
     fix: AGAIN,
-    run: WEBHOOK_LOGS,
+    run: "WEBHOOK_LOGS",
   },
   "gateway-down": {
     level: "error",
@@ -76,21 +77,25 @@ export const gatewayCodes = {
     level: "error",
     says: "the scheduler finds no node for the pod",
     fix: "correct its nodeSelector, affinity, tolerations or resources (a gateway's stand in the config), or make room on a node",
+    run: "EDIT_CONFIG",
   },
   "image-unpulled": {
     level: "error",
     says: "the node cannot get the container's image",
     fix: "correct the image's name and tag (a gateway's stands in the config, the webhook's in the chart's values), or let the node reach the registry",
+    run: "EDIT_CONFIG",
   },
   "wireguard-missing": {
     level: "error",
     says: "the gateway's pod can make no WireGuard interface on its node",
     fix: "keep it on nodes with WireGuard (nodeSelector), or set userspace: true with an image that has wireguard-go",
+    run: "EDIT_CONFIG",
   },
   "device-missing": {
     level: "error",
     says: "the node has no /dev/net/tun, which userspace: true needs",
     fix: "load the module tun on the node, or keep the gateway from it with nodeSelector",
+    run: "EDIT_CONFIG",
   },
   "sibling-down": {
     level: "warning",
@@ -108,13 +113,13 @@ export const gatewayCodes = {
     level: "error",
     says: "a Service of the gateway's table does not exist: pods that use it cannot resolve it",
     fix: AGAIN,
-    run: WEBHOOK_LOGS,
+    run: "WEBHOOK_LOGS",
   },
   "service-port-lost": {
     level: "error",
     says: "the Service does not offer the port that the table gives to the target",
     fix: AGAIN,
-    run: WEBHOOK_LOGS,
+    run: "WEBHOOK_LOGS",
   },
   "service-without-pod": {
     level: "error",

@@ -22,6 +22,7 @@ export const workloadCodes = {
     level: "warning",
     says: "mode is audit: pods are let through unchanged",
     fix: "set mode: enforce in the config, or remove flowgen.io/mode from the pod template",
+    run: "SET_ENFORCE",
   },
   "pod-not-redirected": {
     level: "error",

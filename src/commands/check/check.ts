@@ -1,7 +1,9 @@
 import * as z from "zod";
 import { ClusterError } from "../../cluster/cluster.ts";
 import type { Reader } from "../../cluster/reader.ts";
-import { type Finding, inInstallation } from "../../checks/finding.ts";
+import { commandIn, type Installed } from "../../checks/commands.ts";
+import type { Finding } from "../../checks/finding.ts";
+import { readInstalled } from "./installed.ts";
 import { soon } from "./read.ts";
 import { checkBefore, checkConfig, checkInstallation, type ConfigText, readConfigCheck } from "./installation.ts";
 import { checkWorkload, readWorkloadName } from "./workload.ts";
@@ -49,7 +51,7 @@ export const checkReport = z.strictObject({
  * name, and where the cluster or a file cannot be read.
  */
 export const check = async (what: readonly string[], options: CheckOptions, output: Output): Promise<0 | 1> => {
-  const findings = (await findingsFor(what, options)).map((each) => withInstallation(each, options));
+  const findings = await findingsFor(what, options);
   await output.out(options.output === "json" ? jsonText(findings) : tableText(findings, options, output));
   const counts = countsOf(findings);
   return counts.error > 0 || (options.failOn === "warning" && counts.warning > 0) ? 1 : 0;
@@ -63,7 +65,7 @@ const findingsFor = async (
   if (what === "config") {
     const path = file ?? options.config;
     if (path === undefined) throw new UsageError("check config: name the file: check config FILE");
-    return checkConfig(await readConfigText(path)).findings;
+    return inForm(checkConfig(await readConfigText(path)).findings, unread(options, path));
   }
   // As kubectl: `deploy NAME` is `deploy/NAME`.
   const workload = what === undefined ? undefined : readWorkloadName(file === undefined ? what : `${what}/${file}`);
@@ -73,20 +75,31 @@ const findingsFor = async (
   await requireAnswer(reader);
   const installation = { name: options.installName, namespace: options.installNamespace };
   const { namespace = "default" } = options;
-  if (options.pre) return checkBefore(reader, installation, config);
-  if (workload === undefined) return checkInstallation(reader, installation, namespace, config);
-  const read = await readConfigCheck(reader, installation, config);
-  return [
-    ...(read.config === undefined ? read.findings : []),
-    ...(await checkWorkload(reader, read.config, { ...workload, namespace })),
-  ];
+  const lookAt = async (): Promise<readonly Finding[]> => {
+    if (options.pre) return checkBefore(reader, installation, config);
+    if (workload === undefined) return checkInstallation(reader, installation, namespace, config);
+    const read = await readConfigCheck(reader, installation, config);
+    return [
+      ...(read.config === undefined ? read.findings : []),
+      ...(await checkWorkload(reader, read.config, { ...workload, namespace })),
+    ];
+  };
+  const [findings, installed] = await Promise.all([lookAt(), readInstalled(reader, installation, options.config)]);
+  return inForm(findings, installed);
 };
 
-/** The webhook's own Deployment in a command. */
-const withInstallation = (finding: Finding, { installName, installNamespace }: CheckOptions): Finding =>
-  finding.run === undefined
-    ? finding
-    : { ...finding, run: inInstallation(finding.run, { name: installName, namespace: installNamespace }) };
+/** Without a cluster nothing is known of the installation but the config's file. */
+const unread = ({ installName, installNamespace }: CheckOptions, file: string): Installed => ({
+  ...{ name: installName, namespace: installNamespace, by: { kind: "kubectl" }, isElsewhere: false },
+  config: { kind: "file", name: file },
+});
+
+/** Findings with their commands in the form of this installation. */
+const inForm = (findings: readonly Finding[], installed: Installed): readonly Finding[] =>
+  findings.map(({ run, ...finding }) => {
+    const command = run === undefined ? undefined : commandIn(run, installed);
+    return command === undefined ? finding : { ...finding, run: command };
+  });
 
 /** Without an answer, or for a user whom the API server does not know, nothing can be looked at. */
 const requireAnswer = async (reader: Reader): Promise<void> => {

@@ -1,7 +1,8 @@
 import { certificateFailures, certificateReasons } from "../../certificates/reasons.ts";
 import { checkCodes } from "../../checks/codes.ts";
 import type { CheckText } from "../../checks/codes/text.ts";
-import { DOCS, docsOf, inInstallation } from "../../checks/finding.ts";
+import { documentedCommands } from "../../checks/commands.ts";
+import { DOCS, docsOf } from "../../checks/finding.ts";
 import { type Message, messages, messagesWith } from "../../checks/messages.ts";
 import { reasons } from "../../core/reasons.ts";
 import { nearWord } from "../../core/schema.ts";
@@ -23,7 +24,7 @@ const explanations: readonly Explanation[] = [
   ...Object.entries(reasons).map(([code, text]) => ({ ...text, code, from: `an admission ends as ${text.outcome}` })),
   ...Object.entries(checkCodes).map(([code, text]: [string, CheckText]) => ({
     ...text,
-    ...(text.run !== undefined && { run: inInstallation(text.run) }),
+    ...(text.run !== undefined && { run: documentedCommands(text.run).join(`\n${" ".repeat("  run:   ".length)}`) }),
     ...{ code, from: `check: ${text.level}` },
   })),
   ...Object.entries(certificateReasons).map(([code, says]) => ({ code, from: "a certificate is written again", says })),

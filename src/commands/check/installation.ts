@@ -3,7 +3,7 @@ import type { Reader, Right } from "../../cluster/reader.ts";
 import { certificateFindings, imageFindings } from "../../checks/serving.ts";
 import { type AskedRight, nodeFindings, rightFindings, versionFindings } from "../../checks/cluster.ts";
 import { configFindings, invalidConfig } from "../../checks/config.ts";
-import { type Finding, findingsOf, type Seen } from "../../checks/finding.ts";
+import { type Finding, findingsOf, NO_OBJECT, type Seen } from "../../checks/finding.ts";
 import { gatewayFindings, orphanFindings } from "../../checks/gateway.ts";
 import { sharedKeyFindings } from "../../checks/identities.ts";
 import { podSpecOf, podSelectorOf, statusIn } from "../../checks/objects.ts";
@@ -54,7 +54,8 @@ export const readConfigCheck = async (
   const say = findingsOf("config");
   const where = `config of ${installation.namespace}/${installation.name}`;
   if (found.kind === "unseen") return { config: undefined, findings: [say.unseen(where, found.why)] };
-  if (found.value === undefined) return { config: undefined, findings: [say.fault("config-missing", where)] };
+  if (found.value === undefined)
+    return { config: undefined, findings: [say.fault("config-missing", where, undefined, installation)] };
   return checkConfig(found.value);
 };
 
@@ -150,7 +151,7 @@ export const checkBefore = async (
     ...nodeFindings(nodes),
     ...rightFindings("you", rights, "right-to-install", installation),
     ...(registration.kind === "unseen" ? [say.unseen(object, registration.why)] : []),
-    ...(isThere ? [say.fault("installed-already", object)] : []),
+    ...(isThere ? [say.fault("installed-already", object, undefined, NO_OBJECT)] : []),
     ...findings,
     // The chart makes a namespace that is not there.
     ...sights

@@ -61,6 +61,7 @@ export const checkWorkload = async (
   const sight = {
     ...{ name: about, namespace },
     isAnnotated: annotations[annotation.targets] !== undefined,
+    mode: annotations[annotation.mode],
     nearMisses: nearMisses(pod, kind === "Pod" ? undefined : object.value.metadata),
     pods,
     failure: await failureOf(reader, object.value),
