@@ -286,7 +286,7 @@ const BREAKS: Readonly<Record<string, Break>> = {
     object: /ServiceAccount flowgen-gateway-webhook\/flowgen-gateway-webhook/,
     cause:
       /get, create, patch configmaps flowgen-wireguard-gateway-forwards, flowgen-wireguard-gateway-scripts in flowgen-gateway/,
-    run: `helm upgrade ${NAME} deploy/helm/${NAME} --namespace ${NAME} --reset-then-reuse-values`,
+    run: "kubectl apply -k YOUR-OVERLAY",
     break: () => kubectl(["delete", "rolebinding", NAME, inGateway]),
     restore: () =>
       kubectl(["create", "rolebinding", NAME, `--role=${NAME}`, `--serviceaccount=${NAME}:${NAME}`, inGateway]),
@@ -364,7 +364,6 @@ const BREAKS: Readonly<Record<string, Break>> = {
   "the table was deleted": {
     code: "table-lost",
     object: /ConfigMap flowgen-gateway\/flowgen-wireguard-gateway-forwards/,
-    run: `kubectl logs deployment/${NAME} --namespace ${NAME} --tail=50`,
     break: () => glass("delete", `configmap/${name}-forwards`),
     restore: () => putBack(table),
   },
