@@ -5,7 +5,7 @@ import { type Command, commands } from "./codes/text.ts";
 type Release = { readonly name: string; readonly namespace: string };
 
 /** An installation as its commands need it. */
-export type Installed = {
+export type InstallForm = {
   readonly name: string;
   readonly namespace: string;
   /** `release`: Helm made it. `template`: `helm template` did, as Argo CD does. Else kubectl. */
@@ -24,7 +24,7 @@ const upgrade = ({ name, namespace }: Release, options = "--reset-then-reuse-val
 const editor = (file: string): string => `"\${EDITOR:-vi}" ${/^[\w./-]+$/.test(file) ? file : `'${file}'`}`;
 
 /** Each command in the form of the installation; `undefined`: it has none. */
-const FORMS: Readonly<Record<Command, (installed: Installed) => string | undefined>> = {
+const FORMS: Readonly<Record<Command, (installed: InstallForm) => string | undefined>> = {
   APPLY_CHART: ({ by, name, namespace }) => {
     if (by.kind === "release") return upgrade(by.release);
     const template = `helm template ${name} ${CHART} --namespace ${namespace} --values values.yaml`;
@@ -60,15 +60,15 @@ const FORMS: Readonly<Record<Command, (installed: Installed) => string | undefin
 const isCommand = (run: string): run is Command => commands.some((command) => command === run);
 
 /** A finding's command as this installation takes it. */
-export const commandIn = (run: string, installed: Installed): string | undefined =>
+export const commandIn = (run: string, installed: InstallForm): string | undefined =>
   isCommand(run) ? FORMS[run](installed) : run;
 
 const NAME = "flowgen-gateway-webhook";
-const BY_KUBECTL: Installed = {
+const BY_KUBECTL: InstallForm = {
   ...{ name: NAME, namespace: NAME, by: { kind: "kubectl" }, isElsewhere: false },
   config: { kind: "ConfigMap", name: `${NAME}-config` },
 };
-const DOCUMENTED: readonly (readonly [Installed, note: string])[] = [
+const DOCUMENTED: readonly (readonly [InstallForm, note: string])[] = [
   [{ ...BY_KUBECTL, by: { kind: "release", release: { name: NAME, namespace: NAME } } }, "installed with Helm"],
   [BY_KUBECTL, "installed with kubectl"],
   [{ name: NAME, namespace: NAME, by: { kind: "kubectl" }, isElsewhere: true }, "a webhook outside the cluster"],

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { ClusterError } from "../../cluster/cluster.ts";
 import type { Reader } from "../../cluster/reader.ts";
-import { commandIn, type Installed } from "../../checks/commands.ts";
+import { commandIn, type InstallForm } from "../../checks/commands.ts";
 import type { Finding } from "../../checks/finding.ts";
 import { readInstalled } from "./installed.ts";
 import { soon } from "./read.ts";
@@ -89,13 +89,13 @@ const findingsFor = async (
 };
 
 /** Without a cluster nothing is known of the installation but the config's file. */
-const unread = ({ installName, installNamespace }: CheckOptions, file: string): Installed => ({
+const unread = ({ installName, installNamespace }: CheckOptions, file: string): InstallForm => ({
   ...{ name: installName, namespace: installNamespace, by: { kind: "kubectl" }, isElsewhere: false },
   config: { kind: "file", name: file },
 });
 
 /** Findings with their commands in the form of this installation. */
-const inForm = (findings: readonly Finding[], installed: Installed): readonly Finding[] =>
+const inForm = (findings: readonly Finding[], installed: InstallForm): readonly Finding[] =>
   findings.map(({ run, ...finding }) => {
     const command = run === undefined ? undefined : commandIn(run, installed);
     return command === undefined ? finding : { ...finding, run: command };

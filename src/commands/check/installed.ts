@@ -1,7 +1,7 @@
 /** How the webhook was installed, for the commands of findings. */
 import type { KubeObject } from "../../cluster/cluster.ts";
 import type { Reader } from "../../cluster/reader.ts";
-import type { Installed } from "../../checks/commands.ts";
+import type { InstallForm } from "../../checks/commands.ts";
 import { isSeen } from "../../checks/finding.ts";
 import { podSpecOf, webhooksOf } from "../../checks/objects.ts";
 import { MANAGED_BY } from "../../core/names.ts";
@@ -12,7 +12,7 @@ export const readInstalled = async (
   reader: Reader,
   { name, namespace }: Installation,
   file: string | undefined,
-): Promise<Installed> => {
+): Promise<InstallForm> => {
   const [deployment, registration] = await Promise.all([
     getSeen(reader, "Deployment", namespace, name),
     getSeen(reader, "MutatingWebhookConfiguration", "", name),
@@ -29,7 +29,7 @@ export const readInstalled = async (
 };
 
 /** Helm sets the annotations; `helm template` makes only the chart's label. */
-const makerOf = (object: KubeObject | undefined): Installed["by"] => {
+const makerOf = (object: KubeObject | undefined): InstallForm["by"] => {
   const { annotations = {}, labels = {} } = object?.metadata ?? {};
   const name = annotations["meta.helm.sh/release-name"];
   const namespace = annotations["meta.helm.sh/release-namespace"];
@@ -37,7 +37,7 @@ const makerOf = (object: KubeObject | undefined): Installed["by"] => {
   return { kind: labels[MANAGED_BY] === "Helm" ? "template" : "kubectl" };
 };
 
-const configMapOf = (deployment: KubeObject | undefined): Installed["config"] => {
+const configMapOf = (deployment: KubeObject | undefined): InstallForm["config"] => {
   const volumes = deployment === undefined ? undefined : podSpecOf(deployment).volumes;
   const name = volumes?.find((volume) => volume.name === "config")?.configMap?.name;
   return name === undefined ? undefined : { kind: "ConfigMap", name };
