@@ -1,4 +1,4 @@
-// The page of `audit -o html` in a real browser: it sorts, filters and prints, and asks nobody for anything.
+// The page of `audit -o html` in a real browser: it sorts, filters and prints, and makes no request.
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -71,7 +71,7 @@ else {
   page.on("console", (message) => (message.type() === "error" ? problems.push(message.text()) : undefined));
   await page.goto(pathToFileURL(file).href);
 
-  t.test("it has all rows and a drawing, and what a manifest says is text", async (t) => {
+  t.test("it has all rows and a drawing, and a manifest's words are text", async (t) => {
     t.equal((await shown(page)).length, ROWS);
     t.equal(await page.locator("#shown").textContent(), `${ROWS} of ${ROWS}`);
     t.equal(await page.title(), "flowgen gateways: who reaches what");
@@ -130,7 +130,7 @@ else {
     await page.emulateMedia({ media: "screen" });
   });
 
-  t.test("it asked nobody for anything", async (t) => {
+  t.test("it made no request", async (t) => {
     t.strictSame(requests, [pathToFileURL(file).href]);
     t.strictSame(problems, []);
     t.equal(await page.evaluate(() => performance.getEntriesByType("resource").length), 0);

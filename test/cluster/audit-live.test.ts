@@ -1,5 +1,4 @@
-// `audit -A` on a real API server: what it says is what admissions then do, nothing is written, and 10,000 pods take
-// little memory.
+// `audit -A` on a real API server: admissions do what it says, nothing is written, and 10,000 pods take little memory.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";
@@ -33,8 +32,8 @@ await until("the auditor may read", async () =>
 );
 
 /**
- * Runs the program as somebody who has the chart's read-only role alone; `--report`: its largest resident memory in
- * KiB, as the kernel counted it, is the last line of standard error.
+ * Runs the program as a user with the chart's read-only role alone. `--report`: the last line of standard error is its
+ * largest resident memory in KiB, as the kernel counted it.
  */
 const audit = async (args: readonly string[], kubeconfig = auditor) => {
   const started = performance.now();

@@ -1,5 +1,5 @@
-// Reviews from the API server's client certificate only: the API server is given one for webhooks by its
-// AdmissionConfiguration, as docs/operations.md says, and the webhook is told the CA that signed it.
+// Reviews from the API server's client certificate only. The API server gets one for webhooks by its
+// AdmissionConfiguration, as docs/operations.md says. The webhook has the CA that signed it.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -52,7 +52,7 @@ t.test("the API server's reviews are taken, a stranger's are not", async (t) => 
   t.match(await webhook.metrics(), /^flowgen_gateway_callers_total\{caller="api-server"\} [1-9]/m);
 });
 
-t.test("an API server whose certificate has another name: the refusal says so to whoever made the pod", async (t) => {
+t.test("an API server whose certificate has another name: the refusal says so to the pod's creator", async (t) => {
   const options = [`--client-ca=${file("ca.crt", ca)}`, "--client-name=another"];
   const webhook = await scene.installed.start({ options });
   t.teardown(webhook.stop);

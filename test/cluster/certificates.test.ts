@@ -1,5 +1,5 @@
 // The webhook's own certificate on a real API server: three replicas with the rights of the installed ServiceAccount,
-// behind one address, under a stream of pods that the API server asks them about.
+// behind one address. The API server asks them about a stream of pods.
 import { X509Certificate } from "node:crypto";
 import { Agent } from "node:https";
 import { connect as connectTls } from "node:tls";
@@ -71,14 +71,14 @@ const stored = async (): Promise<Certificates | undefined> => {
 let webhooks: readonly Webhook[] = [];
 t.teardown(() => Promise.all(webhooks.map(({ stop }) => stop())));
 
-/** Every replica serves what the Secret holds, and every webhook trusts it. */
+/** Every replica serves the Secret's certificate, and every webhook trusts it. */
 const isSettled = async (): Promise<boolean> => {
   const { leaf, ca } = (await stored()) ?? {};
   const all = await Promise.all(ports.map(served));
   return all.every((pem) => pem.trim() === leaf?.cert.trim()) && (await bundle()).includes(ca?.cert ?? "");
 };
 type Line = Readonly<Record<string, unknown>>;
-/** What all replicas together wrote from now on, by their logs. */
+/** The writes of all replicas from now on, by their logs. */
 const watchSteps = (): (() => readonly Line[]) => {
   const changes = () => webhooks.flatMap(({ log }) => log.filter(({ msg }) => msg === "certificates changed"));
   const before = new Set(changes());
@@ -234,7 +234,7 @@ const damages: readonly (readonly [what: string, step: Step, args: readonly stri
 ];
 
 for (const [what, { kind, reason }, args] of damages) {
-  t.test(`the Secret ${what}, under load: mended within a minute, and said in log, metric and Event`, async (t) => {
+  t.test(`the Secret ${what}, under load: mended within a minute, and reported in log, metric and Event`, async (t) => {
     const before = { ca: (await stored())?.ca.cert, events: new Set(await events()) };
     const changes = watchSteps();
     const load = stream();
@@ -263,10 +263,10 @@ for (const [what, { kind, reason }, args] of damages) {
 }
 
 t.test(
-  "a path with a token: the API server calls it, an installer's apply leaves it, and nothing else is answered",
+  "a path with a token: the API server calls it, an installer's apply keeps it, and no other path is answered",
   async (t) => {
     const [port = 0] = await freePorts(1);
-    // As a name outside the cluster, a Service leads an API server to this machine.
+    // A Service of a name outside the cluster sends the API server to this machine.
     await scene.apply({
       apiVersion: "v1",
       kind: "Service",

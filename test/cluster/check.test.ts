@@ -46,7 +46,7 @@ const check = async (t: Test, args: readonly string[] = [], kubeconfig = control
   return { code, findings };
 };
 
-// What a kubelet, the Deployment's and the endpoints' controllers would write.
+// The writes of a kubelet, and of the controllers of Deployments and endpoints.
 const ready = (replicas: number) =>
   api.ask("PATCH", `/apis/apps/v1/namespaces/${namespace}/deployments/${name}/status`, {
     status: { replicas, readyReplicas: replicas, availableReplicas: replicas },
@@ -529,7 +529,7 @@ for (const [title, broken] of Object.entries(BREAKS)) {
   });
 }
 
-t.test("a user who may read almost nothing is told what was not looked at", async (t) => {
+t.test("for a user who may read almost nothing the unread objects are named", async (t) => {
   const kubeconfig = await controlPlane.signIn("somebody", { name: "somebody" });
   const { code, findings } = await check(t, [], kubeconfig);
   t.equal(code, 0);

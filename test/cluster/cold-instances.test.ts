@@ -1,5 +1,5 @@
-// As on Knative or Lambda: no instance is there, ten come up at the same moment, and each is asked for pods as soon as
-// it serves. They meet on one table, which does not exist yet.
+// As on Knative or Lambda: no instance runs, then ten start at the same moment. Each gets pods as soon as it serves.
+// They share one table, which does not exist yet.
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import t from "tap";

@@ -37,8 +37,8 @@ t.test("1,000 pods with 480 new targets at once, then 1,000 that share 10", asyn
   t.strictSame(violations(record, own.pods).slice(0, 5), []);
   t.equal(record.tables.at(-1)?.content.forwards.length, Math.min(COUNT, NEW));
 
-  // Clients who are no admins hold all seats of their priority level while they wait: the webhook must not need one of
-  // these.
+  // Clients other than admins hold all seats of their priority level while they wait. The webhook must not need one of
+  // these seats.
   const shared = await createPods(
     creators,
     wishFor(COUNT, "shared", (index) => NEW + (index % 10)),

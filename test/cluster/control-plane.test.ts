@@ -1,4 +1,4 @@
-// The harness itself: it starts what it says, brings components back, and leaves nothing behind, whatever ends it.
+// The harness itself: it starts its components, restarts them, and leaves nothing behind after any end.
 import { spawn, spawnSync } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -150,7 +150,7 @@ async function redirects(kubeconfig: string): Promise<void> {
 }
 
 void t.test(
-  "the inner loop: a changed source is served, one that does not start is told, and the next one tried",
+  "the inner loop: a changed source is served, one that does not start is reported, and the next one is tried",
   async (t) => {
     const folder = t.testdir({ deep: { "file.ts": "1" } });
     const happened: string[] = [];

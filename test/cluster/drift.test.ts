@@ -1,5 +1,5 @@
-// What others change or delete in a gateway is put right by the serving replicas themselves: no pod is admitted
-// meanwhile. And where nothing differs, nothing is written.
+// The serving replicas repair changed and deleted objects of a gateway, without an admission. Without a difference they
+// write nothing.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -26,7 +26,7 @@ type Whole = KubeObject & { readonly data?: object; readonly spec?: Readonly<Rec
 const objects = async (): Promise<readonly Whole[]> =>
   (await list<Whole>(KINDS, named)).filter(({ metadata }) => metadata.name !== "kube-root-ca.crt");
 
-/** What the webhook wrote; pods find the gateway's own Service by its name, and its address may be another. */
+/** The webhook's fields. Pods find the gateway's own Service by its name, so its address may change. */
 const contents = async (): Promise<readonly string[]> =>
   (await objects()).map(({ kind, metadata, data, spec }) => {
     const isOwn = kind === "Service" && metadata.name === name;
@@ -56,14 +56,14 @@ await atRest();
 const before = await contents();
 const host = (await objects()).find(({ metadata }) => metadata.name?.startsWith(`${name}-10-`))?.metadata.name ?? "";
 
-t.test("where nothing differs nothing is written, however often the replicas look", async (t) => {
+t.test("without a difference nothing is written at any look", async (t) => {
   const rest = await versions();
   const start = await looks();
   await until("five looks", async () => (await looks()) >= start + 5);
   t.strictSame(await versions(), rest);
 });
 
-/** Every object, and a change of what the webhook writes in it. */
+/** Every object, and a change of a field that the webhook writes. */
 const DRIFT: Readonly<Record<string, object>> = {
   [`configmap/${name}-scripts`]: { data: { "forward.sh": "exit 1" } },
   [`configmap/${name}-forwards`]: { data: { forwards: "1433 10.0.0.99 1433 wg0\n" } },

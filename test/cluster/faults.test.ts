@@ -1,5 +1,5 @@
 // An API server in trouble, seen from the webhook: a clear answer within the request's deadline, then recovery without
-// help, and the forward table's invariants all along.
+// help. The forward table's invariants hold all the time.
 import { createPrivateKey, sign } from "node:crypto";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -31,18 +31,18 @@ const api = connectTo(controlPlane);
 t.teardown(api.close);
 
 let targets = 0;
-/** A pod with a target that nobody asked for before. */
+/** A pod with a new target. */
 const newPod = (): object => wishFor(1, `pod-${targets}`, () => targets++).map(wishedPod)[0] ?? {};
 const ask = ({ url }: Webhook = webhook): Promise<MutateAnswer> => mutate(url, installed.ca, newPod(), SECONDS);
 
-/** The API server makes a pod with a new target, which is led there; and everything is, and was, as it should be. */
+/** The API server makes a pod with a new target, which is redirected. All objects are, and were, as they should be. */
 const recovers = async (t: Test, record: GatewayRecord): Promise<void> => {
   const { status, body } = await api.ask("POST", PODS_PATH, newPod());
   t.match({ status, message: body["message"] }, { status: 201, message: undefined }, "the next pod is admitted");
   await record.settled();
   t.strictSame(violations(record, [body]), []);
 };
-/** Says what is wrong, in time for the API server to hear it. */
+/** Names the fault before the API server stops waiting. */
 const isClear = (t: Test, { status, message, ms, isAllowed }: MutateAnswer, said: RegExp): void => {
   t.match({ status, message, isAllowed }, { status: /^50[34]$/, message: said, isAllowed: false });
   t.ok(ms < SECONDS * 1000, `an answer after ${ms.toFixed(0)} ms`);
@@ -75,7 +75,7 @@ const passing: readonly (readonly [what: string, fault: Fault])[] = [
   ["connections are reset", requests(8, { kind: "reset" })],
   ["the table's write takes effect and stalls for 5 s", writes(1, { kind: "stall", ms: 5000 })],
 ];
-/** Longer than a request may wait: it is told why. */
+/** Longer than a request may wait: the answer names the fault. */
 const lasting: readonly (readonly [what: string, fault: Fault, said: RegExp])[] = [
   ["a storm of 409", writes(Infinity, answer(409)), /cannot apply configmaps .*409 Conflict/],
   ["429 with Retry-After: 30", requests(Infinity, answer(429, { "retry-after": "30" })), /429 TooManyRequests/],

@@ -1,5 +1,5 @@
-// Who may write and delete a gateway's objects: the webhook, the controllers that clean up, and a user with the verb
-// break-glass.
+// A gateway's objects may be written and deleted by the webhook, the controllers that clean up, and a user with the
+// verb break-glass.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -53,7 +53,7 @@ const asFile = ({ apiVersion, kind, metadata, spec, data }: KubeObject & Fields)
   ...{ apiVersion, kind, ...(spec && { spec }), ...(data && { data }) },
   metadata: { name: metadata.name, labels: metadata.labels, annotations: metadata.annotations },
 });
-/** What others may not change, of all objects. */
+/** The changes of every object that others may not make. */
 const contents = async (): Promise<readonly object[]> =>
   (await list<KubeObject & Fields>(KINDS.join(), `--namespace=${namespace}`)).map((object) => asFile(object));
 
@@ -68,7 +68,7 @@ const refused = (t: Test, { code, stderr }: Result, object: string, way: string)
   t.match(stderr, /act as a user with the verb break-glass on gateways\.flowgen\.io/, "the way past it is named");
 };
 
-t.test("the policies come into force, without a word of the API server about their expressions", async (t) => {
+t.test("the policies come into force, without a warning of the API server about their expressions", async (t) => {
   for (const [object, change] of Object.entries(OBJECTS))
     await ends(1, () => patch(object, change, "--dry-run=server"));
   for (const deployment of [name, `${name}-b`])
@@ -82,7 +82,7 @@ t.test("the policies come into force, without a word of the API server about the
   }
 });
 
-t.test("an admin who may do everything is refused, whatever kubectl is told", async (t) => {
+t.test("an admin with all rights is refused, with any option of kubectl", async (t) => {
   t.match(await ask(["auth", "can-i", "*", "*"]), { stdout: "yes\n" });
   const before = await contents();
   for (const [object, change] of Object.entries(OBJECTS)) {
@@ -117,7 +117,7 @@ t.test("an admin who may do everything is refused, whatever kubectl is told", as
   t.strictSame(await contents(), before);
 });
 
-t.test("metadata stays free, but for what makes the object the gateway's", async (t) => {
+t.test("metadata stays free, but for the marks of a gateway's object", async (t) => {
   for (const object of Object.keys(OBJECTS)) {
     const note = {
       labels: { team: "net" },
@@ -144,7 +144,7 @@ t.test("metadata stays free, but for what makes the object the gateway's", async
   t.match(await askFor("other=10.0.0.6:5432"), { code: 0 }, "and the webhook writes them as before");
 });
 
-t.test("nobody makes an object look like a gateway's", async (t) => {
+t.test("no user makes an object that looks like a gateway's", async (t) => {
   const labels = { "app.kubernetes.io/managed-by": "flowgen-gateway-webhook" };
   const spec = { selector: { app: "theirs" }, ports: [{ port: 80 }] };
   const theirs = { apiVersion: "v1", kind: "Service", metadata: { name: "theirs" }, spec };
@@ -158,7 +158,7 @@ t.test("nobody makes an object look like a gateway's", async (t) => {
   }
 });
 
-t.test("a namespace's admin is refused, and so is who has the verb by a wildcard", async (t) => {
+t.test("a namespace's admin is refused, and so is a user with the verb by a wildcard", async (t) => {
   await kubectl(["create", "rolebinding", "ns-admin", "--clusterrole=admin", "--user=ns-admin", `-n=${namespace}`]);
   const rules = [
     { apiGroups: ["flowgen.io"], resources: ["gateways"], verbs: ["*"] },
@@ -177,32 +177,35 @@ t.test("a namespace's admin is refused, and so is who has the verb by a wildcard
   }
 });
 
-t.test("who breaks the glass may do all of it, in that namespace, until the binding goes", async (t) => {
-  const as = await breakGlass(kubectl, namespace);
-  const elsewhere = ["auth", "can-i", "update", "configmaps", "--namespace=team-a", as];
-  t.match(await controlPlane.kubectl(elsewhere), { stdout: "no\n" });
-  for (const [object, change] of Object.entries(OBJECTS)) {
-    t.match(await patch(object, change, as), { code: 0 }, `patch ${object}`);
-    t.match(await patch(object, { metadata: { labels: { "flowgen.io/gateway": "x" } } }, as), { code: 0 });
-  }
-  for (const each of [name, `${name}-b`])
-    t.match(await ask(["scale", `deployment/${each}`, "--replicas=2", as]), { code: 0 });
-  t.match(await askFor("third=10.0.0.7:5432"), { code: 0 }, "the webhook puts all of it right");
-  // A Deployment whose controller has not told yet what becomes of the edit is left to the next look.
-  for (const each of [name, `${name}-b`])
-    await until(`${each} has one pod`, async () => {
-      await askFor(`more=10.0.1.${pods}:5432`);
-      const { spec } = await read(`deployment/${each}`);
-      return (spec as { readonly replicas?: number }).replicas === 1;
-    });
-  t.match(await read(`poddisruptionbudget/${name}`), { spec: { maxUnavailable: 1 } });
-  t.match(await read(`service/${name}-pods`), { spec: { publishNotReadyAddresses: true } });
-  t.match(await ask(["delete", `networkpolicy/${name}`, as]), { code: 0 });
-  await kubectl(["delete", "rolebinding", "break-glass", `--namespace=${namespace}`]);
-  await ends(1, () => ask(["delete", "service", name, "--dry-run=server", as]));
-});
+t.test(
+  "a user with the verb break-glass may do all of it, in that namespace, until the binding is deleted",
+  async (t) => {
+    const as = await breakGlass(kubectl, namespace);
+    const elsewhere = ["auth", "can-i", "update", "configmaps", "--namespace=team-a", as];
+    t.match(await controlPlane.kubectl(elsewhere), { stdout: "no\n" });
+    for (const [object, change] of Object.entries(OBJECTS)) {
+      t.match(await patch(object, change, as), { code: 0 }, `patch ${object}`);
+      t.match(await patch(object, { metadata: { labels: { "flowgen.io/gateway": "x" } } }, as), { code: 0 });
+    }
+    for (const each of [name, `${name}-b`])
+      t.match(await ask(["scale", `deployment/${each}`, "--replicas=2", as]), { code: 0 });
+    t.match(await askFor("third=10.0.0.7:5432"), { code: 0 }, "the webhook puts all of it right");
+    // A Deployment whose controller has not observed the edit yet is left to the next look.
+    for (const each of [name, `${name}-b`])
+      await until(`${each} has one pod`, async () => {
+        await askFor(`more=10.0.1.${pods}:5432`);
+        const { spec } = await read(`deployment/${each}`);
+        return (spec as { readonly replicas?: number }).replicas === 1;
+      });
+    t.match(await read(`poddisruptionbudget/${name}`), { spec: { maxUnavailable: 1 } });
+    t.match(await read(`service/${name}-pods`), { spec: { publishNotReadyAddresses: true } });
+    t.match(await ask(["delete", `networkpolicy/${name}`, as]), { code: 0 });
+    await kubectl(["delete", "rolebinding", "break-glass", `--namespace=${namespace}`]);
+    await ends(1, () => ask(["delete", "service", name, "--dry-run=server", as]));
+  },
+);
 
-t.test("what has lost its owner is collected", async (t) => {
+t.test("an object without its owner is collected", async (t) => {
   const as = await breakGlass(kubectl, namespace);
   await kubectl(["create", "configmap", "owner", `--namespace=${namespace}`]);
   const { uid } = (await read("configmap/owner")).metadata;

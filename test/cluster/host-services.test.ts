@@ -1,5 +1,5 @@
-// Services of hosts' own on a real API server: one for each host, whoever allocates it and whoever dies meanwhile; with
-// its addresses again after somebody deleted it.
+// Services of hosts' own on a real API server: one for each host, with any number of replicas that allocate it or are
+// killed. A deleted one gets its addresses again.
 import t, { type Test } from "tap";
 import { stringify } from "yaml";
 import { connect } from "../../src/cluster/kubernetes.ts";
@@ -144,7 +144,7 @@ t.test("one address family, three replicas", async (t) => {
     },
   );
 
-  await t.test("a host's Service that somebody deletes is back with its address at the next admission", async (t) => {
+  await t.test("a deleted Service of a host is made again, with its address, at the next admission", async (t) => {
     const before = await create("holder", "deleted");
     const [{ name } = { name: "" }] = (await look("deleted")).services;
     await kubectl(["delete", "service", name, named, asBreaker]);
@@ -154,7 +154,7 @@ t.test("one address family, three replicas", async (t) => {
   });
 
   await t.test(
-    "its address is another Service's meanwhile: another address, and the pods that hold the former one are named",
+    "its address was given to another Service: it gets another one, and the pods that hold the former one are named",
     async (t) => {
       const [lost = ""] = await create("stranded", "taken");
       const [{ name } = { name: "" }] = (await look("taken")).services;

@@ -1,5 +1,5 @@
-// A hostile tenant and a stranger on the port beside honest pods, on a real API server: none of the honest is refused,
-// and they wait little longer.
+// A hostile tenant and a stranger on the port, beside honest pods on a real API server. No honest pod is refused, and
+// they wait little longer.
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
@@ -12,7 +12,7 @@ import { flowgenPod, ONE_TUNNEL, startScene, targets } from "../lab/control-plan
 /** Of each part. An hour with SOAK_SECONDS=1200. */
 const SECONDS = Number(process.env["SOAK_SECONDS"] ?? 12);
 const HONEST_CLIENTS = 3;
-/** What an honest pod may wait beside an attacker, as a multiple. Below the floor the machine's noise decides. */
+/** How long an honest pod may wait beside an attacker, as a multiple. Below the floor the machine's noise decides. */
 const MOST_TIMES = 3;
 const FLOOR_MS = 100;
 

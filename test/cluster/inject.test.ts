@@ -1,4 +1,4 @@
-// `inject | kubectl apply` beside a gateway that runs: it writes workloads only, whatever table it was made from.
+// `inject | kubectl apply` beside a gateway that runs: it writes workloads only, from any forward table.
 import { execFile } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// Whose objects are whose: what the webhook leaves alone, what it keeps right, and what it may do at all. The objects
-// are objects only: nothing here runs a gateway or enforces its NetworkPolicy.
+// Ownership of objects: those that the webhook does not touch, those that it repairs, and its rights. The objects are
+// objects only: nothing here runs a gateway or enforces its NetworkPolicy.
 import t from "tap";
 import { stringify } from "yaml";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
@@ -28,7 +28,9 @@ t.teardown(webhook.stop);
 
 const KINDS = "services,deployments,networkpolicies,configmaps";
 const named = `--namespace=${GATEWAY.namespace}`;
-/** What the policy of the gateways' objects refuses to others is done all the same, to see how the webhook mends it. */
+/**
+ * The test makes changes that the policy of the gateways' objects refuses to others, to see how the webhook mends them.
+ */
 const asBreaker = await breakGlass(kubectl, GATEWAY.namespace);
 type WithSpec = KubeObject & { readonly spec: Readonly<Record<string, unknown>> };
 const read = (kind: string, name: string = GATEWAY.name): Promise<WithSpec> => get<WithSpec>(kind, name, named);
@@ -46,13 +48,13 @@ let pods = 0;
 /** A pod that asks for a target through a gateway: is it admitted? */
 const ask = (target: string, via: string = GATEWAY.name) =>
   create(flowgenPod("team-a", `asks-${++pods}`, { ...targets(target), "flowgen.io/gateway": via }));
-/** A target that nobody asked for yet: the objects are read and written for it. */
+/** A new target: the objects are read and written for it. */
 const askForAnother = async (): Promise<void> => {
   const { code, stderr } = await ask(`t${++pods}=10.0.1.${pods}:5432`);
   if (code !== 0) throw new Error(stderr);
 };
 
-t.test("an object of the gateway's name that is somebody else's is refused and untouched", async (t) => {
+t.test("another owner's object of the gateway's name: the pod is refused, and the object is unchanged", async (t) => {
   const selector = { matchLabels: { app: "theirs" } };
   const template = { metadata: { labels: { app: "theirs" } }, spec: { containers: [{ name: "c", image: "x" }] } };
   const theirs = (what: string, apiVersion: string, body: object): object => {
@@ -81,28 +83,31 @@ t.test("an object of the gateway's name that is somebody else's is refused and u
   }
   t.strictSame(await versions(), before, "neither they nor any other object of those gateways was written");
 
-  await t.test("what is handed over by its label is taken over; a Deployment's selector cannot be", async (t) => {
-    const handOver = (kind: string) =>
-      kubectl([
-        ...["label", kind, nameFor(kind), named, asBreaker, "--overwrite"],
-        "app.kubernetes.io/managed-by=flowgen-gateway-webhook",
-      ]);
-    await handOver("NetworkPolicy");
-    t.match(await ask("mssql=10.0.0.5:1433", nameFor("NetworkPolicy")), { code: 0 });
-    t.match(await read("networkpolicy", nameFor("NetworkPolicy")), {
-      spec: { ingress: [{ ports: [{ port: 1433 }] }] },
-    });
-    await handOver("Deployment");
-    const { code, stderr } = await ask("mssql=10.0.0.5:1433", nameFor("Deployment"));
-    t.equal(code, 1);
-    t.match(
-      stderr,
-      /selector-other: Deployment flowgen-gateway\/taken-deployment: .*; take it over with `flowgen-gateway adopt`/,
-    );
-  });
+  await t.test(
+    "an object that gets the webhook's label is taken over; a Deployment's selector cannot be",
+    async (t) => {
+      const handOver = (kind: string) =>
+        kubectl([
+          ...["label", kind, nameFor(kind), named, asBreaker, "--overwrite"],
+          "app.kubernetes.io/managed-by=flowgen-gateway-webhook",
+        ]);
+      await handOver("NetworkPolicy");
+      t.match(await ask("mssql=10.0.0.5:1433", nameFor("NetworkPolicy")), { code: 0 });
+      t.match(await read("networkpolicy", nameFor("NetworkPolicy")), {
+        spec: { ingress: [{ ports: [{ port: 1433 }] }] },
+      });
+      await handOver("Deployment");
+      const { code, stderr } = await ask("mssql=10.0.0.5:1433", nameFor("Deployment"));
+      t.equal(code, 1);
+      t.match(
+        stderr,
+        /selector-other: Deployment flowgen-gateway\/taken-deployment: .*; take it over with `flowgen-gateway adopt`/,
+      );
+    },
+  );
 });
 
-t.test("a gateway's config that the API server does not take: said at once, by the field", async (t) => {
+t.test("a gateway's config that the API server refuses: reported at once, with the field", async (t) => {
   const { code, stderr } = await ask("mssql=10.0.0.5:1433", "mistaken");
   t.equal(code, 1);
   t.match(stderr, /failed calling webhook .*: api-error: .* cannot apply deployments flowgen-gateway\/mistaken: /);
@@ -114,7 +119,7 @@ t.test("a gateway's config that the API server does not take: said at once, by t
   );
 });
 
-t.test("what others add to our objects stays, and our own fields come back", async (t) => {
+t.test("fields that others add to the gateway's objects stay, and the webhook's own fields come back", async (t) => {
   await askForAnother();
   const patch = (kind: string, body: object, name: string = GATEWAY.name) =>
     kubectl([
@@ -165,7 +170,7 @@ t.test("what others add to our objects stays, and our own fields come back", asy
   for (const object of [...Object.values(after), table, scripts]) t.match(object.metadata, note, object.kind);
 });
 
-t.test("what moves the Deployment's generation: its spec and its annotations; never a target", async (t) => {
+t.test("the Deployment's generation changes with its spec and its annotations, never with a target", async (t) => {
   const { generation = 0 } = (await read("deployment")).metadata;
   const moved = async (): Promise<number> => ((await read("deployment")).metadata.generation ?? 0) - generation;
   await askForAnother();
@@ -182,7 +187,7 @@ t.test("what moves the Deployment's generation: its spec and its annotations; ne
 });
 
 t.test(
-  "what is deleted is made again, the table too; but never a new one beside a Service that pods use",
+  "deleted objects are made again, the table too; but never an empty table beside a Service that pods use",
   async (t) => {
     const ports = (await read("service")).spec["ports"];
     await kubectl(["delete", "service,deployment,networkpolicy", GATEWAY.name, named, asBreaker]);
@@ -219,7 +224,7 @@ t.test(
   },
 );
 
-t.test("what the webhook's ServiceAccount may do, beyond what every account may", async (t) => {
+t.test("the rights of the webhook's ServiceAccount, beyond those of every account", async (t) => {
   const registration =
     "get,patch mutatingwebhookconfigurations of admissionregistration.k8s.io named flowgen-gateway-webhook";
   /** In every namespace: its registration, and Events about workloads. */

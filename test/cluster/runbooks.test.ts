@@ -21,7 +21,7 @@ const quick = { options: ["--repair-seconds=1", "--reload-seconds=1"] };
 let webhook = await installed.start(quick);
 t.teardown(() => webhook.stop());
 
-/** Where the reader is: kubectl and flowgen-gateway are on the path. */
+/** The reader's shell: kubectl and flowgen-gateway are on the path. */
 const folder = join(controlPlane.folder, "reader");
 await mkdir(join(folder, "bin"), { recursive: true });
 await symlink(join(await findPrograms([]), "kubectl"), join(folder, "bin/kubectl"));
@@ -144,7 +144,7 @@ t.test("it is uninstalled for good", async (t) => {
   t.equal(done, shell.length, "no block was left out");
 });
 
-t.test("what GitOps leaves alone is in the registration", async (t) => {
+t.test("the fields that GitOps must leave alone are in the registration", async (t) => {
   const yaml = blocks(page).filter(({ language }) => language === "yaml");
   const [argo, flux] = yaml.map(({ text }) => parse(text) as { readonly kind: string; readonly spec: object });
   const registration = parse(readPage("deploy/kustomize/base/webhook.yaml")) as {

@@ -76,7 +76,7 @@ t.teardown(async () => {
   await serving;
 });
 
-/** Every version of the gateway's Deployments, in order: what was changed while nobody else served is written down. */
+/** Every version of the gateway's Deployments, in order. A change while no other one served is recorded. */
 const latest = new Map<string, ApiObject>();
 const changes: string[] = [];
 const faults: string[] = [];
@@ -137,7 +137,7 @@ t.test("a Deployment and a Secret for each identity, and one of all else", async
     `${name}-pods`,
   ]);
   for (const { spec } of services as readonly (KubeObject & { readonly spec: { readonly selector: object } })[])
-    t.strictSame(spec.selector, common, "each Service leads to both");
+    t.strictSame(spec.selector, common, "each Service selects both");
   t.equal((await list("networkpolicies", named)).length, 1);
   t.equal((await tableData())["siblings"], `${name}\n${name}-b\n`);
 });

@@ -1,4 +1,4 @@
-// The webhook at work for long: its memory and handles, its certificate, and a replica that is told to end.
+// The webhook after a long time of work: its memory and handles, its certificate, and a replica that ends on a signal.
 import { setTimeout as sleep } from "node:timers/promises";
 import { randomUUID } from "node:crypto";
 import { rename, writeFile } from "node:fs/promises";
@@ -70,7 +70,7 @@ const startLoad = (url: string, ca: () => string, { count = Infinity, keepAlive 
 const COLLECTS = ["--expose-gc", "--import=data:text/javascript,process.on('SIGWINCH',()=>globalThis.gc())"];
 
 type Use = { readonly heap: number; readonly handles: number };
-/** The smallest of some readings: what ends just then (a connection, a timer) is collected with the next garbage. */
+/** The smallest of some readings: a connection or timer that ends just then is collected with the next garbage. */
 const useOf = async ({ pid, metrics }: Webhook): Promise<Use> => {
   const uses: Use[] = [];
   for (let reading = 0; reading < 4; reading += 1) {

@@ -1,5 +1,5 @@
-// What no pod uses is marked and removed, while other pods are admitted and the webhook's processes are killed: no pod
-// that lives is ever at an address that leads elsewhere. By hand, as docs/operations.md says it: a user with
+// Forwards that no pod uses are marked and removed, while other pods are admitted and the webhook's processes are
+// killed. The address of a live pod always reaches its own target. By hand, as docs/operations.md says it: a user with
 // break-glass who may list pods.
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
@@ -67,10 +67,7 @@ const versions = async (): Promise<readonly string[]> =>
     ({ metadata }) => `${metadata.name} ${metadata.resourceVersion}`,
   );
 
-/**
- * What is wrong with the live pods: at each version of the table since they were stored, and at the Services as they
- * are.
- */
+/** The faults of the live pods: at each version of the table since they were stored, and at the present Services. */
 const problems = async (): Promise<readonly string[]> => {
   await record.settled();
   type ServiceOf = ApiObject & {
@@ -114,7 +111,7 @@ const NEVER_ASKED_AGAIN = 25;
 /** Every pod of the first half has a target of its own; the second half asks for these and for new ones. */
 const first = wishFor(COUNT / 2, "first", (index) => index);
 
-t.test("a dry run reads only; a run marks what no pod uses", async (t) => {
+t.test("a dry run reads only; a run marks unused forwards", async (t) => {
   for (let at = 0; at < first.length; at += 20) await Promise.all(first.slice(at, at + 20).map(create));
   for (const wish of first.slice(COUNT / 4)) await remove(wish);
   const before = await versions();

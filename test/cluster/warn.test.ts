@@ -1,4 +1,4 @@
-// What `kubectl apply` of a workload says, on a real API server.
+// The warnings of `kubectl apply` of a workload, on a real API server.
 import t, { type Test } from "tap";
 import { flowgenDeployment, HOST, ONE_TUNNEL, startScene, targets } from "../lab/control-plane/scene.ts";
 import { eventually } from "../wait.ts";
@@ -12,14 +12,14 @@ const said = async (object: object) => {
   return { code, warnings: stderr.split("\n").filter((line) => line !== "") };
 };
 const deployment = (name: string, text: string, env = {}) => flowgenDeployment("team-a", name, 1, targets(text), env);
-t.test("a Deployment says where its pods reach their targets", async (t) => {
+t.test("the warning of a Deployment names the addresses of its targets", async (t) => {
   t.match(await said(deployment("good", "mssql=10.0.0.5:1433")), {
     code: 0,
     warnings: [`Warning: injected: 10.0.0.5:1433 at ${HOST}:1433`],
   });
 });
 
-t.test("one whose pods will be refused is made all the same, and says why", async (t) => {
+t.test("a Deployment whose pods will be refused is created, and the warning gives the reason", async (t) => {
   const { code, warnings } = await said(deployment("refused", "mssql=192.168.0.5:1433"));
   t.equal(code, 0);
   t.match(warnings[0], /^Warning: target-not-allowed: each pod will be refused: /);
@@ -39,7 +39,7 @@ const kinds = (template: object): readonly object[] => {
 };
 const podSpec = { containers: [{ name: "app", image: "x" }] };
 
-t.test("every kind, and keys that only look like ours", async (t) => {
+t.test("every kind, and keys that resemble the webhook's", async (t) => {
   const labels = { app: "flowgen", "app.kubernetes.io/name": "flowgen" };
   for (const object of kinds({ metadata: { labels, annotations: { private_targets: "x" } }, spec: podSpec }))
     t.match(await said(object), {
@@ -64,7 +64,7 @@ const reviews = async (): Promise<number> => {
     .reduce((sum, count) => sum + count, 0);
 };
 
-t.test("what carries nothing of the kind, or has an owner, is not asked about", async (t: Test) => {
+t.test("workloads without such a key, or with an owner, cost no call", async (t: Test) => {
   const before = await reviews();
   t.ok(before > 4);
   const { spec, ...rest } = flowgenDeployment("team-a", "plain", 1, {});

@@ -159,11 +159,11 @@ t.test("a second Deployment's target joins the gateway, whose pod goes on", asyn
   t.not(
     pod?.metadata.annotations?.["flowgen.io/table"],
     podBefore?.metadata.annotations?.["flowgen.io/table"],
-    "the pod is touched, so that the kubelet looks at the new table at once",
+    "the pod gets an annotation, so that the kubelet reads the new table at once",
   );
 });
 
-t.test("what may not be is refused to the ReplicaSet; a pod that asks for audit stays as it is", async (t) => {
+t.test("a forbidden target is refused to the ReplicaSet; a pod in mode audit stays unchanged", async (t) => {
   await apply(curious as object, careful as object);
   const refused = await eventually("an Event of the ReplicaSet", 20_000, async () => {
     const events = await list<{ reason: string; message: string }>("events", "--namespace=team-b");
@@ -181,7 +181,7 @@ t.test("what may not be is refused to the ReplicaSet; a pod that asks for audit 
   t.match(metrics, /flowgen_gateway_forwards\{gateway="flowgen-gateway\/flowgen-wireguard-gateway"\} 3/);
 });
 
-t.test("marks stay as the webhook wrote them, by whatever way a pod is changed", async (t) => {
+t.test("marks stay as the webhook wrote them, with every way to change a pod", async (t) => {
   const pod = { ...flowgenPod("team-a", "marks", {}), spec: { containers: [{ name: "c", image: "x" }] } };
   await made(pod);
   const change = (...args: readonly string[]) => controlPlane.kubectl([...args, "--namespace=team-a"]);

@@ -46,7 +46,7 @@ const triesOf = async (name: string): Promise<number> => {
   return of.reduce((sum, { count = 1 }) => sum + count, 0);
 };
 const refusedBy = (name: string) => flowgenDeployment("team-a", name, 1, targets("mssql=192.168.0.5:1433"));
-/** Its pods would be refused again by the next webhook, which has told nothing yet. */
+/** Its pods would be refused again by the next webhook, which has written no Event yet. */
 const remove = (kind: string, name: string) => kubectl(["delete", kind, name, "--namespace=team-a"]);
 const job = (name: string) => ({
   apiVersion: "batch/v1",
@@ -61,7 +61,7 @@ const withRestart = ({ metadata, spec }: ReturnType<typeof flowgenTemplate>) => 
   spec: { ...spec, restartPolicy: "Never" },
 });
 
-t.test("a refused pod: one Event about its Deployment, however often the ReplicaSet tries", async (t) => {
+t.test("a refused pod: one Event about its Deployment, for any number of tries of the ReplicaSet", async (t) => {
   await start(t, "--workload-events");
   await apply(refusedBy("refused"));
   const events = await toldOf(/^refused$/);
@@ -153,7 +153,7 @@ t.test("a gateway that restarts: one Event about its Deployment, and none for a 
 });
 
 t.test(
-  "without the right to read a scale: about the ReplicaSet; without any right: the pods are refused as ever",
+  "without the right to read a scale: about the ReplicaSet; without any right: the pods are refused as before",
   async (t) => {
     const role = "flowgen-gateway-webhook-workload-events";
     const webhook = await start(t, "--workload-events");

@@ -1,4 +1,4 @@
-// Every way in which a pod comes into being on a real API server, and pods that come with a history of their own.
+// Every way to create a pod on a real API server, and pods that were admitted before.
 import t from "tap";
 import type { KubeObject } from "../../src/cluster/cluster.ts";
 import type { Pod } from "../../src/core/pod.ts";
@@ -93,7 +93,7 @@ t.test("a bare pod, by its name and by a generated one", async (t) => {
   t.strictSame(redirected(generated), asPromised);
 });
 
-t.test("a debugger's container, and any change of a pod, are none of the webhook's business", async (t) => {
+t.test("for a debugger's container, and any change of a pod, the webhook gets no call", async (t) => {
   const before = await get<Pod>("pod", ...inTeam("bare"));
   const count = await calls(async () => {
     await kubectl(["debug", ...inTeam("bare"), "--image=example.test/debug:1", "--env=A=10.0.0.5", "--", "sleep", "1"]);
@@ -107,7 +107,7 @@ t.test("a debugger's container, and any change of a pod, are none of the webhook
   t.equal(after.metadata.annotations?.[STATUS], before.metadata.annotations?.[STATUS]);
 });
 
-t.test("a pod that is restored: by the gateway that it knew as it was, of another one refused", async (t) => {
+t.test("a restored pod: unchanged with its former gateway, refused with another one", async (t) => {
   const original = await get<Pod>("pod", ...inTeam("stateful-0"));
   const { labels, annotations } = original.metadata;
   // As a backup holds it: without what the API server gives.

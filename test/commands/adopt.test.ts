@@ -124,7 +124,7 @@ t.test(
   },
 );
 
-t.test("stopped after any call, it is made again and comes to the same end", async (t) => {
+t.test("stopped after any call, a second run comes to the same end", async (t) => {
   for (let stopAt = 1, isOver = false; !isOver; stopAt += 1) {
     let writes = 0;
     let isStopped = true;
@@ -148,57 +148,50 @@ t.test("stopped after any call, it is made again and comes to the same end", asy
   }
 });
 
-t.test(
-  "what the config would not serve is refused before anything is written, with what to write into it",
-  async (t) => {
-    const refused = async (cluster: MemoryCluster, using: string, says: RegExp): Promise<string> => {
-      const before = versions(cluster);
-      const { code, err } = await ran(cluster, {}, configOf(using));
-      t.equal(code, 1);
-      t.match(err, says);
-      t.strictSame(versions(cluster), before);
-      return err;
-    };
-    const chart = await withChart();
-    const tunnels = (text: string): string =>
-      `gateways: [{name: ${place.name}, namespace: team-a, tunnels: [${text}]}]`;
-    const missing = await refused(
-      chart,
-      tunnels("{name: wg0, secretName: wireguard-client-a}"),
-      /^forward-missing: .*mssql \(1433 → 10\.0\.0\.5:1433\), postgres \(15432 → 10\.0\.0\.6:5432\)/,
-    );
-    const block = missing.replace(/^[^]*?(?=gateways:)/, "");
-    t.match(parse(block), { gateways: [{ tunnels: [{ portForwards: [{ name: "mssql" }, { servicePort: 15432 }] }] }] });
-    t.match(await ran(chart, { dryRun: true }, configOf(block)), { code: 0 }, "the block is a config that serves it");
-    await refused(
-      chart,
-      tunnels("{name: wg0, secretName: other}"),
-      /^tunnel-missing: .*wg0 of the Secret wireguard-client-a/,
-    );
-    await refused(
-      chart,
-      "gateways: [{name: other, namespace: team-a, tunnels: [{name: wg0, secretName: k}]}]",
-      /^the config knows no gateway team-a\/flowgen-wireguard-gateway\nwhat it serves.*\ngateways:/,
-    );
-    const [, held] = [await withChart(), await withChart()];
-    const [other] = chartGateway({ ...wish, release: "second" });
-    await held.create(other, soon());
-    await refused(held, configText(), /^identity-held: Deployment team-a\/second-wireguard-gateway mounts the Secret/);
-    const edited = await withChart();
-    edited.edit("x", { kind: "Service", ...place }, (service) => ({
-      ...service,
-      spec: { ...(service["spec"] as object), ports: [{ name: "more", port: 99, targetPort: 99, protocol: "TCP" }] },
-    }));
-    await refused(edited, configText(), /^forward-unread: .*the Service's port 99, which leads to 99/);
-    const foreign = createMemoryCluster();
-    await foreign.create(
-      { apiVersion: "v1", kind: "Service", metadata: place, spec: { ports: [{ port: 80 }] } },
-      soon(),
-    );
-    await refused(foreign, configText(), /^object-other: Service team-a\/flowgen-wireguard-gateway is neither/);
-    await refused(createMemoryCluster(), configText(), /^absent: there is no gateway/);
-  },
-);
+t.test("forwards that the config would not serve are refused before any write, with the missing entry", async (t) => {
+  const refused = async (cluster: MemoryCluster, using: string, says: RegExp): Promise<string> => {
+    const before = versions(cluster);
+    const { code, err } = await ran(cluster, {}, configOf(using));
+    t.equal(code, 1);
+    t.match(err, says);
+    t.strictSame(versions(cluster), before);
+    return err;
+  };
+  const chart = await withChart();
+  const tunnels = (text: string): string => `gateways: [{name: ${place.name}, namespace: team-a, tunnels: [${text}]}]`;
+  const missing = await refused(
+    chart,
+    tunnels("{name: wg0, secretName: wireguard-client-a}"),
+    /^forward-missing: .*mssql \(1433 → 10\.0\.0\.5:1433\), postgres \(15432 → 10\.0\.0\.6:5432\)/,
+  );
+  const block = missing.replace(/^[^]*?(?=gateways:)/, "");
+  t.match(parse(block), { gateways: [{ tunnels: [{ portForwards: [{ name: "mssql" }, { servicePort: 15432 }] }] }] });
+  t.match(await ran(chart, { dryRun: true }, configOf(block)), { code: 0 }, "the block is a config that serves it");
+  await refused(
+    chart,
+    tunnels("{name: wg0, secretName: other}"),
+    /^tunnel-missing: .*wg0 of the Secret wireguard-client-a/,
+  );
+  await refused(
+    chart,
+    "gateways: [{name: other, namespace: team-a, tunnels: [{name: wg0, secretName: k}]}]",
+    /^the config knows no gateway team-a\/flowgen-wireguard-gateway\nwhat it serves.*\ngateways:/,
+  );
+  const [, held] = [await withChart(), await withChart()];
+  const [other] = chartGateway({ ...wish, release: "second" });
+  await held.create(other, soon());
+  await refused(held, configText(), /^identity-held: Deployment team-a\/second-wireguard-gateway mounts the Secret/);
+  const edited = await withChart();
+  edited.edit("x", { kind: "Service", ...place }, (service) => ({
+    ...service,
+    spec: { ...(service["spec"] as object), ports: [{ name: "more", port: 99, targetPort: 99, protocol: "TCP" }] },
+  }));
+  await refused(edited, configText(), /^forward-unread: .*the Service's port 99, which leads to 99/);
+  const foreign = createMemoryCluster();
+  await foreign.create({ apiVersion: "v1", kind: "Service", metadata: place, spec: { ports: [{ port: 80 }] } }, soon());
+  await refused(foreign, configText(), /^object-other: Service team-a\/flowgen-wireguard-gateway is neither/);
+  await refused(createMemoryCluster(), configText(), /^absent: there is no gateway/);
+});
 
 t.test(
   "a forward below 1024, an IPv6 target, options and comments are read; a port of another kind is refused",
@@ -251,7 +244,7 @@ t.test("objects that were restored without managedFields are the webhook's again
   t.strictSame(contentsOf(restored.all()), before, "and are as they were");
 });
 
-t.test("the wait for the next pod ends; another config in force is said", async (t) => {
+t.test("the wait for the next pod ends; another config in force is reported", async (t) => {
   const cluster = await withChart();
   t.match(await ran(cluster, { waitSeconds: 0.3 }), { code: 1, err: /the gateway's pod is not ready after/ });
   const withMtu = (mtu: number, more = ""): ReturnType<typeof configOf> =>

@@ -95,7 +95,7 @@ const audit = async (...args: readonly string[]) => {
   return { code, out, err };
 };
 
-t.test("every workload that no other has made; nothing is written", async (t) => {
+t.test("every workload without an owner; nothing is written", async (t) => {
   const { memory, methods, config } = await startCluster(t);
   const before = memory.all();
   const { code, out, err } = await audit("-A", "--suggest", "--config", config, "-o", "json");
@@ -154,7 +154,7 @@ t.test("a table, of one namespace", async (t) => {
   t.match(await audit("-n", "nobody", "--config", config), { code: 0, out: "", err: /no workload found/ });
 });
 
-t.test("a page: no request to anywhere, and somebody's words are data", async (t) => {
+t.test("a page: it makes no request, and a user's words are data", async (t) => {
   const { config, put } = await startCluster(t);
   await put(deployment("x", podOf('db=10.0.0.5:1433"><script>alert(1)</script>')));
   const { out } = await audit("-A", "--suggest", "--config", config, "-o", "html");
@@ -166,7 +166,7 @@ t.test("a page: no request to anywhere, and somebody's words are data", async (t
   t.match((await audit("-n", "nobody", "--config", config, "-o", "html")).out, "No workload reaches a private target");
 });
 
-t.test("what may not be listed is said, and the rest is read", async (t) => {
+t.test("kinds that may not be listed are named, and the others are read", async (t) => {
   const { config, forbid } = await startCluster(t);
   forbid("cronjobs");
   t.match(await audit("-n", "team-b", "--config", config), {

@@ -28,7 +28,7 @@ const run = async (options: Partial<CertsOptions>) => {
 };
 const { signal } = new AbortController();
 
-/** A cluster behind an API server of the test's own, which KUBECONFIG leads to. */
+/** A cluster behind an API server of the test's own, by KUBECONFIG. */
 const withCluster = async (t: Test) => {
   const { memory, answer } = overMemory();
   const server = await listen(answer);
@@ -72,7 +72,7 @@ t.test("to files: made once, with safe modes, and fit to serve", async (t) => {
   });
 });
 
-t.test("to files: a CA is rotated in the order in which nothing fails", async (t) => {
+t.test("to files: a CA is rotated in an order without failures", async (t) => {
   const out = t.testdir({});
   const read = (name: string): string => readFileSync(join(out, name), "utf8");
   await run({ out });
@@ -140,7 +140,7 @@ t.test("to files, with caBundle in the cluster", async (t) => {
   t.strictSame(bundle(), [readFileSync(join(out, "ca.crt"), "utf8")]);
 });
 
-t.test("what cannot be done: exit code 1 and the reason", async (t) => {
+t.test("a failure: exit code 1 and the reason", async (t) => {
   const { memory } = await withCluster(t);
   const missing = await run({ tlsSecret: "tls", webhookConfiguration: "none" });
   t.match(missing, { code: 1, err: /^none: there is no MutatingWebhookConfiguration of that name/ });

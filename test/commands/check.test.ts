@@ -206,7 +206,7 @@ const failing = (says: string): Trial => ({
   code: 500,
   message: `failed calling webhook "pods.flowgen.io": failed to call webhook: ${says}`,
 });
-/** What breaks the installation, and the code that is found. */
+/** The damage to the installation, and the code that is found. */
 const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: Cluster) => unknown]>> = {
   "no registration": [
     "registration-missing",
@@ -342,7 +342,7 @@ const BREAKS: Readonly<Record<string, readonly [code: string, damage: (cluster: 
         data: {},
       })),
   ],
-  "a table of somebody's": [
+  "a table of another owner": [
     "object-unmanaged",
     ({ memory }) =>
       memory.edit("x", { kind: "ConfigMap", namespace: SPACE, name: `${GATEWAY}-forwards` }, (there) => ({
@@ -386,7 +386,7 @@ for (const [title, [code, damage]] of Object.entries(BREAKS)) {
   });
 }
 
-t.test("what in the registration leaves the pod out", async (t) => {
+t.test("the field of the registration that leaves the pod out", async (t) => {
   const { put, setTrial } = await startCluster(t);
   setTrial({ code: 201 });
   const causeWith = async (more: object): Promise<string> => {
@@ -693,7 +693,7 @@ t.test("with a config of a file, where ConfigMaps may not be read", async (t) =>
   t.ok(findings.some(({ level, object: about }) => level === "ok" && about === `Secret ${SPACE}/wg`));
 });
 
-t.test("what is in order without being said: no Pod Security label, a node just new enough", async (t) => {
+t.test("in order: no Pod Security label, a node just new enough", async (t) => {
   const { put } = await startCluster(t);
   await put(
     object("Namespace", "", SPACE),
@@ -977,7 +977,7 @@ t.test("mistakes", async (t) => {
   t.match(await program("check", "config", "a", "b"), { code: 2, err: /too many arguments/ });
 });
 
-t.test("pods of which the same is said, and a pod that is not flowgen's", async (t) => {
+t.test("pods with one finding, and a pod that is not flowgen's", async (t) => {
   const { put } = await startCluster(t);
   const pod = (name: string) =>
     object("Pod", "team-a", name, { spec: template.spec }, { labels: template.metadata.labels });
@@ -1026,7 +1026,7 @@ t.test("a config that is not there", async (t) => {
   t.match(await program("check", "config", dirname(config)), { code: 2, err: /: it is a folder; name a file in it\n/ });
 });
 
-t.test("a workload that is not there: where it is, or what is named almost so", async (t) => {
+t.test("a missing workload: its namespace, or a similar name", async (t) => {
   const { put } = await startCluster(t);
   await put(deployment(), object("Namespace", "", "team-a"), object("Namespace", "", "team-b"));
   const cause = async (...args: readonly string[]) =>
@@ -1037,7 +1037,7 @@ t.test("a workload that is not there: where it is, or what is named almost so", 
   t.equal(await cause("deploy/xyz", "-n", "team-b"), "there is no such workload");
 });
 
-t.test("a workload, by somebody who may not read the webhook's config", async (t) => {
+t.test("a workload, by a user who may not read the webhook's config", async (t) => {
   const { put, forbid, operations, memory } = await startCluster(t);
   const { metadata } = patched(podOf("mssql=10.0.0.5:1433", { DB: "10.0.0.5:1433" }), operations);
   const labels = { ...metadata.labels, app: "flowgen" };

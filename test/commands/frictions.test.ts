@@ -1,6 +1,4 @@
-/**
- * Small inputs that users tried, each with what `audit -f` says of it: the mistake's name and what to write instead.
- */
+/** Small inputs that users tried, each with the message of `audit -f`: the mistake and its fix. */
 import { existsSync } from "node:fs";
 import t, { type Test } from "tap";
 import { audit } from "../../src/commands/audit/audit.ts";
@@ -129,7 +127,7 @@ for (const [name, [written, expected, says]] of Object.entries(FRICTIONS)) {
   });
 }
 
-t.test("what is wrong at one place is said before what is so of the pod", async (t) => {
+t.test("the fault of one env stands before the warnings about the pod", async (t) => {
   const wrong = "MSSQL_HOST is 10.0.0.5 with port 1433, the annotation says 14333";
   const { text } = await said(t, asked("mssql=10.0.0.5:14333", [{ name: "MSSQL_HOST", value: "10.0.0.5:1433" }]));
   const warnings = text.split("\n").filter((line) => line.includes("warning: "));
@@ -151,13 +149,13 @@ t.test("a list of which an entry lost its dash, or its keys their indent", async
   t.match(await said(t, asked("- name: [\n")), { code: 1, text: /not YAML or JSON/ });
 });
 
-t.test("a workload without a mistake is told none", async (t) => {
+t.test("a workload without a mistake has no warning", async (t) => {
   const { code, text } = await said(t, asked(GOOD, [{ name: "MSSQL_HOST", value: "10.0.0.5" }]));
   t.equal(code, 0);
   t.notMatch(text, /did you mean|is not read|warning/);
 });
 
-t.test("without a cluster, the answers are said to be those of an empty table", async (t) => {
+t.test("without a cluster, a message says that the table is empty", async (t) => {
   const { text } = await said(t, asked(GOOD));
   t.match(text, /the answers are those of an empty forward table; --cluster kubeconfig reads the live one/);
 });

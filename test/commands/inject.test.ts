@@ -38,7 +38,7 @@ for (const [kind, apiVersion, ...path] of KINDS) {
   });
 }
 
-t.test("golden: what a touched document looks like", async (t) => {
+t.test("golden: a changed document", async (t) => {
   for (const name of ["commented.yaml", "shared.yaml", "list.json", "single.json"]) {
     const read = (suffix: string): string =>
       readFileSync(new URL(`../fixtures/commands/${name.replace(".", `.${suffix}.`)}`, import.meta.url), "utf8");
@@ -150,7 +150,7 @@ t.test("warnings go to stderr", async (t) => {
   t.match(err, /Deployment team-a\/x: warning: db: /);
 });
 
-t.test("a warning is said whole", async (t) => {
+t.test("a warning is printed whole", async (t) => {
   const audited = deployment.replace(
     TARGETS_LINE,
     `${TARGETS_LINE.replace("10.0.0.5", "127.0.0.1")}\n        flowgen.io/mode: audit`,
@@ -161,7 +161,7 @@ t.test("a warning is said whole", async (t) => {
   );
 });
 
-t.test("an empty table is said, where an answer depends on one", async (t) => {
+t.test("an empty table is reported where an answer depends on it", async (t) => {
   const said = async (text: string): Promise<string> => {
     let err = "";
     const output = { out: () => undefined, err: (more: string) => void (err += more) };

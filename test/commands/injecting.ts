@@ -22,7 +22,7 @@ export const files = (t: Test, text: string | Buffer, config = CONFIG): Manifest
   return { ...options, file: [file], config: join(folder, "config.yaml"), namespace: "team-a" };
 };
 
-/** What a command says beside its summary and the empty table, with the file's name for its path. */
+/** The messages of a command beside its summary and the empty table, with the file's name for its path. */
 export const findings = (err: string, folder: string): string =>
   err
     .replace(/^no --cluster: .*\n/m, "")
@@ -50,7 +50,7 @@ export const documentsOf = (text: string): Value[] =>
 
 const PATHS = [["spec", "jobTemplate", "spec", "template"], ["spec", "template"], ["template"], []];
 
-/** What the only workload of a document should be after an injection: the decision's patch, applied to its value. */
+/** The only workload of a document after an injection: the decision's patch, applied to its value. */
 export const expected = async (text: string): Promise<Value> => {
   const { workloads } = readStream(text, "stream.yaml", "team-a");
   const admission = workloads[0] && (await createAdmitter(configOf(CONFIG), undefined, "inject").admit(workloads[0]));

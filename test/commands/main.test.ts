@@ -1,4 +1,4 @@
-/** The program as people run it; program.test.ts has every mistake, and its help. */
+/** The program as a process of its own; program.test.ts has every mistake, and its help. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
@@ -37,7 +37,7 @@ t.test("a mistake: its reason without a stack, exit code 2", parallel, async (t)
   t.notMatch(mistake.err, /^ +at /m);
 });
 
-t.test("an output that cannot be written is an error, unless nobody reads it any more", parallel, async (t) => {
+t.test("an output that cannot be written is an error, unless its reader has stopped", parallel, async (t) => {
   const full = openSync("/dev/full", "w");
   t.teardown(() => closeSync(full));
   const child = spawn(...unhooked(process.execPath, MAIN, "--help"), {
@@ -80,7 +80,7 @@ t.test("a large output through a pipe is whole; a reader may stop early", parall
   t.match(stopped.err, /^no workload found \(0 documents of other kinds\)\n$/, "no stack");
 });
 
-/** The program with standard error (and what else is not led away) on a terminal of its own, by script(1). */
+/** The program with standard error on a terminal of its own, by script(1). */
 const onTerminal = async (command: string, env: Record<string, string>): Promise<string> => {
   const child = spawn(...unhooked("script", "--quiet", "--return", "--command", command, "/dev/null"), {
     env: { ...plainEnv(), TERM: "xterm-256color", ...env },

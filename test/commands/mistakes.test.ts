@@ -1,6 +1,4 @@
-/**
- * What whoever calls the offline commands may get wrong: the message names file, line, reason and fix, and no password.
- */
+/** Mistakes in calls of the offline commands: the message names file, line, reason and fix, and no password. */
 import { join } from "node:path";
 import t from "tap";
 import { inject, type InjectOptions } from "../../src/commands/inject/inject.ts";

@@ -1,4 +1,4 @@
-/** What `inject` does not touch comes out as it went in, to the last byte. */
+/** Documents that `inject` does not change come out to the last byte. */
 import t from "tap";
 import { injected } from "./injecting.ts";
 

@@ -1,6 +1,6 @@
 /**
- * However a workload is written, `inject` changes what the patch names and nothing else, what it prints can be read,
- * and injecting that again changes nothing.
+ * In any style of YAML, `inject` changes the fields of the patch alone. Its output can be read, and a second run
+ * changes nothing.
  */
 import t from "tap";
 import { Lexer, stringify } from "yaml";

@@ -48,7 +48,7 @@ t.test("no shell, no package manager, no source, no key", async (t) => {
   );
 });
 
-/** What a layer's archive holds of each file but its time, which is zero there. */
+/** The fields of each file in a layer's archive, but for its time, which is zero there. */
 const contentsOf = (folder: string): Readonly<Record<string, string>> =>
   Object.fromEntries(
     readdirSync(folder, { recursive: true, encoding: "utf8" })

@@ -1,4 +1,4 @@
-/** A stream in parts: nothing is lost, whatever the chunks, and each part says on which line it begins. */
+/** A stream in parts: nothing is lost with any chunks, and each part has the line on which it begins. */
 import "../seed.ts";
 import assert from "node:assert/strict";
 import fc from "fast-check";

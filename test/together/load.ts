@@ -7,8 +7,8 @@ const tests = join(import.meta.dirname, "..");
 const ALONE = "build.test.ts";
 
 /**
- * Runs the test files of these folders of test/ in this one process: starting a process and loading the test runner and
- * the program into it takes longer than most of the files do. They are loaded before any of their tests begins.
+ * Runs the test files of these folders of test/ in this one process. The start of a process, with the test runner and
+ * the program, takes longer than most of the files. They are loaded before any of their tests begins.
  */
 export const runTogether = (...folders: readonly string[]): void => {
   root.test(`the files of ${folders.map((folder) => join("test", folder)).join(", ")}`, async (t) => {
