@@ -149,7 +149,7 @@ t.test("a list of which an entry lost its dash, or its keys their indent", async
   t.match(await said(t, asked("- name: [\n")), { code: 1, text: /not YAML or JSON/ });
 });
 
-t.test("a workload without a mistake has no warning", async (t) => {
+t.test("a workload without a mistake gets no hint", async (t) => {
   const { code, text } = await said(t, asked(GOOD, [{ name: "MSSQL_HOST", value: "10.0.0.5" }]));
   t.equal(code, 0);
   t.notMatch(text, /did you mean|is not read|warning/);
