@@ -51,7 +51,8 @@ export type Applier = {
   /** The same for an object that is made from the table. */
   readonly follow: (
     read: KubeObject | undefined,
-    render: (table: Table) => Manifest,
+    /** From the table, and the object before. */
+    render: (table: Table, last: KubeObject | undefined) => Manifest,
     atCreation?: object,
   ) => Promise<KubeObject>;
 };
@@ -87,9 +88,9 @@ export const applierOf = (parts: ApplierParts): Applier => {
    */
   const follow: Applier["follow"] = async (read, render, atCreation) => {
     let [last, made]: [KubeObject | undefined, Table] = [read, newer ?? table];
-    if (newer !== undefined && last !== undefined && offers(last, render(table), made)) return last;
+    if (newer !== undefined && last !== undefined && offers(last, render(table, last), made)) return last;
     for (let tries = 1; ; tries += 1) {
-      const manifest = withContentHash(render(made), made);
+      const manifest = withContentHash(render(made, last), made);
       if (last !== undefined && isAsWanted(last, manifest)) return last;
       try {
         return await bring(last, manifest, { atCreation });
@@ -100,7 +101,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
         if (now === undefined || last === undefined || !isGateways(last, gateway)) throw error;
         if (!hasFields(last["spec"], atCreation)) throw error;
         made = now.table;
-        if (offers(last, render(table), made)) return last;
+        if (offers(last, render(table, last), made)) return last;
       }
     }
   };

@@ -8,6 +8,7 @@ import {
   scriptsManifest,
   serviceManifest,
 } from "../core/gateway/manifests.ts";
+import { isPublished, isStarting } from "../core/gateway/start.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout, type EventText } from "../cluster/event.ts";
 import { type Applied, type ApplierEvents, applierOf } from "./applier.ts";
@@ -25,12 +26,21 @@ export const TABLE_ANNOTATION = "flowgen.io/table";
 
 export type ConvergeEvents = ApplierEvents &
   RollingEvents & {
+    /** Whether a further look is to find that the gateway's first pod is ready, or that all Services were told so. */
+    readonly starting?: (gateway: PlacedGateway, isStarting: boolean) => void;
     /**
      * A Service that was deleted could not have its cluster IPs again: another Service has one of them. `holders`: label selectors of the
      * pods that may hold them.
      */
     readonly addressLost?: (gateway: PlacedGateway, service: HostService, holders: readonly string[]) => void;
   };
+
+export type Converging = {
+  readonly scripts: Scripts;
+  readonly podSelector: Config["podSelector"];
+  /** Further looks at the gateway follow, without an admission. */
+  readonly keeps: boolean;
+};
 
 export type Converged = {
   /** The cluster IPs that the hosts' Services have. */
@@ -41,7 +51,7 @@ export type Converged = {
 /** Brings the derived objects to the table by server-side apply. The scripts come first: the pod cannot start without them. */
 export const converge = async (
   written: Written,
-  { scripts, podSelector }: { readonly scripts: Scripts; readonly podSelector: Config["podSelector"] },
+  { scripts, podSelector, keeps }: Converging,
   objects: GatewayObjects,
   applied: Applied,
   events: ConvergeEvents = {},
@@ -49,6 +59,11 @@ export const converge = async (
   const { cluster, gateway, table, signal } = written;
   const applier = applierOf({ ...written, applied, events });
   const { bring, follow } = applier;
+  const starts = keeps && isStarting(gateway, objects.service, objects.deployments);
+  const wasStarting = [objects.service, ...objects.hostServices].some((read) => read && isPublished(read));
+  events.starting?.(gateway, starts || (keeps && wasStarting));
+  /** What another process ended meanwhile does not begin anew. */
+  const publishes = (last: KubeObject | undefined): boolean => starts && (last === undefined || isPublished(last));
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
   const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
     const { name, clusterIPs } = service;
@@ -57,7 +72,8 @@ export const converge = async (
     const isMadeOtherwise = found !== undefined && clusterIPs.length > 0 && clusterIPsOf(found)[0] !== clusterIPs[0];
     if (isMadeOtherwise) await cluster.delete(found, signal);
     const read = isMadeOtherwise ? undefined : found;
-    const render = (from: Table): Manifest => hostServiceManifest(gateway, from, service);
+    const render = (from: Table, last: KubeObject | undefined): Manifest =>
+      hostServiceManifest(gateway, from, service, publishes(last));
     const addresses = clusterIPs.length > 0 ? { clusterIP: clusterIPs[0], clusterIPs } : undefined;
     const made = await follow(read, render, addresses).catch(async (error: unknown) => {
       if (addresses === undefined || read !== undefined || !isInvalid(error)) throw error;
@@ -77,7 +93,7 @@ export const converge = async (
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
     Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
     serveDeployments({ ...written, applied, events, objects, scripts, applier }),
-    follow(objects.service, (from) => serviceManifest(gateway, from)),
+    follow(objects.service, (from, last) => serviceManifest(gateway, from, publishes(last))),
     servePolicies({ follow, gateway, table, podSelector, read: objects.networkPolicies }),
     serveCompany({ cluster, gateway, objects, bring, signal }),
   ]);

@@ -28,6 +28,8 @@ export type PerformParts = {
   readonly cluster: Cluster;
   readonly scripts: Scripts;
   readonly intents: Intents;
+  /** This process looks at the gateways again, without an admission. */
+  readonly keeps: boolean;
   readonly events: PerformEvents;
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
   /** Milliseconds, monotonic. */
@@ -60,7 +62,7 @@ export type Performed = Omit<Converged, "addresses"> & {
 
 /** Writes the table and the objects that are made from it. */
 export const perform = async (
-  { cluster, scripts, events, intents, pause, now }: PerformParts,
+  { cluster, scripts, events, intents, keeps, pause, now }: PerformParts,
   applied: Applied,
   { table, isNew, omitted }: Attempted,
   { config, gateway, objects, isBeside, ours, isHeld, signal }: Performing,
@@ -79,7 +81,7 @@ export const perform = async (
   const [{ addresses, ...converged }] = await Promise.all([
     converge(
       { ...written, newer: last.newer?.table },
-      { scripts, podSelector: config.podSelector },
+      { scripts, podSelector: config.podSelector, keeps },
       last.objects,
       applied,
       events,

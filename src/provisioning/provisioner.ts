@@ -40,7 +40,7 @@ type Known = { readonly lane: Lane; readonly gateway: PlacedGateway };
  * at the table's `resourceVersion`: a replica whose write is answered with 409 reads and allocates again.
  */
 export const createProvisioning = (cluster: Cluster, options: ProvisionOptions): Provisioning => {
-  const defaults = { events: {}, now: () => performance.now(), random: Math.random, pause: sleepUnless };
+  const defaults = { keeps: false, events: {}, now: () => performance.now(), random: Math.random, pause: sleepUnless };
   const parts: LaneParts = { cluster, intents: createIntents(), ...defaults, ...options };
   const lanes = new Map<string, Known>();
   const laneOf = (gateway: PlacedGateway): Lane => {

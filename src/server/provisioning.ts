@@ -9,11 +9,17 @@ import type { Metrics } from "./metrics/metrics.ts";
 import type { Rolls } from "./rolls.ts";
 import type { Standing } from "./standing.ts";
 
-type Parts = { readonly cluster: Cluster; readonly scripts: Scripts; readonly log: FastifyBaseLogger };
+type Parts = {
+  readonly cluster: Cluster;
+  readonly scripts: Scripts;
+  readonly log: FastifyBaseLogger;
+  /** Between two looks at the gateways without an admission; 0: none. */
+  readonly repairSeconds?: number;
+};
 
 /** The provisioner, with metrics and log lines for its calls and writes. */
 export const observedProvisioning = (
-  { cluster, scripts, log }: Parts,
+  { cluster, scripts, log, repairSeconds = 0 }: Parts,
   metrics: Metrics,
   standing: Standing,
   rolls: Rolls,
@@ -45,7 +51,8 @@ export const observedProvisioning = (
       rolls.note(id, deployed);
       metrics.deployments(id, deployed);
     },
+    starting: (gateway, isStarting) => rolls.noteStart(gatewayId(gateway), isStarting),
     restart: (gateway, why) => log.warn({ gateway: gatewayId(gateway), why }, "gateway restarts"),
   };
-  return createProvisioning(counting(cluster, metrics), { scripts, events });
+  return createProvisioning(counting(cluster, metrics), { scripts, events, keeps: repairSeconds > 0 });
 };

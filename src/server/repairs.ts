@@ -14,7 +14,7 @@ export type RepairParts = {
    * together.
    */
   readonly everyMs: number;
-  /** Looks are more frequent while Deployments are changed one after another. */
+  /** Looks are more frequent while Deployments are changed one after another, or a gateway starts. */
   readonly isRolling: () => boolean;
   readonly log: FastifyBaseLogger;
   readonly metrics: Pick<Metrics, "repair">;
@@ -23,13 +23,15 @@ export type RepairParts = {
 export type Repairs = {
   /** A look now, or right after the one that is under way. */
   readonly now: () => void;
+  /** A look as soon as while Deployments are changed. */
+  readonly soon: () => void;
   /** No further look begins. */
   readonly stop: () => void;
 };
 
 /** How long one gateway may take: as long as the longest admission. */
 const GATEWAY_MS = 30_000;
-/** From look to look while a gateway's Deployments are changed. */
+/** From look to look while a gateway's Deployments are changed, or it starts. */
 const ROLLING_MS = 3000;
 
 /**
@@ -39,6 +41,7 @@ const ROLLING_MS = 3000;
  */
 export const startRepairs = ({ repair, config, everyMs, isRolling, log, metrics }: RepairParts): Repairs => {
   let timer: NodeJS.Timeout | undefined;
+  let dueAt = Infinity;
   let isRunning = false;
   let isStopped = false;
   let next: Repair | undefined;
@@ -78,6 +81,7 @@ export const startRepairs = ({ repair, config, everyMs, isRolling, log, metrics 
   const plan = (ms: number): void => {
     clearTimeout(timer);
     if (isStopped) return;
+    dueAt = performance.now() + ms;
     timer = setTimeout(() => void look(), ms);
     timer.unref();
   };
@@ -89,6 +93,9 @@ export const startRepairs = ({ repair, config, everyMs, isRolling, log, metrics 
   now();
   return {
     now,
+    soon: () => {
+      if (!isRunning && dueAt - performance.now() > ROLLING_MS) plan(ROLLING_MS);
+    },
     stop: () => {
       isStopped = true;
       clearTimeout(timer);

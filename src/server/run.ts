@@ -14,7 +14,7 @@ import { watchConnections } from "./connections.ts";
 import { type Limits, LIMITS, METRICS_LIMITS } from "./limits.ts";
 import { listenOn } from "./listen.ts";
 import { createOwnPath } from "./path-token.ts";
-import { startRepairs } from "./repairs.ts";
+import { type Repairs, startRepairs } from "./repairs.ts";
 import { createRolls } from "./rolls.ts";
 import { createStanding } from "./standing.ts";
 import { serveMetrics } from "./metrics/serve.ts";
@@ -90,7 +90,11 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
   const metrics = createMetrics(version);
   metrics.config(options.config.mode, Date.now());
   const standing = createStanding(() => performance.now());
-  const rolls = createRolls();
+  let repairs: Repairs | undefined = undefined;
+  const rolls = createRolls(
+    () => performance.now(),
+    () => repairs?.soon(),
+  );
   const { provision, repair } = observedProvisioning(options, metrics, standing, rolls);
   const { isBehind } = standing;
   let context: Context = { config: options.config, provision, version, isBehind };
@@ -142,7 +146,7 @@ export const startServer = async (options: ServerOptions): Promise<RunningServer
     await close();
     throw error;
   }
-  const repairs =
+  repairs =
     repairSeconds > 0
       ? startRepairs({
           repair,

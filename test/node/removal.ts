@@ -40,7 +40,12 @@ export const removeForward = async (controlPlane: ControlPlane, yaml: string, na
     objects.table,
     signal,
   );
-  await converge({ cluster, gateway, table, ours: intent, signal }, { scripts, podSelector }, objects, new Map());
+  await converge(
+    { cluster, gateway, table, ours: intent, signal },
+    { scripts, podSelector, keeps: false },
+    objects,
+    new Map(),
+  );
   await wakeKubelet(cluster, gateway, written, signal);
 };
 

@@ -39,8 +39,12 @@ export const createHandler = async (env: Environment, log: Logger = createLog("i
   const standing = createStanding(() => performance.now());
   const context = {
     config,
-    provision: observedProvisioning({ cluster, scripts: loadScripts(), log }, metrics, standing, createRolls())
-      .provision,
+    provision: observedProvisioning(
+      { cluster, scripts: loadScripts(), log },
+      metrics,
+      standing,
+      createRolls(() => performance.now()),
+    ).provision,
     version,
     isBehind: standing.isBehind,
   };

@@ -6,6 +6,7 @@ import { type Forward, forwardsOf, type HostService, type Table } from "../forwa
 import { gatewayLines, hostLines, LINES_ANNOTATION } from "../forwards/lines.ts";
 import { perObject } from "../memo.ts";
 import { hasSiblings } from "./siblings.ts";
+import { PUBLISHED } from "./start.ts";
 import { annotation, COMPONENT, GATEWAY_COMPONENT, GATEWAY_LABEL, INSTANCE, MANAGED_BY, MANAGER } from "../names.ts";
 
 /** A Kubernetes object as it is applied: only the fields that the webhook owns. */
@@ -141,7 +142,7 @@ const READY = { name: "ready", port: READY_PORT, targetPort: READY_PORT, ...TCP 
  * The gateway's own Service: one port for each forward that it offers. Where the gateway has several pods, there is one
  * more, by which they ask for each other.
  */
-export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest => {
+export const serviceManifest = (gateway: PlacedGateway, table: Table, isPublished = false): Manifest => {
   const ports = table.forwards
     .filter(({ servicePort }) => servicePort !== undefined)
     .map(({ name, servicePort: port, listenPort: targetPort }) => ({ name, port, targetPort, ...TCP }));
@@ -149,14 +150,17 @@ export const serviceManifest = (gateway: PlacedGateway, table: Table): Manifest 
     apiVersion: "v1",
     kind: "Service",
     metadata: serviceMetadata(gateway, gateway.name, ports, gatewayLines(table)),
-    spec: {
-      type: "ClusterIP",
-      ipFamilyPolicy: "PreferDualStack",
-      selector: podLabels(gateway),
-      ports: isAsked(gateway, ports) ? [...ports, READY] : ports,
-    },
+    spec: serviceSpec(gateway, isAsked(gateway, ports) ? [...ports, READY] : ports, isPublished),
   };
 };
+
+const serviceSpec = (gateway: PlacedGateway, ports: readonly object[], isPublished: boolean): object => ({
+  type: "ClusterIP",
+  ipFamilyPolicy: "PreferDualStack",
+  ...(isPublished && PUBLISHED),
+  selector: podLabels(gateway),
+  ports,
+});
 
 /** A table of before may have a forward there. */
 const isAsked = (gateway: PlacedGateway, ports: readonly { readonly port: number | undefined }[]): boolean =>
@@ -166,7 +170,12 @@ const isAsked = (gateway: PlacedGateway, ports: readonly { readonly port: number
 const HOST_ANNOTATION = "flowgen.io/target-host";
 
 /** The Service of one host: the target's own port for each of the host's forwards. */
-export const hostServiceManifest = (gateway: PlacedGateway, table: Table, service: HostService): Manifest => {
+export const hostServiceManifest = (
+  gateway: PlacedGateway,
+  table: Table,
+  service: HostService,
+  isPublished = false,
+): Manifest => {
   const { name, tunnel, host } = service;
   const ports = forwardsOf(table, service).map((item) => ({
     name: item.name,
@@ -182,11 +191,6 @@ export const hostServiceManifest = (gateway: PlacedGateway, table: Table, servic
       ...common,
       annotations: { ...common.annotations, [annotation.tunnel]: tunnel, [HOST_ANNOTATION]: host },
     },
-    spec: {
-      type: "ClusterIP",
-      ipFamilyPolicy: "PreferDualStack",
-      selector: podLabels(gateway),
-      ports,
-    },
+    spec: serviceSpec(gateway, ports, isPublished),
   };
 };

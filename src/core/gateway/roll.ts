@@ -11,7 +11,7 @@
  * before.
  */
 /** A Deployment, as far as it says whether it serves. */
-type Live = {
+export type Live = {
   readonly metadata: {
     readonly uid?: string;
     readonly resourceVersion?: string;
