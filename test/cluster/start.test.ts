@@ -24,11 +24,20 @@ const taking = async (): Promise<readonly boolean[]> =>
   (await api.list<Slice>(`/apis/discovery.k8s.io/v1/namespaces/${GATEWAY.namespace}/endpointslices`)).flatMap(
     ({ endpoints }) => (endpoints ?? []).map(({ conditions }) => conditions.ready),
   );
+/** The controllers take an endpoint on an unknown node for none. */
+const NODE = "played";
+const bind = async (): Promise<void> => {
+  await api.ask("POST", "/api/v1/nodes", { apiVersion: "v1", kind: "Node", metadata: { name: NODE } });
+  const { metadata } = await eventually("a pod", 20_000, async () => (await api.list(`${core}/pods`))[0]);
+  const target = { kind: "Node", name: NODE };
+  const binding = { apiVersion: "v1", kind: "Binding", metadata: { name: metadata.name }, target };
+  await api.ask("POST", `${core}/pods/${metadata.name}/binding`, binding);
+};
 const setReady = async (status: "True" | "False"): Promise<void> => {
-  const pod = await eventually("a pod", 20_000, async () => (await api.list(`${core}/pods`))[0]);
+  const [pod] = await api.list(`${core}/pods`);
   const conditions = [{ type: "Ready", status, lastTransitionTime: new Date().toISOString() }];
   const report = { status: { phase: "Running", podIP: "10.244.0.9", podIPs: [{ ip: "10.244.0.9" }], conditions } };
-  const path = `${core}/pods/${pod.metadata.name}/status`;
+  const path = `${core}/pods/${pod?.metadata.name}/status`;
   await api.ask("PATCH", path, report, "application/strategic-merge-patch+json");
 };
 
@@ -38,6 +47,7 @@ t.test("the pod is an endpoint before it is ready, and after that only while it 
   await made(flowgenPod("team-a", "first", targets("a=10.0.0.5:1433, b=10.0.0.6:1433")));
   const before = await services();
   t.strictSame(before.map(isPublished), [true, true]);
+  await bind();
   await setReady("False");
   await until("both Services take connections", async () => (await taking()).join() === "true,true", 20_000);
   writes.length = 0;
