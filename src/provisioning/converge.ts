@@ -26,7 +26,7 @@ export const TABLE_ANNOTATION = "flowgen.io/table";
 
 export type ConvergeEvents = ApplierEvents &
   RollingEvents & {
-    /** Whether a further look is to find that the gateway's first pod is ready, or that all Services were told so. */
+    /** Whether a further look is needed: until the gateway's first pod is ready, and its Services are set back. */
     readonly starting?: (gateway: PlacedGateway, isStarting: boolean) => void;
     /**
      * A Service that was deleted could not have its cluster IPs again: another Service has one of them. `holders`: label selectors of the
@@ -62,7 +62,7 @@ export const converge = async (
   const starts = keeps && isStarting(gateway, objects.service, objects.deployments);
   const wasStarting = [objects.service, ...objects.hostServices].some((read) => read && isPublished(read));
   events.starting?.(gateway, starts || (keeps && wasStarting));
-  /** What another process ended meanwhile does not begin anew. */
+  /** A Service that another process has set back meanwhile stays as it is. */
   const publishes = (last: KubeObject | undefined): boolean => starts && (last === undefined || isPublished(last));
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
   const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {

@@ -129,3 +129,14 @@ t.test("while Deployments are changed one after another the next look is soon", 
   t.strictSame(looks, ["config", "drift"]);
   repairs.stop();
 });
+
+t.test("a gateway that starts between two looks is looked at soon", async (t) => {
+  const { repairs, looks } = started(3_600_000);
+  await until("the first look", () => looks.length === 1);
+  await new Promise((resolve) => setImmediate(resolve)); // the next one is planned
+  repairs.soon();
+  repairs.soon();
+  await until("a look before its time", () => looks.length === 2, 10_000);
+  t.strictSame(looks, ["config", "drift"]);
+  repairs.stop();
+});

@@ -1,10 +1,10 @@
 /**
- * The start of a gateway with one identity: pure. Its Services have the pod as an endpoint as soon as it has an address,
- * ready or not. kube-proxy's rules then stand before the pod listens, and the first connection after that succeeds.
- * Before that the pod itself refuses, as the node does where a Service has no endpoint.
+ * The start of a gateway with one identity: pure. Its Services have the pod as an endpoint as soon as the pod has an
+ * address, ready or not. kube-proxy's rules then stand before the pod listens, and the first connection after that
+ * succeeds. Until then the pod itself refuses, at once, as the node does where a Service has no endpoint.
  *
- * It ends with the first ready pod. Later a pod that is not ready may be one that ends, or one on a dead node, and what
- * is sent there is lost. With several identities readiness decides which pod serves.
+ * The start ends with the first ready pod, and the Services are set back. Later a pod that is not ready may be ending,
+ * or be on a dead node: what is sent there is lost. With several identities readiness decides which pod serves.
  */
 import type { PlacedGateway } from "../config/config.ts";
 import { healthOf, type Live } from "./roll.ts";
@@ -17,7 +17,7 @@ export const PUBLISHED = { publishNotReadyAddresses: true };
 export const isPublished = (service: { readonly [field: string]: unknown }): boolean =>
   (service["spec"] as Partial<typeof PUBLISHED> | undefined)?.publishNotReadyAddresses === true;
 
-/** Whether no pod of the gateway has been ready, as far as its own Service and its Deployments say. */
+/** Whether no pod of the gateway has been ready yet, as its own Service and its Deployments say. */
 export const isStarting = (
   gateway: PlacedGateway,
   service: { readonly [field: string]: unknown } | undefined,
