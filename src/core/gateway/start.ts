@@ -1,7 +1,7 @@
 /**
  * The start of a gateway with one identity: pure. Its Services have the pod as an endpoint as soon as the pod has an
- * address, ready or not. kube-proxy's rules then stand before the pod listens, and the first connection after that
- * succeeds. Until then the pod itself refuses, at once, as the node does where a Service has no endpoint.
+ * address, ready or not. The rules of kube-proxy then stand before the pod listens, and the first connection after that
+ * succeeds. Until then the pod itself refuses at once, as the node does where a Service has no endpoint.
  *
  * The start ends with the first ready pod, and the Services are set back. Later a pod that is not ready may be ending,
  * or be on a dead node: what is sent there is lost. With several identities readiness decides which pod serves.
