@@ -399,7 +399,7 @@ t.test(
   },
 );
 
-t.test("audit mode and dry runs cost no call while what was read is fresh, whatever the pods ask for", async (t) => {
+t.test("audit mode and dry runs cost no call while the last read is fresh, for pods with any targets", async (t) => {
   for (const [more, annotations] of [
     [{ dryRun: true }, {}],
     [{}, { "flowgen.io/mode": "audit" }],

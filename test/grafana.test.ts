@@ -57,7 +57,7 @@ const exported = (await createMetrics("0").registry.getMetricsAsJSON()).flatMap(
 );
 const known = [...exported, ...ofPods, ...OTHERS];
 
-t.test("the parser tells good from bad", async (t) => {
+t.test("the parser refuses a faulty query", async (t) => {
   t.strictSame(named('sum by (b) (rate(a{b="c"}[5m]))'), { metrics: ["a"], labels: ["b", "b"] });
   for (const bad of ["sum by (a (b)", "rate(a[5x])", "a{b=c}"]) t.equal(named(bad), undefined, bad);
 });

@@ -1,9 +1,9 @@
 /**
- * `npm run bench:flat`: whether an admission's cost grows with the table or with the number of gateways. CPU time of
- * one admission in this process, without HTTP, which would hide the growth: for 1, 100 and 500 forwards in a gateway's
- * table, and for 100 gateways. Warm: a few workloads again and again. Strangers: never a pod like one before, targets
- * known. Cold: the first admission of a replica, whose table is read. Medians of rounds in turns, as ratios to one
- * forward of one gateway.
+ * `npm run bench:flat`: whether an admission's cost grows with the table or with the number of gateways. It measures
+ * the CPU time of one admission in this process, for 1, 100 and 500 forwards in a gateway's table, and for 100
+ * gateways. HTTP would hide the growth and is left out. Warm: a few workloads again and again. Strangers: never a pod
+ * like one before, targets known. Cold: the first admission of a replica, whose table is read. Medians of rounds in
+ * turns, as ratios to one forward of one gateway.
  */
 import { admit, type Context } from "../../src/admit.ts";
 import type { Cluster } from "../../src/cluster/cluster.ts";
@@ -42,7 +42,7 @@ type Subject = { readonly name: string; readonly micros: (kind: Kind) => Promise
 const subject = async (forwards: number, gateways: number): Promise<Subject> => {
   const config = configWith(gateways);
   const memory = createMemoryCluster();
-  // As an API server's answers, which are objects of their own: nothing is remembered of the table from one cold admission to the next.
+  // As an API server's answers, which are new objects: no memo of the table holds from one cold admission to the next.
   const get: Cluster["get"] = async (ref, signal) => {
     const object = await memory.get(ref, signal);
     return object && { ...object };

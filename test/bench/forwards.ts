@@ -1,9 +1,9 @@
 /**
- * `npm run bench:forwards` (as root): whether one gateway holds 500 forwards, as many as it takes: the socat container
- * in a cgroup (version 1) with the memory that its manifest has, on a real tunnel. It says how long the forwards take
- * to listen, what the container's memory and CPU are at rest while Prometheus asks every 15 s, what a changed table
- * touches, whether 500 connections at once to one target are served, and whether one client that opens 500 connections
- * a second and holds them takes anything from the clients of another port. Exit 1 where a goal is missed.
+ * `npm run bench:forwards` (as root): whether one gateway holds 500 forwards, the most that it takes. The socat
+ * container runs in a cgroup (version 1) with the memory of its manifest, on a real tunnel. The bench prints the time
+ * until the forwards listen. It prints the container's memory and CPU at rest, while Prometheus asks every 15 s, and
+ * the processes that a changed table replaces. It opens 500 connections at once to one target. Then one client opens
+ * 500 connections a second and holds them, beside clients of another port. Exit 1 where a goal is missed.
  */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

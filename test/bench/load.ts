@@ -33,9 +33,8 @@ const load = async ({ port, ca, bodies, connections, ms }: Order): Promise<Accou
 };
 
 /**
- * A client that is faster than the server sleeps between two answers, and to wake it costs the server who answers, more
- * than anything else that a slow system call does, so the slower server would pay for being slow. This one never
- * sleeps.
+ * A client that is faster than the server sleeps between two answers. Waking it costs the answering server CPU time, so
+ * the slower server would pay for being slow. This client never sleeps.
  */
 const stayAwake = (end: number): void => {
   if (performance.now() < end) setImmediate(stayAwake, end);

@@ -1,10 +1,11 @@
 /**
- * `npm run bench`: what an admission costs while all targets are cached. The program itself (`serve --cluster memory`)
- * against bare Fastify, which parses the same reviews and answers with as many bytes; both over TLS on keep-alive
- * connections from a third process; alternating rounds, medians. Beside them runs the least that any webhook does for a
- * pod: parsing, and a patch of the parsed containers. Each kind of round is warmed up until the table is read again, so
- * that all rounds fall between two readings. V8 goes on compiling for unseen pods until some 20,000 of them. At
- * the end a profile of another run says where the CPU time goes. Exit 1 when a warm admission called the API server.
+ * `npm run bench`: the cost of an admission while all targets are cached. The program itself (`serve --cluster memory`)
+ * is compared with bare Fastify, which parses the same reviews and answers with as many bytes. Both serve TLS on
+ * keep-alive connections from a third process, in alternating rounds; medians count. Beside them runs the least that
+ * any webhook does for a pod: parsing, and a patch of the parsed containers. Each kind of round is warmed up until the
+ * table is read again, so that all rounds fall between two readings. V8 goes on compiling for unseen pods until some
+ * 20,000 of them. At the end a profile of another run says where the CPU time goes. Exit 1 when a warm admission called
+ * the API server.
  */
 import { CACHE_MS } from "../../src/core/forwards/retire.ts";
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
@@ -113,7 +114,7 @@ const startWebhook = async (certificate: { cert: string; key: string }, nodeFlag
   };
 };
 
-/** Reads the log, as whoever collects it does; the line "serving" says where. */
+/** Reads the log, as its collector does; the line "serving" has the address. */
 const serving = (child: ChildProcess): Promise<{ url: string; metrics: string }> =>
   new Promise((resolve, reject) => {
     if (child.stdout === null) throw new Error("no log");

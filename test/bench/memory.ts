@@ -1,8 +1,8 @@
 /**
- * `npm run bench:memory`: whether the chart's memory limit holds: the bundle under that limit, with a real API server,
- * as many forwards in its table as a gateway takes, and a burst of 50,000 admissions, 1,000 at once. Without the limit
- * Node would take more, and be lazier about garbage. Root and cgroups of version 1. Exit 1 when an admission failed or
- * the kernel had to reclaim memory.
+ * `npm run bench:memory`: whether the chart's memory limit holds. The bundle runs under that limit, with a real API
+ * server and as many forwards in its table as a gateway takes. It gets a burst of 50,000 admissions, 1,000 at once.
+ * Without the limit Node would take more, and be lazier about garbage. Root and cgroups of version 1. Exit 1 when an
+ * admission failed or the kernel had to reclaim memory.
  */
 import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { Agent } from "node:https";

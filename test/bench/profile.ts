@@ -14,8 +14,8 @@ type Profile = {
 };
 
 /**
- * Shares of the busy time of the last `ms` milliseconds by part, largest first: a file of ours, a package, or Node
- * itself.
+ * Shares of the busy time of the last `ms` milliseconds by part, largest first: a file of the project, a package, or
+ * Node itself.
  */
 export const sharesOf = (folder: string, ms: number): readonly (readonly [part: string, share: number])[] => {
   const file = readdirSync(folder).find((name) => name.endsWith(".cpuprofile")) ?? "";

@@ -1,9 +1,9 @@
 /**
- * `npm run bench:scale`: where the design ends, by simulation. PODS (10,000) creations in one minute of virtual time
- * ask 1, 10 and 100 replicas for three of the 500 targets of 1, 10 or 100 gateways, none of which exists at the start.
- * The replicas are the webhook's own provisioners on one cluster in memory; each call of theirs takes as long as one of
- * the same verb and kind took on a real API server just before, drawn at random. Not simulated: the CPU of the
- * replicas, and an API server that slows down under load. REPLICAS and GATEWAYS choose others.
+ * `npm run bench:scale`: where the design ends, by simulation. In one minute of virtual time, PODS (10,000) creations
+ * ask 1, 10 and 100 replicas for three targets each. The 500 targets are of 1, 10 or 100 gateways, and no gateway
+ * exists at the start. The replicas are the webhook's own provisioners on one cluster in memory. Each call takes the
+ * time of a random call of the same verb and kind, measured on a real API server just before. Not simulated: the CPU of
+ * the replicas, and an API server that slows down under load. REPLICAS and GATEWAYS choose others.
  */
 import { connect } from "../../src/cluster/kubernetes.ts";
 import type { Cluster } from "../../src/cluster/cluster.ts";

@@ -1,8 +1,8 @@
 /**
  * `npm run bench:services`: how long many Services take to follow a gateway's pod. On a real node (`test:node`) the
- * gateway's pod is deleted while 10, 50, 100 and 200 Services select it, each with an address of its own and one port
- * to the same forward; measured is the time from the deletion until a PostgreSQL behind the tunnel has answered through
- * the last of them. The controller manager has Kubernetes' default limits (20 requests a second, 30 at once), because
+ * gateway's pod is deleted while 10, 50, 100 and 200 Services select it. Each has an address of its own and one port to
+ * the same forward. Measured is the time from the deletion until a PostgreSQL behind the tunnel has answered through
+ * the last Service. The controller manager has Kubernetes' default limits (20 requests a second, 30 at once), because
  * its EndpointSlice controller writes one object a Service. ROUNDS (3) deletions for each number.
  */
 import { spawn } from "node:child_process";
@@ -79,8 +79,7 @@ const allAnswer = async (addresses: readonly string[]): Promise<void> => {
 type Round = { readonly ready: number; readonly first: number; readonly last: number };
 
 /**
- * One deletion; seconds from it until the next pod is ready, and until the first and the last Service lead to an
- * answer.
+ * One deletion; seconds from it until the next pod is ready, and until the first and the last Service give an answer.
  */
 const deletePod = async ({ controlPlane }: Node, addresses: readonly string[]): Promise<Round> => {
   const begun = performance.now();

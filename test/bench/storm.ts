@@ -1,10 +1,10 @@
 /**
- * `npm run bench:storm`: a storm of pods on a real API server: PODS (1,000) on TARGETS (480) new targets, 48 at once,
- * over three replicas of the webhook; once with quiet replicas, and once while they are killed and started again. It
- * says how long a creation takes, how often the forward table was written and how many pods were refused. A creation
- * that met a replica's death is made again, as a ReplicaSet does; its time counts from the first try. SEED: the moments
- * of the kills. The replicas run the bundle, as in a cluster: the source takes ten times as long to start. Exit 1 where
- * a goal is missed.
+ * `npm run bench:storm`: a storm of pods on a real API server. PODS (1,000) ask for TARGETS (480) new targets, 48 at
+ * once, over three replicas of the webhook. It runs once with quiet replicas, and once while they are killed and
+ * started again. It says how long a creation takes, how often the forward table was written and how many pods were
+ * refused. A creation that met a replica's death is made again, as a ReplicaSet does; its time counts from the first
+ * try. SEED: the moments of the kills. The replicas run the bundle, as in a cluster: the source takes ten times as long
+ * to start. Exit 1 where a goal is missed.
  */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
@@ -33,7 +33,7 @@ const REPLICAS = 3;
 const GOAL = { p99Ms: 1000, writes: 40 };
 const BUNDLE = { command: [process.execPath, join(root, "dist/main.js")] };
 const config = `${ONE_TUNNEL}    maxForwards: 500\n    maxForwardsPerNamespace: 500\n`;
-/** Creates the pods, and says who used how much of the machine meanwhile: with two cores that decides how long it takes. */
+/** Creates the pods, and prints the CPU time of each program: with two cores that decides the duration. */
 const create = async (t: Test, { creators }: Stage, untilThere: boolean): Promise<Created> => {
   const before = cpuTimes();
   const begun = performance.now();

@@ -1,6 +1,6 @@
 /**
- * `npm run bench:stream`: what `inject`, as it is shipped, costs for a stream of 20,000 documents (DOCUMENTS) from
- * standard input, and for a fifth of them, beside plain parsing of the same stream, document by document, in a process
+ * `npm run bench:stream`: the cost of the shipped `inject` for a stream of 20,000 documents (DOCUMENTS) from standard
+ * input, and for a fifth of them. Beside it stands plain parsing of the same stream, document by document, in a process
  * of its own. Prints seconds and peak memory of each, and the ratio. Fails above 150 MiB.
  */
 import { spawn } from "node:child_process";
@@ -10,7 +10,7 @@ import { text as textOf } from "node:stream/consumers";
 import { root } from "../program.ts";
 
 const DOCUMENTS = Number(process.env["DOCUMENTS"] ?? 20_000);
-/** MiB: what the stream may cost, whatever its length. */
+/** MiB: the goal for a stream of any length. */
 const LIMIT = 150;
 
 /** Of ten documents two are flowgen's, which ask for one of 50 targets; the others are the rest of a chart. */

@@ -1,19 +1,20 @@
 /**
- * `npm run bench:tunnel` (as root): what a gateway costs. One WireGuard tunnel (wireguard-go), one PostgreSQL behind it, and
- * five ways to it:
+ * `npm run bench:tunnel` (as root): the cost of a gateway. One WireGuard tunnel (wireguard-go), one PostgreSQL behind
+ * it, and five ways to it:
  *
  *   direct      the client is in the gateway's own network: the tunnel and nothing else
  *   routed      the client is another pod, and the gateway's pod routes its packets into the tunnel, without NAT: the tunnel,
  *               and the two hops (pod to node, node to pod) that no forwarder in a pod of its own can do without
  *   documented  the same client; `socat TCP-LISTEN:…,fork,reuseaddr TCP:…`, as flowgen's documentation writes it
- *   socat       the same client; our forward by socat
- *   kernel      the same client; our forward by the kernel (`forwarder: kernel`)
+ *   socat       the same client; the gateway's forward by socat
+ *   kernel      the same client; the gateway's forward by the kernel (`forwarder: kernel`)
  *
- * So kernel to direct is what a shared gateway costs, and kernel to routed what our rules do. Queries are `pgbench -S`,
- * transactions a second; bulk is one connection that receives zeros, MB a second. What counts is the ratio to direct: the
- * mean of the rounds, and its standard error. A machine is faster now and slower then by more than the ways differ, so the
- * queries take turns of a fraction of a second: all clients are connected all the time, and all but one way's are stopped.
- * Bulk is measured whole, way after way, because a stopped receiver's buffers would fill; each round begins with another one.
+ * So kernel to direct is the cost of a shared gateway, and kernel to routed the cost of its rules. Queries are `pgbench
+ * -S`, transactions a second; bulk is one connection that receives zeros, MB a second. The result is the ratio to
+ * direct: the mean of the rounds, and its standard error. A machine's speed varies by more than the ways differ, so the
+ * queries take turns of a fraction of a second. All clients stay connected, and those of all ways but one are stopped.
+ * Bulk is measured whole, way after way, because a stopped receiver's buffers would fill; each round begins with
+ * another one.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { run, startOn, type Started } from "../lab/vpn/hosts.ts";
@@ -64,8 +65,8 @@ const start = async (t: Parameters<typeof startLab>[0]): Promise<Network> => {
   await until("the name", async () => (await gateway.log()).includes(`${PORTS.socat + 1000} -> `));
   // No cluster's node counts leaks: that would be charged to the ways that pass the node more often.
   for (const tables of ["iptables", "ip6tables"]) run(network.node, `${tables} -t mangle -F PREROUTING`);
-  // What is not bound to the tunnel needs a route: the client beside it, the documented socat, and packets that are
-  // routed.
+  // Traffic that is not bound to the tunnel needs a route: the client beside it, the documented socat, and routed
+  // packets.
   run(network.pod, `ip rule add to ${TARGET} lookup 10001`);
   run(network.node, `ip route add ${TARGET} via ${podAddress}`);
   const byNode = "$(ip route show default | cut -d ' ' -f 2-)";

@@ -1,7 +1,7 @@
 import t from "tap";
 import { connectCluster, readConfigFile } from "../../src/commands/options/options.ts";
 
-t.test("a cluster in memory is made for whoever asks", async (t) => {
+t.test("a cluster in memory is made at each call", async (t) => {
   const cluster = await connectCluster("memory");
   const { signal } = new AbortController();
   t.equal(await cluster.get({ kind: "ConfigMap", namespace: "ns", name: "none" }, signal), undefined);

@@ -99,7 +99,7 @@ t.test("rejected: exit code 1", async (t) => {
   });
 });
 
-t.test("a mistake of ours: a stack, and exit code 70", async (t) => {
+t.test("a bug of the program: a stack, and exit code 70", async (t) => {
   const code = await runProgram(["--version"], {
     out: () => {
       throw new TypeError("a bug");

@@ -34,7 +34,7 @@ t.test("pages", async (t) => {
   t.match(asked, [{ path: /\/pods\?limit=\d+$/ }, { path: /&continue=next$/ }]);
 });
 
-t.test("a pod that is tried: warnings, and refusals in whatever form", async (t) => {
+t.test("a trial pod: warnings, and refusals in any form", async (t) => {
   const { reader, asked } = answering(
     { code: 201, warnings: '299 - "say \\"a\\"", 299 - "b"' },
     { code: 403, text: text({ message: "no" }) },
@@ -55,7 +55,7 @@ t.test("the Events about an object", async (t) => {
   ]);
 });
 
-t.test("who may do what", async (t) => {
+t.test("the rights of a user", async (t) => {
   const granted = { code: 201, text: text({ metadata: {}, status: { allowed: true } }) };
   const { reader, asked } = answering(granted, granted, { code: 201, text: text({ metadata: {} }) });
   const right = { verb: "get", group: "", resource: "pods" };

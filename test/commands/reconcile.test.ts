@@ -60,7 +60,7 @@ const services = (cluster: MemoryCluster) =>
 const versions = (cluster: MemoryCluster) =>
   cluster.all().map((object) => `${JSON.stringify(refOf(object))} ${object.metadata.resourceVersion ?? ""}`);
 
-t.test("what no pod uses is marked, removed after retain, and its Service deleted", async (t) => {
+t.test("an unused forward is marked, removed after retain, and its Service deleted", async (t) => {
   const { cluster, passTime, run } = await setUp();
   const first = await run();
   t.match(first, {
@@ -184,7 +184,7 @@ t.test("nothing is marked while a pod's status cannot be read", async (t) => {
   t.match(err, /0 marked, 0 removed/);
 });
 
-t.test("a gateway that cannot be reconciled is told, and the exit code is 1", async (t) => {
+t.test("a gateway that cannot be reconciled is reported, and the exit code is 1", async (t) => {
   const { cluster, run } = await setUp();
   cluster.edit("x", { kind: "ConfigMap", namespace: "vpn", name: "gw-forwards" }, (made) => ({ ...made, data: {} }));
   t.match(await run(), { code: 1, out: /not-kept: Deployment vpn\/gw: table-invalid: ConfigMap vpn\/gw-forwards/ });

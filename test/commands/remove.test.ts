@@ -88,7 +88,7 @@ t.test("all policies of a gateway with hundreds of forwards go; another gateway'
   t.strictSame(policies(), ["gw-2"]);
 });
 
-t.test("what is somebody else's stays, whatever its name", async (t) => {
+t.test("objects of other owners stay, with any name", async (t) => {
   const cluster = createMemoryCluster();
   await cluster.create(
     { apiVersion: "v1", kind: "ConfigMap", metadata: { name: "gw-forwards", namespace: "vpn" } },

@@ -1,4 +1,6 @@
-/** What `inject` and `audit` say: summary, exit codes, JSON by its schema, colours, progress, and never a password. */
+/**
+ * The output of `inject` and `audit`: summary, exit codes, JSON by its schema, colours, progress, and never a password.
+ */
 import t, { type Test } from "tap";
 import { account } from "../../src/commands/audit/audit.ts";
 import { inject, type InjectOptions } from "../../src/commands/inject/inject.ts";
@@ -45,7 +47,7 @@ t.test("--diff: each changed env, masked", async (t) => {
   t.match((await printed(t, from, { diff: true })).err, `DB_HOST (container app): (from elsewhere) → ${GATEWAY_HOST}`);
 });
 
-t.test("-o json is what the schema says, whatever was read", async (t) => {
+t.test("-o json fits the schema for any input", async (t) => {
   const bad = deployment.replace("db=10.0.0.5:1433", "db=127.0.0.1:1");
   const text = `${deployment}---\n${bad}---\nkind: Service\n---\na: [\n---\n${other}`;
   for (const options of [{}, { diff: true }] as const) {

@@ -81,7 +81,7 @@ t.test("a gateway of each namespace is used by the pods of its own", async (t) =
   t.notOk(censusOf(pod(label)).uses({ ...own, namespace: "team-b" }, table, forward));
 });
 
-t.test("a Service is named by the statuses that have an address of it, whatever the port", async (t) => {
+t.test("a Service is named by the statuses that have an address of it, at any port", async (t) => {
   const at = (address: string) =>
     censusOf(pod({}, { "flowgen.io/gateway-status": statusAt(address) })).names(gateway, service);
   t.ok(at("gw-10-0-0-5.vpn.svc:9"));

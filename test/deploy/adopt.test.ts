@@ -1,6 +1,5 @@
-// A gateway that Helm made as the flowgen chart makes it is taken over, on a real control plane with the real Helm: its
-// Service keeps its address, an upgrade of that release deletes nothing, and what a backup tool restores is the
-// webhook's again.
+// A gateway of the flowgen chart, made by Helm, is taken over on a real control plane. Its Service keeps its address,
+// and an upgrade of that release deletes nothing. Objects that a backup tool restores are the webhook's again.
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -78,7 +77,7 @@ const ask = () =>
 await eventually("the chart's pod", 20_000, async () => ((await podsOf("flowgen")).length === 1 ? true : undefined));
 
 t.test(
-  "a pod is refused, and the message names the way; a dry run and an admin without break-glass write nothing",
+  "a pod is refused, and the message names the command; a dry run and an admin without break-glass write nothing",
   async (t) => {
     t.match(await ask(), {
       code: 1,

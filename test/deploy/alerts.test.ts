@@ -11,7 +11,9 @@ const rules = read("deploy/grafana/alerts.yaml");
 const cases = read("test/fixtures/alerts.test.yaml");
 const promtool = await findPromtool();
 
-/** What promtool says of the cases with these rules, and whether all hold. Summaries and runbooks are not compared. */
+/**
+ * The output of promtool for the cases with these rules, and whether all hold. Summaries and runbooks are not compared.
+ */
 const play = async (alerts: string): Promise<{ readonly isGood: boolean; readonly said: string }> => {
   const { groups } = parse(alerts) as { groups: { rules: { annotations?: object }[] }[] };
   for (const rule of groups.flatMap((group) => group.rules)) delete rule.annotations;
@@ -37,7 +39,7 @@ t.test("every alert fires when it should, and only then", async (t) => {
   t.ok(isGood, said);
 });
 
-t.test("a rule that asks something else is seen", async (t) => {
+t.test("a rule with another expression is noticed", async (t) => {
   for (const [from, to] of [
     [">= 0.8", ">= 0.9"],
     ["7 * 86400", "6 * 86400"],

@@ -1,4 +1,4 @@
-// deploy/kustomize is made from the chart: what `helm template` prints for the default values, without Helm's own
+// deploy/kustomize is made from the chart: the output of `helm template` for the default values, without Helm's own
 // marks.
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { CHART, type Helm, templateText } from "../lab/control-plane/helm.ts";
 import { KUSTOMIZE } from "./sums.ts";
 import { root } from "../program.ts";
 
-/** A config that somebody writes beside the chart may name other gateways: the base does not list them in its roles. */
+/** A config that an admin writes beside the chart may name other gateways: the base does not list them in its roles. */
 const BASE_VALUES = { rbac: { byName: false } };
 
 const HELM_MARKS = [
@@ -29,7 +29,7 @@ const withoutHelm = (document: Document.Parsed): Document.Parsed => {
   return document;
 };
 
-/** What the chart carries of deploy/grafana: Helm reads no file outside a chart. */
+/** The files of deploy/grafana in the chart: Helm reads no file outside a chart. */
 export const renderFiles = (): ReadonlyMap<string, string> =>
   new Map(
     ["alerts.yaml", "dashboard.json"].map((name) => [

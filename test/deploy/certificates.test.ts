@@ -1,5 +1,5 @@
-// The chart with certificates that the webhook does not make itself, installed on a real control plane. cert-manager is
-// played: it does what the chart's objects, of minimal definitions (crds.ts), ask of it.
+// The chart with certificates from elsewhere, installed on a real control plane. The test plays cert-manager: it acts
+// on the chart's objects, which have minimal definitions here (crds.ts).
 import t from "tap";
 import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import { HOST } from "../lab/control-plane/scene.ts";
@@ -30,7 +30,7 @@ const makeSecret = (name: string, { cert, key }: { readonly cert: string; readon
     metadata: { name },
     data: { "tls.crt": base64(cert), "tls.key": base64(key) },
   });
-/** What becomes of an annotated pod, as soon as one may be made. */
+/** The outcome of an annotated pod, as soon as the API server takes one. */
 const redirected = (): Promise<string | undefined> =>
   eventually("a pod is admitted", 20_000, async () => {
     const pod = minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
@@ -38,7 +38,7 @@ const redirected = (): Promise<string | undefined> =>
     return status === 201 ? hostIn(body) : undefined;
   });
 
-t.test("cert-manager: the pods wait for the Secret, and an upgrade leaves the CA that was put in", async (t) => {
+t.test("cert-manager: the pods wait for the Secret, and an upgrade keeps the CA in caBundle", async (t) => {
   const managed = { ...values, tls: { mode: "certManager" } };
   await helm(["install", RELEASE, CHART], managed);
   type Certificate = {

@@ -1,5 +1,5 @@
-// deploy/function on a real API server: the handler with the account's token, as its README says, behind a server that
-// hands it requests as events of a Function URL.
+// deploy/function on a real API server: the handler with the account's token, as its README says. A server passes
+// requests to it as events of a Function URL.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";

@@ -1,6 +1,6 @@
 // Kubernetes' "Admission Webhook Good Practices"
 // (https://kubernetes.io/docs/concepts/cluster-administration/admission-webhooks-good-practices/), one test each: of
-// what the chart makes, and of the webhook that it installs.
+// the chart's objects, and of the webhook that it installs.
 import { isDeepStrictEqual } from "node:util";
 import t from "tap";
 import type { ApiAnswer } from "../lab/control-plane/api.ts";
@@ -33,7 +33,7 @@ const create = (pod: Sent, namespace = "team-a", query = "?dryRun=All"): Promise
     ...pod,
     metadata: { ...pod.metadata, namespace },
   });
-/** What the API server made of a pod, for a new one. */
+/** The answer of the API server to a new pod. */
 const again = ({ body }: ApiAnswer): Body => {
   const { metadata, spec } = body as unknown as Body;
   const { labels, annotations } = metadata;
@@ -77,7 +77,7 @@ t.test("1. one webhook, and few API calls: none for a known target", async (t) =
         calls.map((kind) => metric(`flowgen_gateway_api_calls_total{verb="${verb}",kind="${kind}"`)),
       ),
     );
-  // What looks after the certificate writes an Event now and then: no admission's, if 20 of them go by without a call.
+  // The keeper of the certificate writes an Event sometimes. It is no admission's where 20 of them pass without a call.
   const quiet = await eventually("admissions that make no request", 20_000, async () => {
     const before = await asked();
     for (let count = 0; count < 20; count += 1) await create(mssql);
@@ -166,7 +166,7 @@ t.test("11. it never matches itself", async (t) => {
   t.match(ofKind("Deployment"), { spec: { template: { metadata: { annotations: { [TARGETS]: undefined } } } } });
 });
 
-t.test("12. no dependency loop: nothing that the webhook needs waits for the webhook", async (t) => {
+t.test("12. no dependency loop: no object that the webhook needs waits for the webhook", async (t) => {
   const hosts = (): readonly string[] => cluster.service.endpoints().map(({ host }) => host);
   const before = hosts();
   await kubectl(["delete", "pods", "--all", "--wait=false", `--namespace=${RELEASE}`]);
@@ -190,7 +190,7 @@ t.test("12. no dependency loop: nothing that the webhook needs waits for the web
   );
 });
 
-t.test("13. fails closed; opened by the admin, a policy on the final state catches what slipped through", async (t) => {
+t.test("13. fails closed; opened by the admin, a policy on the final state finds unredirected pods", async (t) => {
   t.equal(webhook["failurePolicy"], "Fail");
   const open = { ...values, webhook: { ...values.webhook, failurePolicy: "Ignore" }, replicaCount: 0 };
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], open);
@@ -219,18 +219,18 @@ t.test("13. fails closed; opened by the admin, a policy on the final state catch
     config: { ...values.config, mode: "audit" },
   });
   await eventually("a pod is admitted", 20_000, async () => (await create(mssql)).status === 201 || undefined);
-  t.match(await create(forged), { status: 201 }, "in audit mode nobody is refused, whether it answers or not");
+  t.match(await create(forged), { status: 201 }, "in audit mode no pod is refused, with the webhook or without");
   await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], values);
 });
 
-t.test("14. fields that it does not know stay", async (t) => {
+t.test("14. unknown fields stay", async (t) => {
   const extra = { setHostnameAsFQDN: true, schedulingGates: [{ name: "example.com/quota" }], os: { name: "linux" } };
   const { body } = await create({ ...mssql, spec: { ...mssql.spec, ...extra } });
   t.match(body, { spec: extra });
   t.equal(hostIn(body), HOST);
 });
 
-t.test("15. what it makes does not trigger it", async (t) => {
+t.test("15. its own objects do not trigger it", async (t) => {
   const pods = await eventually("the gateway's pod", 20_000, async () => {
     const found = await api.list("/api/v1/namespaces/flowgen-gateway/pods");
     return found.length > 0 ? found : undefined;
@@ -255,7 +255,7 @@ t.test("16. objects that cannot be changed are left alone: mirror pods", async (
 });
 
 t.test(
-  "17. idempotent, whatever came before: a container that is added later is redirected, the rest is not touched",
+  "17. idempotent after any earlier webhook: a container that is added later is redirected, the others stay unchanged",
   async (t) => {
     t.equal(webhook["reinvocationPolicy"], "IfNeeded");
     const before = again(redirected);

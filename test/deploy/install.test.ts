@@ -17,7 +17,7 @@ const values = { config: { gateways: [documentedGateway()] }, webhook: { url: cl
 const pod = minimalPod({ [TARGETS]: "mssql=10.0.0.5:1433" });
 const create = () => api.ask("POST", "/api/v1/namespaces/team-a/pods", pod);
 
-/** Waits for an answer by the config that is in force now: pods that end may still have a say. */
+/** Waits for an answer by the config that is in force now: pods that end may still answer. */
 const answered = (body: object, status: number): Promise<unknown> =>
   eventually(`an answer ${status}`, 20_000, async () => {
     const answer = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", body);
@@ -35,35 +35,38 @@ const bundle = async (): Promise<string> => {
 const podsOf = async (app: string): Promise<readonly object[]> =>
   api.list(`/api/v1/namespaces/team-a/pods?labelSelector=app=${app}`);
 
-t.test("pods that come before anybody answers, or before the CA is in, wait and come by themselves", async (t) => {
-  await helm(["install", RELEASE, CHART], { ...values, replicaCount: 0 });
-  t.equal(await bundle(), "");
-  const labels = { app: "early", ...pod.metadata.labels };
-  const template = { metadata: { labels, annotations: pod.metadata.annotations }, spec: pod.spec };
-  const spec = { replicas: 2, selector: { matchLabels: { app: "early" } }, template };
-  await kubectl(
-    ["create", "-f", "-"],
-    JSON.stringify({
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: { name: "early", namespace: "team-a" },
-      spec,
-    }),
-  );
-  await eventually("an Event of the refusal", 20_000, async () =>
-    (await kubectl(["get", "events", "--namespace=team-a"])).includes("failed calling webhook") ? true : undefined,
-  );
-  t.strictSame(await podsOf("early"), []);
-  await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], values);
-  const pods = await eventually("two pods", 20_000, async () => {
-    const found = await podsOf("early");
-    return found.length === 2 ? found : undefined;
-  });
-  t.strictSame(pods.map(hostIn), Array(2).fill(HOST));
-  await helm(["uninstall", RELEASE, "--wait"]);
-});
+t.test(
+  "pods that are created before the webhook answers, or before caBundle is set, wait and are created later",
+  async (t) => {
+    await helm(["install", RELEASE, CHART], { ...values, replicaCount: 0 });
+    t.equal(await bundle(), "");
+    const labels = { app: "early", ...pod.metadata.labels };
+    const template = { metadata: { labels, annotations: pod.metadata.annotations }, spec: pod.spec };
+    const spec = { replicas: 2, selector: { matchLabels: { app: "early" } }, template };
+    await kubectl(
+      ["create", "-f", "-"],
+      JSON.stringify({
+        apiVersion: "apps/v1",
+        kind: "Deployment",
+        metadata: { name: "early", namespace: "team-a" },
+        spec,
+      }),
+    );
+    await eventually("an Event of the refusal", 20_000, async () =>
+      (await kubectl(["get", "events", "--namespace=team-a"])).includes("failed calling webhook") ? true : undefined,
+    );
+    t.strictSame(await podsOf("early"), []);
+    await helm(["upgrade", RELEASE, CHART, "--wait", "--timeout=240s"], values);
+    const pods = await eventually("two pods", 20_000, async () => {
+      const found = await podsOf("early");
+      return found.length === 2 ? found : undefined;
+    });
+    t.strictSame(pods.map(hostIn), Array(2).fill(HOST));
+    await helm(["uninstall", RELEASE, "--wait"]);
+  },
+);
 
-t.test("a gateway's namespace that exists already is said, with what to do", async (t) => {
+t.test("a gateway's namespace that exists already is reported, with the fix", async (t) => {
   await kubectl(["create", "namespace", "vpn"]);
   const config = { gateways: [{ ...documentedGateway(), namespace: "vpn" }] };
   await t.rejects(helm(["install", RELEASE, CHART], { ...values, config }), {
@@ -75,7 +78,7 @@ t.test("a gateway's namespace that exists already is said, with what to do", asy
   await helm(["uninstall", RELEASE, "--wait"]);
 });
 
-t.test("without a certificate the pods are not ready, and are not restarted however long it takes", async (t) => {
+t.test("without a certificate the pods are not ready, and are not restarted after any time", async (t) => {
   const probe = { failureThreshold: 5, periodSeconds: 1 };
   const slow = { ...values, startupProbe: probe, livenessProbe: probe };
   await helm(["install", RELEASE, CHART], { ...slow, rbac: { create: false } });
@@ -91,7 +94,7 @@ t.test("without a certificate the pods are not ready, and are not restarted howe
 });
 
 /**
- * Runs here what the pod of `helm test` runs, which no node runs here: against the address that plays the Service's.
+ * Runs the command of the pod of `helm test`, for which there is no node, against the address that plays the Service's.
  */
 const chartTest = async (): Promise<{ readonly code: number | null; readonly stdout: string }> => {
   const manifest = await helm(["get", "hooks", RELEASE]);
@@ -115,7 +118,7 @@ t.test("helm install ends when the webhook works", async (t) => {
   t.match(await chartTest(), { code: 0, stdout: /^the webhook answers at/ }, "what helm test runs");
 });
 
-t.test("an upgrade and its rollback refuse nobody", async (t) => {
+t.test("an upgrade and its rollback refuse no pod", async (t) => {
   const stream = streamAdmissions(api);
   const next = {
     ...values,

@@ -1,6 +1,6 @@
-// deploy/knative and deploy/function on a real API server, and what deploy/knative says run as Knative runs it. Knative
-// itself is played, after its documentation and source: a minimal definition of its Service (crds.ts), the ports that
-// its own container in every pod takes, and an activator that ends TLS and starts the pod when a request comes.
+// deploy/knative and deploy/function on a real API server, with the container of deploy/knative started as Knative
+// does. Knative itself is played, after its documentation and source. Its Service has a minimal definition (crds.ts),
+// and its own container's ports are taken in every pod. An activator ends TLS, and starts the pod when a request comes.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdir } from "node:fs/promises";
@@ -55,7 +55,7 @@ for (const folder of ["knative", "function"]) {
         ["mutate", "warn"],
         "no webhook is called by a Service that is not there",
       );
-      // The readers' role is bound to nobody.
+      // The readers' role is bound to no user.
       const roles = objects.filter(
         ({ kind, metadata }) => /^(Cluster)?Role$/.test(kind) && !metadata.name.endsWith("-reader"),
       );
@@ -178,7 +178,7 @@ const create = (targets: string) => {
 };
 const whereTo = ({ stdout }: { readonly stdout: string }): string | undefined => hostIn(JSON.parse(stdout) as object);
 
-/** What the webhook's log says of its start and of its first admission, in milliseconds. */
+/** The times of the webhook's start and of its first admission, from its log, in milliseconds. */
 const ownMs = (log: PlayedContainer["log"]): { readonly startMs?: number; readonly ms?: number } => ({
   ...log.find(({ msg }) => msg === "serving"),
   ...log.find(({ msg }) => msg === "admission"),

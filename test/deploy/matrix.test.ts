@@ -1,4 +1,4 @@
-// What the chart makes of many values is taken by a real API server, strictly: unknown and repeated fields are errors.
+// A real API server accepts the chart's objects for many values, strictly: unknown and repeated fields are errors.
 import t from "tap";
 import { startControlPlane } from "../lab/control-plane/control-plane.ts";
 import { kubectl as run } from "../lab/control-plane/webhook.ts";
@@ -165,10 +165,10 @@ t.test("a webhook outside the cluster is called by its whole address", async (t)
   );
 });
 
-/** The role of whoever runs `audit` and `check`, which is bound to nobody. */
+/** The role for users of `audit` and `check`, which is bound to no one. */
 const isReader = ({ name }: { readonly name?: string | undefined }): boolean => name?.endsWith("-reader") === true;
 
-t.test("what is needed for a certificate of its own is given to nobody who has another", async (t) => {
+t.test("the rights for a certificate of its own are absent with any other certificate", async (t) => {
   const registration = "mutatingwebhookconfigurations";
   const granted = async (tls: object): Promise<readonly unknown[]> => {
     const roles = (await template(helm, { tls })).filter(({ kind }) => /^(Cluster)?Role$/.test(kind));
@@ -218,7 +218,7 @@ const refused: readonly (readonly [what: string, values: object, reason: RegExp]
     /webhook\.pathToken is for a webhook outside/,
   ],
   [
-    "a path token that nobody could put in",
+    "a path token without an admin who could set it",
     { webhook: { ownPathToken: true }, tls: { mode: "certManager" } },
     /webhook\.ownPathToken is made from the key of the webhook's own CA/,
   ],

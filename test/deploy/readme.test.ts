@@ -1,5 +1,5 @@
-// The commands for an admin, as the pages write them, each block in a shell on an empty cluster of its own: a real API
-// server.
+// The commands for an admin, as the pages write them. Each block runs in a shell on an empty cluster of its own, a real
+// API server.
 import { symlink, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import t, { type Test } from "tap";
@@ -71,7 +71,7 @@ for (const block of shellBlocks) {
 }
 
 t.test(
-  "docs/operations.md: what was installed by kustomize goes, the gateways stay, and the chart can take its place",
+  "docs/operations.md: the objects of kustomize are deleted, the gateways stay, and the chart can take their place",
   async (t) => {
     const { api, run } = await startReader(t, true);
     await run(shellBlocks.flatMap(commandsOf).filter(({ text }) => text.startsWith("kubectl apply -k ")));

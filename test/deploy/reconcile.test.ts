@@ -1,5 +1,5 @@
-// The chart's CronJob on a real control plane: a Job that the controllers make of it, its container run with what its
-// pod's spec says and with its ServiceAccount's token, and so with its rights alone.
+// The chart's CronJob on a real control plane. The controllers make a Job of it. Its container runs by its pod's spec
+// and with its ServiceAccount's token, so it has these rights alone.
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -37,7 +37,7 @@ const installed = await helm(["install", RELEASE, CHART, `--namespace=${RELEASE}
 });
 if (installed.code !== 0) throw new Error(installed.stderr);
 
-// The gateway as the webhook makes it, by its token; nobody answers admissions, and so a pod runs unredirected.
+// The gateway as the webhook makes it, by its token. No webhook answers admissions, so a pod runs unredirected.
 const token = (await kubectl(["create", "token", RELEASE, `--namespace=${RELEASE}`])).trim();
 const kubeconfigPath = join(folder, "webhook.kubeconfig");
 await writeFile(kubeconfigPath, kubeconfigOf(controlPlane.url, controlPlane.ca, { token }), { mode: 0o600 });
@@ -56,7 +56,7 @@ for (const pod of [
   labelled("user", { "flowgen.io/gateway": GATEWAY.name, "target.flowgen.io/a": "true" }),
   labelled("direct", {}, { "flowgen.io/private-targets": "a=10.0.0.5:1433" }),
 ])
-  // The API server sees some seconds later that nobody is asked any more.
+  // The API server stops calling the webhook some seconds later.
   await eventually("the pod", 20_000, async () => {
     const { code } = await controlPlane.kubectl(["create", "-f", "-"], { input: JSON.stringify(pod) });
     return code === 0 || undefined;
@@ -88,7 +88,7 @@ const table = async (): Promise<string> =>
     "jsonpath={.data.table\\.json}",
   ]);
 
-t.test("it marks what no pod uses, and tells what should not be, by its own rights", async (t) => {
+t.test("it marks unused forwards, and reports faults, by its own rights", async (t) => {
   const { code, lines } = await job("first");
   t.equal(code, 0, lines.join("\n"));
   const said = lines.join("\n");

@@ -1,4 +1,4 @@
-// What a release publishes is used as its users will: from a clean folder, without a registry.
+// The files of a release in use, from a clean folder, without a registry.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";

@@ -1,4 +1,4 @@
-// What the chart's README says of rights is what the chart gives: each feature's rules, gone when it is switched off.
+// The chart gives the rights that its README lists: each feature's rules, absent when the feature is off.
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

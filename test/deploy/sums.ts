@@ -1,4 +1,4 @@
-// What the files of deploy/ were when deploy/kustomize was last made from the chart: a stale one is found without Helm.
+// The hashes of deploy/ at the last rendering of deploy/kustomize from the chart: a stale file is found without Helm.
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";

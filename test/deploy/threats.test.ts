@@ -1,7 +1,7 @@
-// What the installation promises to those who do not trust the pods, the webhook's token, or whoever can edit the
-// objects that it reads. Further down the way: test/tunnel/hostile-lines.test.ts (lines of a table and of a tunnel's
-// Secret that hold commands), test/core/host.test.ts, test/core/annotation.test.ts and
-// test/core/forwards/allocate.test.ts (what is never a host, a target or a table).
+// The promises of the installation against hostile pods, a stolen token of the webhook, and editors of the objects that
+// it reads. Later stages: test/tunnel/hostile-lines.test.ts has lines of a table and of a tunnel's Secret that hold
+// commands. Texts that are never a host, a target or a table are in test/core/host.test.ts,
+// test/core/annotation.test.ts and test/core/forwards/allocate.test.ts.
 import t from "tap";
 import { type ApiAnswer, connectTo } from "../lab/control-plane/api.ts";
 import { breakGlass } from "../lab/control-plane/break-glass.ts";
@@ -77,7 +77,7 @@ t.test("a pod gets no forward that the config does not grant", async (t) => {
   t.equal(policy?.spec.ingress.length, 2);
 });
 
-t.test("nobody forges a label or a status", async (t) => {
+t.test("no user forges a label or a status", async (t) => {
   const label = { "target.flowgen.io/warehouse": "true" };
   const atCreation: Readonly<Record<string, Body>> = {
     "a label, without targets": labelled(minimalPod({}), label),
@@ -219,7 +219,7 @@ t.test(
       "its own registration, whole: the threat model says what that means",
     );
 
-    // What RBAC cannot say, a policy does.
+    // A policy has the rules that RBAC cannot express.
     t.equal(
       await status(
         "PATCH",
@@ -322,7 +322,7 @@ t.test("the webhook's token writes and deletes no Service but its gateways'", as
   const names = (await api.list(path("services"))).map(({ metadata }) => metadata.name);
   t.strictSame(names.sort(), [GATEWAY, OWN, "theirs"], "after all of it there is none more");
 
-  await t.test("what others set on a Service is no reason to leave it as it is", async (t) => {
+  await t.test("fields that others set on a Service do not keep the webhook from writing it", async (t) => {
     const outside = { spec: { externalIPs: ["203.0.113.7"] } };
     t.match(await breaker.ask("PATCH", path(`services/${OWN}`), outside), { status: 200 });
     t.match(await applied(service(OWN)), { status: 200, body: outside });
@@ -398,7 +398,7 @@ const HOSTILE = [
   "10.0.0.5\n1 2 3 wg0",
 ];
 
-t.test("a hostile annotation is refused, whatever its form", async (t) => {
+t.test("a hostile annotation is refused in any form", async (t) => {
   for (const host of HOSTILE) {
     const entry = [{ name: "x", targetHost: host, targetPort: 5432 }];
     t.match(
@@ -432,7 +432,7 @@ t.test("a hostile table, edited by hand, is refused with table-invalid and never
     t.equal(status, 409, JSON.stringify(host));
     t.match(body["message"], /table-invalid.*table\.json/);
     const kept = await api.read<{ data: Record<string, string> }>(url);
-    t.equal(kept?.data["table.json"], evil, "what somebody wrote is theirs to mend");
+    t.equal(kept?.data["table.json"], evil, "the edited table is left to its editor");
     t.notMatch(kept?.data["forwards"], /touch|EXEC|reboot|`/, "and what the gateway reads has none of it");
   }
   await edit(good);

@@ -106,7 +106,7 @@ void t.test("time, uids, names and addresses repeat from run to run", async (t) 
   t.strictSame(await run(), objects);
 });
 
-void t.test("what is given is frozen, and what was taken is a copy", async (t) => {
+void t.test("a returned object is frozen, and a stored one is a copy", async (t) => {
   const memory = createMemoryCluster();
   const data = { k: "v" };
   const made = await memory.apply(configMap("team-a", "a", data), lateSignal());
@@ -116,7 +116,7 @@ void t.test("what is given is frozen, and what was taken is a copy", async (t) =
   t.match(await memory.apply(configMap("team-a", "a", data), lateSignal()), { data: { k: "changed" } });
 });
 
-void t.test("a controller may write status; nobody else does by accident", async (t) => {
+void t.test("a controller may write status; other writers keep it", async (t) => {
   const memory = createMemoryCluster();
   const made = await memory.apply(
     { ...contractDeployment("team-a", "d", []), status: { readyReplicas: 1 } },

@@ -21,19 +21,16 @@ t.test("a command on manifests: docker run --rm -i IMAGE audit -f -", async (t) 
   t.match(told, /CronJob team-a\/flowgen-nightly +inject/);
 });
 
-t.test(
-  "the compile cache was filled for this very Node, folder and user: nothing that serves is compiled again",
-  async (t) => {
-    const told = run(["demo"], { NODE_DEBUG_NATIVE: "COMPILE_CACHE" });
-    const lines = told.split("\n").filter((line) => /chunk-|main\.js/.test(line));
-    const accepted = lines.filter((line) => /cache for .*was accepted/.test(line));
-    t.ok(accepted.length > 3, `${accepted.length} accepted`);
-    t.strictSame(
-      lines.filter((line) => /was rejected/.test(line)),
-      [],
-    );
-  },
-);
+t.test("the compile cache was filled for this Node, folder and user: no served file is compiled again", async (t) => {
+  const told = run(["demo"], { NODE_DEBUG_NATIVE: "COMPILE_CACHE" });
+  const lines = told.split("\n").filter((line) => /chunk-|main\.js/.test(line));
+  const accepted = lines.filter((line) => /cache for .*was accepted/.test(line));
+  t.ok(accepted.length > 3, `${accepted.length} accepted`);
+  t.strictSame(
+    lines.filter((line) => /was rejected/.test(line)),
+    [],
+  );
+});
 
 t.test("no shell, no package manager, no source, no key", async (t) => {
   const files = readdirSync(rootfs, { recursive: true, encoding: "utf8" });

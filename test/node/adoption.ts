@@ -1,5 +1,5 @@
-// A gateway as the flowgen chart makes it is taken over while clients query through it, by its name and address: how
-// long are they cut off?
+// A gateway of the flowgen chart is taken over while clients query through it, by its name and address. Measured is how
+// long they are cut off.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import t from "tap";
@@ -96,7 +96,7 @@ t.test("its clients are cut off for some seconds, and go on by the same name and
   });
 });
 
-t.test("an annotated pod uses the same gateway, and running ones feel nothing", async (t) => {
+t.test("an annotated pod uses the same gateway, and running ones lose no query", async (t) => {
   const begun = Date.now();
   const before = leaks(); // The former pod's: while it ends, its tunnel is gone and its socat is not.
   await apply(clientDeployment({ ...annotated, target: SERVER }));

@@ -1,5 +1,5 @@
-// `check` on a real node: a healthy installation, then gateways and workloads that this test breaks one way each. What it
-// prints must name the broken object, one cause, one fix and a page.
+// `check` on a real node: a healthy installation, then gateways and workloads that this test breaks one way each. Its
+// output must name the broken object, one cause, one fix and a page.
 import { execFileSync } from "node:child_process";
 import t from "tap";
 import { checkCodes } from "../../src/checks/codes.ts";
@@ -64,7 +64,7 @@ const check = async (...args: readonly string[]) => {
   return { code, out, errors: out.split("\n").filter((line) => line.startsWith("×")) };
 };
 
-/** What `check` of a deployment prints, once it finds the code and nothing else. */
+/** The output of `check` for a deployment, once it has this code as the only error. */
 const verdict = async (name: string, code: string) => {
   let last = "";
   const found = await eventually(
@@ -183,11 +183,7 @@ t.test("all is well", async (t) => {
   t.comment(`check took ${Math.round(took)} ms\n${out}`);
   t.equal(code, 0);
   t.ok(took < 5_000, `under 5 s: ${Math.round(took)} ms`);
-  t.match(
-    out,
-    /\n0 errors, 0 warnings, \d+ in order, 1 not looked at\n$/,
-    "what is not looked at is the nodes' devices",
-  );
+  t.match(out, /\n0 errors, 0 warnings, \d+ in order, 1 not looked at\n$/, "only the nodes' devices are not looked at");
   t.match(await check(`deploy/${NODE_GATEWAY.name}`, "-n", "team-a"), { code: 0, errors: [] });
 });
 

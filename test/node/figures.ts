@@ -1,6 +1,6 @@
-// What was measured, beside the same step done the documented way: the flowgen chart 0.19.0 by Helm with its values
-// edited by hand, on such a node, with two clients at 10 fresh queries a second each and one long session. Those
-// figures were measured once and are a reference; nothing here is compared with them.
+// The measured figures, beside the same step by the flowgen chart 0.19.0, by Helm with its values edited by hand. That
+// was measured once on such a node, with two clients of 10 fresh queries a second each and one long session. It is a
+// reference, and no test compares with it.
 const steps = {
   "apply to first row": { documented: "13.7-17.6 s", goal: 3 },
   "second target: queries of the first lost": { documented: "450 of 618, gap 23.7 s" },
@@ -32,7 +32,7 @@ export type FiguresTable = {
   readonly socat: ForwarderFigures;
   /** Only what depends on the forwarder. */
   readonly kernel: ForwarderFigures;
-  /** What has no figure though every step has one by socat. */
+  /** The steps without a figure though each has one by socat. */
   readonly missing: () => readonly FigureStep[];
   /** A line a step. */
   readonly print: () => readonly string[];

@@ -1,5 +1,5 @@
-// flowgen's own program reaches private servers under their own names and ports, with its flows and credential files
-// untouched: six tasks on a real node, through the gateway and real WireGuard, by the annotation alone. They go on
+// flowgen's own program reaches private servers under their own names and ports, with unchanged flows and credential
+// files. Six tasks run on a real node, through the gateway and real WireGuard, by the annotation alone. They go on
 // after the gateway's pod was deleted, and after the Service of a host was.
 import t, { type Test } from "tap";
 import { readTargets } from "../../src/core/annotation.ts";
@@ -22,8 +22,8 @@ import { seconds } from "./figures.ts";
 const flowgen: Client = { namespace: "team-a", name: "flowgen" };
 const { api, erp, mongo, nats, sql, db } = SERVERS;
 /**
- * By its name where it has one that the tunnel's DNS knows, `erp` by an alias of its address, `nats` by its address in
- * an env.
+ * Servers with a name in the tunnel's DNS are reached by that name. `erp` is reached by an alias of its address, and
+ * `nats` by its address in an env.
  */
 const targets = [
   ...[api, mongo, sql, db].map(({ host, port }) => ({ targetHost: host, targetPort: port })),

@@ -1,4 +1,4 @@
-// What an admin does to an installation while flowgen pods come, and while those that run query their private servers.
+// An admin's changes of an installation, while flowgen pods are created and running ones query their private servers.
 import { cp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -44,7 +44,7 @@ const ask = async (api: Api, targets: string): Promise<{ readonly host?: string;
   return { ...(host !== undefined && { host }), ...(status !== undefined && (JSON.parse(status) as object)) };
 };
 
-/** Whatever `work` does: those that run query on, through the same pod of the gateway. Returns how it went for them. */
+/** During `work`, running pods query on, through the same pod of the gateway. Returns how it went for them. */
 const whileTheyQuery = async (
   t: Test,
   { controlPlane, client }: Setting,
@@ -54,7 +54,7 @@ const whileTheyQuery = async (
   const begun = Date.now();
   await work();
   const felt = experience(await linesOf(client), begun, Date.now());
-  t.strictSame([felt.failures, felt.lostSessions], [[], 0], "running pods felt nothing");
+  t.strictSame([felt.failures, felt.lostSessions], [[], 0], "running pods lost no query and no session");
   t.ok(felt.queries > 5, `${felt.queries} queries`);
   const after = await runningPod(controlPlane, NODE_GATEWAY);
   t.equal(after.metadata.uid, before.metadata.uid, "the gateway's pod is the same");
@@ -74,7 +74,7 @@ const whileTheyCome = async (t: Test, setting: Setting, step: FigureStep, work: 
   return { redirected, unchanged };
 };
 
-/** To the next version and back: nobody is refused, nobody starts unredirected. */
+/** To the next version and back: no pod is refused, and none starts unredirected. */
 export const testUpgrade = async (t: Test, setting: Setting): Promise<void> => {
   const { helm, onlyNewPods } = setting.installation;
   const chart = await nextChart(setting.controlPlane.folder);

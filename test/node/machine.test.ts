@@ -1,4 +1,4 @@
-// A machine of its own leaves nothing behind on this one, whatever ends it.
+// A machine of its own leaves nothing behind on this one after any end.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";

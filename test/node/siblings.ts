@@ -1,5 +1,6 @@
-// A gateway of two identities on two real nodes. Clients connect anew all the time while its pods are deleted, drained, rolled and
-// broken: who is lost? Beside it a gateway of one identity has the same done to it at the same moment.
+// A gateway of two identities on two real nodes. Clients make new connections all the time while its pods are deleted,
+// drained, rolled and broken. Lost connections are counted. A gateway of one identity gets the same changes at the same
+// moment.
 import { setTimeout as sleep } from "node:timers/promises";
 import t, { type Test } from "tap";
 import { DEFAULT_LIMITS } from "../lab/control-plane/flags.ts";
@@ -30,7 +31,7 @@ const rows: Row[] = [["step", "documented way", "one identity", "two identities"
 /** The visits of the pair, and those that `work` counts from a moment on. */
 type Felt = { readonly pair: Visits; readonly single: Visits; readonly after: (at: number) => Visits["lost"] };
 
-/** Does `work` while clients of both gateways connect anew, and notes who was lost. */
+/** Does `work` while clients of both gateways make new connections, and notes the lost ones. */
 const step = async (name: string, documented: string, work: () => Promise<unknown>): Promise<Felt> => {
   const begun = Date.now();
   const { pair, single } = await visitBoth(async () => {
@@ -45,7 +46,7 @@ const step = async (name: string, documented: string, work: () => Promise<unknow
   rows.push([name, documented, await cell(single, CLIENTS.single), await cell(pair, CLIENTS.pair)]);
   return { pair, single, after: (at) => pair.lost.filter((each) => each.at >= at) };
 };
-/** Nobody who connects anew is lost: neither a visitor nor a query of the flowgen pod. */
+/** No new connection is lost: neither a visitor's nor a query of the flowgen pod. */
 const isServed = async (t: Test, { pair }: Felt, from: number): Promise<void> => {
   t.strictSame(pair.lost, [], `0 of ${pair.count} lost`);
   t.ok(pair.count > 100, "many came");

@@ -1,5 +1,5 @@
-// The whole story as its users live it, on a real node: kubelet, containerd, kube-proxy and cluster DNS; the webhook as
-// a pod; real WireGuard and a PostgreSQL that is reached through it alone. The steps build on one another.
+// The whole story on a real node, with kubelet, containerd, kube-proxy and cluster DNS. The webhook is a pod, WireGuard
+// is real, and a PostgreSQL is reached through it alone. The steps build on one another.
 import { connect } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
@@ -182,7 +182,7 @@ t.test("a target is removed while the first queries", async (t) => {
   t.strictSame(
     (await linesOf(second, Date.now() - 1_000)).filter(({ kind }) => kind === "row"),
     [],
-    "nobody reaches the target by the Service",
+    "no client reaches the target by the Service",
   );
   await sleep(2_000);
   const felt = experience(await linesOf(first), begun - 1_000, Date.now());

@@ -1,4 +1,4 @@
-// Runs nodes.ts on machines of its own: once with the flags that Kubernetes has by default, and once with those that find a dead node
+// Runs nodes.ts on machines of its own: once with Kubernetes' default flags, and once with flags that find a dead node
 // sooner.
 import { join } from "node:path";
 import t from "tap";

@@ -1,5 +1,6 @@
-// A node dies without a word, with the only pod of one gateway and with one of two pods of another. The control plane is the real one:
-// what does it do, when, and who is lost until then? Before that: how much do two pods carry, beside one?
+// A node dies suddenly, with the only pod of one gateway and with one of two pods of another. The control plane is
+// real. Noted are its actions, their times, and the connections lost until then. Before that, the throughput of two
+// pods is measured beside one.
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
 import { type Api, connectTo } from "../lab/control-plane/api.ts";
@@ -60,7 +61,7 @@ t.test("the only pod of one gateway, and one of two of the other, are on the sec
   t.equal(after.pair.filter(isOnSecond).length, 1);
 });
 
-t.test("what they carry", async (t) => {
+t.test("the throughput of both", async (t) => {
   for (const line of await measureThroughput(controlPlane)) t.comment(`${name}: ${line}`);
 });
 
@@ -94,15 +95,16 @@ t.test("the second node dies", async (t) => {
     t.comment(
       `${name}: ${byOldPort.length} of ${visits.count} lost later, by the port of a connection without an answer`,
     );
-    t.equal(late.length, byOldPort.length, "nobody else is lost from then on");
+    t.equal(late.length, byOldPort.length, "no other connection is lost from then on");
   };
   isServedFrom(pair, told.get(`${PAIR.name}: forgotten`));
   isServedFrom(single, told.get(`${SINGLE.name}: whole`));
 });
 
 /**
- * Whether a connection came from a port from which one had been lost before. The node remembers for two minutes where it sent a packet
- * that had no answer (conntrack, SYN_SENT), and sends the next one from that port there too, whatever kube-proxy's rules say by now.
+ * Whether a connection came from a port from which one had been lost before. For two minutes the node keeps the address
+ * to which it sent a packet without an answer (conntrack, SYN_SENT). The next packet from that port goes there too,
+ * against kube-proxy's present rules.
  */
 const hasOldPort = ({ at, port }: Visits["lost"][number], lost: Visits["lost"]): boolean =>
   lost.some((each) => each.port === port && port > 0 && each.at < at && each.at > at - 120_000);
@@ -126,7 +128,7 @@ type Slices = {
   readonly endpoints:
     readonly { readonly addresses: readonly string[]; readonly conditions: { readonly ready: boolean } }[] | null;
 };
-/** The addresses to which the Service of a gateway leads. */
+/** The addresses of the endpoints of a gateway's Service. */
 const endpointsOf = async (from: Api, { namespace, name }: Where): Promise<readonly string[]> => {
   const path = `/apis/discovery.k8s.io/v1/namespaces/${namespace}/endpointslices`;
   const slices = await from.list<Slices>(`${path}?labelSelector=kubernetes.io/service-name%3D${name}`);

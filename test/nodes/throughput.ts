@@ -1,4 +1,5 @@
-// How much a gateway of one identity carries, and one of two: queries and bulk by many open connections to its Service.
+// The throughput of a gateway of one identity, and of one of two: queries and bulk by many open connections to its
+// Service.
 import { execFile } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -16,12 +17,12 @@ const ROUNDS = 3;
 /** A row of a hundred kilobytes: ten of them are a megabyte. */
 const BULK = "select repeat('x', 100000);\n";
 
-/** A line for each kind of traffic. The gateways take turns: the machine is faster now and slower then. */
+/** A line for each kind of traffic. The gateways take turns, because the machine's speed varies. */
 export const measureThroughput = async (controlPlane: ControlPlane): Promise<readonly string[]> => {
   const [single, pair] = [await addressOf(controlPlane, SINGLE), await addressOf(controlPlane, PAIR)];
   const bulk = join(controlPlane.folder, "bulk.sql");
   await writeFile(bulk, BULK);
-  // The node may still lead to the pod that was there before.
+  // The node may still send packets to the former pod.
   await eventually("a table for pgbench", 30_000, () =>
     pgbench(single, "-q", "-i").then(
       () => true,

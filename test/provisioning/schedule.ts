@@ -80,9 +80,9 @@ export const servicesIn = (cluster: MemoryCluster): readonly ServiceObject[] =>
   cluster.all().filter(({ kind }) => kind === "Service") as unknown as readonly ServiceObject[];
 
 /**
- * Invariants 1 (readTable), 2, 3 and 5: the table has each address that a pod has, and the Service's port there is that
- * of the target's forward. A Service that was deleted by hand is absent, or was made by a replica with an older table.
- * The next write gives it its ports and addresses again.
+ * Invariants 1 (readTable), 2, 3 and 5: the table has each address of a pod. The Service's port there is that of the
+ * target's forward. A Service that was deleted by hand is absent, or was made by a replica with an older table. The
+ * next write gives it its ports and addresses again.
  */
 export const checkInvariants = (cluster: MemoryCluster, handed: Handed, disturbed: ReadonlySet<string>): void => {
   if (handed.size === 0) return;

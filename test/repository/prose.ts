@@ -10,14 +10,17 @@ export const commentSentences = (code: string): readonly Sentence[] =>
   [...code.matchAll(COMMENT)].flatMap(({ 0: raw, index }) =>
     sentencesOf({
       line: code.slice(0, index).split("\n").length,
-      text: raw.replace(/\*\/$/, "").replace(/^[ \t]*(\/\*\*?|\*|\/\/) ?/gm, ""),
+      text: apart(raw.replace(/\*\/$/, "").replace(/^[ \t]*(\/\*\*?|\*|\/\/) ?/gm, "")),
     }),
   );
+
+/** Further indented lines of a comment are a table or a drawing: each is a sentence of its own. */
+const apart = (text: string): string => text.replace(/^ {2,}.*$/gm, "\n$&\n");
 
 /** The sentences of the comments of a shell script. Comments behind code are not read. */
 export const scriptSentences = (script: string): readonly Sentence[] =>
   [...script.matchAll(/(?:^[ \t]*#(?!!| shellcheck).*\n)+/gm)].flatMap(({ 0: raw, index }) =>
-    sentencesOf({ line: script.slice(0, index).split("\n").length, text: raw.replace(/^[ \t]*# ?/gm, "") }),
+    sentencesOf({ line: script.slice(0, index).split("\n").length, text: apart(raw.replace(/^[ \t]*# ?/gm, "")) }),
   );
 
 /** The sentences of a Markdown page, without headings and fences. A list's item and a table's cell begin a new one. */
@@ -48,3 +51,10 @@ const sentencesOf = ({ line, text }: Passage): readonly Sentence[] =>
 
 /** How many words a sentence has: a list's mark, an arrow or a number sign is none. */
 export const wordsOf = ({ text }: Sentence): number => text.split(" ").filter((word) => /[\p{L}\d]/u.test(word)).length;
+
+/** The names of the tests of a file. */
+export const testNames = (code: string): readonly Sentence[] =>
+  [...code.matchAll(/\bt\.test\(\s*(["`])((?:\\.|(?!\1).)*)\1/g)].map(({ 2: text = "", index }) => ({
+    line: code.slice(0, index).split("\n").length,
+    text,
+  }));

@@ -2,12 +2,14 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
 import { root } from "../program.ts";
-import { commentSentences, pageSentences, scriptSentences, type Sentence, wordsOf } from "./prose.ts";
+import { commentSentences, pageSentences, scriptSentences, type Sentence, testNames, wordsOf } from "./prose.ts";
 
 const MOST_WORDS = 25;
 /** Pronouns and pictures for which the field has a word, such as "a caller" or "holds". */
 const AVOIDED = /\b(ours|somebody|anybody|nobody|for ever|whoever|whatever|whichever|told|tells?|leads? to|led)\b/i;
 const AVOIDED_FIRST = /^(What|Who) (?!.*\?)/;
+/** A name of a test begins with a small letter. */
+const AVOIDED_IN_NAME = /^(\d+\. )?(what|who) /;
 
 /** Files and folders whose comments and pages are held to it. */
 const CHECKED = [
@@ -37,7 +39,7 @@ const CHECKED = [
   "src/manifests",
   "src/provisioning",
   "src/server",
-  "test/repository",
+  "test",
 ];
 
 /** Parts of them that are not yet. */
@@ -62,7 +64,7 @@ const faultOf = (sentence: Sentence): string | undefined => {
   return avoided ? `"${avoided[0].trim()}": ${sentence.text}` : undefined;
 };
 
-t.test("sentences are told apart", async (t) => {
+t.test("a text is split into its sentences", async (t) => {
   const code = "/** One sentence, `a. B`. Another: why. */\nconst a = 1; // not read\n// A third\n// one.\n";
   t.strictSame(commentSentences(code), [
     { line: 1, text: "One sentence, `code`." },
@@ -79,9 +81,28 @@ t.test("sentences are told apart", async (t) => {
     pageSentences(page).map(({ text }) => text),
     ["One.", "Two lines.", "- an item", "- [a]", "a", "b"],
   );
+  const table = "// Ways:\n//\n//   one  the first\n//   two  the second\n// End.\n";
+  t.strictSame(
+    commentSentences(table).map(({ text }) => text),
+    ["Ways:", "one the first", "two the second", "End."],
+  );
+  const tests = 't.test("one", f);\nawait t.test(\n  `two ${a}`, f);\n';
+  t.strictSame(testNames(tests), [
+    { line: 1, text: "one" },
+    { line: 2, text: "two ${a}" },
+  ]);
   t.equal(faultOf({ line: 1, text: "a ".repeat(25).trim() }), undefined);
   t.match(faultOf({ line: 1, text: "a ".repeat(26).trim() }), /^26 words/);
   t.match(faultOf({ line: 1, text: "What it does." }), /^"What"/);
+});
+
+t.test("names of tests have none of the words to avoid", async (t) => {
+  const names = filesOf("test").flatMap((file) =>
+    testNames(readFileSync(join(root, file), "utf8")).map((name) => ({ file, ...name })),
+  );
+  t.ok(names.length > 900, `${names.length} names`);
+  const faulty = names.filter(({ text }) => AVOIDED.test(text) || AVOIDED_IN_NAME.test(text));
+  for (const { file, line, text } of faulty) t.fail(`${file}:${line}: ${text}`);
 });
 
 t.test(`sentences have at most ${MOST_WORDS} words, and none of the words to avoid`, async (t) => {

@@ -90,7 +90,7 @@ t.test(
   },
 );
 
-t.test("another CA is used from the next connection on, whatever serving certificate comes", async (t) => {
+t.test("another CA is used from the next connection on, with any serving certificate", async (t) => {
   const { ask, setClientCa, setTls } = await start(t, { ca: apiServers.ca });
   const [before, after] = [await apiServers.issue("a"), await strangers.issue("b")];
   t.strictSame([(await ask(before)).status, (await ask(after)).status], [200, 403]);

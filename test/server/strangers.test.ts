@@ -156,7 +156,7 @@ t.test("a stranger on the port", { jobs: 4 }, (t) => {
   });
 
   t.test(
-    "silent connections: a number may stay, and those that carried a review stay whatever comes",
+    "silent connections: a number may stay, and those that carried a review stay with any number of others",
     { buffered: true },
     async (t) => {
       for (const more of [{}, { tls }]) {

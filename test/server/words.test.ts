@@ -1,6 +1,6 @@
 /**
- * Texts about a hostile pod in answers, logs and audit logs: no piece of an env's value, no character that steers a
- * terminal, no text without end.
+ * Texts about a hostile pod, in answers, logs and audit logs. They hold no piece of an env's value and no character
+ * that steers a terminal, and are bounded.
  */
 import "../seed.ts";
 import assert from "node:assert/strict";

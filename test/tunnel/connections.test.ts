@@ -1,4 +1,4 @@
-// What one connection meets: a dead target, a crowd, a half-close, a peer that vanishes.
+// The life of one connection: a dead target, a crowd, a half-close, a peer that vanishes.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders } from "../lab/vpn/gateway.ts";

@@ -1,4 +1,4 @@
-// The log says what is wrong, each finding once, and never a key.
+// The log names each fault once, and never a key.
 import t, { type Test } from "tap";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -84,7 +84,7 @@ void t.test("Secrets, peers, targets", async (t) => {
   await t.resolves(untilHeard(network, 7001, "five"), "what was wrong is mended: its port serves");
 });
 
-void t.test("what the node or the image lacks", async (t) => {
+void t.test("missing parts of the node or the image", async (t) => {
   const network = await startNetwork(t);
   const vpn = await startVpn(network, "vpn-a", "192.0.2.10", []);
   const gateway = (tunnel: string, env: Record<string, string>): LabGateway => {

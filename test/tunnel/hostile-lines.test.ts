@@ -1,5 +1,4 @@
-// A line of the table is data. Nothing that someone writes into it runs a command, reaches another place, or stops the
-// other forwards.
+// A line of the table is data. No text in it runs a command, reaches another server, or stops the other forwards.
 import t from "tap";
 import { existsSync, readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

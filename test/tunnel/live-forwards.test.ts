@@ -1,4 +1,4 @@
-// Forwards come and go while others carry traffic, and what carries traffic does not notice.
+// Forwards are added and removed while others carry traffic, without an effect on these.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { forwarders, variants } from "../lab/vpn/gateway.ts";
@@ -68,7 +68,7 @@ for (const { shell, forwarder } of variants) {
 }
 
 for (const forwarder of forwarders) {
-  void t.test(`only what changed is touched (${forwarder})`, async (t) => {
+  void t.test(`only changed forwards are touched (${forwarder})`, async (t) => {
     const { network, vpn, gateway } = await startLab(t, { forwarder, privateAddresses: ["10.0.0.6"] });
     await startTarget(vpn.host, "10.0.0.6", 7000, "six");
     const listeners = (): string =>

@@ -1,4 +1,4 @@
-// What Prometheus reads of the pod: each tunnel, each forward, and no key. Read as a client in the cluster reads it.
+// The pod's metrics for Prometheus: each tunnel, each forward, and no key. Read as a client in the cluster reads it.
 import t from "tap";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";

@@ -65,7 +65,7 @@ for (const reversePathFilter of [0, 1]) {
 }
 
 for (const forwarder of forwarders) {
-  void t.test(`who is at the tunnel's other end does not reach the listeners (${forwarder})`, async (t) => {
+  void t.test(`hosts at the tunnel's other end do not reach the listeners (${forwarder})`, async (t) => {
     const { network, vpn, gateway } = await startLab(t, { forwarder });
     await untilHeard(network, 7000, "five");
     await gateway.inForce(7000);

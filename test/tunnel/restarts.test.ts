@@ -1,4 +1,4 @@
-// Whatever is killed comes back by itself in the same pod, and the end of the pod is orderly.
+// Killed processes are started again in the same pod, and the end of the pod is orderly.
 import t from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { run, startOn } from "../lab/vpn/hosts.ts";

@@ -1,4 +1,4 @@
-// What can be said of the scripts without a network: their form, and what the normaliser makes of a Secret.
+// The scripts without a network: their form, and the normaliser's output for a Secret.
 import t from "tap";
 import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";

@@ -1,4 +1,4 @@
-// Two identities behind one Service: whatever happens to one pod, who connects anew is served.
+// Two identities behind one Service: new connections are served after every fault of one pod.
 import t, { type Test } from "tap";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startGateway, type LabGateway } from "../lab/vpn/gateway.ts";
@@ -152,7 +152,7 @@ for (const shell of ["busybox", "dash"] as const) {
       isServed(t, "from 3 s after", await visitors.stop(), from + 3_000);
     });
 
-    await t.test("what one sends is not answered", async (t) => {
+    await t.test("the packets of one are not answered", async (t) => {
       const visitors = visits();
       await sleep(500);
       const from = Date.now();
@@ -162,20 +162,20 @@ for (const shell of ["busybox", "dash"] as const) {
       };
       cut("-I");
       const took = await until("not ready", () => !first.isReady(), 40_000);
-      t.comment(`told after ${took} ms`);
+      t.comment(`reported after ${took} ms`);
       await sleep(3_000);
       const { count, lost } = await visitors.stop();
       t.comment(`${lost.length} of ${count} lost until then`);
       t.strictSame(
         lost.filter(({ at }) => at > from + took + 2_500),
         [],
-        "nobody is lost after that",
+        "no connection is lost after that",
       );
       cut("-D");
       await until("ready again", () => first.isReady(), 40_000);
     });
 
-    await t.test("both end: nobody is left, and that is said", async (t) => {
+    await t.test("both end: no sibling is left, and the log says so", async (t) => {
       successor.endpoint.isEnding = b.endpoint.isEnding = true;
       const took = await Promise.all([end(first), end(second)]);
       t.ok(Math.max(...took) < (DRAIN_SECONDS + 4) * 1_000, `within the bound, ${took.join(" and ")} ms`);

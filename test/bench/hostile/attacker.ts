@@ -1,6 +1,5 @@
 /**
- * A hostile tenant or a stranger on the port, in a thread of its own, so that whoever measures others beside it is not
- * measured with it.
+ * A hostile tenant or a stranger on the port, in a thread of its own: the measurement of other clients leaves it out.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parentPort, workerData } from "node:worker_threads";

@@ -1,7 +1,8 @@
 /**
- * `npm run bench:hostile`: what inputs cost that are made to cost much. Each is sent to the bundle, in a process of its
- * own with the memory of the chart, at 1, 2 and 4 times a size: bytes, the answer, milliseconds of CPU, and MiB above
- * rest at the peak. Exit 1 when the process ended, or a single review took more than is aimed at.
+ * `npm run bench:hostile`: the cost of inputs that are made to cost much. Each is sent to the bundle at 1, 2 and 4
+ * times a size. The bundle is a process of its own with the memory of the chart. Printed are bytes, the answer,
+ * milliseconds of CPU, and MiB above rest at the peak. Exit 1 when the process ended, or a single review took more than
+ * the goal.
  */
 import { Agent } from "node:https";
 import { send } from "../../server/client.ts";
@@ -23,7 +24,7 @@ type Measured = {
   readonly mib: number;
 };
 
-/** Honest pods, so that what is measured is the input and not the first use of the code. */
+/** Honest pods, so that the first use of the code is not measured. */
 const warm = async ({ url, ca }: Server): Promise<void> => {
   const agent = new Agent({ ca, keepAlive: true });
   for (let at = 0; at < 30; at += 1) {
@@ -36,7 +37,7 @@ const warm = async ({ url, ca }: Server): Promise<void> => {
 
 type Path = "mutate" | "warn";
 
-/** What the server says to the bodies, all sent at once. */
+/** The server's answers to the bodies, all sent at once. */
 const answersTo = async ({ url, ca }: Server, bodies: readonly string[], path: Path): Promise<string> => {
   const agent = new Agent({ ca, keepAlive: true, maxSockets: 50 });
   const says = await Promise.all(

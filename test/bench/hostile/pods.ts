@@ -36,7 +36,7 @@ const referred = (hosts: number, references: number): Env => [
   ...list(references, (at) => ({ name: `R${at}`, value: "$(ALL)" })),
 ];
 
-/** What the author of a pod may send, by name: a function of the size to its reviews, all sent at once. */
+/** Inputs of a pod's author, by name: a function of the size to its reviews, all sent at once. */
 export const PODS: Readonly<Record<string, (times: number) => readonly string[]>> = {
   "32 named env of 75 targets, in 50 containers": (times) => [
     podReview(list(75, (at) => longEntry(at, 16, 16)).join("\n"), empty(50 * times)),
@@ -147,7 +147,7 @@ const deployment = (text: string, env: Env, annotations: object = {}): string =>
 };
 const nested = (levels: number): object => (levels === 0 ? {} : { spec: nested(levels - 1), template: [{}] });
 
-/** What the author of a workload may send. */
+/** Inputs of a workload's author. */
 export const WORKLOADS: Readonly<Record<string, (times: number) => readonly string[]>> = {
   "300 names that no container has": (times) => [
     deployment(

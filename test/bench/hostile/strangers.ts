@@ -1,4 +1,4 @@
-/** What those may send or hold open who reach the port and are nobody, by name: a function of the size (1, 2, 4). */
+/** Inputs and open connections of clients that are no API server, by name: a function of the size (1, 2, 4). */
 import { once } from "node:events";
 import { Agent } from "node:https";
 import { connect, type TLSSocket } from "node:tls";

@@ -1,6 +1,6 @@
 /**
- * What a start is measured against: Fastify as it comes, over plain HTTP, with a constant answer. Logs where it serves,
- * as the webhook does.
+ * The reference for a start: Fastify as it comes, over plain HTTP, with a constant answer. Logs where it serves, as the
+ * webhook does.
  */
 import type { AddressInfo } from "node:net";
 import Fastify from "fastify";

@@ -1,8 +1,8 @@
 /**
- * `npm run bench:start`: from the start of the process to the first answer, on a cold start: the bundle in a pod's
- * place, with its ServiceAccount's files and a real API server, makes a new gateway for its first pod; bundled bare
- * Fastify answers a constant. Both over plain HTTP as on a platform that ends TLS itself, and both with a filled
- * compile cache; the webhook with the flags of the image. In turns, medians. Printed are time, CPU time (which a cold
+ * `npm run bench:start`: the time from the start of the process to the first answer, on a cold start. The bundle in a
+ * pod's place, with its ServiceAccount's files and a real API server, makes a new gateway for its first pod. Bundled
+ * bare Fastify answers a constant. Both serve plain HTTP, as on a platform that ends TLS itself, and both have a filled
+ * compile cache. The webhook has the flags of the image. In turns, medians. Printed are time, CPU time (which a cold
  * start costs on any machine, however busy) and the memory at rest. ROUNDS (7). Exit 1 when memory or bundle miss their
  * goal.
  *
@@ -26,7 +26,7 @@ const ROUNDS = Number(process.env["ROUNDS"] ?? 7);
 const GOAL = { ratio: 1.5, moreMiB: 25, bundleBytes: 3e6 };
 const ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount";
 
-/** A pod of the webhook's ServiceAccount: its files, and the variables that lead to the API server. */
+/** A pod of the webhook's ServiceAccount: its files, and the variables with the API server's address. */
 const becomePod = async (controlPlane: ControlPlane): Promise<Readonly<Record<string, string>>> => {
   await install(controlPlane, "gateways: []", 1);
   const name = "flowgen-gateway-webhook";

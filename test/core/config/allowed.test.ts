@@ -7,7 +7,7 @@ const isGranted = (pattern: string, host: string, port: number): boolean => {
   return grants(allowed, host, port);
 };
 
-t.test("what a pattern grants", async (t) => {
+t.test("hosts and ports that a pattern grants", async (t) => {
   const granted: [pattern: string, host: string, port: number][] = [
     ["10.0.0.0/8", "10.255.0.1", 1],
     ["10.0.0.0/8:1433", "10.0.0.5", 1433],
@@ -27,7 +27,7 @@ t.test("what a pattern grants", async (t) => {
     t.ok(isGranted(pattern, host, port), `${pattern} grants ${host}:${port}`);
 });
 
-t.test("what a pattern does not grant", async (t) => {
+t.test("hosts and ports that a pattern does not grant", async (t) => {
   const refused: [pattern: string, host: string, port: number][] = [
     ["10.0.0.0/8", "11.0.0.1", 1],
     ["10.0.0.0/8", "fd00::5", 1],

@@ -100,7 +100,7 @@ t.test("a value whose references make it too long is named", (t) => {
   t.end();
 });
 
-t.test("what is not as it should be is left to the API server", (t) => {
+t.test("fields of a wrong type are left to the API server", (t) => {
   t.strictSame(unreadOf(podOf({ args: "10.0.0.5", livenessProbe: 7, lifecycle: [] }, { hostAliases: "x" })), []);
   t.end();
 });
@@ -124,7 +124,7 @@ t.test("a port at which hostAliases map the name is right, though the env redire
   t.end();
 });
 
-t.test("whose client checks a certificate is told the alias that the target has", (t) => {
+t.test("where a client checks a certificate, the warning names the target's alias", (t) => {
   const aliases = ["erp.corp.example.com"];
   const byEnv = assignmentOf(targetOf("erp", "10.0.0.5", 443, { aliases }), { names: aliases });
   const warningsOf = (env: readonly object[]) => redirectEnv(podOf({ env }), [byEnv]);

@@ -27,7 +27,7 @@ const ends = (retired: ReturnType<typeof retire>) => ({
   closed: namesOf(retired.closed),
 });
 
-t.test("what becomes of a forward", async (t) => {
+t.test("the states of a forward", async (t) => {
   const none = { left: ["a"], marked: [], unmarked: [], removed: [], closed: [] };
   const CASES: readonly [string, Partial<Forward>, boolean, number, Partial<typeof none> | object][] = [
     ["used", {}, true, DAY, {}],

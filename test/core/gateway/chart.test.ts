@@ -109,7 +109,7 @@ t.test("tunnels: a mount without a Secret is none; the key is that of the mount"
 });
 
 t.test(
-  "what a config lacks of the chart's gateway; the printed entry lacks nothing, also below port 1024",
+  "the parts of the chart's gateway that a config lacks; the printed entry lacks nothing, also below port 1024",
   async (t) => {
     const low = { name: "https", port: 443, targetHost: "10.0.0.7", targetPort: 443 };
     const chart = readChartGateway(...chartGateway({ ...wish, forwards: [...forwards, low] }));

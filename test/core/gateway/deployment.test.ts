@@ -58,7 +58,7 @@ t.test("the tun device is mounted only where wireguard-go is to be used", async 
   }
 });
 
-t.test("what the scripts need to know of each tunnel", async (t) => {
+t.test("the settings of each tunnel for the scripts", async (t) => {
   const from = gatewayOf(
     configOf(
       "gateways: [{namespace: g, tunnels: [{name: wg0, secretName: a}, {name: wg1, secretName: b, secretKey: client.conf, mtu: 1380}]}]",
@@ -91,7 +91,7 @@ t.test("images by digest and from a mirror", async (t) => {
   t.equal(images("imageRegistry: m.example.com, socat: {image: 'localhost/socat:1'}")[2], "m.example.com/socat:1");
 });
 
-t.test("what admins set on pods", async (t) => {
+t.test("an admin's fields of pods", async (t) => {
   const { metadata, spec } = template(
     written(
       "podAnnotations: {a/b: c, linkerd.io/inject: enabled}, podLabels: {team: x}, priorityClassName: high, serviceAccountName: sa, runtimeClassName: rc, dnsConfig: {options: [{name: ndots}]}, topologySpreadConstraints: [{maxSkew: 1}], nodeSelector: {pool: vpn}",

@@ -65,6 +65,6 @@ t.test("two gateways that mount one Secret, made by the webhook or not", async (
   t.match(first?.says, /the Secret vpn\/key, as chart does/);
 });
 
-t.test("what is no Deployment as Kubernetes makes it is left out", async (t) => {
+t.test("an object without a Deployment's fields is left out", async (t) => {
   t.strictSame(found({}, null, { metadata: { name: "x", namespace: "vpn" } }), []);
 });

@@ -44,7 +44,7 @@ t.test("the gateway's objects are those of the golden file", async (t) => {
   );
 });
 
-t.test("each Service of a gateway, its hosts' too, tells meshes that its ports carry plain TCP", async (t) => {
+t.test("each Service of a gateway, its hosts' too, says to meshes that its ports carry plain TCP", async (t) => {
   const wants = [wantOf("db", "10.0.0.9", 1433, { needsService: true }), wantOf("web", "10.0.0.9", 443)];
   const held = allocate(table(), gateway, [{ wants, objection: () => undefined }]).table;
   const annotated = { ...gateway, serviceAnnotations: { "example.com/mesh": "off" } };

@@ -90,7 +90,7 @@ t.test("a pod that ends does not keep its successor from its node", async (t) =>
   t.strictSame(avoided("gw-b", "b"), [{ key: SIBLING_LABEL, operator: "NotIn", values: ["gw-b"] }]);
 });
 
-t.test("what several identities have beside a Deployment each", async (t) => {
+t.test("further objects of several identities", async (t) => {
   const [one, two] = [gatewayWith("a"), gatewayWith("a, b", "egress: [], ")];
   t.match(podsManifest(two), {
     metadata: { name: "gw-pods" },

@@ -1,5 +1,5 @@
-// The API server as a program sees it: a few HTTP/2 connections, so that hundreds of requests can run at once; JSON in
-// and out. kubectl is a process a call, and too slow for that.
+// A client of the API server: a few HTTP/2 connections for hundreds of requests at once, JSON in and out. A process of
+// kubectl for each call would be too slow.
 import { readFileSync } from "node:fs";
 import { type ClientHttp2Session, connect } from "node:http2";
 import { createInterface } from "node:readline";
@@ -35,17 +35,17 @@ export type Api = {
   readonly read: <T = ApiObject>(path: string) => Promise<T | undefined>;
   readonly list: <T = ApiObject>(path: string) => Promise<readonly T[]>;
   /**
-   * Calls `onVersion` with every version of the object at `path` from now on, until `close`; with those of every object
-   * of a collection whose path ends with `/`. Returns once the watch has begun.
+   * Calls `onVersion` with every version of the object at `path` from now on, until `close`. A path that ends with `/`
+   * is a collection: all of its objects. Returns once the watch has begun.
    */
   readonly watch: (path: string, onVersion: (object: ApiObject, type: string) => void) => Promise<void>;
   readonly close: () => void;
 };
 
 /**
- * The owner of the cluster's kubeconfig, whose requests all run at once; the owner of a token; a user whom the former
- * impersonates; or on each connection another ServiceAccount `creator-N` of the namespace default: API priority and
- * fairness limits their requests as it does for all who are not admins.
+ * The owner of the cluster's kubeconfig, whose requests all run at once; the owner of a token; or a user whom the
+ * former impersonates. Or each connection has another ServiceAccount `creator-N` of the namespace default. API priority
+ * and fairness limits these as it does all users but admins.
  */
 export type Identity = "admin" | "creators" | { readonly token: string } | { readonly user: string };
 

@@ -1,5 +1,4 @@
-// What a Service is in a cluster: new connections go round the replicas that are ready, and one that is open stays
-// where it is.
+// A Service, as in a cluster: new connections go round the ready replicas, and an open one stays at its replica.
 import { once } from "node:events";
 import { get } from "node:https";
 import { connect, createServer, type Socket } from "node:net";

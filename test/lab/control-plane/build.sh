@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Builds the programs of a Kubernetes cluster, Helm and private servers from the Go modules pinned in build/, and prints their folder.
 #
-# The first build takes some 6 minutes on 2 cores (300 MB of downloads, 5 GB in Go's own caches); after that a program
-# whose stamp still fits is left alone, which takes no time and needs no Go. Progress goes to stderr.
+# The first build takes some 6 minutes on 2 cores (300 MB of downloads, 5 GB in Go's own caches). A program whose stamp
+# still fits is not built again, which takes no time and needs no Go. Progress goes to stderr.
 #
 #   build.sh [PROGRAM…]  default: the control plane, etcd kube-apiserver kube-controller-manager kube-scheduler kubectl;
 #                        further ones: helm; promtool; a node's, kubelet kube-proxy coredns (some 90 s more);
@@ -22,7 +22,7 @@ version_of() {
   awk -v module="$1" '{ sub(/^require /, "") } $1 == module && $2 ~ /^v/ { print $2; exit }' "$here/build/$2/go.mod"
 }
 
-# What clients see as the server's version; without it that would be v0.0.0.
+# The server's version for clients, which would be v0.0.0 otherwise.
 kubernetes_version_flags() {
   local variables=k8s.io/component-base/version version major minor _
   version=$(version_of k8s.io/kubernetes kubernetes)

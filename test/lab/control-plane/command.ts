@@ -1,4 +1,4 @@
-// A command of the program as a process of its own, as somebody.
+// A command of the program as a process of its own, by a user's kubeconfig.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { text } from "node:stream/consumers";

@@ -11,11 +11,12 @@ export type Daemon = {
   end(signal: "SIGTERM" | "SIGKILL"): Promise<void>;
 };
 
-// With watches open, the API server takes up to a minute to end in order, and etcd 7 s: nobody here waits for that.
+// With open watches the API server takes up to a minute to end in order, and etcd 7 s. The harness does not wait for
+// that.
 const patience = 2_000;
 
 /**
- * Before a command: the kernel then kills the process when ours is gone, by whatever means. Linux only (util-linux).
+ * Before a command: the kernel then kills the process when this one is gone, after any end. Linux only (util-linux).
  */
 export const tied: readonly string[] =
   spawnSync("setpriv", ["--pdeathsig", "KILL", "true"]).status === 0 ? ["setpriv", "--pdeathsig", "KILL"] : [];

@@ -10,7 +10,7 @@ import type { ControlPlane } from "./control-plane.ts";
 
 export type Fate =
   | { readonly kind: "pass" }
-  /** The API server never hears of it. */
+  /** The API server never gets it. */
   | { readonly kind: "answer"; readonly status: number; readonly headers?: Readonly<Record<string, string>> }
   | { readonly kind: "reset" }
   /** It takes effect, and its answer stops in the middle. */
@@ -34,7 +34,7 @@ export const healthy: Fault = () => ({ kind: "pass" });
 
 type Reply = { readonly status: number; readonly headers: IncomingHttpHeaders; readonly body: Buffer };
 
-/** Starts the proxy; it does no harm until it is told to. */
+/** Starts the proxy, without a fault at first. */
 export const startFaultyApiServer = async ({ url, ca: upstreamCa }: ControlPlane): Promise<FaultyApiServer> => {
   const { ca, cert, key } = await makeServingCertificate(["127.0.0.1"], 1, new Date());
   const agent = new Agent({ ca: upstreamCa, keepAlive: true });

@@ -5,7 +5,7 @@ import type { Component } from "./programs.ts";
 
 export type Ports = Readonly<Record<Component | "etcd-peer", number>>;
 
-/** What the command lines need to know: where the credentials and etcd's data are, and who listens where. */
+/** The facts for the command lines: the places of the credentials and of etcd's data, and all ports. */
 export type Layout = {
   readonly credentials: string;
   readonly data: string;
@@ -16,7 +16,7 @@ export type Layout = {
 /** For a cluster that has a node: the address by which its pods reach the API server. */
 export type NodeLayout = { readonly address: string };
 
-/** What the controller manager has in most clusters: 20 requests a second, 30 at once. */
+/** The controller manager's limits in most clusters: 20 requests a second, 30 at once. */
 export const DEFAULT_LIMITS = { "kube-controller-manager": ["--kube-api-qps=20", "--kube-api-burst=30"] };
 
 /** The addresses of Services; the first is that of the Service "kubernetes". */

@@ -1,5 +1,5 @@
-// Every version that a gateway's objects ever had, as the API server tells whoever watches; and whether the forward
-// table's invariants (ARCHITECTURE.md) held at every instant, for every pod.
+// Every version of a gateway's objects, by watches of the API server. From them follows whether the forward table's
+// invariants (ARCHITECTURE.md) held at every instant, for every pod.
 import { readTable } from "../../../src/core/forwards/format.ts";
 import { emptyTable, type Table } from "../../../src/core/forwards/table.ts";
 import { address } from "../../../src/core/target.ts";
@@ -80,7 +80,7 @@ const pathOf = (group: string, plural: string, name: string): string =>
 const specOf = (object: ApiObject, field: string): readonly never[] =>
   (object["spec"] as Readonly<Record<string, readonly never[]>>)[field] ?? [];
 
-/** What is wrong; empty when every invariant held. `pods`: as they were created. */
+/** The violations; empty when every invariant held. `pods`: as they were created. */
 export const violations = (record: GatewayRecord, pods: readonly ApiObject[]): readonly string[] => [
   ...changedForwards(record),
   ...pods.flatMap((pod) => podProblems(record, pod)),
@@ -145,7 +145,8 @@ const lastBefore = <T>(versions: readonly Version<T>[], revision: number): Versi
   versions.findLast((version) => version.revision < revision);
 
 /**
- * Invariant 5, once nobody disturbs: Services and NetworkPolicy are those of the table; the Deployment never saw one.
+ * Invariant 5, once no process is disturbed: Services and NetworkPolicy are those of the table; the Deployment never
+ * saw one.
  */
 const notConverged = ({ tables, services, policies, deployments }: GatewayRecord): readonly string[] => {
   const { forwards, services: own } = tables.at(-1)?.content ?? emptyTable;

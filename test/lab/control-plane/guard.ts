@@ -1,13 +1,13 @@
-// What ends a cluster when the process that started it can no longer do so.
+// The guard ends a cluster when the process that started it can no longer do so.
 //
-// A small shell process waits at the end of a pipe that only our process holds open. When our process is gone, by
-// whatever means (exit, exception, Ctrl-C, SIGTERM, SIGKILL), the pipe ends, and the guard kills what it was last told
-// to kill and removes the folder. An ordinary stop goes the same way, so that there is one clean-up, used every day.
+// A small shell process waits at the end of a pipe that only the test's process holds open. The pipe ends with that
+// process (exit, exception, Ctrl-C, SIGTERM, SIGKILL). Then the guard kills the processes of the last line that it got,
+// and removes the folder. An ordinary stop goes the same way, so that there is one clean-up, used every day.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 
-// Each line is the whole list of living pids: a pid that ended may soon belong to somebody else.
-// A process that is being killed can still write, so removing its folder may need a second try.
+// Each line is the whole list of living pids: a pid that ended may soon belong to another process. A process that is
+// being killed can still write, so removing its folder may need a second try.
 const script = `
   while read -r line; do pids=$line; done
   [ -z "$pids" ] || kill -KILL $pids

@@ -43,7 +43,7 @@ export const findHelm = async (home: string): Promise<Helm> => {
   };
 };
 
-/** What `helm template` prints for these values, under the documented names. Throws with Helm's reason. */
+/** The output of `helm template` for these values, under the documented names. Throws with Helm's reason. */
 export const templateText = async (helm: Helm, values: object, args: readonly string[] = []): Promise<string> => {
   const { code, stdout, stderr } = await helm(
     ["template", RELEASE, CHART, `--namespace=${RELEASE}`, "--values=-", "--no-hooks", ...args],

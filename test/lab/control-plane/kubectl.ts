@@ -9,7 +9,7 @@ export type Kubectl = (
   options?: { readonly input?: string; readonly env?: NodeJS.ProcessEnv },
 ) => Promise<Result>;
 
-/** Returns a function that runs kubectl with this kubeconfig; whatever kubectl stores for itself goes to `home`. */
+/** Returns a function that runs kubectl with this kubeconfig; kubectl's own files go to `home`. */
 export function kubectlWith(program: string, kubeconfig: string, home: string): Kubectl {
   const env = { PATH: process.env["PATH"], HOME: home, KUBECONFIG: kubeconfig };
   return async (args, options = {}) => {

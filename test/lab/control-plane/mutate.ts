@@ -7,7 +7,7 @@ import { send } from "../../server/client.ts";
 
 export type MutateAnswer = {
   readonly status: number;
-  /** What the webhook says to a person: of an error, or of a pod that it refuses. */
+  /** The webhook's message to a person: about an error, or a refused pod. */
   readonly message: string;
   readonly isAllowed: boolean;
   /** The patch; empty where there is none. */
@@ -29,7 +29,7 @@ type Body = {
 export const reviewOf = (pod: object, more: object = {}): string =>
   reviewText(pod, { uid: randomUUID(), namespace: "default", ...more });
 
-/** The webhook's answer to the creation of a pod. `url` is where it serves; it is told to be done in `seconds`. */
+/** The webhook's answer to the creation of a pod. `url` is its address, `seconds` the timeout of the request. */
 export const mutate = async (url: string, ca: string, pod: object, seconds = 10): Promise<MutateAnswer> => {
   const started = performance.now();
   const agent = new Agent({ ca });

@@ -1,6 +1,6 @@
-// Free ports on loopback. Not by listening on port 0: such a port is from the range that outgoing connections take
-// theirs from, so that while a server restarts, a client's next attempt to reach it can occupy its port, or even
-// connect to itself. These are from below that range (Linux: 32768 and up, macOS: 49152 and up).
+// Free ports on loopback. They are not from listening on port 0: such a port is in the range of outgoing connections.
+// While a server restarts, a client's next attempt could take its port, or even connect to itself. These are from below
+// that range (Linux: 32768 and up, macOS: 49152 and up).
 import { randomInt } from "node:crypto";
 import { once } from "node:events";
 import { createServer } from "node:net";

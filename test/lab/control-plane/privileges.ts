@@ -1,4 +1,4 @@
-// What the webhook's ServiceAccount may do, as the API server says it, by the token that the webhook runs with.
+// The rights of the webhook's ServiceAccount, as the API server lists them for the webhook's token.
 import { join } from "node:path";
 import type { Scene } from "./scene.ts";
 

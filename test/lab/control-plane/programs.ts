@@ -26,7 +26,7 @@ export const findServers = (): Promise<string> => build(["ferretdb", "nats-serve
 
 async function build(programs: readonly string[], env: Readonly<Record<string, string>>): Promise<string> {
   const script = join(import.meta.dirname, "build.sh");
-  // What it says on stderr (progress, or what is missing) is for whoever waits for it.
+  // Its output on stderr (progress, or missing programs) is for the waiting user.
   const child = spawn(script, programs, { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "inherit"] });
   const [folder, [code]] = await Promise.all([text(child.stdout), once(child, "close") as Promise<[number | null]>]);
   if (code !== 0) throw new Error("programs of the cluster are missing: build.sh says why, above");

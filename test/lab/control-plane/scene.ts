@@ -1,5 +1,5 @@
-// What the cluster tests share: a control plane with the webhook installed in it, the namespaces of two teams, and
-// flowgen's workloads as its chart makes them. There is no node: pods are admitted and stored, and stay Pending.
+// Shared by the cluster tests: a control plane with the webhook installed, the namespaces of two teams, and flowgen's
+// workloads as its chart makes them. There is no node: pods are admitted and stored, and stay Pending.
 import { readFileSync } from "node:fs";
 import type { Test } from "tap";
 import type { KubeObject } from "../../../src/cluster/cluster.ts";
@@ -31,7 +31,7 @@ export type Scene = {
   readonly installed: Installed;
   /** Runs kubectl as admin, which must succeed. */
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;
-  /** What `kubectl get … -o json` gives. */
+  /** The output of `kubectl get … -o json`. */
   readonly get: <T>(...args: readonly string[]) => Promise<T>;
   readonly list: <T = KubeObject>(...args: readonly string[]) => Promise<readonly T[]>;
   /** Creates an object, and says how it went. */
@@ -135,7 +135,7 @@ export const flowgenTemplate = (instance: string, annotations: Annotations, env:
   },
 });
 
-/** A flowgen pod of nobody's: its name is its instance too. */
+/** A flowgen pod without an owner: its name is its instance too. */
 export const flowgenPod = (namespace: string, name: string, annotations: Annotations, env: Env = {}) => {
   const { metadata, spec } = flowgenTemplate(name, annotations, env);
   return { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, name, namespace }, spec };

@@ -9,8 +9,8 @@ const SETTLE_MS = 100;
 export type FromSource = { readonly stop: () => Promise<void> };
 
 /**
- * Starts it, and again after each change below `folder`. A version that does not start is told, and the next change
- * tried.
+ * Starts it, and again after each change below `folder`. A version that does not start is reported, and the next change
+ * is tried.
  */
 export const serveFromSource = async (
   start: () => Promise<Pick<Webhook, "stop">>,

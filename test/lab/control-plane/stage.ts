@@ -91,7 +91,7 @@ export const createPods = async (
 };
 const AGAIN_MS = 100;
 
-/** What the API server says of a try that met no answer: the webhook refused nothing. */
+/** The API server's message about a try without an answer: the webhook refused nothing. */
 export const isUnanswered = (refused: string): boolean => refused.includes('failed calling webhook "pods.flowgen.io"');
 
 /** Milliseconds that a share of the creations took at most. */

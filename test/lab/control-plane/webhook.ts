@@ -1,5 +1,5 @@
-// The webhook as it is installed: the manifests of deploy/kustomize, a ServiceAccount's token, a serving certificate;
-// as a process of its own, reached by the API server on loopback.
+// The webhook as it is installed: the manifests of deploy/kustomize, a ServiceAccount's token, a serving certificate.
+// It is a process of its own, which the API server reaches on loopback.
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseAllDocuments } from "yaml";
@@ -41,13 +41,13 @@ export type StartOptions = {
   readonly options?: readonly string[];
   /** Options that say where its certificate is from; default: the one that was made at the installation. */
   readonly tls?: readonly string[];
-  /** What runs the program, which is told its own options after it. Default: Node, with the sources. */
+  /** The command before the program's own options. Default: Node, with the sources. */
   readonly command?: readonly string[];
   /** Options of Node's own, where it runs the sources. */
   readonly node?: readonly string[];
   /** The path of another kubeconfig than the installed one. */
   readonly kubeconfig?: string;
-  /** Told every line of the log. */
+  /** Called with every line of the log. */
   readonly onLine?: (line: string) => void;
 };
 

@@ -1,4 +1,4 @@
-// What flowgen's tasks got, as the pod's log tells it.
+// The events of flowgen's tasks, from the pod's log.
 import { eventually } from "../../wait.ts";
 import { containerLog, type Client } from "../node/clients.ts";
 import { TASKS, type Task } from "./pod.ts";
@@ -29,7 +29,7 @@ export const eventsOf = async (client: Client, from: number): Promise<readonly E
   return [...flows, ...rows].sort((a, b) => a.at - b.at);
 };
 
-/** The last thing that each task complained of, for the message of a test that waited in vain. */
+/** The last error of each task, for the message of a test whose wait failed. */
 const complaints = async (client: Client): Promise<string> => {
   const errors = (await containerLog(client, "flowgen", 0)).flatMap(({ line }) => {
     const said = read(line);

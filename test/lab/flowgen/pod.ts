@@ -1,5 +1,5 @@
-// flowgen as its chart 0.19.0 deploys it, with a flow for each kind of task; and psql beside it, because flowgen has no
-// task for PostgreSQL. Its flows and credentials name the private servers as they are: nothing in them knows of a
+// flowgen as its chart 0.19.0 deploys it, with a flow for each kind of task. Beside it runs psql, because flowgen has
+// no task for PostgreSQL. Its flows and credentials name the private servers as they are: nothing in them knows of a
 // gateway.
 import { FLOWGEN } from "../node/image-list.ts";
 import { FLOWGEN_IMAGE } from "./image.ts";
@@ -58,7 +58,7 @@ while :; do
   sleep 1
 done`;
 
-/** What has an event of its own: the flows, and psql. */
+/** The sources of events: the flows, and psql. */
 export const TASKS = [...(Object.keys(FLOWS) as (keyof typeof FLOWS)[]), "psql"] as const;
 export type Task = (typeof TASKS)[number];
 

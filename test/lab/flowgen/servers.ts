@@ -1,6 +1,5 @@
-// The private servers that flowgen's tasks dial: which there are, by which names, and a process that plays those that
-// are no programs of their own: `node servers.ts SETTINGS` on the host that has the addresses, with a Settings object
-// as JSON.
+// The private servers that flowgen's tasks dial, with their names. A process plays those that are no programs of their
+// own: `node servers.ts SETTINGS` on the host with the addresses, with a Settings object as JSON.
 import { createServer } from "node:https";
 import { createSqlServer } from "./sql-server.ts";
 

@@ -77,7 +77,7 @@ t.test("a client that takes it for another server refuses its certificate", asyn
   await t.rejects(greet("erp.corp.example.com"), { code: "ERR_TLS_CERT_ALTNAME_INVALID" });
 });
 
-t.test("what is no prelogin ends the connection", async () => {
+t.test("any other first message than a prelogin ends the connection", async () => {
   const socket = connect(port, "127.0.0.1");
   socket.write(query());
   await once(socket, "close");

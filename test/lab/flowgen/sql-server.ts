@@ -1,5 +1,5 @@
 // A stand-in of SQL Server: its login over TLS ([MS-TDS]: prelogin, TLS 1.2 inside packets, LOGIN7), and one row for
-// whatever is asked. There is no server of its protocol to be had as a module.
+// every query. There is no server of its protocol to be had as a module.
 import { createServer, type Server, type Socket } from "node:net";
 import { createSecureContext, TLSSocket } from "node:tls";
 import { firstPacket, packets, tlsInPackets } from "./tls-in-packets.ts";
@@ -15,7 +15,7 @@ export type SqlServer = {
   readonly key: string;
   readonly user: string;
   readonly password: string;
-  /** What its one row says: `name`, and the address at which it was reached. */
+  /** The content of its one row: `name`, and the address at which it was reached. */
   readonly name: string;
 };
 

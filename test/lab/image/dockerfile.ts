@@ -1,6 +1,6 @@
 /**
- * Reads the part of the Dockerfile language that the project's Dockerfile uses, and throws at anything else: what is
- * built from it without an engine is then what an engine would build, or nothing.
+ * Reads the part of the Dockerfile language that the project's Dockerfile uses, and throws at any other. So a build
+ * without an engine gives the image of an engine, or none.
  */
 export type Step =
   | { readonly kind: "RUN"; readonly command: string }
@@ -13,7 +13,7 @@ export type Step =
 export type BuildStage = {
   readonly base: string;
   readonly name: string | undefined;
-  /** `--platform=$BUILDPLATFORM`: of the machine that builds, whatever the image is for. */
+  /** `--platform=$BUILDPLATFORM`: of the machine that builds, for an image of any platform. */
   readonly isOfBuilder: boolean;
   readonly steps: readonly Step[];
 };

@@ -1,8 +1,8 @@
 /**
  * Runs the Dockerfile's steps without a container engine, as root on Debian 12: stages are directories, a RUN is a
- * chroot. What cannot be pulled is replaced by what the machine has: the Node image by this machine's own file system
- * (an overlay: nothing of it is changed) with the Node 24 of node_modules, the distroless base by the files of the same
- * Debian packages.
+ * chroot. Images that cannot be pulled are replaced by parts of this machine. The Node image is this machine's file
+ * system, as an overlay that changes nothing of it, with the Node 24 of node_modules. The distroless base is the files
+ * of the same Debian packages.
  *
  * To be called in a mount namespace of its own, which takes the mounts away with it.
  */
@@ -12,7 +12,7 @@ import { basename, join } from "node:path";
 import { type Architecture, OWN, unpackDebian, unpackNode } from "./architecture.ts";
 import type { BuildStage, Step } from "./dockerfile.ts";
 
-/** What a container engine keeps of an image: its files, and how they are run. */
+/** The parts of an image in a container engine: its files, and how they are run. */
 export type Image = {
   readonly architecture: Architecture;
   readonly root: string;
@@ -78,7 +78,7 @@ const hostWithNode = (folder: string): string => {
   [`${node}/usr/local/bin`, upper, work, root].forEach((path) => mkdirSync(path, { recursive: true }));
   copyFileSync(process.execPath, `${node}/usr/local/bin/node`);
   sh('mount -t overlay overlay -o "lowerdir=$1:/,upperdir=$2,workdir=$3" "$4"', node, upper, work, root);
-  // Devices of its own: whatever becomes of this folder, the machine's are not in it.
+  // Devices of its own: the machine's devices are not in this folder.
   sh(
     'for device in null:3 zero:5 random:8 urandom:9; do mknod -m 666 "$1/dev/${device%:*}" c 1 "${device#*:}"; done',
     root,
@@ -130,12 +130,12 @@ const run = (step: Step, image: Image, context: string, built: ReadonlyMap<strin
   }
 };
 
-/** Where this machine's npm finds its registry, which an engine would be told by its own settings. */
+/** The registry of this machine's npm, which an engine would have in its own settings. */
 const NETWORK = /^(npm_config_registry|https?_proxy|no_proxy|NODE_EXTRA_CA_CERTS|SSL_CERT_FILE)$/i;
 
 /**
- * Runs a command in an image, as its user, with its env and nothing of ours but the way to the network. Returns its
- * output.
+ * Runs a command in an image, as its user, with its env, and of this process's env only the settings of the network.
+ * Returns its output.
  */
 export const runIn = ({ root, env, cwd, user }: Image, command: string): string => {
   const [uid = "0", gid = uid] = user.split(":");

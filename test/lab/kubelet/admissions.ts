@@ -1,5 +1,5 @@
-// A stream of annotated pods: each is asked for in a dry run, which takes the same way through the API server and the
-// webhook as a real one.
+// A stream of annotated pods, each created in a dry run. A dry run takes the same way through the API server and the
+// webhook as a real creation.
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Api } from "../control-plane/api.ts";
 import { GATEWAY, HOST } from "../control-plane/scene.ts";

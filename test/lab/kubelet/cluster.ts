@@ -14,7 +14,7 @@ export type PlayedCluster = {
   readonly api: Api;
   readonly kubelet: Kubelet;
   readonly service: PlayedService;
-  /** What the API server calls the webhook by: it reaches no ClusterIP here. */
+  /** The address by which the API server calls the webhook: it reaches no ClusterIP here. */
   readonly webhookUrl: string;
   /** Must succeed. */
   readonly kubectl: (args: readonly string[], input?: string) => Promise<string>;

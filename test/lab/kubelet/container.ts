@@ -1,6 +1,6 @@
-// A container without a container runtime: a process in a mount namespace of its own, on a read-only root that holds
-// the machine's programs, the project under /app in the image's stead, and the pod's volumes, as the user and without
-// the privileges that the pod's spec says.
+// A container without a container runtime: a process in a mount namespace of its own, on a read-only root. The root
+// holds the machine's programs, the project under /app in the image's stead, and the pod's volumes. User and privileges
+// are those of the pod's spec.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
 import { createInterface } from "node:readline";

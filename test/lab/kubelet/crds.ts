@@ -1,6 +1,6 @@
 // Others' kinds, as far as the chart and deploy/knative use them. Not the real CustomResourceDefinitions: minimal ones
-// of this test's own, written after their documentation. They say that our objects are what we think they should be,
-// and nothing about those projects' own rules.
+// of this test's own, written after their documentation. They check the form of this project's objects, and none of
+// those projects' own rules.
 import type { RenderedObject } from "../control-plane/helm.ts";
 
 type Schema = Readonly<Record<string, unknown>>;
@@ -24,7 +24,7 @@ const selector = object({ matchLabels: strings, matchExpressions: list(requireme
 const namespaceSelector = object({ any: flag, matchNames: texts });
 const rule = object({ alert: text, expr: text, for: text, labels: strings, annotations: strings }, ["expr"]);
 
-// What Knative lets through of a pod's spec; automountServiceAccountToken only as false.
+// The fields of a pod's spec that Knative permits; automountServiceAccountToken only as false.
 const knativeContainer = object(
   {
     image: text,
@@ -108,7 +108,7 @@ const kinds: readonly (readonly [group: string, plural: string, kind: string, sp
   ["serving.knative.dev", "services", "Service", object({ template: knativeTemplate }, ["template"])],
 ];
 
-/** The definitions, to be applied before our objects. */
+/** The definitions, to be applied before the project's objects. */
 const crds: readonly RenderedObject[] = kinds.map(([group, plural, kind, spec]) => ({
   apiVersion: "apiextensions.k8s.io/v1",
   kind: "CustomResourceDefinition",

@@ -1,6 +1,6 @@
 // A node's work for the pods of one namespace: binds them, starts their containers, asks their probes, ends them in
-// order. What it reports is what Deployments, `helm --wait` and EndpointSlices go by, so roll-outs take their real
-// course. Needs a controller manager without the controllers that take a node for dead.
+// order. Deployments, `helm --wait` and EndpointSlices use its reports, so roll-outs take their real course. Needs a
+// controller manager without the controllers that take a node for dead.
 import { once } from "node:events";
 import * as http from "node:http";
 import * as https from "node:https";

@@ -1,5 +1,5 @@
-// From a pod as the API server holds it to the container that plays it: what a kubelet makes of env, volumes and the
-// security context.
+// From a pod in the API server to the container that plays it: env, volumes and the security context, as a kubelet
+// makes them.
 import { chown, mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Api } from "../control-plane/api.ts";

@@ -1,5 +1,5 @@
-// What kube-proxy does for a Service: new connections go to an endpoint that the EndpointSlices call ready; those that
-// exist stay.
+// The work of kube-proxy for a Service: new connections go to an endpoint that the EndpointSlices call ready; those
+// that exist stay.
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";

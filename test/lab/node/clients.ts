@@ -1,8 +1,8 @@
 // A deployment as the flowgen chart makes it, whose container queries PostgreSQL at $PGHOST:$PGPORT, and what it
 // logged.
 //
-// A line of its log is `row ADDRESS` for every answer of a fresh connection (5 a second), with the address at which the
-// server was asked, `fail WHY`, and `session WHY` when its one long connection ended.
+// A line of its log is `row ADDRESS` for every answer of a fresh connection (5 a second), with the address of the
+// server. Other lines are `fail WHY`, and `session WHY` when its one long connection ended.
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { FLOWGEN } from "./image-list.ts";
@@ -65,7 +65,7 @@ export const clientDeployment = ({ namespace, name, target, replicas = 1, annota
 
 export type ClientLine = { readonly at: number; readonly pod: string; readonly kind: string; readonly text: string };
 
-/** What the pods of a deployment have logged since `from`, in order. */
+/** The log of the pods of a deployment since `from`, in order. */
 export const linesOf = async (client: Client, from = 0): Promise<readonly ClientLine[]> =>
   (await containerLog(client, "flowgen", from)).flatMap(({ at, pod, line }) => {
     const [, kind = "", text = ""] = /^(\S+) (.*)$/.exec(line) ?? [];
@@ -75,7 +75,7 @@ export const linesOf = async (client: Client, from = 0): Promise<readonly Client
 /** `at`: milliseconds since the epoch. */
 export type LogLine = { readonly at: number; readonly pod: string; readonly line: string };
 
-/** What a container of the pods of a deployment has logged since `from`, in order. */
+/** The log of a container of the pods of a deployment since `from`, in order. */
 export const containerLog = async (
   { namespace, name }: Client,
   container: string,

@@ -27,7 +27,7 @@ export const CLIENTS = {
   single: { namespace: "team-a", name: "single-client" },
 } as const satisfies Readonly<Record<string, Client>>;
 
-/** What the visitors of both gateways met in the same time. */
+/** The results of the visitors of both gateways in the same time. */
 export type Met = { readonly pair: Visits; readonly single: Visits };
 
 export type IdentitiesLab = {

@@ -1,6 +1,5 @@
-// The images that the test's pods run, on one Debian root file system: stand-ins for those that the project's config
-// names by default, and the "flowgen" that the test's deployments run. The webhook's is the one that ships
-// (webhook-image.ts).
+// The images of the test's pods, on one Debian root file system. They are stand-ins for the config's default images,
+// and the "flowgen" of the test's deployments. The webhook's is the one that ships (webhook-image.ts).
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";

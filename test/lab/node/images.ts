@@ -1,5 +1,5 @@
-// Container images without a registry: the root file system of rootfs.sh, and layers on top of it, as an archive that
-// `ctr images import` takes (an OCI image layout in a tar file).
+// Container images without a registry: the root file system of rootfs.sh, with layers on it. They are an archive for
+// `ctr images import` (an OCI image layout in a tar file).
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";

@@ -1,4 +1,4 @@
-// What a node on a machine of its own could leave behind on this one.
+// Things that a node on a machine of its own could leave behind on this one.
 import { spawnSync } from "node:child_process";
 import { globSync, readFileSync } from "node:fs";
 

@@ -1,9 +1,9 @@
 // `node test/lab/node/main.ts COMMAND…`: runs a command on a machine of its own, in which node.ts can start a
-// Kubernetes node: namespaces for network, mounts, processes, host name and IPC, without a way out. Needs root, and
-// what requirements.ts says.
+// Kubernetes node. The machine is namespaces for network, mounts, processes, host name and IPC, without a route to
+// outside. Needs root, and what requirements.ts says.
 //
-// Whatever ends it, nothing is left behind: the namespaces hold every process, mount, link and rule, and end with their
-// PID 1; a guard then removes the folder and the cgroups.
+// After any end nothing is left behind: the namespaces hold every process, mount, link and rule, and end with their PID
+// 1. A guard then removes the folder and the cgroups.
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp } from "node:fs/promises";

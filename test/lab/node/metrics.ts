@@ -1,4 +1,4 @@
-// What a gateway's pod says of itself to Prometheus.
+// The metrics of a gateway's pod.
 import { METRICS_PORT } from "../../../src/core/forwards/ports.ts";
 import type { PodFacts } from "./gateway.ts";
 

@@ -26,7 +26,7 @@ for directory in /var/lib/kubelet /var/lib/cni /var/log/pods /var/log/containers
   mkdir -p "$directory" "$folder$directory"
   mount --bind "$folder$directory" "$directory"
 done
-# What the kubelet would set for the whole machine, it sets in files of its own.
+# The kubelet's settings for the whole machine go to files of its own.
 for setting in vm/overcommit_memory vm/panic_on_oom kernel/panic kernel/panic_on_oops kernel/keys/root_max{keys,bytes}; do
   mkdir -p "$folder/sysctl/${setting%/*}"
   cat "/proc/sys/$setting" >"$folder/sysctl/$setting"

@@ -1,5 +1,5 @@
-// The other end: VPN servers on the node's LAN, each a host of its own (test/tunnel) with private servers behind it
-// that nobody reaches but through the tunnel.
+// The other end: VPN servers on the node's LAN, each a host of its own (test/tunnel). The private servers behind one
+// are reached through its tunnel only.
 import { execFileSync } from "node:child_process";
 import { makeServingCertificate } from "../../../src/certificates/issue.ts";
 import { run, startHost, stopHost } from "../vpn/hosts.ts";

@@ -1,4 +1,4 @@
-// What the machine must have for a real node. A missing piece is an error that names the cure, never a skipped test.
+// The requirements of a real node. A missing piece is an error that names the cure, never a skipped test.
 import { existsSync } from "node:fs";
 import { checkRequirements } from "../vpn/requirements.ts";
 

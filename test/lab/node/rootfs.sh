@@ -1,6 +1,6 @@
 #!/bin/sh
-# rootfs.sh: makes the root file system of all images, Debian with the tools that the gateway's images have, and prints the
-# path of its tar file. Made once (a minute), until this script changes. No image registry is used.
+# rootfs.sh: makes the root file system of all images, and prints the path of its tar file. It is Debian with the tools
+# of the gateway's images. Made once (a minute), until this script changes. No image registry is used.
 #
 #   FLOWGEN_TEST_CACHE   the cache folder; it goes to images/ there (default ~/.cache/flowgen-gateway-webhook)
 set -eu
@@ -12,8 +12,7 @@ if [ -e "$folder/rootfs.tar" ] && [ "$(cat "$folder/rootfs.stamp" 2>/dev/null)" 
 echo "making the root file system of the test's images …" >&2
 mkdir -p "$folder"
 rm -rf "$folder/rootfs" "$folder/rootfs.tar"
-# Whatever this machine gets its own packages from.
-# shellcheck disable=SC2016 # the format is apt's
+# The sources of this machine's own packages. shellcheck disable=SC2016 # the format is apt's
 mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1)
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 packages=iproute2,iptables,procps,socat,wireguard-tools,wireguard-go,bind9-dnsutils,postgresql-client

@@ -1,7 +1,7 @@
 #!/bin/bash
-# second.sh FOLDER: PID 1 of a second node's own network, mount, PID, UTS and IPC namespaces, made on the machine of the first one
-# (namespaces.sh). Sets them up, all of it under FOLDER or in memory, says `ready`, and waits: when it is killed the whole node
-# dies at once, as a machine does that loses its power. Its way to the LAN, eth0, is put in by second.ts.
+# second.sh FOLDER: PID 1 of a second node's own network, mount, PID, UTS and IPC namespaces, made on the machine of the
+# first one (namespaces.sh). Sets them up under FOLDER or in memory, prints `ready`, and waits. When it is killed the
+# whole node dies at once, as a machine without power. Its way to the LAN, eth0, is put in by second.ts.
 set -euo pipefail
 folder=$1
 name=$2

@@ -1,5 +1,5 @@
-// A second node beside the first one, on the same machine: a kubelet, containerd and kube-proxy in namespaces of their own, with
-// an address on the same LAN. It can be killed as a whole.
+// A second node beside the first one, on the same machine. It has a kubelet, containerd and kube-proxy in namespaces of
+// their own, with an address on the same LAN. It can be killed as a whole.
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, writeFile } from "node:fs/promises";
@@ -13,7 +13,7 @@ import { nodeCondition, type Node } from "./node.ts";
 export type SecondNode = {
   /** Its name in the cluster. */
   readonly name: string;
-  /** Ends all that runs on it at the same moment, without a word to anybody. */
+  /** Kills all of its processes at the same moment. */
   readonly kill: () => Promise<void>;
   readonly stop: () => Promise<void>;
 };

@@ -1,5 +1,5 @@
-// The gateway's pod: two containers that share the pod's network, each with processes and a root's powers of its own,
-// and the volumes as a kubelet lays them out.
+// The gateway's pod: two containers on the pod's network, each with its own processes and capabilities. The volumes are
+// laid out as by a kubelet.
 import {
   chmodSync,
   mkdirSync,
@@ -34,7 +34,7 @@ export type LabGateway = {
   readonly signal: (container: GatewayPart, part: string, signal: NodeJS.Signals) => void;
   // Of all processes of a running container.
   readonly processes: (container: GatewayPart) => Promise<readonly number[]>;
-  // What the kubelet asks.
+  // The kubelet's probes.
   readonly isReady: () => boolean;
   readonly isAlive: (container: GatewayPart) => boolean;
   // Waits until new connections to this port take the way that the test is about.
@@ -59,7 +59,7 @@ type Options = {
 };
 
 const scripts = resolve(import.meta.dirname, "../../../src/gateway");
-// What the containers' security contexts leave them: NET_ADMIN alone; another user and nothing at all. (--pdeathsig
+// The privileges by the containers' security contexts: NET_ADMIN alone; another user and none at all. (--pdeathsig
 // again, because a change of user takes it away.)
 const privileges = {
   init: ["setpriv", "--bounding-set=-all,+net_admin,+net_raw", "--no-new-privs"],

@@ -11,8 +11,8 @@ export const postgresBin = (): string => join(root, readdirSync(root).sort().at(
 
 export type TlsPair = { readonly cert: string; readonly key: string };
 
-// A server without password on port 5432 of ADDRESSES (a list with commas), in a directory of its own; with `tls`, for
-// clients that use it only. Call it after the host exists: the directory goes when the host is gone.
+// A server without password on port 5432 of ADDRESSES (a list with commas), in a directory of its own. `tls`: it takes
+// only clients that use TLS. Call it after the host exists: the directory goes when the host is gone.
 export const startPostgres = async (
   t: { readonly teardown: (handler: () => Promise<void>) => unknown },
   host: Host,

@@ -1,13 +1,13 @@
-// What the machine must have. A missing piece is an error that names the cure, never a skipped test.
+// The machine's requirements. A missing piece is an error that names the cure, never a skipped test.
 import { existsSync } from "node:fs";
 import { delimiter, isAbsolute, join } from "node:path";
 
 export type Needs = {
-  /** Whose they are: test/<suite>/install.sh gets what is missing. */
+  /** The suite that needs them: test/<suite>/install.sh installs the missing ones. */
   readonly suite: string;
   /** The Debian package of each command or file. */
   readonly packageOf: Readonly<Record<string, string>>;
-  /** What is missing besides. */
+  /** Other missing things. */
   readonly problems?: readonly string[];
 };
 

@@ -1,7 +1,7 @@
-// What a cluster makes of a Service, played on the lab's node: each second the pods are asked whether they are ready, as the
-// kubelet asks, and new connections to the Service's address go to one of the ready ones by chance, as kube-proxy's rules lead
-// them. A pod that the API server knows to end is ready no more, whatever it answers; where no pod is ready, those that end and
-// still answer get the connections (EndpointSlices call that `serving`).
+// A Service of a cluster, played on the lab's node. Each second the pods are probed, as by the kubelet. New connections
+// to the Service's address go to a random ready pod, as by kube-proxy's rules. A pod with a deletion timestamp is not
+// ready, with any answer. Where no pod is ready, ending pods that still answer get the connections (EndpointSlices call
+// that `serving`).
 import { READY_PORT } from "../../../src/core/forwards/ports.ts";
 import { tryRun, run } from "./hosts.ts";
 import { serviceAddress, type Network } from "./network.ts";

@@ -1,5 +1,5 @@
-// A client for the tests: `node talk.ts JSON`. Opens connections and says in its last line what came back and when each
-// one ended; in the lines before, that one of them has its first answer.
+// A client for the tests: `node talk.ts JSON`. Opens connections. Its last line has the answers, and when each
+// connection ended. A line before says that one of them has its first answer.
 import { connect } from "node:net";
 
 export type Talk = {

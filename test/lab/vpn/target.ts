@@ -1,5 +1,5 @@
-// A private server for the tests: `node target.ts HOST PORT NAME`. It greets with its name, sends back what it gets,
-// and answers a half-close after a while, as a server does that is still working on the last request.
+// A private server for the tests: `node target.ts HOST PORT NAME`. It greets with its name and sends back its input. It
+// answers a half-close after a while, as a server that still works on the last request.
 import { createServer } from "node:net";
 
 const [host = "", port = "", name = ""] = process.argv.slice(2);

@@ -1,13 +1,16 @@
-// Clients for the tests, in a process of their own: `node visits.ts HOST PORT EVERY_MS [postgres]` makes a new connection every so often,
-// and each must hear a first byte within five seconds; a PostgreSQL is asked whether it speaks TLS. A line for each that did not:
-// `lost AT WHY PORT`, the port it came from; `visits COUNT` when it is told to end.
+// Clients for the tests, in a process of their own: `node visits.ts HOST PORT EVERY_MS [postgres]` makes a new
+// connection every so often. Each must get a first byte within five seconds; a PostgreSQL is asked for TLS. It prints
+// `lost AT WHY PORT` for each that did not, with the port of the client, and `visits COUNT` at its end.
 import { connect } from "node:net";
 import { join } from "node:path";
 import type { Started } from "./hosts.ts";
 
 const PATIENCE_MS = 5_000;
 
-/** What visitors met. `at`: milliseconds since the epoch, of the connection's begin; `port`: its own, 0 where that is not known. */
+/**
+ * The visitors' results. `at`: milliseconds since the epoch, of the connection's begin; `port`: its own, 0 where that
+ * is not known.
+ */
 export type Visits = {
   readonly count: number;
   readonly lost: readonly { readonly at: number; readonly why: string; readonly port: number }[];
