@@ -45,7 +45,7 @@ const versions = (cluster: MemoryCluster): string =>
     .map(({ metadata }) => `${metadata.name ?? ""} ${metadata.resourceVersion ?? ""}`)
     .join();
 
-t.test("until the first pod is ready, whoever looks and whoever comes", async (t) => {
+t.test("until the first pod is ready, at any look and any admission", async (t) => {
   const cluster = createMemoryCluster();
   const [replica, other] = [replicaOf(cluster), replicaOf(cluster)];
   await come(replica, one);
@@ -113,7 +113,7 @@ t.test("with several identities, and where no further look follows, an endpoint 
   t.strictSame(published(unkept), [false, false], "no further look");
 });
 
-t.test("a value that somebody else set stays", async (t) => {
+t.test("a value of another owner stays", async (t) => {
   const cluster = createMemoryCluster();
   const replica = replicaOf(cluster);
   await come(replica, one);
