@@ -1,11 +1,11 @@
 /**
- * `npm run bench`: the cost of an admission while all targets are cached. The program itself (`serve --cluster memory`)
- * is compared with bare Fastify, which parses the same reviews and answers with as many bytes. Both serve TLS on
- * keep-alive connections from a third process, in alternating rounds; medians count. Beside them runs the least that
- * any webhook does for a pod: parsing, and a patch of the parsed containers. Each kind of round is warmed up until the
- * table is read again, so that all rounds fall between two readings. V8 goes on compiling for unseen pods until some
- * 20,000 of them. At the end a profile of another run says where the CPU time goes. Exit 1 when a warm admission called
- * the API server.
+ * `npm run bench`: the cost of an admission while all targets are cached. The bundle itself (`serve --cluster
+ * memory`) is compared with bare Fastify, both with the flags of Node that the image has. Bare Fastify parses the
+ * same reviews and answers with as many bytes. Both serve TLS on keep-alive connections from a third process, in
+ * alternating rounds; medians count. Beside them runs the least that any webhook does for a pod: parsing, and a
+ * patch of the parsed containers. Each kind of round is warmed up until the table is read again, so that all rounds
+ * fall between two readings. V8 goes on compiling for unseen pods until some 20,000 of them. At the end a profile of
+ * another run says where the CPU time goes. Exit 1 when a warm admission called the API server.
  */
 import { CACHE_MS } from "../../src/core/forwards/retire.ts";
 import { type ChildProcess, fork, spawn, spawnSync } from "node:child_process";
@@ -20,6 +20,7 @@ import { makeServingCertificate } from "../../src/certificates/issue.ts";
 import type { BareSetup } from "./bare.ts";
 import type { Account, Order } from "./load.ts";
 import { sharesOf } from "./profile.ts";
+import { NODE_FLAGS } from "../lab/image/entry-point.ts";
 import { root } from "../program.ts";
 
 const CONNECTIONS = 64;
@@ -68,7 +69,9 @@ const pin = (child: ChildProcess, core: number): ChildProcess => {
   return child;
 };
 
-const startWebhook = async (certificate: { cert: string; key: string }, nodeFlags: readonly string[] = []) => {
+type Program = { readonly main: "dist/main.js" | "src/main.ts"; readonly nodeFlags: readonly string[] };
+
+const startWebhook = async (certificate: { cert: string; key: string }, { main, nodeFlags }: Program) => {
   writeFileSync(join(folder, "tls.crt"), certificate.cert);
   writeFileSync(join(folder, "tls.key"), certificate.key);
   const flags = [
@@ -91,7 +94,7 @@ const startWebhook = async (certificate: { cert: string; key: string }, nodeFlag
     "--tls-key",
     join(folder, "tls.key"),
   ];
-  const child = spawn(process.execPath, [...nodeFlags, "src/main.ts", "serve", ...flags, ...files], {
+  const child = spawn(process.execPath, [...nodeFlags, main, "serve", ...flags, ...files], {
     cwd: root,
     stdio: ["ignore", "pipe", "inherit"],
   });
@@ -129,7 +132,7 @@ const serving = (child: ChildProcess): Promise<{ url: string; metrics: string }>
   });
 
 const startBare = async (setup: BareSetup): Promise<Server> => {
-  const child = pin(fork(`${root}/test/bench/bare.ts`), 0);
+  const child = pin(fork(`${root}/test/bench/bare.ts`, { execArgv: NODE_FLAGS }), 0);
   const ask = async (message: object): Promise<number> => {
     const reply = once(child, "message");
     child.send(message);
@@ -163,7 +166,7 @@ const median = (values: readonly number[]): number => values.toSorted((a, b) => 
 
 const bench = async (): Promise<0 | 1> => {
   const certificate = await makeServingCertificate(["localhost", "127.0.0.1"], 1, new Date());
-  const webhook = await startWebhook(certificate);
+  const webhook = await startWebhook(certificate, { main: "dist/main.js", nodeFlags: NODE_FLAGS });
   const answer = await ask(webhook.port, certificate.ca);
   const bare = await startBare({ ...certificate, answer });
   const least = await startBare(certificate);
@@ -222,11 +225,11 @@ const bench = async (): Promise<0 | 1> => {
   console.log(`API calls while warm: ${warmCalls}`);
   await webhook.stop();
 
-  const profiled = await startWebhook(certificate, [
-    "--cpu-prof",
-    "--cpu-prof-interval=200",
-    `--cpu-prof-dir=${folder}`,
-  ]);
+  // The sources: the parts have their names there.
+  const profiled = await startWebhook(certificate, {
+    main: "src/main.ts",
+    nodeFlags: [...NODE_FLAGS, "--cpu-prof", "--cpu-prof-interval=200", `--cpu-prof-dir=${folder}`],
+  });
   await load(profiled.port, 2 * PROFILE_MS);
   await load(profiled.port, PROFILE_MS);
   await profiled.stop();

@@ -9,7 +9,7 @@
  * It runs in a mount namespace of its own, where a pod's files can be put where a pod has them.
  */
 import { execFileSync, spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
@@ -18,7 +18,7 @@ import { type ControlPlane, startControlPlane } from "../../lab/control-plane/co
 import { reviewOf } from "../../lab/control-plane/mutate.ts";
 import { flowgenPod, GATEWAY, targets } from "../../lab/control-plane/scene.ts";
 import { install, kubectl } from "../../lab/control-plane/webhook.ts";
-import { readDockerfile } from "../../lab/image/dockerfile.ts";
+import { NODE_FLAGS } from "../../lab/image/entry-point.ts";
 import { root } from "../../program.ts";
 import { type StartCommand, type MeasuredStart, started } from "./started.ts";
 
@@ -47,9 +47,6 @@ const bench = async (folder: string, controlPlane: ControlPlane): Promise<0 | 1>
   const body = reviewOf(flowgenPod("default", "cold", targets("mssql=10.0.0.5:1433"), { DB: "10.0.0.5:1433" }));
   const cached = { NODE_COMPILE_CACHE: join(folder, "cache"), NODE_ENV: "production" };
   const bare: StartCommand = { args: [join(folder, "bare/bare.js")], env: cached };
-  const steps = readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8")).at(-1)?.steps ?? [];
-  /** Of Node's own: what stands between the program and its file. */
-  const nodeFlags = steps.flatMap((step) => (step.kind === "ENTRYPOINT" ? step.args.slice(1, -1) : []));
   let gateways = 0;
   /** A gateway that no start before has made. */
   const webhook = (env = cached): StartCommand => {
@@ -58,7 +55,7 @@ const bench = async (folder: string, controlPlane: ControlPlane): Promise<0 | 1>
     writeFileSync(config, stringify({ gateways: [{ ...GATEWAY, name: `cold-${gateways}`, tunnels }] }));
     const flags = ["--plain-http", "--host=127.0.0.1", "--port=0", "--metrics-port=0", "--drain-seconds=0"];
     return {
-      args: [...nodeFlags, join(folder, "dist/main.js"), "serve", `--config=${config}`, ...flags],
+      args: [...NODE_FLAGS, join(folder, "dist/main.js"), "serve", `--config=${config}`, ...flags],
       env: { ...env, ...pod },
     };
   };

@@ -1,16 +1,7 @@
 /** Runs an image that was built into a folder, as a cluster would: its own user, a read-only root, nothing of this machine. */
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import { root } from "../../program.ts";
-import { readDockerfile } from "./dockerfile.ts";
-
-const steps = readDockerfile(readFileSync(join(root, "Dockerfile"), "utf8")).at(-1)?.steps ?? [];
-const entrypoint = steps.flatMap((step) => (step.kind === "ENTRYPOINT" ? step.args : []));
-const env = Object.assign({}, ...steps.flatMap((step) => (step.kind === "ENV" ? [step.values] : []))) as Record<
-  string,
-  string
->;
+import { basename } from "node:path";
+import { ENTRY_POINT, IMAGE_ENV } from "./entry-point.ts";
 
 export type ImageRun = (args: readonly string[], more?: Readonly<Record<string, string>>, input?: string) => string;
 
@@ -25,8 +16,8 @@ export const imageAt = (rootfs: string, emulator?: string): ImageRun => {
   const apart = ["--mount", "--propagation", "private", "sh", "-eu", "-c", script, rootfs];
   const through = emulator === undefined ? [] : [emulator, `/boot/${basename(emulator)}`];
   return (args, more = {}, input = "") =>
-    execFileSync("unshare", [...apart, ...through, ...entrypoint, ...args], {
-      env: { PATH: process.env["PATH"] ?? "", ...env, ...more },
+    execFileSync("unshare", [...apart, ...through, ...ENTRY_POINT, ...args], {
+      env: { PATH: process.env["PATH"] ?? "", ...IMAGE_ENV, ...more },
       encoding: "utf8",
       input,
     });
