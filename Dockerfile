@@ -21,6 +21,7 @@ COPY examples examples
 RUN node build.ts && mkdir compile-cache && chown 65532 compile-cache
 
 # Node keeps a compile cache by its own version, the files' paths and the user: so by the Node, the folder and the user that will run.
+# The program keeps one of its scripts there (src/scripts.ts).
 FROM ${NODE_IMAGE} AS cache
 WORKDIR /app
 COPY --from=build /app/dist dist

@@ -1,13 +1,13 @@
 /**
- * `npm run build [-- FOLDER]`: the program as it ships, in dist: `main.js`, `function.js` and the chunks that they load on demand, the
+ * `npm run build [-- FOLDER]`: the program as it ships, in dist: `main.js`, `function.js` and the scripts that they load on demand, the
  * gateway's scripts beside them, the licences of what is bundled and the bill of materials (sbom.cdx.json). It needs no node_modules. The same sources give the same bytes.
  *
- * Chunks, and not one file: a command loads only what it needs, and the Kubernetes client, which is larger than all the rest, is
+ * Many scripts, and not one: a command loads only what it needs, and the Kubernetes client, which is larger than all the rest, is
  * not parsed before there is a cluster to connect to (`npm run bench:start`).
  */
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { bundle } from "./bundle.ts";
+import { bundleProgram } from "./bundle.ts";
 
 const root = import.meta.dirname;
 const out = resolve(process.argv[2] ?? join(root, "dist"));
@@ -48,9 +48,9 @@ const sbomOf = (folders: readonly string[]) => ({
 });
 
 rmSync(out, { recursive: true, force: true });
-const { inputs } = await bundle(root, out, ["src/main.ts", "src/function.ts"]);
+const sources = await bundleProgram(root, out);
 cpSync(join(root, "src/gateway"), join(out, "gateway"), { recursive: true });
 writeFileSync(join(out, "package.json"), `{ "type": "module" }\n`);
-writeFileSync(join(out, "sbom.cdx.json"), `${JSON.stringify(sbomOf(packagesOf(Object.keys(inputs))), undefined, 2)}\n`);
-const licences = packagesOf(Object.keys(inputs)).map(licenceOf);
+writeFileSync(join(out, "sbom.cdx.json"), `${JSON.stringify(sbomOf(packagesOf(sources)), undefined, 2)}\n`);
+const licences = packagesOf(sources).map(licenceOf);
 writeFileSync(join(out, "third-party-licences.txt"), `${licences.join(`\n\n${"-".repeat(80)}\n\n`)}\n`);

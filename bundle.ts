@@ -1,7 +1,25 @@
 /** How sources become the files that ship: one place for the build and for what is measured against it (test/bench). */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { build as esbuild, type BuildOptions, type Metafile, type Plugin } from "esbuild";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join, relative } from "node:path";
+import {
+  build as esbuild,
+  type BuildOptions,
+  type BuildResult,
+  type Metafile,
+  type OutputFile,
+  type Plugin,
+  transform,
+} from "esbuild";
+
+/** How a file reads. */
+const TEXT = {
+  minifyWhitespace: true,
+  minifySyntax: true,
+  lineLimit: 160,
+  target: "node22.19",
+  legalComments: "none",
+} as const;
 
 /** Bundled CommonJS asks for Node's own modules by `require`, which an ES module does not have. */
 const REQUIRE = `import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);`;
@@ -59,7 +77,7 @@ export const builtins: Plugin = {
 };
 
 /** The entry points of servers, and the connection to the API server that they load. */
-const SERVERS = ["src/commands/serve/serve.ts", "src/function.ts", "src/cluster/kubernetes.ts"];
+const SERVERS = ["src/commands/serve/serve.ts", "src/commands/serve/function.ts", "src/cluster/kubernetes.ts"];
 /** It has a server of its own: what it shares with them is not what other commands need. */
 const DEMO = "src/commands/demo/demo.ts";
 
@@ -76,7 +94,7 @@ const together = (root: string, { inputs, outputs }: Metafile): Plugin => {
     return paths;
   };
   const entries = Object.values(outputs).flatMap(({ entryPoint }) => entryPoint ?? []);
-  const loaded = entries.filter((path) => path !== "src/main.ts");
+  const loaded = entries.filter((path) => path !== "src/commands/program/program.ts");
   const others = reached(loaded.filter((path) => path !== DEMO && !SERVERS.includes(path)));
   const shared = [...reached(SERVERS)].filter((path) => path.startsWith("src/") && others.has(path));
   const importAll = shared.map((path) => `import ${JSON.stringify(join(root, path))};`).join("");
@@ -108,30 +126,86 @@ const oldNode = (): string => {
  * Bundles the entry points into `outdir`: a file each, and the chunks that they load on demand. White space goes and names stay, and no line
  * is long: a stack in a log names functions, and places that can be read where they run.
  */
-export const bundle = async (
+export const bundle = (
   root: string,
   outdir: string,
   entryPoints: readonly string[],
-  plugins: readonly Plugin[] = [builtins, leftOut, clientNode],
-): Promise<Metafile> => {
-  const options = {
+  plugins: readonly Plugin[],
+  more: BuildOptions = {},
+): Promise<BuildResult & { readonly metafile: Metafile }> =>
+  esbuild({
     absWorkingDir: root,
     entryPoints: [...entryPoints],
+    entryNames: "[name]",
     outdir,
     bundle: true,
     splitting: true,
-    minifyWhitespace: true,
-    minifySyntax: true,
-    lineLimit: 160,
+    ...TEXT,
     platform: "node",
     format: "esm",
-    target: "node22.19",
     banner: { js: `${oldNode()}\n${REQUIRE}` },
-    legalComments: "none",
     plugins: [...plugins],
-    metafile: true,
     logLevel: "warning",
-  } satisfies BuildOptions;
-  const { metafile } = await esbuild({ ...options, write: false });
-  return (await esbuild({ ...options, plugins: [...plugins, together(root, metafile)] })).metafile;
+    ...more,
+    metafile: true,
+  });
+
+/** The program's two ways in: each is an ES module that loads a script. */
+const ENTRIES: Readonly<Record<string, string>> = {
+  "src/main.ts": "src/commands/program/program.ts",
+  "src/function.ts": "src/commands/serve/function.ts",
 };
+
+/**
+ * The program as it ships: CommonJS, of which V8 can keep what has run (src/scripts.ts). ES modules stay as they are
+ * before they run. Returns the paths of all sources.
+ */
+export const bundleProgram = async (root: string, outdir: string): Promise<readonly string[]> => {
+  const options: BuildOptions = { write: false, outExtension: { ".js": ".cjs" }, banner: {} };
+  const plugins = [builtins, leftOut, clientNode];
+  const { metafile: apart } = await bundle(root, outdir, Object.values(ENTRIES), plugins, options);
+  const built = await bundle(root, outdir, Object.values(ENTRIES), [...plugins, together(root, apart)], options);
+  const scripts = await Promise.all((built.outputFiles ?? []).map(scriptOf));
+  const hash = createHash("sha256");
+  mkdirSync(outdir, { recursive: true });
+  for (const { path, code } of scripts.sort((a, b) => (a.path < b.path ? -1 : 1))) {
+    writeFileSync(path, code);
+    hash.update(code);
+  }
+  const loading = loadingScripts(root, built.metafile, hash.digest("hex").slice(0, 16));
+  const { metafile } = await bundle(root, outdir, Object.keys(ENTRIES), [builtins, loading], {
+    splitting: false,
+  });
+  return Object.keys({ ...built.metafile.inputs, ...metafile.inputs });
+};
+
+const scriptOf = async ({ path, text }: OutputFile): Promise<{ readonly path: string; readonly code: string }> => {
+  const { code } = await transform(text, {
+    ...TEXT,
+    platform: "node",
+    format: "cjs",
+    supported: { "dynamic-import": false },
+    define: { "import.meta.url": "__url" },
+    banner: `"use strict";const __url=require("node:url").pathToFileURL(__filename).href;`,
+  });
+  return { path, code };
+};
+
+/** An import of a script becomes its loading. */
+const loadingScripts = (root: string, { outputs }: Metafile, hash: string): Plugin => ({
+  name: "loading-scripts",
+  setup: (build) => {
+    const scripts = Object.values(ENTRIES).map((source) => join(root, source));
+    build.onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      if (!scripts.includes(path)) return undefined;
+      const [output, { exports = [] } = {}] =
+        Object.entries(outputs).find(([, { entryPoint }]) => entryPoint === relative(root, path)) ?? [];
+      const loader = JSON.stringify(join(root, "src/scripts.ts"));
+      const made = `{folder:import.meta.dirname,hash:${JSON.stringify(hash)}}`;
+      return {
+        resolveDir: root,
+        contents: `import{loadScript}from${loader};export const{${exports.join()}}=loadScript(${made},${JSON.stringify(basename(output ?? ""))});`,
+      };
+    });
+  },
+});

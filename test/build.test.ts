@@ -96,17 +96,18 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
   });
   t.test("a server starts from few files, and no other command loads them", async (t) => {
     const texts = contents(`${dist}/`);
+    const codeOf = (file: string): string => (texts[file] ?? "").replaceAll(/\\?\n/g, "");
     const loadedBy = (name: RegExp): readonly string[] => {
       const files = new Set(Object.keys(texts).filter((file) => name.test(file)));
       for (const file of files)
-        for (const [, next = ""] of texts[file]?.matchAll(/(?:from|^import)"\.\/([^"]+)"/gm) ?? []) files.add(next);
+        for (const [, next = ""] of codeOf(file).matchAll(/(?<!__toESM\()require\("\.\/([^"]+)"\)/g)) files.add(next);
       return [...files];
     };
-    const server = loadedBy(/^(main|serve-\w+|kubernetes-\w+)\.js$/);
+    const server = loadedBy(/^(program|serve-\w+|kubernetes-\w+)\.cjs$/);
     t.ok(server.length <= 16, server.join(" "));
-    const holdsFastify = (file: string): boolean => texts[file]?.includes("node_modules/fastify/fastify.js") ?? false;
+    const holdsFastify = (file: string): boolean => codeOf(file).includes("node_modules/fastify/fastify.js");
     t.ok(server.some(holdsFastify));
-    for (const command of [/^main\.js$/, /^any-\w+\.js$/, /^inject-\w+\.js$/, /^check-\w+\.js$/])
+    for (const command of [/^program\.cjs$/, /^any-\w+\.cjs$/, /^inject-\w+\.cjs$/, /^check-\w+\.cjs$/])
       t.notOk(loadedBy(command).some(holdsFastify), String(command));
   });
   t.test("demo, version", async (t) => {

@@ -47,7 +47,7 @@ t.test("the npm package holds the program, its examples and licences, and no oth
   t.strictSame(
     files.filter(
       (name) =>
-        !/^package\/(package\.json|README\.md|LICENSE|dist\/[^/]+\.(js|json|txt)|dist\/gateway\/[^/]+\.sh|examples\/.+)$/.test(
+        !/^package\/(package\.json|README\.md|LICENSE|dist\/[^/]+\.(c?js|json|txt)|dist\/gateway\/[^/]+\.sh|examples\/.+)$/.test(
           name,
         ),
     ),
