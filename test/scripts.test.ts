@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Script } from "node:vm";
@@ -19,13 +19,14 @@ t.test("scripts load scripts beside them and Node's own modules, each once", asy
   t.equal(told(), "a.cjs4");
 });
 
-/** What another process is told by the script, and the names of the caches when it has ended. */
+/** What another process says that asks the script. */
 const ask = (folder: string, hash: string, caches = join(folder, "caches")): string => {
   const script = `const { loadScript } = await import(process.argv[1]);
     console.log(loadScript({ folder: process.argv[2], hash: process.argv[3] }, "a.cjs", process.argv[4]).told());`;
   const args = ["--input-type=module", "-e", script, join(root, "src/scripts.ts"), folder, hash, caches];
   const [program, all] = unhooked(process.execPath, ...args);
-  return execFileSync(program, all, { env: plainEnv(), encoding: "utf8" });
+  const { stdout, stderr } = spawnSync(program, all, { env: plainEnv(), encoding: "utf8" });
+  return stdout + stderr;
 };
 
 t.test("at its end a process writes what it compiled, and the next one takes it", async (t) => {
@@ -38,6 +39,15 @@ t.test("at its end a process writes what it compiled, and the next one takes it"
   const before = statSync(join(caches, "b.cjs.1"));
   t.equal(ask(folder, "1"), "a.cjs4\n");
   t.equal(statSync(join(caches, "b.cjs.1")).ino, before.ino, "not written again");
+});
+
+t.test("many scripts make no warning", async (t) => {
+  const many = Array.from({ length: 20 }, (_, at) => `${at}.cjs`);
+  const told = `exports.told = () => ${many.map((name) => `require("./${name}").one`).join(" + ")};`;
+  const ones = Object.fromEntries(many.map((name) => [name, "exports.one = 1;"]));
+  const folder = t.testdir({ "a.cjs": told, ...ones, caches: {} });
+  t.equal(ask(folder, "1"), "20\n");
+  t.equal(readdirSync(join(folder, "caches")).length, 21);
 });
 
 t.test("a cache is of one build: another of the same length is not mixed up with it", async (t) => {
