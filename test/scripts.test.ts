@@ -19,7 +19,7 @@ t.test("scripts load scripts beside them and Node's own modules, each once", asy
   t.equal(told(), "a.cjs4");
 });
 
-/** What another process says that asks the script. */
+/** The output of another process that asks the script. */
 const ask = (folder: string, hash: string, caches = join(folder, "caches")): string => {
   const script = `const { loadScript } = await import(process.argv[1]);
     console.log(loadScript({ folder: process.argv[2], hash: process.argv[3] }, "a.cjs", process.argv[4]).told());`;
