@@ -17,7 +17,7 @@ const packagesOf = (inputs: readonly string[]): readonly string[] => {
   return [...new Set(folders.filter((folder) => folder !== undefined))].sort();
 };
 
-/** What a package's licence asks for: its text goes with every copy. */
+/** A package's licence requires its text with every copy. */
 const licenceOf = (folder: string): string => {
   const path = join(root, folder);
   const { name, version, license } = packageIn(folder);

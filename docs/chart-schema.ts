@@ -14,7 +14,7 @@ export const chartSchema = (config: object): object => {
   return { ...values, properties: { ...values.properties, config: forHelm(config as Json) } };
 };
 
-/** What says nothing to a validator of a part of a schema. */
+/** Keywords without a meaning for a validator of a part of a schema. */
 const NO_RULES = new Set(["$schema", "title", "default"]);
 
 /** Without these, and without the patterns that Helm cannot read: Go's regular expressions look neither ahead nor back. */

@@ -76,7 +76,7 @@ const typeOf = ({ type, enum: words, anyOf }: Schema): string =>
   words?.join(", ") ?? type ?? [...new Set((anyOf ?? []).map(typeOf))].join(" or ");
 
 const root = join(import.meta.dirname, "..");
-/** What the gateway makes of each export in test/fixtures/vpn-exports: what its own script says. */
+/** The gateway's reading of each export in test/fixtures/vpn-exports: the output of its own script. */
 const vpnExports = (): string => {
   const folder = join(root, "test/fixtures/vpn-exports");
   const lines = readdirSync(folder)
@@ -159,7 +159,7 @@ const reasonTables = (): string => {
   return `${MADE}\n\n# Outcomes and reasons\n\n${intro}\n\n${sections.join("\n\n")}\n`;
 };
 
-/** A heading a code, so that a finding's address leads to its own. */
+/** A heading for each code: a finding links to its own. */
 const findingPage = (): string => {
   const sections = Object.entries(checkCodes).map(([code, { level, says, fix, run }]: [string, CheckText]) => {
     const command = run === undefined ? "" : `\n\n\`\`\`sh\n${documentedCommands(run).join("\n")}\n\`\`\``;

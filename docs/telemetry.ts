@@ -26,7 +26,7 @@ const webhookMetrics = async (): Promise<readonly (readonly string[])[]> => {
     });
 };
 
-/** What the gateway's script prints as HELP and TYPE. */
+/** The lines HELP and TYPE of the gateway's script. */
 const gatewayMetrics = (): readonly (readonly string[])[] =>
   [...read("src/gateway/metrics.sh").matchAll(/^ +metric\("(\w+)", "(\w+)", "(.+)"\)$/gm)].map(
     ([, name = "", type = "", help = ""]) => [`\`flowgen_gateway_${name}\``, type, help],

@@ -28,6 +28,10 @@ const CHECKED = [
   "docs/migration.md",
   "docs/threat-model.md",
   "CHANGELOG.md",
+  "docs/runbooks.md",
+  "deploy/helm/flowgen-gateway-webhook/templates",
+  "deploy/helm/flowgen-gateway-webhook/values.yaml",
+  "deploy/knative",
   "src/admit.ts",
   "src/certificates",
   "src/checks",
@@ -48,13 +52,13 @@ const UNCHECKED = /^src\/gateway\/(metrics|siblings|tunnel)\.sh$/;
 const filesOf = (path: string): readonly string[] =>
   statSync(join(root, path)).isDirectory()
     ? readdirSync(join(root, path), { recursive: true, encoding: "utf8" })
-        .filter((name) => /\.(ts|sh)$/.test(name))
+        .filter((name) => (path.startsWith("deploy/") ? /\.yaml$/ : /\.(ts|sh)$/).test(name))
         .map((name) => join(path, name))
     : [path];
 
 const sentencesIn = (file: string, text: string): readonly Sentence[] => {
   if (file.endsWith(".md")) return pageSentences(text);
-  return file.endsWith(".sh") ? scriptSentences(text) : commentSentences(text);
+  return file.endsWith(".ts") ? commentSentences(text) : scriptSentences(text);
 };
 
 const faultOf = (sentence: Sentence): string | undefined => {
