@@ -4,6 +4,7 @@
  * version before can read it while nothing of format 2 is in use.
  */
 import * as z from "zod";
+import { perText } from "../memo.ts";
 import { type Failure, fail, reject, type Rejection } from "../reasons.ts";
 import { SELDOM, issueTexts, parseJson } from "../schema.ts";
 import {
@@ -32,6 +33,32 @@ const tableSchema = z.looseObject({
   removals: z.int().min(0).optional(),
 });
 const formatOf = z.object({ version: z.int().min(1) });
+/** The same with items that are read one by one. */
+const listsSchema = tableSchema.extend({
+  forwards: z.array(z.unknown()),
+  services: z.array(z.unknown()).default([]),
+});
+
+/** Room for the items of some tables of the largest size. */
+const ITEMS_BYTES = 4 * 1024 * 1024;
+/** A table differs from the one before in a few items. An item whose text was read before is the same object again. */
+const itemReader = <Item>(schema: z.ZodType<Item>): ((raw: unknown) => Item | undefined) => {
+  const memo = perText<{ readonly item: Item | undefined }>(ITEMS_BYTES, (_, text) => 4 * text.length);
+  return (raw) => memo(JSON.stringify(raw), () => ({ item: schema.safeParse(raw, SELDOM).data })).item;
+};
+const readForward = itemReader(forwardSchema);
+const readService = itemReader(hostServiceSchema);
+
+/** As the whole schema reads it, which also finds the words for what is wrong. */
+const parseTable = (raw: unknown): z.ZodSafeParseResult<z.infer<typeof tableSchema>> => {
+  const { data } = listsSchema.safeParse(raw, SELDOM);
+  const forwards = data?.forwards.map(readForward).filter((item) => item !== undefined);
+  const services = data?.services.map(readService).filter((item) => item !== undefined);
+  const isWhole = forwards?.length === data?.forwards.length && services?.length === data?.services.length;
+  if (data === undefined || forwards === undefined || services === undefined || !isWhole)
+    return tableSchema.safeParse(raw, SELDOM);
+  return { success: true, data: { ...data, forwards, services } };
+};
 
 const FIELDS_OF_FORMAT_1 = new Set([
   "name",
@@ -124,7 +151,7 @@ export const readTable = (
   if (format.success && format.data.version > TABLE_FORMAT)
     return fail("format-newer", `${where} has format ${format.data.version}, this version reads up to ${TABLE_FORMAT}`);
   if (raw === undefined) return reject("table-invalid", `${where}: it is not JSON`);
-  const parsed = tableSchema.safeParse(raw, SELDOM);
+  const parsed = parseTable(raw);
   if (!parsed.success) return reject("table-invalid", issueTexts(where, parsed.error, 3).join("; "));
   const { version, forwards, services, retired, removals, ...other } = parsed.data;
   const table = {
