@@ -90,7 +90,7 @@ const spreadOut = ({ table: before, results }: Allocation): Allocation => {
 /** Another process has the config that is in force, and decides. */
 export const superseded = (gateway: PlacedGateway): Failure => fail("superseded", gatewayId(gateway));
 
-/** Whether a Service leads from a port to a port of the gateway's pod. */
+/** Whether a Service forwards a port to a port of the gateway's pod. */
 const offers = (service: KubeObject | undefined, port: number, listenPort: number): boolean => {
   const { ports = [] } = { ...(service?.["spec"] as { readonly ports?: readonly ServicePort[] } | undefined) };
   return ports.some((item) => item.port === port && item.targetPort === listenPort);

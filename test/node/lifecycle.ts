@@ -34,7 +34,7 @@ const nextChart = async (folder: string): Promise<string> => {
   return chart;
 };
 
-/** Asks for a pod like the client's, in a dry run: where its env leads, and which version said so. */
+/** Asks for a pod like the client's, in a dry run: the host in its env, and the version that answered. */
 const ask = async (api: Api, targets: string): Promise<{ readonly host?: string; readonly version?: string }> => {
   const pod = minimalPod({ [TARGETS]: targets });
   const { body } = await api.ask("POST", "/api/v1/namespaces/team-a/pods?dryRun=All", pod);

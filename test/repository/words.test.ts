@@ -6,7 +6,7 @@ import { commentSentences, pageSentences, scriptSentences, type Sentence, testNa
 
 const MOST_WORDS = 25;
 /** Pronouns and pictures for which the field has a word, such as "a caller" or "holds". */
-const AVOIDED = /\b(ours|somebody|anybody|nobody|for ever|whoever|whatever|whichever|told|tells?|leads? to|led)\b/i;
+const AVOIDED = /\b(ours|somebody|anybody|nobody|for ever|whoever|whatever|whichever|told|tells?|leads?|led)\b/i;
 const AVOIDED_FIRST = /^(What|Who) (?!.*\?)/;
 /** A name of a test begins with a small letter. */
 const AVOIDED_IN_NAME = /^(\d+\. )?(what|who) /;

@@ -21,8 +21,8 @@ for (const { shell, forwarder } of variants) {
       gateway.start(container);
     };
     const kill = (container: GatewayPart, part: string) => (): void => gateway.signal(container, part, "SIGKILL");
-    // nat last: kernel.sh, which comes back from the step before, may put its rules in between, and half of them lead
-    // nowhere.
+    // nat last: kernel.sh, which comes back from the step before, may put its rules in between, and half of them have
+    // no listener.
     const flush = "for tables in iptables ip6tables; do for t in filter mangle nat; do $tables -w -t $t -F; done; done";
     const steps: Step[] = [
       ["wireguard container", async () => restart("tunnel")],

@@ -22,7 +22,7 @@ export const podAddress = "10.244.1.10";
 export const podAddress6 = "fd00:10:244:1::10";
 const clientAddress = "10.244.2.20";
 export const clusterDns = "10.96.0.10";
-/** Of the Service that service.ts plays; both names lead where a cluster's DNS would. */
+/** Of the Service that service.ts plays; both names resolve as by a cluster's DNS. */
 export const serviceAddress = "10.96.0.20";
 export const siblingAddress = "10.244.3.10";
 /** Of the pod that follows another one. */
