@@ -40,20 +40,39 @@ const clientNode: Plugin = {
     });
   },
 };
-/** Packages that the program never calls, each with what is imported of it, and why it is not called. */
-const LEFT_OUT: Readonly<Record<string, string>> = {
+/** What the program never calls: packages, or what one package (`by`) imports. */
+type Uncalled = { readonly by?: string; readonly path: string; readonly exports: string };
+const LEFT_OUT: readonly Uncalled[] = [
   // KubeConfig's way to undici's dispatchers; requests are made with Node's own agents.
-  undici: "export { LeftOut as Agent, LeftOut as ProxyAgent }; export const { fetch } = globalThis;",
+  {
+    path: "undici",
+    exports: "export { LeftOut as Agent, LeftOut as ProxyAgent }; export const { fetch } = globalThis;",
+  },
   // Fastify compiles JSON schemas with these; no route has one, and the app names compilers of its own (src/server/app.ts).
-  "@fastify/ajv-compiler": "export { LeftOut as default };",
-  "@fastify/fast-json-stringify-compiler": "export { LeftOut as default };",
-};
+  { path: "@fastify/ajv-compiler", exports: "export { LeftOut as default };" },
+  { path: "@fastify/fast-json-stringify-compiler", exports: "export { LeftOut as default };" },
+  // The server speaks HTTP/1.1.
+  { by: "fastify", path: "node:http2", exports: "export { LeftOut as createServer, LeftOut as createSecureServer };" },
+  // Commands that are programs of their own.
+  { by: "commander", path: "node:child_process", exports: "export { LeftOut as spawn };" },
+  // The log is written by this thread.
+  { by: "pino", path: "worker_threads", exports: "export const isMainThread = true;" },
+  { by: "pino", path: "thread-stream", exports: "export { LeftOut as default };" },
+  // Metrics are asked for, and not pushed.
+  { by: "prom-client", path: "./lib/pushgateway", exports: "export { LeftOut as default };" },
+];
 const leftOut: Plugin = {
   name: "left-out",
   setup: (build) => {
-    build.onResolve({ filter: /./ }, ({ path }) => (path in LEFT_OUT ? { path, namespace: "left-out" } : undefined));
+    build.onResolve({ filter: /./ }, ({ path, importer }) => {
+      const isIts = ({ by, path: its }: Uncalled): boolean =>
+        path === its && (by === undefined || importer.includes(`/node_modules/${by}/`));
+      return LEFT_OUT.some(isIts) ? { path, namespace: "left-out" } : undefined;
+    });
     build.onLoad({ filter: /./, namespace: "left-out" }, ({ path }) => ({
-      contents: `class LeftOut { constructor() { throw new Error("${path} is not part of the bundle (bundle.ts)"); } } ${LEFT_OUT[path] ?? ""}`,
+      contents:
+        `class LeftOut { constructor() { throw new Error("${path} is not part of the bundle (bundle.ts)"); } } ` +
+        String(LEFT_OUT.find((each) => each.path === path)?.exports),
     }));
   },
 };
@@ -162,7 +181,7 @@ const ENTRIES: Readonly<Record<string, string>> = {
  */
 export const bundleProgram = async (root: string, outdir: string): Promise<readonly string[]> => {
   const options: BuildOptions = { write: false, outExtension: { ".js": ".cjs" }, banner: {} };
-  const plugins = [builtins, leftOut, clientNode];
+  const plugins = [leftOut, builtins, clientNode];
   const { metafile: apart } = await bundle(root, outdir, Object.values(ENTRIES), plugins, options);
   const built = await bundle(root, outdir, Object.values(ENTRIES), [...plugins, together(root, apart)], options);
   const scripts = await Promise.all((built.outputFiles ?? []).map(scriptOf));

@@ -140,6 +140,20 @@ const addDemo = (program: Command, output: Output, end: End): void => {
     });
 };
 
+/** In the order of the help. Where the arguments begin with a command, no other is made. */
+const COMMANDS: ReadonlyMap<string, (program: Command, output: Output, end: End) => void> = new Map([
+  ["serve", addServe],
+  ["inject", addInject],
+  ["audit", addAudit],
+  ["check", addCheck],
+  ["explain", addExplain],
+  ["reconcile", addReconcile],
+  ["adopt", addAdopt],
+  ["remove", addRemove],
+  ["certs", addCerts],
+  ["demo", addDemo],
+]);
+
 /** 2 for a mistake in the input or the options, shown without a stack; 70 (EX_SOFTWARE) for a fault of the program. */
 const exitCodeOf = (error: unknown, output: Output): number => {
   if (error instanceof UsageError || error instanceof ManifestError) {
@@ -171,9 +185,9 @@ export const runProgram = async (args: readonly string[], output: Output): Promi
     .version(version)
     .configureOutput({ writeOut: output.out, writeErr: output.err })
     .exitOverride();
-  addServe(program);
-  const commands = [addInject, addAudit, addCheck, addExplain, addReconcile, addAdopt, addRemove, addCerts, addDemo];
-  for (const add of commands) add(program, output, end);
+  const [name = ""] = args;
+  const added = COMMANDS.has(name) ? [COMMANDS.get(name)] : COMMANDS.values();
+  for (const add of added) add?.(program, output, end);
   try {
     await program.parseAsync(knownCommand(program, args), { from: "user" });
     return code;
