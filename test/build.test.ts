@@ -107,6 +107,8 @@ t.test("the bundle, in a folder without node_modules", async (t) => {
     t.ok(server.length <= 16, server.join(" "));
     const holdsFastify = (file: string): boolean => codeOf(file).includes("node_modules/fastify/fastify.js");
     t.ok(server.some(holdsFastify));
+    const unused = /require\("(node:)?(http2|child_process|worker_threads|zlib)"\)/;
+    t.notOk(server.map(codeOf).some((code) => unused.test(code)));
     for (const command of [/^program\.cjs$/, /^any-\w+\.cjs$/, /^inject-\w+\.cjs$/, /^check-\w+\.cjs$/])
       t.notOk(loadedBy(command).some(holdsFastify), String(command));
   });
