@@ -142,6 +142,20 @@ export const identified = (manifest: Manifest, { metadata: { uid } }: KubeObject
   metadata: { ...manifest.metadata, ...(uid !== undefined && { uid }) },
 });
 
+/** The objects with newer readings of hosts' Services and of policies. */
+export const withObjects = (objects: GatewayObjects, newer: readonly KubeObject[]): GatewayObjects => {
+  const names = new Set(newer.map(kindAndName));
+  const renewed = (former: readonly KubeObject[], kind: string): readonly KubeObject[] => [
+    ...former.filter((object) => !names.has(kindAndName(object))),
+    ...newer.filter((object) => object.kind === kind),
+  ];
+  return {
+    ...objects,
+    hostServices: renewed(objects.hostServices, "Service"),
+    networkPolicies: renewed(objects.networkPolicies, "NetworkPolicy"),
+  };
+};
+
 /** Applied when it is the version that was read, made only when there was none. */
 export const locked = (manifest: Manifest, read: KubeObject | undefined): KubeObject => {
   const object = read === undefined ? manifest : identified(manifest, read);

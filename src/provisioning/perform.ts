@@ -77,7 +77,9 @@ export const perform = async (
   const linesOf = (table: KubeObject | undefined): string => linesText(table) + siblingsText(table);
   const object = isNew ? await write(table, objects.table) : objects.table;
   const written: Written = { cluster, gateway, table, ours, signal };
-  const last = isBeside ? await besideOthers(written, { objects, object, pause, now }) : { objects, newer: undefined };
+  const last = isBeside
+    ? await besideOthers(written, { objects, object, podSelector: config.podSelector, pause, now })
+    : { objects, newer: undefined };
   const [{ addresses, ...converged }] = await Promise.all([
     converge(
       { ...written, newer: last.newer?.table },

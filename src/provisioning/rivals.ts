@@ -4,13 +4,13 @@
  * refused.
  */
 import { ClusterError, type KubeObject, type Ref } from "../cluster/cluster.ts";
-import type { PlacedGateway } from "../core/config/config.ts";
+import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { FIRST_POLICY, policiesOf } from "../core/forwards/policies.ts";
 import type { Table } from "../core/forwards/table.ts";
 import { serviceManifest } from "../core/gateway/manifests.ts";
-import { policyName } from "../core/gateway/policy.ts";
+import { networkPolicyManifest } from "../core/gateway/policy.ts";
 import { offers } from "./applier.ts";
-import { type GatewayObjects, isGateways, tableOf } from "./objects.ts";
+import { type GatewayObjects, isGateways, tableOf, withObjects } from "./objects.ts";
 import { tableNow, type Written } from "./written.ts";
 
 /** Between two looks at the gateway's Service. */
@@ -27,6 +27,7 @@ type Wrote = {
   readonly objects: GatewayObjects;
   /** The table's, as it was written. */
   readonly object: KubeObject | undefined;
+  readonly podSelector: Config["podSelector"];
   readonly pause: (ms: number, signal: AbortSignal) => Promise<unknown>;
   /** Milliseconds, monotonic. */
   readonly now: () => number;
@@ -40,22 +41,48 @@ export type Beside = {
 
 /** The gateway's objects when it is this replica's turn to make them, or when another one has, and the table after them. */
 export const besideOthers = async (written: Written, wrote: Wrote): Promise<Beside> => {
+  const look = await lookOn(written, wrote);
+  const { objects, isNewest } = look;
+  const unread = unreadOf(written, wrote, look);
+  const read = await Promise.all(unread.map(([kind, name]) => getOf(written, kind, name)));
+  const found = read.filter((object) => object !== undefined);
+  // Whoever has the newest table after all other objects were read knows of no newer one.
+  const last = isNewest && unread.length === 0 ? look.last : await tableNow(written);
+  const isOurs = [objects.service, ...found].every((object) => !object || isGateways(object, written.gateway));
+  if (last === undefined || !isOurs) throw conflictOf(written.gateway);
+  const isNewer = versionOf(last.object) !== versionOf(wrote.object);
+  return { objects: withObjects(objects, found), ...(isNewer && { newer: last }) };
+};
+
+type Now = NonNullable<Awaited<ReturnType<typeof tableNow>>>;
+/** `objects`: with the gateway's Service as it was last seen; `last`: the table after it, where that was read. */
+type Look = { readonly objects: GatewayObjects; readonly isNewest: boolean; readonly last?: Now | undefined };
+
+/** Looks at the gateway's Service until it serves this table, or until it is this replica's turn to make it. */
+const lookOn = async (written: Written, { objects, object, pause, now }: Wrote): Promise<Look> => {
   const { gateway, table, signal } = written;
-  const { objects, object, pause, now } = wrote;
   const until = now() + MOST_MS;
   const before = objects.table && tableOf(objects.table);
-  for (let looks = 1; looks < MOST_LOOKS && now() < until; looks += 1) {
+  const former = before?.kind === "table" ? serviceManifest(gateway, before.table) : undefined;
+  const own = serviceManifest(gateway, table);
+  let look: Look = { objects, isNewest: true };
+  for (let looks = 1; ; looks += 1) {
     const service = await getOf(written, "Service", gateway.name);
-    if (service === undefined || offers(service, serviceManifest(gateway, table), table)) break;
-    const last = await tableNow(written);
-    if (last === undefined) break;
-    const isNewest = last.object?.metadata.resourceVersion === object?.metadata.resourceVersion;
-    const isApplied = before?.kind !== "table" || offers(service, serviceManifest(gateway, before.table), table);
-    if (isNewest && (isApplied || looks >= LOOKS_OF_THE_NEWEST)) break;
+    look = { ...look, objects: { ...objects, service }, last: undefined };
+    if (service === undefined || offers(service, own, table)) return { ...look, isNewest: false };
+    // Once another replica has written the table, this one's is not the newest again.
+    if (look.isNewest) {
+      const last = await tableNow(written);
+      look = { ...look, last, isNewest: versionOf(last?.object) === versionOf(object) };
+      const isApplied = former === undefined || offers(service, former, table);
+      if (last === undefined || (look.isNewest && (isApplied || looks >= LOOKS_OF_THE_NEWEST))) return look;
+    }
+    if (looks >= MOST_LOOKS || now() >= until) return look;
     await pause(LOOK_MS, signal);
   }
-  return refreshed(written, objects, object);
 };
+
+const versionOf = (object: KubeObject | undefined): string | undefined => object?.metadata.resourceVersion;
 
 const getOf = (
   { cluster, gateway, signal }: Written,
@@ -63,37 +90,29 @@ const getOf = (
   name: string,
 ): Promise<KubeObject | undefined> => cluster.get({ kind, namespace: gateway.namespace, name }, signal);
 
-/** The objects that every write of the table changes, as they are now, and the table after them. */
-const refreshed = async (
-  written: Written,
-  objects: GatewayObjects,
-  object: KubeObject | undefined,
-): Promise<Beside> => {
-  const { gateway, table } = written;
-  const names = new Set([FIRST_POLICY, ...policiesOf(table)].map((policy) => policyName(gateway, policy)));
+/**
+ * The other objects that this table needs, and that may have been made or changed since they were read. A policy that
+ * has all of the table's rules needs no second look. Only a replica that has read a table makes the Services that it
+ * adds.
+ */
+const unreadOf = (
+  { gateway, table }: Written,
+  { podSelector }: Wrote,
+  { objects, isNewest }: Look,
+): readonly (readonly [Ref["kind"], string])[] => {
+  const policies = [...new Set([FIRST_POLICY, ...policiesOf(table)])]
+    .map((policy) => networkPolicyManifest(gateway, table, podSelector, policy))
+    .filter((wanted) => {
+      const read = objects.networkPolicies.find(({ metadata }) => metadata.name === wanted.metadata.name);
+      return read === undefined || !offers(read, wanted, table);
+    });
+  const before = objects.table && tableOf(objects.table);
   const known = new Set(objects.hostServices.map(({ metadata }) => metadata.name));
-  const unknown = table.services.filter(({ name }) => !known.has(name));
-  const [service, policies, hosts] = await Promise.all([
-    getOf(written, "Service", gateway.name),
-    Promise.all([...names].map((name) => getOf(written, "NetworkPolicy", name))),
-    Promise.all(unknown.map(({ name }) => getOf(written, "Service", name))),
-  ]);
-  const now = await tableNow(written);
-  const found = policies.filter((policy) => policy !== undefined);
-  const more = hosts.filter((host) => host !== undefined);
-  if (now === undefined || ![service, ...found, ...more].every((each) => !each || isGateways(each, gateway)))
-    throw conflictOf(gateway);
-  const others = objects.networkPolicies.filter(({ metadata }) => !names.has(metadata.name ?? ""));
-  const isNewer = now.object?.metadata.resourceVersion !== object?.metadata.resourceVersion;
-  return {
-    objects: {
-      ...objects,
-      service,
-      hostServices: [...objects.hostServices, ...more],
-      networkPolicies: [...found, ...others],
-    },
-    ...(isNewer && { newer: now }),
-  };
+  const hosts = (isNewest && before?.kind === "table" ? before.table : table).services;
+  return [
+    ...policies.map(({ metadata }) => ["NetworkPolicy", metadata.name] as const),
+    ...hosts.filter(({ name }) => !known.has(name)).map(({ name }) => ["Service", name] as const),
+  ];
 };
 
 /** All of the gateway is to be read again. */
