@@ -9,9 +9,9 @@ import { ROLL_LABEL } from "../core/names.ts";
 import { isGateways, kindAndName, locked } from "./objects.ts";
 import { tableNow, type Written } from "./written.ts";
 
-/** On objects that are made from the table: a hash of their content. */
+/** A hash of the content, on objects that any process finds as wanted by it. */
 const CONTENT_ANNOTATION = "flowgen.io/content";
-/** On the same objects: how often forwards had been removed from the table that they were made from. */
+/** On those that are made from the table: how often forwards had been removed from the table that they were made from. */
 const REMOVALS_ANNOTATION = "flowgen.io/removals";
 
 /**
@@ -36,16 +36,20 @@ const withSpec = (manifest: Manifest, more: object | undefined): Manifest =>
  * The hash is of the removals too. A forward may be removed and given again while a replica holds an object of before
  * the removal. By its spec alone that object would be the wanted one.
  */
-const withContentHash = (manifest: Manifest, table: Table): Manifest => {
-  const marked = annotated(manifest, REMOVALS_ANNOTATION, removalsText(table));
-  const { labels, annotations } = marked.metadata;
-  return annotated(marked, CONTENT_ANNOTATION, hashOf([labels, annotations, marked["spec"]]));
+const withContentHash = (manifest: Manifest, table: Table): Manifest =>
+  withHash(annotated(manifest, REMOVALS_ANNOTATION, removalsText(table)));
+
+const withHash = (manifest: Manifest): Manifest => {
+  const { labels, annotations } = manifest.metadata;
+  return annotated(manifest, CONTENT_ANNOTATION, hashOf([labels, annotations, manifest["spec"] ?? manifest["data"]]));
 };
 const removalsText = ({ removals = 0 }: Table): string => String(removals);
 
 export type Applier = {
   /** Applies the manifest, unless this process did and the object has not changed since. `read`: the object before. */
   readonly bring: (read: KubeObject | undefined, manifest: Manifest, more?: Bringing) => Promise<KubeObject>;
+  /** The same for an object that all processes with this config make alike: one that is as wanted stays, whoever made it. */
+  readonly share: (read: KubeObject | undefined, manifest: Manifest) => Promise<KubeObject>;
   /** The same for an object that others change too, and that has the annotation `mark` where it is as wanted. */
   readonly keep: (read: KubeObject | undefined, manifest: Manifest, mark: string) => Promise<KubeObject>;
   /** The same for an object that is made from the table. */
@@ -78,6 +82,18 @@ export const applierOf = (parts: ApplierParts): Applier => {
     if (read?.metadata.resourceVersion !== made.metadata.resourceVersion)
       events.wrote?.(gateway, refOf(made), read === undefined ? "made" : "changed");
     return made;
+  };
+  const share: Applier["share"] = async (read, manifest) => {
+    const wanted = withHash(manifest);
+    if (read !== undefined && isAsWanted(read, wanted)) return read;
+    try {
+      return await bring(read, wanted);
+    } catch (error) {
+      if (!isConflict(error)) throw error;
+      const last = await cluster.get(refOf(wanted), signal);
+      if (last === undefined || !isGateways(last, gateway) || !isAsWanted(last, wanted)) throw error;
+      return last;
+    }
   };
   /**
    * For objects that are made from the table. Under many replicas' writes the version that was read is soon not the
@@ -122,7 +138,7 @@ export const applierOf = (parts: ApplierParts): Applier => {
       }
     }
   };
-  return { bring, follow, keep };
+  return { bring, share, follow, keep };
 };
 
 const hasFields = (spec: unknown, fields: object = {}): boolean =>
@@ -131,10 +147,11 @@ const hasFields = (spec: unknown, fields: object = {}): boolean =>
 /**
  * Whether an apply would change nothing: the hash says that the webhook applied this content last, and none of its fields has been changed since.
  */
-const isAsWanted = ({ metadata, spec }: KubeObject, manifest: Manifest): boolean =>
+const isAsWanted = ({ metadata, spec, data }: KubeObject, manifest: Manifest): boolean =>
   hasFields(metadata.annotations ?? {}, manifest.metadata.annotations) &&
   hasFields(metadata.labels ?? {}, manifest.metadata.labels) &&
-  hasFields(spec, manifest["spec"] as object);
+  hasFields(spec, manifest["spec"] as object | undefined) &&
+  isEqual(data, manifest["data"]);
 
 const isSinceRemoval = ({ metadata }: KubeObject, now: Table): boolean =>
   metadata.annotations?.[REMOVALS_ANNOTATION] === removalsText(now);

@@ -58,7 +58,7 @@ export const converge = async (
 ): Promise<Converged> => {
   const { cluster, gateway, table, signal } = written;
   const applier = applierOf({ ...written, applied, events });
-  const { bring, follow } = applier;
+  const { bring, share, follow } = applier;
   const starts = keeps && isStarting(gateway, objects.service, objects.deployments);
   const wasStarting = [objects.service, ...objects.hostServices].some((read) => read && isPublished(read));
   events.starting?.(gateway, starts || (keeps && wasStarting));
@@ -88,7 +88,7 @@ export const converge = async (
     });
     return [name, clusterIPsOf(made)];
   };
-  await bring(objects.scripts, scriptsManifest(gateway, scripts));
+  await share(objects.scripts, scriptsManifest(gateway, scripts));
   const [hosts, , , refused] = await Promise.all([
     // The API server takes no Service without ports: one whose host has no forward any more stays as it is.
     Promise.all(table.services.filter((service) => forwardsOf(table, service).length > 0).map(serveHost)),
