@@ -12,7 +12,7 @@ import { isPublished, isStarting } from "../core/gateway/start.ts";
 import { type Cluster, isInvalid, type KubeObject, refOf } from "../cluster/cluster.ts";
 import { eventAbout, type EventText } from "../cluster/event.ts";
 import { type Applied, type ApplierEvents, applierOf } from "./applier.ts";
-import { type Addresses, clusterIPsOf, type GatewayObjects } from "./objects.ts";
+import { type Addresses, clusterIPsOf, type GatewayObjects, withObjects } from "./objects.ts";
 import { serveCompany } from "./company.ts";
 import { type RollingEvents, serveDeployments } from "./rolling.ts";
 import { type RefusedPolicy, servePolicies } from "./policies.ts";
@@ -45,6 +45,8 @@ export type Converging = {
 export type Converged = {
   /** The cluster IPs that the hosts' Services have. */
   readonly addresses: Addresses;
+  /** With the hosts' Services as they were made. */
+  readonly objects: GatewayObjects;
   readonly refused: readonly RefusedPolicy[];
 };
 
@@ -65,7 +67,7 @@ export const converge = async (
   /** A Service that another process has set back meanwhile stays as it is. */
   const publishes = (last: KubeObject | undefined): boolean => starts && (last === undefined || isPublished(last));
   /** A Service that is made again asks for the addresses that pods hold. Without them it still serves new pods. */
-  const serveHost = async (service: HostService): Promise<readonly [string, readonly string[]]> => {
+  const serveHost = async (service: HostService): Promise<KubeObject> => {
     const { name, clusterIPs } = service;
     const found = objects.hostServices.find(({ metadata }) => metadata.name === name);
     // Made by a replica whose table had no address yet: no pod has these, pods have those of the table.
@@ -86,7 +88,7 @@ export const converge = async (
       }
       return other;
     });
-    return [name, clusterIPsOf(made)];
+    return made;
   };
   await share(objects.scripts, scriptsManifest(gateway, scripts));
   const [hosts, , , refused] = await Promise.all([
@@ -97,7 +99,8 @@ export const converge = async (
     servePolicies({ follow, gateway, table, podSelector, read: objects.networkPolicies }),
     serveCompany({ cluster, gateway, objects, bring, signal }),
   ]);
-  return { addresses: new Map(hosts), refused };
+  const addresses = new Map(hosts.map((made) => [refOf(made).name, clusterIPsOf(made)]));
+  return { addresses, objects: withObjects(objects, hosts), refused };
 };
 
 /**

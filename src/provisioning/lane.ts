@@ -11,7 +11,8 @@ import { tableName } from "../core/gateway/manifests.ts";
 import type { Provisioned } from "./attempt.ts";
 import { createRecall } from "./recall.ts";
 import { endOf, type Job, partition, type Request, type Waiting } from "./request.ts";
-import { createRounds, type Reading, type RoundEvents, type RoundParts } from "./round.ts";
+import type { Reading } from "./known.ts";
+import { createRounds, type RoundEvents, type RoundParts } from "./round.ts";
 
 export type LaneEvents = RoundEvents & {
   readonly conflict?: (gateway: PlacedGateway) => void;

@@ -4,7 +4,7 @@
  * pod is answered.
  */
 import { type GatewayRef, isPlaced, namespacesIn } from "../core/config/choose.ts";
-import type { Config, PlacedGateway } from "../core/config/config.ts";
+import type { PlacedGateway } from "../core/config/config.ts";
 import type { Table } from "../core/forwards/table.ts";
 import { perObject } from "../core/memo.ts";
 import type { Want } from "../core/target.ts";
@@ -12,6 +12,7 @@ import type { Applied } from "./applier.ts";
 import { assignedBy, assignmentsOf, attempt, type Attempted, previewsOf, superseded } from "./attempt.ts";
 import { type Intent, intentOf, type Stand } from "./intent.ts";
 import { familiesOf, type GatewayObjects, isTableLost } from "./objects.ts";
+import { createKnown, type Reading } from "./known.ts";
 import { perform, type Performed, type PerformEvents, type PerformParts } from "./perform.ts";
 import { shutBy, withoutPolicies } from "./policies.ts";
 import { readGateway, withTableNow } from "./reading.ts";
@@ -28,15 +29,6 @@ export type RoundParts = PerformParts & {
   readonly events: RoundEvents;
 };
 
-/** A gateway's objects, when the reading of the table began, and of all others. */
-export type Reading = {
-  readonly objects: GatewayObjects;
-  readonly readAt: number;
-  readonly objectsAt: number;
-  /** Other replicas write too: they may have written the other objects since. */
-  readonly isBeside: boolean;
-};
-
 /** The steps of a round, in their order. */
 export type Rounds = {
   /** Reads the gateway. After a lost race (`lost`: its reading) only the table is read again, unless drift is looked for. */
@@ -47,40 +39,28 @@ export type Rounds = {
   readonly serve: (jobs: readonly Job[], reading: Reading) => Promise<void>;
 };
 
-/** How long the objects of a lost race are taken to be as they were read; a write to one that has changed is refused. */
-const RECENT_MS = 1000;
-/** After a lost race, for so long. */
-const BESIDE_MS = 5000;
-
 export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
   const { cluster, events, now } = parts;
   const applied: Applied = new Map();
 
-  /** Until then other replicas are taken to write too: a race for the table was lost a moment ago. */
-  let besideUntil = -Infinity;
-  /** The last reading beside others, and the config under which it was made. */
-  let last: { readonly config: Config; readonly reading: Reading } | undefined;
+  const known = createKnown();
 
   const read: Rounds["read"] = async (jobs, lost) => {
     const [{ config, gateway }] = jobs as [Job];
     const [readAt, signal] = [now(), endOf(jobs)];
-    if (lost !== undefined) besideUntil = readAt + BESIDE_MS;
-    const isBeside = readAt <= besideUntil;
-    const known = lost ?? (isBeside && last?.config === config ? last.reading : undefined);
-    const isRecent = known !== undefined && readAt - known.objectsAt <= RECENT_MS;
-    if (isRecent && jobs.every(({ repair }) => repair === undefined)) {
-      const objects = await withTableNow(cluster, gateway, known.objects, signal);
+    const isBeside = known.isBeside(readAt, lost !== undefined);
+    const recent = known.since(config, readAt, lost);
+    if (recent !== undefined && jobs.every(({ repair }) => repair === undefined)) {
+      const objects = await withTableNow(cluster, gateway, recent.objects, signal);
       // A lost table is made again of the lines that all Services carry now.
-      if (objects.table !== undefined) return { ...known, objects, readAt, isBeside };
+      if (objects.table !== undefined) return { ...recent, objects, readAt, isBeside };
     }
     const former = {
       namespaces: namespacesIn(config).filter((namespace) => namespace !== gateway.namespace),
       isGateway: (place: GatewayRef) => isPlaced(config, place),
     };
     const objects = await readGateway(cluster, gateway, signal, former);
-    const reading = { objects, readAt, objectsAt: readAt, isBeside };
-    last = isBeside ? { config, reading } : undefined;
-    return reading;
+    return { objects, readAt, objectsAt: readAt, isBeside };
   };
 
   /** The intent of the jobs' config, and how it stands to the one that is in force. */
@@ -109,7 +89,20 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
     const attempted = attempt(objects, gateway, jobs, stands.stand);
     if (attempted.kind !== "attempt") jobs.forEach(({ settle }) => settle(attempted));
     else if (jobs.every((job) => isUntouched(job, objects, stands.stand))) leave(jobs, objects);
-    else answer(jobs, reading, attempted, await write(jobs, reading, attempted, stands));
+    else answer(jobs, reading, attempted, await written(jobs, reading, attempted, stands));
+  };
+
+  /** What the round has made is what the next one begins with. After any error but a lost race that one reads all. */
+  const written = async (
+    jobs: readonly [Job, ...Job[]],
+    reading: Reading,
+    attempted: Attempted,
+    stands: Standing,
+  ): Promise<Performed> => {
+    known.forget();
+    const performed = await write(jobs, reading, attempted, stands);
+    known.keep(jobs[0], reading, performed.objects);
+    return performed;
   };
 
   /** Writes what the attempt gave; nothing where every pod was refused, or another config is in force. */
@@ -121,7 +114,7 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
   ): Promise<Performed> => {
     const [{ config, gateway }] = jobs;
     if (!isAnyGiven(attempted) || attempted.isBehind)
-      return { table: attempted.table, recorded: attempted.table, refused: [] };
+      return { table: attempted.table, recorded: attempted.table, refused: [], objects };
     const led = jobs.flatMap(({ wants }) => wants.filter(isLed));
     return await perform(parts, applied, attempted, {
       config,
