@@ -19,15 +19,16 @@ const ask = async (provision: Provisioner, ...wants: readonly Want[]): Promise<v
 };
 
 const isTable = ({ metadata }: KubeObject): boolean => metadata.name === `${gateway.name}-forwards`;
+const isScripts = ({ metadata }: KubeObject): boolean => metadata.name === `${gateway.name}-scripts`;
 const isService = ({ kind, metadata }: KubeObject): boolean => kind === "Service" && metadata.name === gateway.name;
 
-type Count = { tables: number; services: number; refused: number };
+type Count = { tables: number; services: number; refused: number; scripts: number };
 
 /** Three replicas write twelve forwards each, in virtual time. */
 const playStorm = async (seed: number): Promise<{ readonly count: Count; readonly ports: number }> => {
   const memory = createMemoryCluster();
   const [clock, random] = [createClock(), seeded(seed)];
-  const count: Count = { tables: 0, services: 0, refused: 0 };
+  const count: Count = { tables: 0, services: 0, refused: 0, scripts: 0 };
   const slow = async <T>(ms: number, call: () => Promise<T>): Promise<T> => {
     await clock.sleep(ms * random());
     return call();
@@ -38,6 +39,7 @@ const playStorm = async (seed: number): Promise<{ readonly count: Count; readonl
     list: (...question) => slow(4, () => memory.list(...question)),
     apply: (object, signal) =>
       slow(isService(object) ? 60 : 4, async () => {
+        count.scripts += Number(isScripts(object));
         try {
           const made = await memory.apply(object, signal);
           count.tables += Number(isTable(object));
@@ -67,7 +69,7 @@ const playStorm = async (seed: number): Promise<{ readonly count: Count; readonl
 
 const STORMS = 10;
 t.test("replicas that write at the same time: the one with the newest table makes the Service for all", async (t) => {
-  const sum = { services: 0, refused: 0 };
+  const sum = { services: 0, refused: 0, scripts: 0 };
   for (let seed = 1; seed <= STORMS; seed += 1) {
     const { count, ports } = await playStorm(seed);
     t.comment(JSON.stringify(count));
@@ -75,9 +77,11 @@ t.test("replicas that write at the same time: the one with the newest table make
     t.equal(ports, 36);
     sum.services += count.services;
     sum.refused += count.refused;
+    sum.scripts += count.scripts;
   }
   t.ok(sum.services <= 27 * STORMS, "one apply often serves several writes of the table");
   t.ok(sum.refused <= 12 * STORMS, "few applies are refused");
+  t.ok(sum.scripts <= 3 * STORMS, "no replica applies the scripts that it finds as wanted");
 });
 
 t.test("an address that no pod holds is recorded by the table's next write, not by one of its own", async (t) => {
