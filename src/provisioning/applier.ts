@@ -48,7 +48,7 @@ const removalsText = ({ removals = 0 }: Table): string => String(removals);
 export type Applier = {
   /** Applies the manifest, unless this process did and the object has not changed since. `read`: the object before. */
   readonly bring: (read: KubeObject | undefined, manifest: Manifest, more?: Bringing) => Promise<KubeObject>;
-  /** The same for an object that all processes with this config make alike: one that is as wanted stays, whoever made it. */
+  /** The same for an object that all processes with this config make alike. One that is as wanted is not applied again. */
   readonly share: (read: KubeObject | undefined, manifest: Manifest) => Promise<KubeObject>;
   /** The same for an object that others change too, and that has the annotation `mark` where it is as wanted. */
   readonly keep: (read: KubeObject | undefined, manifest: Manifest, mark: string) => Promise<KubeObject>;

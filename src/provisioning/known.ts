@@ -1,6 +1,6 @@
 /**
- * What a lane knows of a gateway's objects while other replicas write too. A round then reads the table, and of the
- * others what has been added. A write to an object that has changed is refused, and all are read again.
+ * A gateway's objects as a lane knows them while other replicas write too. A round then reads the table, and only those
+ * other objects that were added. A write to an object that has changed is refused, and all are read again.
  */
 import type { Config, PlacedGateway } from "../core/config/config.ts";
 import { identitiesOf } from "../core/gateway/siblings.ts";
@@ -49,7 +49,7 @@ export const createKnown = (): Known => {
     keep: ({ config, gateway }, reading, made) => {
       const { scripts, service, deployments } = reading.objects;
       const isWhole = scripts !== undefined && service !== undefined;
-      // What the round had to make besides is read before it is taken as known.
+      // An object that the round had to make besides is known when it was read.
       if (reading.isBeside && isWhole && deployments.length >= identitiesOf(gateway).length)
         last = { config, reading: { ...reading, objects: made } };
     },

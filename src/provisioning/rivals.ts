@@ -46,7 +46,7 @@ export const besideOthers = async (written: Written, wrote: Wrote): Promise<Besi
   const unread = unreadOf(written, wrote, look);
   const read = await Promise.all(unread.map(([kind, name]) => getOf(written, kind, name)));
   const found = read.filter((object) => object !== undefined);
-  // Whoever has the newest table after all other objects were read knows of no newer one.
+  // A table that is the newest after all other objects were read needs no further look.
   const last = isNewest && unread.length === 0 ? look.last : await tableNow(written);
   const isOurs = [objects.service, ...found].every((object) => !object || isGateways(object, written.gateway));
   if (last === undefined || !isOurs) throw conflictOf(written.gateway);

@@ -92,7 +92,7 @@ export const createRounds = (parts: RoundParts, recall: Recall): Rounds => {
     else answer(jobs, reading, attempted, await written(jobs, reading, attempted, stands));
   };
 
-  /** What the round has made is what the next one begins with. After any error but a lost race that one reads all. */
+  /** The next round begins with the objects that this one has made. After any error but a lost race it reads all. */
   const written = async (
     jobs: readonly [Job, ...Job[]],
     reading: Reading,
