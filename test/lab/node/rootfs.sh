@@ -12,7 +12,8 @@ if [ -e "$folder/rootfs.tar" ] && [ "$(cat "$folder/rootfs.stamp" 2>/dev/null)" 
 echo "making the root file system of the test's images …" >&2
 mkdir -p "$folder"
 rm -rf "$folder/rootfs" "$folder/rootfs.tar"
-# The sources of this machine's own packages. shellcheck disable=SC2016 # the format is apt's
+# The sources of this machine's own packages.
+# shellcheck disable=SC2016 # the format is apt's
 mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep -v security | head -n 1)
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 packages=iproute2,iptables,procps,socat,wireguard-tools,wireguard-go,bind9-dnsutils,postgresql-client
