@@ -10,7 +10,7 @@ import { type Aliasing, aliasHosts } from "./core/host-aliases.ts";
 import type { Rejection } from "./core/reasons.ts";
 import { markPod } from "./core/marks.ts";
 import { goneAddress, statusOf } from "./core/status.ts";
-import type { Assignment } from "./core/target.ts";
+import { type Assignment, targetsOf } from "./core/target.ts";
 import { gatewayId } from "./core/names.ts";
 
 /** How an admission shares the thread with others. */
@@ -63,7 +63,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   const plan = await turn.take(() => planOf(key, creation, context));
   if (plan.kind === "skip") return skipped(plan.reason, plan.warnings);
   if (plan.kind === "reject")
-    return context.isBehind?.() === true ? failed("superseded", plan.message) : refused(plan, plan.mode);
+    return context.isBehind?.() === true ? failed("superseded", plan.message) : refused(plan, plan.mode, plan);
   if (plan.kind === "fail") return failed(plan.reason, plan.detail, plan.gateway);
 
   const { gateway, mode, wants } = plan;
@@ -74,7 +74,7 @@ export const admit = async (creation: PodCreation, context: Context): Promise<Ad
   try {
     const write = mode === "enforce" && !dryRun;
     const provisioned = await provision({ config, gateway, wants, objection, write, signal });
-    if (provisioned.kind === "reject") return refused(provisioned, mode, gatewayId(gateway));
+    if (provisioned.kind === "reject") return refused(provisioned, mode, askedOf(plan));
     if (provisioned.kind === "fail") return failed(provisioned.reason, provisioned.detail, gatewayId(gateway));
     return await turn.take(() => answerOf(key, plan, provisioned.assignments, context));
   } catch (error) {
@@ -149,10 +149,13 @@ const answerOf = (
   return answer.admission;
 };
 
+/** A refusal's gateway and targets. */
+const askedOf = ({ gateway, wants }: Planned) => ({ gateway: gatewayId(gateway), targets: targetsOf(wants) });
+
 const redirectTo = (plan: Planned, assignments: readonly Assignment[], version: string): Admission => {
   const { pod, gateway, mode, warnings } = plan;
   const redirect = redirectPod(plan, assignments);
-  if (redirect.kind === "reject") return refused(redirect, mode, gatewayId(gateway));
+  if (redirect.kind === "reject") return refused(redirect, mode, askedOf(plan));
   const { aliases, env } = redirect;
   const unread = [...new Set([...env.unread, ...plan.unread])];
   const status = statusOf(gateway, assignments, { env: env.env, unread }, version);

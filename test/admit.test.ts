@@ -168,6 +168,11 @@ t.test("audit: allowed without a patch, and the answer says what would have been
     changed: [{ env: "MSSQL_HOST" }],
     warnings: [`audit: 10.0.0.5:1433 would be reached at ${HOST}:1433`, "audit: env that would change: MSSQL_HOST"],
   });
+  t.match(await webhook.admit(podOf("x=10.0.0.5:1433, y=11.0.0.1:1")), {
+    outcome: "audit",
+    reason: "target-not-allowed",
+    refusedTargets: [{ host: "10.0.0.5" }, { host: "11.0.0.1" }],
+  });
   t.match(await webhook.admit(podOf("x=127.0.0.1:1")), {
     outcome: "audit",
     reason: "target-forbidden",

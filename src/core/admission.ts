@@ -3,7 +3,7 @@ import { perObject } from "./memo.ts";
 import { listed, plain } from "./message.ts";
 import type { PatchOperation } from "./patch.ts";
 import { type FailCode, reasons, type ReasonCode, type Rejection, type SkipCode } from "./reasons.ts";
-import { address, type Assignment } from "./target.ts";
+import { address, type Assignment, type Target } from "./target.ts";
 
 export type Outcome = "skip" | "inject" | "audit" | "reject" | "fail";
 
@@ -23,6 +23,8 @@ export type Admission = {
   /** `namespace/name`. */
   readonly gateway?: string;
   readonly assignments: readonly Assignment[];
+  /** The targets of a pod that audit mode let through, which enforce mode would refuse; absent: there are none. */
+  readonly refusedTargets?: readonly Target[];
   readonly changed: readonly EnvChange[];
   /** All that holds a target's host and was not rewritten: `container/NAME`, `container: args[3]`. */
   readonly unread: readonly string[];
@@ -47,14 +49,22 @@ export const skipped = (reason: SkipCode, warnings: readonly string[] = []): Adm
   warnings: warnings.map(shown),
 });
 
+/** The gateway (`namespace/name`) and the targets of a refused pod, as far as they are known. */
+type Asked = { readonly gateway?: string | undefined; readonly targets?: readonly Target[] };
+
 /** In audit mode no pod is refused: it is let through with a warning that says what enforce would do. */
-export const refused = ({ reason, message }: Rejection, mode: Config["mode"], gateway?: string): Admission => ({
+export const refused = (
+  { reason, message }: Rejection,
+  mode: Config["mode"],
+  { gateway, targets = [] }: Asked = {},
+): Admission => ({
   ...emptyAnswer,
   outcome: mode === "audit" ? "audit" : "reject",
   reason,
   message: plain(message, MAX_MESSAGE),
   warnings: mode === "audit" ? [plain(`audit: ${reason}: would be rejected: ${message}`, MAX_MESSAGE)] : [],
   ...(gateway !== undefined && { gateway }),
+  ...(mode === "audit" && targets.length > 0 && { refusedTargets: targets }),
 });
 
 export const failed = (reason: FailCode, detail: string, gateway?: string): Admission => ({
@@ -101,6 +111,11 @@ const targetsText = perObject((assignments: readonly Assignment[]) =>
   assignments.map(({ target, host, port }) => `${address(target.host, target.port)}=${address(host, port)}`).join(","),
 );
 
+/** `host:port` of each. */
+export const addressesOf = perObject((targets: readonly Target[]): readonly string[] =>
+  targets.map(({ host, port }) => address(host, port)),
+);
+
 /** An admission's warnings, without the account that those of audit mode give in them. */
 export const warningsOf = ({ warnings }: Pick<Admission, "warnings">): readonly string[] =>
   warnings.filter((warning) => !warning.startsWith("audit: "));
@@ -114,7 +129,7 @@ export const envText = (changed: readonly EnvChange[]): string => {
 /** Key/value notes for the API server's audit log; `undefined` for a pod that is skipped. */
 export const auditAnnotations = (admission: Admission): Readonly<Record<string, string>> | undefined => {
   if (admission.outcome === "skip") return undefined;
-  const { outcome, reason, message, gateway, assignments, changed } = admission;
+  const { outcome, reason, message, gateway, assignments, refusedTargets = [], changed } = admission;
   const said = warningsOf(admission);
   return {
     outcome,
@@ -122,9 +137,8 @@ export const auditAnnotations = (admission: Admission): Readonly<Record<string, 
     ...(outcome === "audit" && message !== undefined && { message }),
     ...(outcome === "audit" && said.length > 0 && { warnings: plain(said.join("; "), LONGEST_TEXT) }),
     ...(gateway !== undefined && { gateway }),
-    ...(assignments.length > 0 && {
-      targets: targetsText(assignments),
-    }),
+    ...(assignments.length > 0 && { targets: targetsText(assignments) }),
+    ...(refusedTargets.length > 0 && { targets: addressesOf(refusedTargets).join(",") }),
     ...(changed.length > 0 && { env: envText(changed) }),
   };
 };

@@ -21,7 +21,8 @@ export type PodWish = {
   readonly tunnel: string | undefined;
 };
 export type Grant =
-  { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly wants: readonly Want[] } | Rejection;
+  | { readonly kind: "grant"; readonly gateway: PlacedGateway; readonly wants: readonly Want[] }
+  | (Rejection & { readonly targets: readonly Target[] });
 
 /**
  * Room for some thousand different wishes. A target takes up to 1,200 bytes with its assignment, which is kept as long.
@@ -30,7 +31,9 @@ const GRANTS_BYTES = 8 * 1024 * 1024;
 const WANT_BYTES = 1200;
 const grantsOf = perObject((_config: Config) =>
   perText<Grant>(GRANTS_BYTES, (granted, text) =>
-    granted.kind === "grant" ? WANT_BYTES * granted.wants.length + 8 * text.length : 2 * granted.message.length,
+    granted.kind === "grant"
+      ? WANT_BYTES * granted.wants.length + 8 * text.length
+      : WANT_BYTES * granted.targets.length + 2 * granted.message.length,
   ),
 );
 
@@ -73,7 +76,7 @@ const twoTunnels = (wants: readonly Want[]): Rejection | undefined => {
 const twiceLed = (wants: readonly Want[]): Rejection | undefined => {
   const keyOf = ({ target, tunnel }: Want): string => hostKey(tunnel, target.host);
   const conflict = (want: Want, name: string, other: string): Rejection =>
-    reject("alias-conflict", `${want.target.name}: ${name} would stand for ${other} and to ${keyOf(want)}`);
+    reject("alias-conflict", `${want.target.name}: ${name} would stand for ${other} and for ${keyOf(want)}`);
   const led = new Map<string, Want>();
   for (const want of wants) {
     for (const name of want.names) {
@@ -94,20 +97,21 @@ const twiceLed = (wants: readonly Want[]): Rejection | undefined => {
 /** The gateway, and a tunnel for each target, as far as the config allows them. */
 const grant = ({ namespace, targets, gateway: wished, tunnel: podTunnel }: PodWish, config: Config): Grant => {
   const found = findGateway(config, namespace, wished);
-  if (found.kind === "reject") return found;
+  if (found.kind === "reject") return { ...found, targets: [] };
   const { gateway } = found;
   // The rights first: to read the text costs far more.
   const without = withoutTunnel(gateway, namespace);
-  if (without !== undefined) return without;
+  if (without !== undefined) return { ...without, targets: [] };
   const read = readTargets(targets);
-  if (read.kind === "reject") return read;
+  if (read.kind === "reject") return { ...read, targets: [] };
   const wants: Want[] = [];
   for (const [index, target] of read.targets.entries()) {
     const found = findTunnel(gateway, namespace, target, podTunnel, `${annotation.targets}[${index}]`);
-    if (found.kind === "reject") return found;
+    if (found.kind === "reject") return { ...found, targets: read.targets };
     wants.push(wantOf(target, namespace, found.tunnel.name, config));
   }
-  return twiceLed(wants) ?? twoTunnels(wants) ?? { kind: "grant", gateway, wants };
+  const conflict = twiceLed(wants) ?? twoTunnels(wants);
+  return conflict === undefined ? { kind: "grant", gateway, wants } : { ...conflict, targets: read.targets };
 };
 
 /** The gateway and the wants; equal wishes under one config share one answer. */

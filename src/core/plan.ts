@@ -11,7 +11,7 @@ import type { Pod } from "./pod.ts";
 import { type Failure, reject, type Rejection, type SkipCode } from "./reasons.ts";
 import { quote } from "./schema.ts";
 import { readStatus, type StatusTarget } from "./status.ts";
-import { address, envTargets, type Want } from "./target.ts";
+import { address, envTargets, type Target, targetsOf, type Want } from "./target.ts";
 import {
   annotation,
   COMPONENT,
@@ -40,7 +40,11 @@ export type Planned = {
 /** The wants of one admission, decided from the pod and the config alone. */
 export type Plan =
   | { readonly kind: "skip"; readonly reason: SkipCode; readonly warnings: readonly string[] }
-  | (Rejection & { readonly mode: Config["mode"] })
+  | (Rejection & {
+      readonly mode: Config["mode"];
+      /** Those that the annotation asks for; absent: it was not read. */
+      readonly targets?: readonly Target[];
+    })
   | (Failure & { readonly gateway: string })
   | Planned;
 
@@ -125,9 +129,9 @@ const planTargets = (
   const status = readStatus(pod);
   if (status.kind === "fail") return { ...status, gateway: gatewayId(gateway) };
   const led = withServices(pod, wants, status.targets, gateway);
-  if (led.kind === "reject") return { ...led, mode };
+  if (led.kind === "reject") return { ...led, mode, targets: targetsOf(wants) };
   const aliased = readAliased(pod, wants);
-  if (aliased.kind === "reject") return { ...aliased, mode };
+  if (aliased.kind === "reject") return { ...aliased, mode, targets: targetsOf(wants) };
   return {
     kind: "plan",
     pod,

@@ -60,6 +60,9 @@ export type Reached = { readonly target: Target; readonly host: string };
 export const address = (host: string, port: number): string =>
   host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 
+/** The targets of wants; one list for all pods that share their wants. */
+export const targetsOf = perObject((wants: readonly Want[]): readonly Target[] => wants.map(({ target }) => target));
+
 /** Targets whose host is looked for in env; one list for all pods that share their wants. */
 export const envTargets = perObject((wants: readonly Want[]): readonly Target[] =>
   wants.filter(({ redirect }) => redirect === "env").map(({ target }) => target),

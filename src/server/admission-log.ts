@@ -1,6 +1,6 @@
 /** The log's line of each admission. */
 import type { FastifyBaseLogger } from "fastify";
-import { type Admission, envText, warningsOf } from "../core/admission.ts";
+import { addressesOf, type Admission, envText, warningsOf } from "../core/admission.ts";
 import { address } from "../core/target.ts";
 import { fitted } from "../core/warnings.ts";
 import { createRefusals } from "./refusals.ts";
@@ -32,11 +32,12 @@ const logFields = (
   ms: Math.round(ms * 100) / 100,
 });
 
-/** Names, addresses and sentences. The first lines of `warnings` say the rest in words. */
-const accountOf = ({ assignments, changed, warnings }: Admission): object => ({
-  targets: assignments.map(
-    ({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`,
-  ),
+/** Names, addresses and sentences. `detail` says in words why enforce mode would refuse the pod. */
+const accountOf = ({ assignments, refusedTargets = [], changed, warnings }: Admission): object => ({
+  targets: [
+    ...assignments.map(({ target, host, port }) => `${address(target.host, target.port)} at ${address(host, port)}`),
+    ...addressesOf(refusedTargets),
+  ],
   env: envText(changed),
   warnings: fitted(warningsOf({ warnings })),
 });

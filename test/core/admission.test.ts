@@ -39,7 +39,7 @@ t.test("a refusal keeps its whole message; in audit mode it is a warning", (t) =
   const rejection = reject("target-forbidden", `private-targets[0]: ${"long ".repeat(40)}`);
   t.match(refused(rejection, "enforce"), { outcome: "reject", message: rejection.message, warnings: { length: 0 } });
   t.notOk("gateway" in refused(rejection, "enforce"));
-  const audited = refused(rejection, "audit", "ns/gw");
+  const audited = refused(rejection, "audit", { gateway: "ns/gw" });
   t.match(audited, { outcome: "audit", reason: "target-forbidden", message: rejection.message, gateway: "ns/gw" });
   const [warning = ""] = audited.warnings;
   t.equal(warning, `audit: ${rejection.reason}: would be rejected: ${rejection.message}`);

@@ -294,7 +294,7 @@ t.test("aliases must be granted, and one name stands for one host", async (t) =>
   });
   t.match(plan(entry("10.0.0.5", "wg0", "a.corp.example.com") + entry("10.0.0.6", "wg0", "a.corp.example.com")), {
     reason: "alias-conflict",
-    message: /a\.corp\.example\.com would stand for wg0 10\.0\.0\.5 and to wg0 10\.0\.0\.6/,
+    message: /a\.corp\.example\.com would stand for wg0 10\.0\.0\.5 and for wg0 10\.0\.0\.6/,
   });
 });
 
@@ -305,7 +305,7 @@ t.test("an alias that is the host of another target, which env hold: refused", a
   const alias = "- {targetHost: 10.0.0.5, targetPort: 1, aliases: [sql.corp.example.com]}\n";
   const plan = (...entries: readonly string[]) => planPod(podWith(targets(entries.join(""))), "team-a", config);
   const other = (more: string) => `- {name: o, targetHost: sql.corp.example.com, targetPort: 2${more}}\n`;
-  const says = /o: sql\.corp\.example\.com would stand for wg0 10\.0\.0\.5 and to wg0 sql\.corp\.example\.com/;
+  const says = /o: sql\.corp\.example\.com would stand for wg0 10\.0\.0\.5 and for wg0 sql\.corp\.example\.com/;
   for (const more of [", redirect: env", ", hostEnv: SQL"]) {
     t.match(plan(alias, other(more)), { reason: "alias-conflict", message: says }, more);
     t.match(plan(other(more), alias), { reason: "alias-conflict", message: says }, `${more} first`);

@@ -128,10 +128,19 @@ t.test("in mode audit the log line and the audit annotations say what enforce wo
   t.notMatch(lines.join(), /s3cret/);
 });
 
+t.test("a pod that audit mode lets through and enforce mode would refuse: the log names its targets", async (t) => {
+  const asked = { gateway: "g/gw", targets: [targetOf("mssql", "10.0.0.5", 1433), targetOf("web", "fd00::5", 443)] };
+  const { post, lines } = setup(refused(reject("target-forbidden", "x"), "audit", asked));
+  const { response } = (await post(review)).json<{ response: object }>();
+  t.match(response, { auditAnnotations: { reason: "target-forbidden", targets: "10.0.0.5:1433,[fd00::5]:443" } });
+  const told = { reason: "target-forbidden", gateway: "g/gw", targets: ["10.0.0.5:1433", "[fd00::5]:443"] };
+  t.match(JSON.parse(lines[0] ?? ""), told);
+});
+
 t.test("the other outcomes", async (t) => {
   const skip = (await setup(skipped("not-annotated")).post(review)).json<{ response: unknown }>();
   t.strictSame(skip.response, { uid: "259120e5-f956-4bca-9b8c-883a20777fb6", allowed: true });
-  const rejection = refused(reject("target-forbidden", "x"), "enforce", "g/gw");
+  const rejection = refused(reject("target-forbidden", "x"), "enforce", { gateway: "g/gw" });
   t.match((await setup(rejection).post(review)).json(), {
     response: {
       allowed: false,
@@ -319,7 +328,9 @@ t.test("a pod with thousands of faults: the first are named, and the others are 
 });
 
 t.test("a review's text in the log is short, and steers no terminal", async (t) => {
-  const { post, lines } = setup(refused(reject("annotation-invalid", "x\u001b[2J".repeat(10_000)), "enforce", "g/gw"));
+  const { post, lines } = setup(
+    refused(reject("annotation-invalid", "x\u001b[2J".repeat(10_000)), "enforce", { gateway: "g/gw" }),
+  );
   const body = edited((copy) => {
     (copy.request["object"] as { metadata: object }).metadata = { name: `a\u001b[31m${"n".repeat(1_000_000)}` };
   });

@@ -52,7 +52,7 @@ const withoutStandIns = (admission: Admission): Admission => {
   const assumed = admission.assignments.flatMap(({ isAssumed, names }) => (isAssumed === true ? names : []));
   const isPrinted = admission.outcome === "inject" || admission.outcome === "skip";
   return isPrinted && assumed.length > 0
-    ? refused(reject("address-unknown", listed(assumed)), "enforce", admission.gateway)
+    ? refused(reject("address-unknown", listed(assumed)), "enforce", { gateway: admission.gateway })
     : admission;
 };
 

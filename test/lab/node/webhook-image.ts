@@ -46,13 +46,13 @@ export const makeNextVersion = async (archive: string, out: string): Promise<voi
 
 const renumber = async (folder: string): Promise<void> => {
   let found = 0;
-  for (const file of globSync(`${folder}/*.js`)) {
+  for (const file of globSync(`${folder}/*.{js,cjs}`)) {
     const text = await readFile(file, "utf8");
     // The bundle is minified: no space stands behind the colon.
     const next = text.replaceAll(`version:"${version}"`, `version:"${NEXT_VERSION}"`);
-    if (next === text) continue;
-    found += 1;
-    await writeFile(file, next);
+    if (next !== text) found += 1;
+    // Another build has another hash: the caches of the former one are of another text.
+    await writeFile(file, next.replaceAll(/hash:"[0-9a-f]{16}"/g, 'hash:"0000000000000000"'));
   }
   if (found !== 1) throw new Error(`the program's version stands in ${found} files of the bundle, not in one`);
 };
