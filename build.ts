@@ -1,9 +1,10 @@
 /**
- * `npm run build [-- FOLDER]`: the program as it ships, in dist: `main.js`, `function.js` and the scripts that they load on demand, the
- * gateway's scripts beside them, the licences of what is bundled and the bill of materials (sbom.cdx.json). It needs no node_modules. The same sources give the same bytes.
+ * `npm run build [-- FOLDER]`: the program as it ships, in dist. These are `main.js`, `function.js`, the scripts that
+ * they load on demand, and the gateway's scripts. Beside them are the licences of all packages in the bundle and the
+ * bill of materials (sbom.cdx.json). It needs no node_modules. The same sources give the same bytes.
  *
- * Many scripts, and not one: a command loads only what it needs, and the Kubernetes client, which is larger than all the rest, is
- * not parsed before there is a cluster to connect to (`npm run bench:start`).
+ * The scripts are many, because a command loads only the parts that it needs. The Kubernetes client is larger than all
+ * the rest. It is not parsed before there is a cluster to connect to (`npm run bench:start`).
  */
 import { cpSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";

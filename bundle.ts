@@ -26,7 +26,7 @@ const REQUIRE = `import { createRequire as __createRequire } from "node:module";
 
 /**
  * Of client-node the program uses KubeConfig and its credentials (src/cluster/kubeconfig.ts). KubeConfig can also make clients of the whole
- * Kubernetes API, which are never asked for; their modules do nothing when they are imported, and so they are left out.
+ * Kubernetes API. The program never asks for them. Their modules do nothing when they are imported, so they are left out.
  */
 const clientNode: Plugin = {
   name: "client-node",
@@ -40,7 +40,7 @@ const clientNode: Plugin = {
     });
   },
 };
-/** What the program never calls: packages, or what one package (`by`) imports. */
+/** A package that the program never calls. `by`: the one package whose import of it is meant. */
 type Uncalled = { readonly by?: string; readonly path: string; readonly exports: string };
 const LEFT_OUT: readonly Uncalled[] = [
   // KubeConfig's way to undici's dispatchers; requests are made with Node's own agents.
@@ -102,7 +102,7 @@ const DEMO = "src/commands/demo/demo.ts";
 
 /**
  * Makes one chunk of all that servers share with other commands. esbuild makes a chunk for each set of entry points
- * that share a module: three dozen on the way to the first answer, and to find and link them took a quarter of a start.
+ * that share a module. These were three dozen until the first answer, and to find and link them took a quarter of a start.
  * So each entry point that is loaded on demand imports all of these modules.
  */
 const together = (root: string, { inputs, outputs }: Metafile): Plugin => {
@@ -143,7 +143,7 @@ const oldNode = (): string => {
 
 /**
  * Bundles the entry points into `outdir`: a file each, and the chunks that they load on demand. White space goes and names stay, and no line
- * is long: a stack in a log names functions, and places that can be read where they run.
+ * is long. So a stack in a log names functions, and its places can be read in the image.
  */
 export const bundle = (
   root: string,

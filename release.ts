@@ -1,6 +1,7 @@
 /**
- * `npm run release [-- FOLDER]`: what a release publishes, in release/: the program as an npm package that needs no other (`npm publish`), the Helm
- * chart (`helm push` to an OCI registry), the bill of materials, and SHA256SUMS of them. Needs helm in the PATH. The image is the
+ * `npm run release [-- FOLDER]`: the files that a release publishes, in release/. They are the program as an npm package
+ * that needs no other (`npm publish`), and the Helm chart (`helm push` to an OCI registry). The bill of materials and
+ * SHA256SUMS of all are beside them. Needs helm in the PATH. The image is the
  * Dockerfile's.
  */
 import { execFileSync } from "node:child_process";

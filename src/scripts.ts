@@ -17,7 +17,7 @@ export type Build = {
   readonly hash: string;
 };
 
-/** What the file exports. `caches`: a folder that exists; `undefined`: there is no cache. */
+/** Returns the exports of a file. `caches`: a folder that exists; `undefined`: there is no cache. */
 export const loadScript = ({ folder, hash }: Build, name: string, caches = getCompileCacheDir()): unknown => {
   const requireBuiltin = createRequire(join(folder, name));
   const modules = new Map<string, Exporting>();

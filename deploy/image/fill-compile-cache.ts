@@ -1,7 +1,7 @@
 /**
  * Fills Node's compile cache at image build (NODE_COMPILE_CACHE names it): what the webhook runs until its first answer, compiled. It
- * runs as it will in the cluster, with the flags of Node that this script was given, makes a gateway for one pod, and ends cleanly, which is
- * when Node and the program write the cache.
+ * runs as it will in the cluster, with the flags of Node that this script was given. It makes a gateway for one pod, and ends cleanly.
+ * At a clean end Node and the program write the cache.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,9 +1,9 @@
 #!/bin/sh
 # metrics.sh: answers one HTTP request with the pod's metrics, in Prometheus' text format. forward.sh listens for it.
 #
-# It reads the files that the other scripts keep: of each tunnel, see observe in peers.sh; of the forwards by socat, see
-# events.sh, which is asked for its counts here; of those by the kernel, see count_connects in kernel.sh. Open sessions
-# are the kernel's sockets. So the pod does nothing for its metrics while nobody asks for them, but for the tunnels' files.
+# It reads the files that the other scripts keep. Those of each tunnel are written by observe in peers.sh. The counts of
+# socat's forwards are asked of events.sh here, and those of the kernel's come from count_connects in kernel.sh. Open
+# sessions are the kernel's sockets. Without requests the pod does nothing for its metrics but write the tunnels' files.
 set -u
 : "${UP_DIR:=/run/flowgen-tunnels}" "${STATE_DIR:=/tmp/forwards}" "${GATEWAY:=}" "${BUILD:=}"
 cr=$(printf '\r')

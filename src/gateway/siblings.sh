@@ -2,9 +2,9 @@
 # siblings.sh: the part of tunnel.sh and forward.sh that knows the gateway's other pods.
 #
 # A gateway of several identities has a pod for each, behind the same Services. A pod that ends, or takes another key, leaves
-# the Services first, and gives its identity up only when a sibling answers through the Service's own address, as clients ask
-# it: what the API server says would need a token and an API that answers. One pod's node alone is asked: kube-proxy of other
-# nodes may be a second later, so the pod goes on to take connections for $least s.
+# the Services first. It gives its identity up only when a sibling answers through the Service's own address, as clients ask
+# it. To ask the API server would need a token and an API that answers. The pod asks from its own node alone. The
+# kube-proxy of another node may be a second later, so the pod goes on to take connections for $least s.
 #
 # Kubernetes starts the successor of a deleted or evicted pod at once. Two pods with one key take each other's answers, so the
 # successor waits until its predecessor has given the identity up. It finds the pods of the gateway by the headless Service,
@@ -33,8 +33,8 @@ is_served() { # whether a sibling answers through the Service
   [ -n "$heard" ] && [ "$heard" != "$SELF" ]
 }
 
-# After each call `answers` is how often siblings alone have answered in a row, up to $IN_A_ROW: the Services have forgotten
-# this pod, and a sibling serves.
+# After each call `answers` is how often siblings alone have answered in a row, up to $IN_A_ROW. At that number the
+# Services have forgotten this pod, and a sibling serves.
 ask_service() { if ! is_served; then answers=0; elif [ "$answers" -lt $IN_A_ROW ]; then answers=$((answers + 1)); fi; }
 
 # The least time, in seconds, that a pod serves on after SIGTERM. The EndpointSlice controller writes some 20 Services a second, and

@@ -2,20 +2,22 @@
 # tunnel.sh: PID 1 of the wireguard container. Keeps every tunnel of $TUNNELS_DIR/<tunnel>/<tunnel>.conf up.
 #
 # One worker a tunnel, so that a bad one never holds up another. It takes a changed Secret over live: `wg syncconf`
-# keeps the sessions of a running interface, and the first start is the same operation on a new one. What cannot be
-# taken over is named in the log (never a value) and tried again, and the version in force stays. wg-quick is not used:
-# it restarts what it changes, overwrites resolv.conf, prints keys, runs what a Secret says, captures the pod's routes.
+# keeps the sessions of a running interface, and the first start is the same operation on a new one. A setting that
+# cannot be taken over is named in the log (never a value) and tried again, and the version in force stays. Not used is
+# wg-quick. It restarts the interface at a change, overwrites resolv.conf, prints keys, runs commands of a Secret, and
+# captures the pod's routes.
 #
 # A forward leaves by its tunnel or not at all. The pod's main routing table is never touched, so AllowedIPs may cover
-# the cluster's own networks: each tunnel has a routing table of its own, used only by sockets bound to its interface
-# (forward.sh), by packets with its mark (kernel.sh), from its own addresses (the reverse path check needs that), and to
-# its DNS servers (interface.sh). The table ends in `unreachable`, and the rules that lead to it are only ever added, each before what
-# could need it: at no moment, and not while the tunnel is down or gone, does a packet of the tunnel find another way.
+# the cluster's own networks. Each tunnel has a routing table of its own. It is used only by sockets bound to its interface
+# (forward.sh), by packets with its mark (kernel.sh), and by packets to its DNS servers (interface.sh). Packets from its own
+# addresses use it too, because the reverse path check needs that. The table ends in `unreachable`. The rules that select it
+# are only ever added, each before a packet could need it. So a packet of the tunnel never finds another way, also while the
+# tunnel is down or gone.
 # Two tunnels may carry the same networks; of two with the same DNS server the first one serves.
 #
 # A tunnel is up while its newest handshake is younger than $MAX_HANDSHAKE_AGE: a healthy one with keepalive renews it
 # every 120-140 s. (That there was a handshake says nothing.) It is not up while its interface cannot be kept up, or while
-# it sends and nothing comes back (peers.sh, which also says who of several peers does not answer).
+# it sends and nothing comes back. Of several peers, the one that does not answer is named (peers.sh).
 #
 # Its identity is one pod's at any time. Alone, a pod that ends gives it up before its successor can have started, and takes
 # another key live. With siblings (siblings.sh) the sessions end first, and a pod that starts waits for its predecessor.
@@ -72,8 +74,8 @@ is_another_identity() { # whether sessions cannot outlive the change of in_force
   [ "$(grep -E "$identity" "$in_force" | sort)" != "$(grep -E "$identity" "$candidate" | sort)" ]
 }
 
-# Before a new key, for $DRAIN_SECONDS at most where siblings serve. The peers go too: as new ones they make a handshake at once, and
-# the tunnel is up when the other end knows the new key. (The interface stays: one that is deleted may not have ended when the next
+# Before a new key, for $DRAIN_SECONDS at most where siblings serve. The peers go too. As new ones they make a handshake at once,
+# and the tunnel is up when the other end knows the new key. (The interface stays: one that is deleted may not have ended when the next
 # one is made.) Alone, and where no sibling serves, the key is taken live.
 leave_services() {
   has_siblings || return
