@@ -85,6 +85,9 @@ const startWebhook = async (certificate: { cert: string; key: string }, { main, 
     "0",
     "--drain-seconds",
     "0",
+    // The looks at a gateway that starts are no admission's: no pod of it ever starts here.
+    "--repair-seconds",
+    "0",
   ];
   const files = [
     "--config",
