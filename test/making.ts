@@ -12,6 +12,13 @@ export const configOf = (yaml: string): Config => {
   return read.config;
 };
 
+/** A config of one gateway with one tunnel. */
+export const ONE_GATEWAY = `
+gateways:
+  - namespace: flowgen-gateway
+    tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8]}]
+`;
+
 /** The first gateway of a config, in its namespace. */
 export const gatewayOf = (config: Config): PlacedGateway => {
   const [gateway] = config.gateways;

@@ -17,7 +17,7 @@ export const eventually = <T>(
  * names `what`.
  */
 export const until = async (
-  what: string | (() => string),
+  what: string | (() => string | Promise<string>),
   check: () => boolean | Promise<boolean>,
   limit = 15_000,
 ): Promise<number> => {

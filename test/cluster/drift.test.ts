@@ -74,15 +74,13 @@ const DRIFT: Readonly<Record<string, object>> = {
 };
 
 /** Waits until all is as it was. Returns how many milliseconds that took. */
-const asBefore = async (what: string): Promise<number> => {
-  const start = performance.now();
-  const rest = async (): Promise<readonly string[]> => {
+const asBefore = (what: string): Promise<number> => {
+  const difference = async (): Promise<string> => {
     const now = await contents();
-    return [...before.filter((each) => !now.includes(each)), "now:", ...now.filter((each) => !before.includes(each))];
+    const lost = before.filter((each) => !now.includes(each));
+    return [what, ...lost, "now:", ...now.filter((each) => !before.includes(each))].join("\n");
   };
-  const isRight = async (): Promise<true | undefined> => (await contents()).join() === before.join() || undefined;
-  await eventually(what, 20_000, isRight, async () => (await rest()).join("\n"));
-  return Math.round(performance.now() - start);
+  return until(difference, async () => (await contents()).join() === before.join(), 20_000);
 };
 
 for (const [object, change] of Object.entries(DRIFT)) {

@@ -3,13 +3,9 @@ import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createKnown, type Reading } from "../../src/provisioning/known.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { readGateway } from "../../src/provisioning/reading.ts";
-import { configOf, gatewayOf, scripts, wantOf } from "../making.ts";
+import { configOf, gatewayOf, ONE_GATEWAY, scripts, wantOf } from "../making.ts";
 
-const config = configOf(`
-gateways:
-  - namespace: flowgen-gateway
-    tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8]}]
-`);
+const config = configOf(ONE_GATEWAY);
 const gateway = gatewayOf(config);
 const of = { config, gateway };
 const { signal } = new AbortController();

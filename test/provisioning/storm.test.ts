@@ -4,13 +4,9 @@ import type { Want } from "../../src/core/target.ts";
 import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createProvisioner, type Provisioner } from "../../src/provisioning/provisioner.ts";
 import { createClock } from "../clock.ts";
-import { configOf, gatewayOf, scripts, seeded, wantOf } from "../making.ts";
+import { configOf, gatewayOf, ONE_GATEWAY, scripts, seeded, wantOf } from "../making.ts";
 
-const config = configOf(`
-gateways:
-  - namespace: flowgen-gateway
-    tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8]}]
-`);
+const config = configOf(ONE_GATEWAY);
 const gateway = gatewayOf(config);
 const { signal } = new AbortController();
 const ask = async (provision: Provisioner, ...wants: readonly Want[]): Promise<void> => {

@@ -6,7 +6,7 @@ import { createMemoryCluster } from "../../src/emulator/memory.ts";
 import { createProvisioner } from "../../src/provisioning/provisioner.ts";
 import { createApp } from "../../src/server/app.ts";
 import { createMetrics } from "../../src/server/metrics/metrics.ts";
-import { configOf, scripts } from "../making.ts";
+import { configOf, ONE_GATEWAY, scripts } from "../making.ts";
 
 const read = (name: string): string => readFileSync(new URL(`../fixtures/reviews/${name}`, import.meta.url), "utf8");
 type Marks = { labels?: Record<string, string>; annotations?: Record<string, string> };
@@ -16,15 +16,10 @@ type Review = {
 };
 const fixture = JSON.parse(read("review-deployment-create.json")) as Review;
 
-const CONFIG = `
-gateways:
-  - namespace: flowgen-gateway
-    tunnels: [{name: wg0, secretName: a, allowedTargets: [10.0.0.0/8]}]
-`;
 const memory = createMemoryCluster();
 const setup = () => {
   const provision = createProvisioner(memory, { scripts });
-  const context = { config: configOf(CONFIG), provision, version: "0" };
+  const context = { config: configOf(ONE_GATEWAY), provision, version: "0" };
   const log = pino({ enabled: false });
   return createApp({
     admit: (creation) => admit(creation, context),

@@ -49,15 +49,15 @@ const itemReader = <Item>(schema: z.ZodType<Item>): ((raw: unknown) => Item | un
 const readForward = itemReader(forwardSchema);
 const readService = itemReader(hostServiceSchema);
 
+const areRead = <Item>(items: readonly (Item | undefined)[]): items is Item[] => !items.includes(undefined);
+
 /** As the whole schema reads it, which also finds the words for what is wrong. */
 const parseTable = (raw: unknown): z.ZodSafeParseResult<z.infer<typeof tableSchema>> => {
-  const { data } = listsSchema.safeParse(raw, SELDOM);
-  const forwards = data?.forwards.map(readForward).filter((item) => item !== undefined);
-  const services = data?.services.map(readService).filter((item) => item !== undefined);
-  const isWhole = forwards?.length === data?.forwards.length && services?.length === data?.services.length;
-  if (data === undefined || forwards === undefined || services === undefined || !isWhole)
-    return tableSchema.safeParse(raw, SELDOM);
-  return { success: true, data: { ...data, forwards, services } };
+  const lists = listsSchema.safeParse(raw, SELDOM);
+  const forwards = lists.data?.forwards.map(readForward) ?? [];
+  const services = lists.data?.services.map(readService) ?? [];
+  if (!lists.success || !areRead(forwards) || !areRead(services)) return tableSchema.safeParse(raw, SELDOM);
+  return { success: true, data: { ...lists.data, forwards, services } };
 };
 
 const FIELDS_OF_FORMAT_1 = new Set([

@@ -4,23 +4,22 @@
  */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { cacheFolder } from "../cache.ts";
 
 export const ARCHITECTURES = ["amd64", "arm64"] as const;
 export type Architecture = (typeof ARCHITECTURES)[number];
 export const OWN: Architecture = process.arch === "arm64" ? "arm64" : "amd64";
-
-const cache = process.env["FLOWGEN_TEST_CACHE"] ?? join(homedir(), ".cache/flowgen-gateway-webhook");
 
 const run = (command: string, args: readonly string[], cwd: string): unknown =>
   execFileSync(command, args, { cwd, stdio: ["ignore", "ignore", "inherit"] });
 
 /** The folder of that name, which `fill` fills where it is not there yet. */
 const keptFolder = (name: string, fill: (folder: string) => void): string => {
-  const folder = join(cache, "images", name);
+  const images = join(cacheFolder(), "images");
+  const folder = join(images, name);
   if (existsSync(folder)) return folder;
-  mkdirSync(join(cache, "images"), { recursive: true });
+  mkdirSync(images, { recursive: true });
   const fresh = mkdtempSync(`${folder}-`);
   fill(fresh);
   // Another run may have filled it meanwhile.

@@ -6,6 +6,7 @@ import { createReadStream } from "node:fs";
 import { link, mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { OWN } from "../image/architecture.ts";
 
 export type Layer = { readonly file: string; readonly digest: string; readonly size: number };
 export type NodeImage = {
@@ -62,7 +63,7 @@ const OCI = "application/vnd.oci.image";
 
 const writeManifest = async (image: NodeImage, write: (content: unknown) => Promise<Blob>): Promise<unknown> => {
   const config = await write({
-    architecture: { x64: "amd64" }[process.arch as string] ?? process.arch,
+    architecture: OWN,
     os: "linux",
     config: {
       Entrypoint: image.entrypoint,
